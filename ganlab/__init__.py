@@ -1,0 +1,55 @@
+"""ganlab: run, compare and understand adversarial training.
+
+What plugin authors and scripts need, by its public name. Nothing here imports torch before it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ganlab.components import Batch as Batch
+    from ganlab.components import Dataset as Dataset
+    from ganlab.components import DatasetSpec as DatasetSpec
+    from ganlab.components import Loss as Loss
+    from ganlab.components import NetworkSpec as NetworkSpec
+    from ganlab.components import Noise as Noise
+    from ganlab.components import ResidentDataset as ResidentDataset
+    from ganlab.engine.export import load_generator as load_generator
+    from ganlab.engine.turn import Part as Part
+    from ganlab.engine.turn import Turn as Turn
+    from ganlab.errors import DataUnavailable as DataUnavailable
+    from ganlab.errors import GanlabError as GanlabError
+    from ganlab.errors import UsageError as UsageError
+    from ganlab.hookspecs import hookimpl as hookimpl
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Batch": "ganlab.components",
+    "Dataset": "ganlab.components",
+    "DatasetSpec": "ganlab.components",
+    "DataUnavailable": "ganlab.errors",
+    "GanlabError": "ganlab.errors",
+    "Loss": "ganlab.components",
+    "NetworkSpec": "ganlab.components",
+    "Noise": "ganlab.components",
+    "Part": "ganlab.engine.turn",
+    "ResidentDataset": "ganlab.components",
+    "Turn": "ganlab.engine.turn",
+    "UsageError": "ganlab.errors",
+    "hookimpl": "ganlab.hookspecs",
+    "load_generator": "ganlab.engine.export",
+}
+__all__ = ["__version__", *sorted(_HOMES)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ganlab' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

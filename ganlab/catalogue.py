@@ -1,0 +1,186 @@
+"""The catalogue: which plugins there are, what each brings, and which of them are broken.
+
+Finding is not using: being installed changes no run. A plugin is found by an entry point of group ``ganlab``, or is a file that
+a recipe names; its registration hooks say which names it brings, and a recipe picks from these.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, get_args
+
+import pluggy
+import pydantic
+
+from ganlab.errors import PluginError, UsageError, did_you_mean
+from ganlab.hookspecs import PROJECT, RegistrationHooks
+from ganlab.options import options_model, summary
+
+Kind = Literal["network", "loss", "dataset", "noise", "optimizer", "trick"]
+HOOK_OF: dict[Kind, str] = {
+    "network": "register_networks",
+    "loss": "register_losses",
+    "dataset": "register_datasets",
+    "noise": "register_noises",
+    "optimizer": "register_optimizers",
+    "trick": "register_tricks",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A component or trick that a recipe may pick."""
+
+    kind: Kind
+    name: str
+    factory: Callable[..., Any]
+    options: type[pydantic.BaseModel]
+    plugin: str  # as people know it: the entry point's name, or the file's
+    origin: str  # the distribution and its version, or the file's path
+
+    @property
+    def summary(self) -> str:
+        """What it is, in a line."""
+        return summary(self.factory)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plugin that could not be loaded. Runs that do not use it are none the worse."""
+
+    plugin: str
+    origin: str
+    why: str
+
+
+class Catalogue:
+    """All components and tricks that can be picked by name."""
+
+    def __init__(self) -> None:
+        self.broken: list[Broken] = []
+        self.plugins: dict[str, str] = {}  # name -> origin
+        self._entries: dict[tuple[Kind, str], Entry] = {}
+        self._files: dict[Path, ModuleType] = {}
+
+    @classmethod
+    def of_installed(cls) -> Catalogue:
+        """The catalogue of every plugin that is installed, each loaded by itself, so that a broken one breaks no other."""
+        catalogue = cls()
+        points = sorted(importlib.metadata.entry_points(group=PROJECT), key=lambda point: point.name)
+        points = list({(p.name, p.value, _origin(p)): p for p in points}.values())  # one install may be on the path twice
+        twice = {name for name, count in Counter(point.name for point in points).items() if count > 1}
+        for name in sorted(twice):
+            owners = " and ".join(sorted(_origin(point) for point in points if point.name == name))
+            catalogue.broken.append(Broken(name, owners, f"two distributions have a plugin of this name: {owners}; uninstall one"))
+        for point in points:
+            if point.name in twice:
+                continue
+            try:
+                catalogue.add(point.load(), point.name, _origin(point))
+            except PluginError as error:
+                catalogue.broken.append(Broken(point.name, _origin(point), str(error)))
+            except Exception as error:
+                catalogue.broken.append(Broken(point.name, _origin(point), f"{type(error).__name__}: {error}"))
+        return catalogue
+
+    def add_file(self, path: Path) -> None:
+        """Load a plugin from a Python file that a recipe names in ``plugins``.
+
+        Raises:
+            UsageError: there is no such file.
+            PluginError: it cannot be imported (with its own traceback), or breaks a rule of registration.
+        """
+        path = path.resolve()
+        if path in self._files:
+            return
+        if not path.is_file():
+            raise UsageError(f"plugin file {path} does not exist", "paths in `plugins` are relative to the recipe's folder")
+        name = f"ganlab_local_{path.stem}"
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise UsageError(f"plugin file {path} is not a Python file", "its name must end in .py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses look their module up
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            sys.modules.pop(name, None)
+            raise PluginError(f"plugin {path} cannot be loaded: {type(error).__name__}: {error}", _own_traceback(error, path)) from error
+        self.add(module, path.stem, str(path))
+        self._files[path] = module
+
+    def add(self, plugin: object, name: str, origin: str) -> None:
+        """Register what ``plugin`` (a module, or any object with registration hooks) brings: all of it, or nothing.
+
+        Raises:
+            PluginError: it brings nothing, has an unknown hook, or a name that another plugin brought first.
+        """
+        manager = pluggy.PluginManager(PROJECT)
+        manager.add_hookspecs(RegistrationHooks)
+        try:
+            manager.register(plugin, name)
+            manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            known = [hook for hook in dir(RegistrationHooks) if hook.startswith("register_")]
+            unknown = str(error).split("unknown hook '")
+            hint = did_you_mean(unknown[1].split("'")[0], known) if len(unknown) > 1 else ""
+            raise PluginError(f"plugin '{name}' ({origin}): {str(error).splitlines()[-1]}", hint) from error
+        if not manager.get_hookcallers(plugin):
+            raise PluginError(
+                f"plugin '{name}' ({origin}) registers nothing",
+                "define a function register_tricks(register), or another register_ hook, marked with @ganlab.hookimpl",
+            )
+        found: dict[tuple[Kind, str], Entry] = {}
+        for kind, hook in HOOK_OF.items():
+            getattr(manager.hook, hook)(register=self._register(kind, name, origin, found))
+        self._entries.update(found)
+        self.plugins[name] = origin
+
+    def _register(
+        self, kind: Kind, plugin: str, origin: str, found: dict[tuple[Kind, str], Entry]
+    ) -> Callable[[str, Callable[..., Any]], None]:
+        def register(name: str, factory: Callable[..., Any]) -> None:
+            other = found.get((kind, name)) or self._entries.get((kind, name))
+            if other is not None:
+                raise PluginError(
+                    f"plugin '{plugin}' ({origin}) brings a {kind} '{name}', and so does plugin '{other.plugin}' ({other.origin})",
+                    "rename one of them, or uninstall the plugin that you do not need",
+                )
+            if not callable(factory):
+                raise PluginError(f"plugin '{plugin}' ({origin}): {kind} '{name}' is not something that can be called")
+            model = options_model(factory, f"{kind} '{name}' of plugin '{plugin}' ({origin})")
+            found[kind, name] = Entry(kind, name, factory, model, plugin, origin)
+
+        return register
+
+    def names(self, kind: Kind) -> list[str]:
+        """The names of all components of one kind, sorted."""
+        return sorted(name for found, name in self._entries if found == kind)
+
+    def find(self, kind: Kind, name: str) -> Entry | None:
+        """The component of that kind and name, or None."""
+        return self._entries.get((kind, name))
+
+    def entries(self, kinds: Iterable[Kind] = get_args(Kind)) -> list[Entry]:
+        """All entries of these kinds, by kind and name."""
+        wanted = list(kinds)
+        return sorted((e for e in self._entries.values() if e.kind in wanted), key=lambda e: (wanted.index(e.kind), e.name))
+
+
+def _origin(point: importlib.metadata.EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+
+
+def _own_traceback(error: Exception, path: Path) -> str:
+    """The part of the traceback that lies in the plugin's own file and below it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    start = next((i for i, frame in enumerate(frames) if Path(frame.filename) == path), len(frames))
+    return "".join(traceback.format_list(frames[start:]) + traceback.format_exception_only(error)).rstrip()

@@ -1,0 +1,160 @@
+"""The command line. What a command needs is imported when it is called: ``ganlab --help`` imports neither torch nor mlflow."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+import ganlab
+from ganlab.errors import GanlabError, UsageError, did_you_mean
+
+RUNS = click.option("--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all runs.")
+DATA = click.option(
+    "--data-root", type=click.Path(path_type=Path), help="Folder of the data sets.  [default: $GANLAB_DATA, else the cache folder]"
+)
+SET = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a key of the recipe, e.g. train.steps=500 or tricks.clamp.margin=1e-2.",
+)
+QUIET = click.option("--quiet", "-q", is_flag=True, help="Print one line at the end, and nothing else but warnings.")
+
+
+class Commands(click.Group):
+    """A group that answers an unknown command with the closest right one."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            raise UsageError(f"there is no command '{args[0]}'", did_you_mean(args[0], self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order of a user's day, not of the alphabet
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(ganlab.__version__, prog_name="ganlab")
+def cli() -> None:
+    """Run, compare and understand adversarial training.
+
+    \b
+    ganlab run mnist_adaptive     train a GAN on handwritten digits
+    ganlab ui                     compare its runs in MLflow
+    ganlab recipes                see what else can be run
+    """
+
+
+@cli.command()
+@click.argument("recipe")
+@SET
+@click.option("--device", help="auto, cpu, cuda, cuda:N or mps; the same as --set train.device=...")
+@click.option("--seed", type=int, help="The same as --set train.seed=...")
+@click.option("--tracking-uri", help="MLflow tracking URI; the same as --set tracking.uri=...")
+@RUNS
+@DATA
+@QUIET
+def run(recipe: str, overrides: tuple[str, ...], **options: Any) -> None:
+    """Train the GAN of RECIPE: the name of a shipped one (see `ganlab recipes`), or a TOML file."""
+    from ganlab.cli import train
+
+    train.run(recipe, list(overrides), **options)
+
+
+@cli.command()
+@click.argument("run")
+@RUNS
+@DATA
+@QUIET
+def resume(run: str, **options: Any) -> None:
+    """Go on with a RUN that stopped, from its last checkpoint: its id, the end of it, its folder, or `last`."""
+    from ganlab.cli import train
+
+    train.resume(run, **options)
+
+
+@cli.command()
+@click.argument("recipe")
+@SET
+@DATA
+def check(recipe: str, overrides: tuple[str, ...], data_root: Path | None) -> None:
+    """Validate RECIPE and build its networks without training; downloads and writes nothing."""
+    from ganlab.cli import train
+
+    train.check(recipe, list(overrides), data_root)
+
+
+@cli.command()
+@RUNS
+@click.option("--tracking-uri", help="The store to show.  [default: $MLFLOW_TRACKING_URI, else mlflow.db beside the runs folder]")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port of the UI; the next free one when taken."
+)
+@click.option("--open/--no-open", "open_browser", default=False, help="Open a browser on it.")
+def ui(runs_dir: Path, tracking_uri: str | None, port: int, open_browser: bool) -> None:
+    """Open the MLflow UI on the runs, and print the link to their charts."""
+    from ganlab.cli.ui import serve_ui
+
+    serve_ui(runs_dir, tracking_uri or "", port, open_browser)
+
+
+@cli.command()
+@RUNS
+def runs(runs_dir: Path) -> None:
+    """List the runs, oldest first."""
+    from ganlab.cli import look
+
+    look.runs(runs_dir)
+
+
+@cli.command()
+@click.argument("run")
+@RUNS
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+def delete(run: str, runs_dir: Path, yes: bool) -> None:
+    """Remove RUN's folder with its checkpoints, sheets and metrics; what MLflow has of it stays."""
+    from ganlab.cli import look
+
+    look.delete(run, runs_dir, yes)
+
+
+@cli.command()
+@click.option("--copy", "name", metavar="NAME", help="Copy the recipe NAME into this folder, to edit it.")
+def recipes(name: str | None) -> None:
+    """List the shipped recipes, or copy one here."""
+    from ganlab.cli import look
+
+    look.recipes(name)
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON schema of recipes, with the options of every installed plugin."""
+    from ganlab.cli import look
+
+    look.schema()
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line; errors become one message and an exit code, never a traceback."""
+    try:
+        cli.main(arguments, prog_name="ganlab", standalone_mode=False)
+    except GanlabError as error:
+        from ganlab.console import show_error
+
+        show_error(error)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        from ganlab.console import show_error
+
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "ganlab"
+        show_error(UsageError(error.format_message(), f"type `{command} --help`"))
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)

@@ -1,0 +1,70 @@
+"""The commands that look at recipes and runs, and need no torch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import tomllib
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from ganlab.console import console, show_lines
+from ganlab.engine.folder import delete_run, find_run, list_runs
+from ganlab.errors import UsageError, did_you_mean
+
+
+def recipes(copy: str | None) -> None:
+    """List the shipped recipes, or copy one of them here."""
+    from ganlab.recipe import shipped_recipes
+
+    shipped = shipped_recipes()
+    if copy is None:
+        table = Table("recipe", "what it is", box=None, pad_edge=False)
+        for name, path in sorted(shipped.items()):
+            table.add_row(name, tomllib.loads(path.read_text(encoding="utf-8")).get("description", ""))
+        console.print(table)
+        show_lines("", "ganlab run NAME trains one; ganlab recipes --copy NAME puts it here to edit")
+        return
+    if copy not in shipped:
+        raise UsageError(f"there is no shipped recipe '{copy}'", did_you_mean(copy, shipped))
+    target = Path(f"{copy}.toml")
+    if target.exists():
+        raise UsageError(f"{target} is already here", "rename it first; nothing was overwritten")
+    shutil.copyfile(shipped[copy], target)
+    show_lines(f"{target} is here: edit it, then type  ganlab run {target}")
+
+
+def runs(folder: Path) -> None:
+    """A table of the runs in ``folder``."""
+    found = list_runs(folder)
+    if not found:
+        raise UsageError(f"there are no runs in {folder}", "`ganlab run mnist_adaptive` makes one; --runs-dir looks elsewhere")
+    table = Table("run", "status", "step", "seed", "device", "minutes", "started", box=None, pad_edge=False)
+    for run in found:
+        info = run.info
+        started = time.strftime("%Y-%m-%d %H:%M", time.localtime(info["created"])) if "created" in info else ""
+        step = f"{info.get('counters', {}).get('step', 0):,} of {info.get('total_steps', 0):,}"
+        minutes = f"{info.get('training_seconds', 0) / 60:.1f}"
+        table.add_row(run.id, run.status, step, str(info.get("seed", "")), str(info.get("device", "")), minutes, started)
+    console.print(table)
+
+
+def delete(name: str, folder: Path, yes: bool) -> None:
+    """Remove a run after asking."""
+    run = find_run(folder, name)
+    size = sum(file.stat().st_size for file in run.folder.path.rglob("*") if file.is_file()) / 1e6
+    if not yes:
+        click.confirm(f"Remove {run.folder.path} ({run.status}, {size:.1f} MB) for good?", abort=True)
+    delete_run(run)
+    show_lines(f"{run.folder.path} is removed")
+
+
+def schema() -> None:
+    """Print the JSON schema of recipes."""
+    from ganlab.catalogue import Catalogue
+    from ganlab.recipe import schema as recipe_schema
+
+    click.echo(json.dumps(recipe_schema(Catalogue.of_installed()), indent=2))

@@ -1,0 +1,222 @@
+"""What a person sees while a run goes on and when it ends. The only importer of rich beside ganlab.cli; imports no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ganlab.errors import GanlabError, RecipeError
+from ganlab.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+
+    from ganlab.engine.run import Run
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+SECONDS_BETWEEN_LINES = 10.0  # where the output is no terminal
+REDRAWS_PER_SECOND = 2.0  # each costs the training about 5 ms
+PICTURE_COLUMNS, PICTURE_ROWS = 96, 24  # of characters; each shows two pixels, one above the other
+
+
+def show_error(error: GanlabError) -> None:
+    """One message: what is wrong, and what to do."""
+    if isinstance(error, RecipeError) and len(error.mistakes) > 1:
+        errors.print(Text(f"error: {len(error.mistakes)} mistakes", style="bold red"))
+        for mistake in error.mistakes:
+            errors.print(Text(f"  {mistake}"))
+    else:
+        errors.print(Text("error: ", style="bold red") + Text(error.message))
+    if error.hint:
+        errors.print(Text("hint: ", style="bold cyan") + Text(error.hint))
+
+
+def warn(text: str) -> None:
+    """One clear paragraph that a person must see."""
+    errors.print(Text("note: ", style="bold yellow") + Text(text))
+
+
+def show_lines(*lines: str) -> None:
+    """Plain lines."""
+    for line in lines:
+        console.print(Text(line))
+
+
+def show_facts(facts: dict[str, Any]) -> None:
+    """Names and values, aligned."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in facts.items():
+        table.add_row(Text(name, style="bold"), Text(str(value)))
+    console.print(table)
+
+
+class Display:
+    """A watcher of a run: a live display in a terminal, plain lines elsewhere, one line at the end when ``quiet``."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.run: Run | None = None
+        self.metrics: dict[str, float] = {}
+        self.totals: dict[str, float] = {}  # of what is counted, over the whole run
+        self.picture: np.ndarray | None = None
+        self._live: Live | None = None
+        self._printed = 0.0
+        self._began = (0.0, 0)
+
+    def tell(self, text: str) -> None:
+        """Show an announcement, above the live display if there is one."""
+        target = self._live.console if self._live is not None else errors
+        target.print(Text("note: ", style="bold yellow") + Text(text))
+
+    # -- hooks -------------------------------------------------------------------------------------------------------------
+
+    @hookimpl
+    def before_run(self, run: Run) -> None:
+        self.run, self._began = run, (time.monotonic(), run.step)
+        self._printed = time.monotonic() - SECONDS_BETWEEN_LINES  # the first line comes at once
+        if self.quiet:
+            return
+        verb = f"goes on from step {run.step:,}" if run.resumed_from is not None else f"trains {run.total_steps:,} steps"
+        show_lines(f"{run.recipe.name} {verb} on {run.device} ({run.info['device_name']}), data {run.recipe.data.use}, in {run.path}")
+        if console.is_terminal:
+            self._live = Live(get_renderable=self._panel, console=console, refresh_per_second=REDRAWS_PER_SECOND, transient=False)
+            self._live.start()
+
+    @hookimpl
+    def on_metrics(self, step: int, metrics: dict[str, float]) -> None:
+        self.metrics = metrics
+        for name, value in metrics.items():
+            if name.startswith("adaptive/"):
+                self.totals[name] = self.totals.get(name, 0.0) + value
+        now = time.monotonic()
+        assert self.run is not None
+        if not self.quiet and self._live is None and (now - self._printed >= SECONDS_BETWEEN_LINES or step == self.run.total_steps):
+            self._printed = now
+            show_lines(f"step {step:,} of {self.run.total_steps:,}  {self._pace()}  " + "  ".join(f"{k} {v}" for k, v in self._values()))
+
+    @hookimpl
+    def on_images(self, name: str, picture: np.ndarray) -> None:
+        if name == "samples":
+            self.picture = picture
+
+    @hookimpl
+    def after_run(self) -> None:
+        self._stop()
+
+    # -- as a context: whatever happens, the terminal is left in order -----------------------------------------------------
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            live, self._live = self._live, None
+            with contextlib.suppress(Exception):
+                live.stop()
+
+    # -- pictures and words ------------------------------------------------------------------------------------------------
+
+    def show_end(self, run: Run, status: str) -> None:
+        """Where things are, the last sheet, and what to type next."""
+        if self.quiet:
+            show_lines(
+                f"{run.path}  {status}  step {run.step:,} of {run.total_steps:,}  " + "  ".join(f"{k} {v}" for k, v in self._values())
+            )
+            return
+        if console.is_terminal and self.picture is not None:
+            console.print(HalfBlocks(self.picture, crop=len(run.dataset.shape) > 1))
+        sheets = sorted(run.path.glob("samples/*.png"))
+        facts = {"run": run.path, "samples": sheets[-1] if sheets else "none yet", "losses": _there(run.path / "losses.png")}
+        facts |= {"generator": _there(run.path / "generator.safetensors"), "checkpoints": run.path / "checkpoints"}
+        minutes, seconds = divmod(run.training_seconds, 60)
+        show_lines("", f"{status} at step {run.step:,} of {run.total_steps:,} after {minutes:.0f} min {seconds:.0f} s")
+        show_facts(facts)
+        folder = "" if str(run.path.parent) == "runs" else f" --runs-dir {run.path.parent}"
+        if status == "interrupted":
+            show_lines("", f"to go on:       ganlab resume {run.id}{folder}")
+        show_lines(
+            "" if status != "interrupted" else f"to compare:     ganlab ui{folder}",
+            *([] if status == "interrupted" else [f"to compare runs in MLflow:  ganlab ui{folder}"]),
+        )
+
+    def _pace(self) -> str:
+        """Speed and time left, from the steps since this process began."""
+        assert self.run is not None
+        seconds, steps = time.monotonic() - self._began[0], self.run.step - self._began[1]
+        if not steps or not seconds:
+            return ""
+        left = (self.run.total_steps - self.run.step) * seconds / steps
+        return f"{steps / seconds:,.0f} steps/s  ETA {left // 60:.0f}:{left % 60:02.0f}"
+
+    def _values(self) -> list[tuple[str, str]]:
+        """The numbers of the last interval, in words that people use."""
+        m, values = self.metrics, []
+        for label, name in (
+            ("D loss", "loss/discriminator"),
+            ("G loss", "loss/generator"),
+            ("D(x)", "score/real"),
+            ("D(G(z))", "score/fake"),
+        ):
+            if name in m:
+                values.append((label, f"{m[name]:.3f}"))
+        if "accuracy/real" in m and "accuracy/fake" in m:
+            values.append(("D right on real/fake", f"{m['accuracy/real']:.0%}/{m['accuracy/fake']:.0%}"))
+        if "adaptive/updates" in m:
+            t = {name.partition("/")[2]: f"{value:,.0f}" for name, value in self.totals.items()}
+            values.append(("G steps", f"{t['updates']}, rested {t['rested']}, waited {t['waited']}, capped {t['capped']}"))
+        return values
+
+    def _panel(self) -> Group:
+        run = self.run
+        assert run is not None
+        grid = Table.grid(padding=(0, 2))
+        for label, value in self._values():
+            grid.add_row(Text(label, style="bold"), Text(value))
+        head = Text(f"step {run.step:,} of {run.total_steps:,}  epoch {run.epoch:,}  {self._pace()}")
+        return Group(ProgressBar(total=run.total_steps, completed=run.step, width=60), head, grid)
+
+
+class HalfBlocks:
+    """A picture in characters, two pixels in each: rich draws the upper half block in one colour over the other."""
+
+    def __init__(self, picture: np.ndarray, crop: bool) -> None:
+        self.picture, self.crop = picture, crop
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from PIL import Image
+        from rich.color import Color
+        from rich.segment import Segment
+        from rich.style import Style
+
+        height, width = self.picture.shape[:2]
+        columns = min(options.max_width, PICTURE_COLUMNS)
+        if not self.crop:  # a scatter plot is shown whole
+            columns = min(columns, 2 * PICTURE_ROWS * width // height)
+        rows = max(2, columns * height // width)
+        small = Image.fromarray(self.picture).resize((columns, rows), Image.Resampling.BOX)
+        pixels = small.load()
+        assert pixels is not None
+        for row in range(0, min(rows, 2 * PICTURE_ROWS) - 1, 2):
+            for column in range(columns):
+                upper, lower = pixels[column, row], pixels[column, row + 1]
+                yield Segment("▀", Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower)))  # type: ignore[misc]
+            yield Segment.line()
+
+
+def _there(path: Path) -> str:
+    return str(path) if path.exists() else "not made"

@@ -1,0 +1,157 @@
+"""From a recipe to the objects of a run. Everything that can be refused is refused here, before the first step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ganlab.components import Dataset, DatasetSpec, NetworkSpec, Noise, Role
+from ganlab.engine import checkpoint
+from ganlab.engine.faults import blamed
+from ganlab.engine.folder import RunFolder
+from ganlab.engine.hooks import Trick, connect
+from ganlab.engine.player import Player
+from ganlab.engine.run import PlayerLoss, Run
+from ganlab.engine.seeding import default_generators_restored, derive, seed_default_generators
+from ganlab.errors import RecipeError, UsageError
+from ganlab.recipe import Choice, Recipe
+
+ROLES: tuple[Role, Role] = ("generator", "discriminator")
+
+
+def make(choice: Choice, *given: Any) -> Any:
+    """Call the factory of what the recipe chose. A ValueError it raises is a mistake in the recipe, at the choice's place."""
+    with blamed(owner_of(choice)):
+        try:
+            return choice.entry.factory(*given, **choice.options)
+        except ValueError as error:
+            raise RecipeError([f"{choice.where}: {choice.kind} '{choice.use}': {error}"]) from error
+
+
+def owner_of(choice: Choice) -> str:
+    """Who is to blame: ``trick 'clamp' (plugin stability, ganlab 0.1.0)``."""
+    named = f" named '{choice.name}'" if choice.kind == "trick" and choice.name != choice.use else ""
+    return f"{choice.kind} '{choice.use}'{named} (plugin {choice.entry.plugin}, {choice.entry.origin})"
+
+
+def make_data(recipe: Recipe, root: Path, download: bool = True) -> Dataset:
+    """The recipe's data set.
+
+    Raises:
+        DataUnavailable: it cannot be had here.
+        UsageError: it has fewer samples than a batch.
+    """
+    dataset: Dataset = make(recipe.data, DatasetSpec(root, derive(recipe.train.seed, "data"), download))
+    if len(dataset) < recipe.train.batch_size:
+        raise UsageError(
+            f"train.batch_size = {recipe.train.batch_size} is more than dataset '{recipe.data.use}' has: {len(dataset)} samples",
+            f"use a batch_size of at most {len(dataset)}",
+        )
+    return dataset
+
+
+def build(run: Run, dataset: Dataset, extra: list[Trick]) -> None:
+    """Fill ``run``: tricks first, for they may change how networks are built; then players and losses."""
+    recipe = run.recipe
+    noise: Noise = make(recipe.noise)
+    run.tricks = [Trick(choice.name, make(choice), owner_of(choice)) for choice in recipe.tricks] + extra
+    run.hooks = connect(run.tricks, run.streams)
+    dataset.place(run.device, run.dtype)
+    run.use_data(dataset, noise)
+    for role in ROLES:
+        run.losses[role] = PlayerLoss(make(recipe.losses[role]), owner_of(recipe.losses[role]))
+    check_losses(run)
+    for role in ROLES:
+        run.players[role] = build_player(run, role)
+    run.metrics.probabilities = run.losses["discriminator"].logits
+    check_ranges(run)
+    if recipe.train.init_from:
+        load_weights(run, recipe.train.init_from)
+
+
+def build_player(run: Run, role: Role) -> Player:
+    """A player whose network is initialised from a random stream of its own."""
+    choice = getattr(run.recipe, role)
+    data, noise = tuple(run.dataset.shape), tuple(run.noise.shape)
+    shapes: tuple[tuple[int, ...], tuple[int, ...]] = (noise, data) if role == "generator" else (data, (1,))
+    spec = NetworkSpec(role, *shapes, classes=len(run.dataset.class_names))
+    run.hooks.before_build(run=run, spec=spec)
+    with default_generators_restored(run.device):
+        seed_default_generators(derive(run.seed, "initialization", role), run.device)
+        network = make(choice.network, spec)
+        if not isinstance(network, nn.Module):
+            raise RecipeError([f"{choice.network.where}: {owner_of(choice.network)} is no torch.nn.Module"])
+        network = network.to(run.device, run.dtype)
+    player = Player(role, network, spec, f"the {role}, {owner_of(choice.network)}")
+    run.hooks.after_build(run=run, player=player)
+    player.refresh()
+    if not player.parameters:
+        raise RecipeError([f"{choice.network.where}: the {role} has no parameters to train"])
+    player.optimizer = make(choice.optimizer, player.parameters)
+    return player
+
+
+def check_losses(run: Run) -> None:
+    """Refuse a schedule that a loss cannot be trained with."""
+    for role, loss in run.losses.items():
+        if loss.pairs and run.schedule.discriminator_turn == "two_updates":
+            raise RecipeError(
+                [
+                    f'{run.recipe.losses[role].where}: {loss.owner} compares real with fake scores, and schedule.discriminator_turn = "two_updates" never shows both'
+                ],
+                'use discriminator_turn = "two_passes"',
+            )
+
+
+def check_ranges(run: Run) -> None:
+    """Say so when the generator's outputs, as far as it tells, are not of the data's range: a frequent cause of poor samples."""
+    made, wanted = getattr(run.players["generator"].network, "output_range", None), run.dataset.range
+    if made is not None and wanted is not None and tuple(made) != tuple(wanted):
+        run.announce(
+            f"The generator's output lies in {list(made)} and the data in {list(wanted)}: it cannot match them. "
+            "Give the generator another output_activation (tanh for [-1, 1], sigmoid for [0, 1]) or the data another range."
+        )
+
+
+def load_weights(run: Run, source: str) -> None:
+    """``train.init_from``: both networks' weights from a checkpoint file, or from a run's last checkpoint.
+
+    Raises:
+        UsageError: there is none, or it is of other networks.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        files = RunFolder(path).checkpoint_files()
+        if not files:
+            raise UsageError(f"train.init_from = '{source}': the run has no checkpoint", "name a run's folder or a checkpoint file")
+        path = files[-1]
+    elif not path.is_file():
+        raise UsageError(
+            f"train.init_from = '{source}': there is no such file or folder",
+            "name a run's folder or a checkpoint file; `ganlab runs` lists runs",
+        )
+    state = checkpoint.load(path)
+    for role in ROLES:
+        try:
+            run.players[role].network.load_state_dict(state[role]["network"])
+        except RuntimeError as error:
+            detail = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
+            raise UsageError(f"train.init_from: the {role} of {path} is another network than the recipe's: {detail}") from error
+    run.info["init_from"] = str(path)
+
+
+def describe(run: Run) -> dict[str, Any]:
+    """What was built, for ``ganlab check``: shapes, parameter counts, the plan of a step, the tricks in call order."""
+    counts = {role: sum(p.numel() for p in run.players[role].network.parameters()) for role in ROLES}
+    return {
+        "data": f"{run.recipe.data.use}: {len(run.dataset):,} samples of shape {tuple(run.dataset.shape)}, {len(run.dataset.class_names)} classes",
+        **{
+            role: f"{run.recipe.document[role]['use']}: {counts[role]:,} parameters, {type(run.players[role].optimizer).__name__}"
+            for role in ROLES
+        },
+        "step": " then ".join(" with ".join(f"{part.player} on {' and '.join(part.sides)}" for part in group) for group in run.groups),
+        "tricks": ", ".join(trick.name for trick in run.tricks) or "none",
+        "budget": f"{run.total_steps:,} steps of {run.recipe.train.batch_size} images, {run.total_steps / run.steps_per_epoch:.1f} epochs",
+    }

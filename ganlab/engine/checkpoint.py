@@ -1,0 +1,134 @@
+"""Checkpoints: one safetensors file each, whole or not at all, and no pickle.
+
+A state is a tree of dicts, lists, tensors, numbers and strings. Its tensors become the file's tensors, named by their path
+in the tree; everything else becomes a JSON document in the file's metadata, beside a checksum of the tensors (safetensors
+itself notices a truncated file, but no flipped bits).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ganlab.errors import GanlabError
+
+FORMAT = 1
+
+
+def save(path: Path, state: dict[str, Any], what: str = "checkpoint") -> None:
+    """Write ``state`` to ``path``: aside, flushed to disk, then renamed, so that ``path`` is always whole.
+
+    Raises:
+        GanlabError: the disk is full or the folder cannot be written; what was at ``path`` before is still there.
+        TypeError: the state holds something that is neither a tensor nor plain data.
+    """
+    tensors: dict[str, Tensor] = {}
+    document = _pack(state, "", tensors)
+    metadata = {
+        "format": f"ganlab {what} {FORMAT}",
+        "document": json.dumps(document),
+        "sha256": _checksum(tensors),
+    }
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, aside, metadata)
+        with open(aside, "rb+") as file:
+            os.fsync(file.fileno())
+        aside.chmod(0o666 & ~_umask())  # save_file makes it private to its owner
+        aside.replace(path)
+        _sync_folder(path.parent)
+    except (OSError, SafetensorError) as error:
+        with contextlib.suppress(OSError):
+            aside.unlink()
+        raise GanlabError(
+            f"{what} {path} cannot be written: {error}", "free some space or choose another folder with --runs-dir"
+        ) from error
+
+
+def load(path: Path, what: str = "checkpoint") -> dict[str, Any]:
+    """The state that :func:`save` wrote, its tensors on the CPU.
+
+    Raises:
+        GanlabError: there is no such file, it is damaged, or it is not what ``what`` says.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except FileNotFoundError:
+        raise GanlabError(f"{what} {path} does not exist") from None
+    except (OSError, SafetensorError) as error:
+        raise GanlabError(f"{what} {path} is damaged: {error}", "use an earlier one") from error
+    if metadata.get("format") != f"ganlab {what} {FORMAT}":
+        raise GanlabError(f"{path} is not a {what} of this version of ganlab (its format: {metadata.get('format', 'unknown')})")
+    if metadata.get("sha256") != _checksum(tensors):
+        raise GanlabError(f"{what} {path} is damaged: its checksum does not match its content", "use an earlier one")
+    state: dict[str, Any] = _unpack(json.loads(metadata["document"]), tensors)
+    return state
+
+
+def _pack(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    """``value`` as JSON can hold it, its tensors moved to ``tensors``. What JSON cannot tell apart is marked."""
+    if isinstance(value, Tensor):
+        tensors[path] = value.detach().to("cpu", copy=True).contiguous()
+        return {"$": "tensor", "name": path}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, dict):
+        if all(isinstance(key, str) and key != "$" for key in value):
+            return {key: _pack(item, f"{path}/{key}".lstrip("/"), tensors) for key, item in value.items()}
+        return {"$": "dict", "items": [[key, _pack(item, f"{path}/{key}", tensors)] for key, item in value.items()]}
+    if isinstance(value, tuple):
+        return {"$": "tuple", "items": [_pack(item, f"{path}/{i}", tensors) for i, item in enumerate(value)]}
+    if isinstance(value, list):
+        return [_pack(item, f"{path}/{i}", tensors) for i, item in enumerate(value)]
+    raise TypeError(f"{path} is a {type(value).__name__}; a state holds tensors, numbers, strings, lists and dicts")
+
+
+def _unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_unpack(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "$" not in value:
+        return {key: _unpack(item, tensors) for key, item in value.items()}
+    if value["$"] == "tensor":
+        return tensors[value["name"]]
+    if value["$"] == "tuple":
+        return tuple(_unpack(item, tensors) for item in value["items"])
+    return {key: _unpack(item, tensors) for key, item in value["items"]}
+
+
+def _checksum(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable, where the platform can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,85 @@
+"""The generator alone, in one safetensors file: weights, and in its metadata all that is needed to build it again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from ganlab.components import NetworkSpec
+from ganlab.engine import checkpoint
+from ganlab.errors import GanlabError, did_you_mean
+from ganlab.options import plain, validate_options
+
+if TYPE_CHECKING:
+    from ganlab.engine.run import Run
+
+
+def save_generator(run: Run) -> None:
+    """Write ``generator.safetensors`` into the run's folder."""
+    if run.folder is None:
+        return
+    choice, noise = run.recipe.generator.network, run.recipe.noise
+    state: dict[str, Any] = {
+        "network": dict(run.players["generator"].network.state_dict()),
+        "use": choice.use,
+        "options": plain(choice.options, choice.entry.options),
+        "spec": asdict(run.players["generator"].spec),
+        "noise": {"use": noise.use, "options": plain(noise.options, noise.entry.options)},
+        "range": run.dataset.range,
+        "step": run.step,
+        "recipe": run.recipe.name,
+    }
+    checkpoint.save(run.folder.generator, state, "generator")
+
+
+class LoadedGenerator(nn.Module):
+    """A trained generator with its law of noise: ``generator(latent)``, and ``generator.sample(count, seed)``."""
+
+    def __init__(self, network: nn.Module, noise: Any, info: dict[str, Any]) -> None:
+        super().__init__()
+        self.network, self.noise, self.info = network, noise, info
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        """Samples for ``latent``: ``(count, *noise shape)`` to ``(count, *data shape)``."""
+        samples: torch.Tensor = self.network(latent)
+        return samples
+
+    @torch.no_grad()
+    def sample(self, count: int, seed: int = 0) -> torch.Tensor:
+        """``count`` samples from noise drawn with ``seed``: ``(count, *data shape)``."""
+        some = next(self.network.parameters())
+        generator = torch.Generator(some.device).manual_seed(seed)
+        samples: torch.Tensor = self(self.noise.sample(count, generator, some.device, some.dtype))
+        return samples
+
+
+def load_generator(path: str | Path) -> LoadedGenerator:
+    """A generator from ``generator.safetensors``, or from a run's folder, on the CPU and in eval mode.
+
+    Reads tensors and plain data only: no code that the file names is run, only the installed network that it picks by name.
+
+    Raises:
+        GanlabError: the file is missing or damaged, or its network is not installed.
+    """
+    from ganlab.catalogue import Catalogue
+
+    path = Path(path)
+    state = checkpoint.load(path / "generator.safetensors" if path.is_dir() else path, "generator")
+    catalogue = Catalogue.of_installed()
+    entry, law = catalogue.find("network", state["use"]), catalogue.find("noise", state["noise"]["use"])
+    if entry is None or law is None:
+        missing = state["use"] if entry is None else state["noise"]["use"]
+        raise GanlabError(f"{path} needs '{missing}', which no installed plugin brings", did_you_mean(missing, catalogue.names("network")))
+    spec = state["spec"]
+    shapes = {key: tuple(spec[key]) for key in ("input_shape", "output_shape")}
+    network = entry.factory(
+        NetworkSpec(spec["role"], classes=spec["classes"], **shapes), **validate_options(entry.options, state["options"])
+    )
+    network.load_state_dict(state["network"])
+    network = network.to(next(iter(state["network"].values())).dtype).eval()
+    info = {key: state[key] for key in ("use", "options", "range", "step", "recipe")}
+    return LoadedGenerator(network, law.factory(**validate_options(law.options, state["noise"]["options"])), info)

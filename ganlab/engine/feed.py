@@ -1,0 +1,46 @@
+"""The order of the data: which samples are shown next, as a function of the seed, the epoch and the place in it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ganlab.engine.seeding import derive
+
+
+class Feed:
+    """Batches of indices, in a new random order every epoch. Its whole state is one number, ``drawn``.
+
+    Every batch is full: what is left at the end of an epoch, fewer than ``batch_size`` samples, is left out until the
+    next epoch's order brings it up.
+
+    Args:
+        size: number of samples.
+        batch_size: at most ``size``.
+        seed: of the run.
+    """
+
+    def __init__(self, size: int, batch_size: int, seed: int) -> None:
+        self.size, self.batch_size, self.seed = size, batch_size, seed
+        self.per_epoch = size // batch_size
+        self.drawn = 0
+        self._order: tuple[int, Tensor] = (-1, torch.empty(0))
+
+    @property
+    def epoch(self) -> int:
+        """How many times the data have been gone through."""
+        return self.drawn // self.per_epoch
+
+    def peek(self) -> Tensor:
+        """The indices of the next batch: int64 ``(batch_size,)``, on the CPU."""
+        epoch, place = divmod(self.drawn, self.per_epoch)
+        if self._order[0] != epoch:
+            generator = torch.Generator().manual_seed(derive(self.seed, "data order", epoch))
+            self._order = (epoch, torch.randperm(self.size, generator=generator))
+        return self._order[1][place * self.batch_size : (place + 1) * self.batch_size]
+
+    def next(self) -> Tensor:
+        """The indices of the next batch, which is then over."""
+        indices = self.peek()
+        self.drawn += 1
+        return indices

@@ -1,0 +1,216 @@
+"""A run's folder, which is the source of truth: what is in it, how it is written, how runs are found again. Imports no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ganlab.errors import UsageError, did_you_mean
+
+CHECKPOINT = re.compile(r"step_(\d+)\.safetensors")
+
+
+class RunFolder:
+    """The files of one run. Everything but the two ``.jsonl`` files, which grow, is written whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.recipe = path / "recipe.toml"
+        self.metrics = path / "metrics.jsonl"
+        self.system = path / "system.jsonl"
+        self.samples = path / "samples"
+        self.checkpoints = path / "checkpoints"
+        self.generator = path / "generator.safetensors"
+        self._lock = FileLock(path / ".lock")
+
+    @classmethod
+    def create(cls, runs: Path, recipe: str) -> RunFolder:
+        """A new folder ``<time>-<recipe>-<short id>`` in ``runs``.
+
+        Raises:
+            UsageError: it cannot be made.
+        """
+        path = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{recipe}-{secrets.token_hex(2)}"
+        try:
+            path.mkdir(parents=True)
+            (path / "samples").mkdir()
+            (path / "checkpoints").mkdir()
+        except OSError as error:
+            raise UsageError(f"the run's folder {path} cannot be made: {error.strerror}", "choose another place with --runs-dir") from error
+        return cls(path)
+
+    def discard(self) -> None:
+        """Remove what a run left that never began."""
+        self._lock.release()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def lock(self) -> None:
+        """Keep other processes from writing this run until :meth:`unlock` or the process's end.
+
+        Raises:
+            UsageError: another process is writing it.
+        """
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise UsageError(
+                f"run {self.path.name} is being written by another process", "wait for it, or stop it with Ctrl-C where it runs"
+            ) from None
+
+    def unlock(self) -> None:
+        """Let others write this run again."""
+        self._lock.release()
+
+    def locked_elsewhere(self) -> bool:
+        """Whether another process is writing this run now."""
+        if self._lock.is_locked:
+            return False
+        try:
+            with self._lock.acquire(timeout=0):
+                return False
+        except (Timeout, OSError):
+            return True
+
+    def read_info(self) -> dict[str, Any]:
+        """The content of run.json.
+
+        Raises:
+            UsageError: it is missing or damaged.
+        """
+        try:
+            info = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"{self.path / 'run.json'} cannot be read: {error}", "is this a run's folder? `ganlab runs` lists them"
+            ) from error
+        if not isinstance(info, dict):
+            raise UsageError(f"{self.path / 'run.json'} is not a run's")
+        return info
+
+    def write_info(self, info: dict[str, Any]) -> None:
+        """Write run.json."""
+        write_text(self.path / "run.json", json.dumps(info, indent=2) + "\n")
+
+    def checkpoint_path(self, step: int) -> Path:
+        """Where the checkpoint of ``step`` is or will be."""
+        return self.checkpoints / f"step_{step:09d}.safetensors"
+
+    def checkpoint_files(self) -> list[Path]:
+        """All checkpoints, oldest first."""
+        found = (
+            [p for p in self.checkpoints.glob("step_*.safetensors") if CHECKPOINT.fullmatch(p.name)] if self.checkpoints.is_dir() else []
+        )
+        return sorted(found, key=step_of)
+
+    def truncate(self, step: int) -> None:
+        """Drop the metrics and sheets after ``step``, before a run goes on from there."""
+        for file in (self.metrics, self.system):
+            if file.is_file():
+                lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+                kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+                write_text(file, "".join(kept))
+        for sheet in self.samples.glob("step_*.png"):
+            if step_of(sheet) > step:
+                sheet.unlink()
+
+
+def step_of(path: Path) -> int:
+    """The step in a file's name: 1000 of ``step_000001000.png``."""
+    return int(path.stem.removeprefix("step_"))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace ``path`` by ``text`` in one move."""
+    aside = path.with_name(f".{path.name}.part")
+    with open(aside, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def append_line(path: Path, step: int, metrics: dict[str, float]) -> None:
+    """Append one line of metrics. Numbers that are not finite are written as null: JSON has no word for them."""
+    finite = {name: value if abs(value) < float("inf") else None for name, value in metrics.items()}
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": step, "time": round(time.time(), 3), "metrics": finite}) + "\n")
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run, as ``ganlab runs`` lists it."""
+
+    folder: RunFolder
+    info: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.folder.path.name
+
+    @property
+    def status(self) -> str:
+        """As run.json has it; a run that says "running" but that no process writes was killed: "interrupted"."""
+        status = str(self.info.get("status", "unknown"))
+        if status == "running" and self.info.get("host") == socket.gethostname() and not self.folder.locked_elsewhere():
+            return "interrupted"
+        return status
+
+
+def list_runs(runs: Path) -> list[RunSummary]:
+    """The runs in the folder ``runs``, oldest first; folders that are no runs are left out."""
+    found = []
+    for path in sorted(runs.iterdir()) if runs.is_dir() else []:
+        if (path / "run.json").is_file():
+            with contextlib.suppress(UsageError):
+                folder = RunFolder(path)
+                found.append(RunSummary(folder, folder.read_info()))
+    return found
+
+
+def find_run(runs: Path, name: str) -> RunSummary:
+    """The run called ``name``: a folder's path, a run's id, the beginning or the end of one, or ``last``.
+
+    Raises:
+        UsageError: none is, or more than one.
+    """
+    if (Path(name) / "run.json").is_file():
+        folder = RunFolder(Path(name))
+        return RunSummary(folder, folder.read_info())
+    known = list_runs(runs)
+    if name == "last" and known:
+        return known[-1]
+    matching = [run for run in known if run.id == name] or [run for run in known if run.id.startswith(name) or run.id.endswith(name)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise UsageError(
+            f"more than one run in {runs} is called '{name}': {', '.join(run.id for run in matching)}", "type more of the name"
+        )
+    hint = did_you_mean(name, [run.id for run in known][-5:]) if known else "there are none yet: `ganlab run mnist_adaptive` makes one"
+    raise UsageError(f"no run called '{name}' in {runs}", hint)
+
+
+def delete_run(run: RunSummary) -> None:
+    """Remove a run's folder with all that is in it.
+
+    Raises:
+        UsageError: another process is writing it, or it cannot be removed.
+    """
+    if run.folder.locked_elsewhere():
+        raise UsageError(f"run {run.id} is being written by another process", "stop it first")
+    try:
+        shutil.rmtree(run.folder.path)
+    except OSError as error:
+        raise UsageError(f"{run.folder.path} cannot be removed: {error}") from error

@@ -1,0 +1,109 @@
+"""The hooks of one run: its tricks, and nobody else's, called in recipe order."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pluggy
+
+from ganlab.engine.faults import blamed
+from ganlab.engine.seeding import Streams
+from ganlab.errors import PluginError, did_you_mean
+from ganlab.hookspecs import PROJECT, RunHooks
+
+KNOWN: dict[str, tuple[str, ...]] = {
+    name: tuple(inspect.signature(spec).parameters)[1:] for name, spec in vars(RunHooks).items() if hasattr(spec, f"{PROJECT}_spec")
+}
+DECIDING = tuple(name for name in KNOWN if getattr(getattr(RunHooks, name), f"{PROJECT}_spec")["firstresult"])
+
+
+@dataclass(eq=False)
+class Trick:
+    """A trick of this run: its name in the recipe, the object, and who wrote it."""
+
+    name: str
+    instance: object
+    owner: str
+
+    def methods(self) -> dict[str, Callable[..., Any]]:
+        """Its hook methods by name."""
+        found = {}
+        for name in dir(type(self.instance)):
+            if not name.startswith("__") and hasattr(getattr(type(self.instance), name, None), f"{PROJECT}_impl"):
+                found[name] = getattr(self.instance, name)
+        return found
+
+
+class _Handle:
+    """What is registered with pluggy for a trick: compares by identity, where two equal dataclasses would be taken for one."""
+
+
+def connect(tricks: list[Trick], streams: Streams) -> pluggy.HookRelay:
+    """The hooks that call ``tricks`` in this order, each call seeded and, if it raises, blamed on its owner.
+
+    Raises:
+        PluginError: a trick has no hooks or an unknown one, wants an unknown parameter, or claims a decision twice.
+    """
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(RunHooks)
+    deciders: dict[str, str] = {}
+    for trick in tricks:
+        methods = trick.methods()
+        if not methods:
+            raise PluginError(f"{trick.owner} has no hooks", "mark its methods with @ganlab.hookimpl; the hooks are in ganlab/hookspecs.py")
+        for name, method in methods.items():
+            _check(trick, name, method)
+            if name in DECIDING and deciders.setdefault(name, trick.owner) != trick.owner:
+                raise PluginError(
+                    f"{deciders[name]} and {trick.owner} both decide {name}", "only one trick of a recipe may; switch one off"
+                )
+    for trick in reversed(tricks):  # pluggy calls last what was registered first
+        handle = _Handle()
+        for name, method in trick.methods().items():
+            setattr(handle, name, _guarded(trick, name, method, streams))
+        manager.register(handle, trick.name)
+    return manager.hook
+
+
+def transcript_of(hooks: pluggy.HookRelay) -> dict[str, list[str]]:
+    """For every hook that a trick of this run implements, the names of those tricks in the order of their calls."""
+    called = {name: [impl.plugin_name for impl in reversed(getattr(hooks, name).get_hookimpls())] for name in KNOWN}
+    return {name: tricks for name, tricks in called.items() if tricks}
+
+
+def _guarded(trick: Trick, hook: str, method: Callable[..., Any], streams: Streams) -> Callable[..., Any]:
+    base = streams.base(f"trick/{trick.name}/{hook}")
+    blame = blamed(f"{trick.owner}, in its hook {hook},")
+    reseed = streams.reseed
+
+    @functools.wraps(method)
+    def call(*args: Any) -> Any:
+        reseed(base)
+        with blame:
+            return method(*args)
+
+    return call
+
+
+def _check(trick: Trick, name: str, method: Callable[..., Any]) -> None:
+    if name not in KNOWN:
+        raise PluginError(f"{trick.owner} implements an unknown hook '{name}'", did_you_mean(name, KNOWN))
+    options = getattr(method, f"{PROJECT}_impl")
+    if options["wrapper"] or options["hookwrapper"]:
+        raise PluginError(
+            f"{trick.owner}: hook {name} is a wrapper, which ganlab does not allow", "remove `wrapper=True`, and assign to `turn`"
+        )
+    for parameter in inspect.signature(method).parameters.values():
+        if parameter.name not in KNOWN[name]:
+            raise PluginError(
+                f"{trick.owner}: hook {name} wants '{parameter.name}', which it is not given",
+                did_you_mean(parameter.name, KNOWN[name]),
+            )
+        if parameter.default is not parameter.empty:
+            raise PluginError(
+                f"{trick.owner}: hook {name} has a default value for '{parameter.name}'", "remove it: the engine passes every parameter"
+            )

@@ -1,0 +1,238 @@
+"""The life of a run: opened, carried out to whatever end, resumed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from ganlab.components import Dataset
+from ganlab.engine import loop
+from ganlab.engine.build import build, make_data
+from ganlab.engine.device import DTYPES, find_device
+from ganlab.engine.export import save_generator
+from ganlab.engine.folder import RunFolder, RunSummary
+from ganlab.engine.hooks import Trick
+from ganlab.engine.provenance import birth_certificate
+from ganlab.engine.run import Run
+from ganlab.engine.seeding import default_generators_restored
+from ganlab.errors import DataUnavailable, GanlabError, UsageError
+from ganlab.recipe import Lookup, Recipe, load_recipe, to_toml
+
+
+@dataclass
+class Place:
+    """Where a run finds and leaves things, and whom it tells.
+
+    Attributes:
+        runs: the folder of all runs.
+        data: the root of the data sets; None is ``GANLAB_DATA``, else the user's cache folder.
+        tell: called with one clear paragraph for each thing a person must know.
+        watchers: objects with run hooks that are no part of the recipe, such as a live display; called after its tricks.
+    """
+
+    runs: Path = Path("runs")
+    data: Path | None = None
+    tell: Callable[[str], None] | None = None
+    watchers: list[object] = field(default_factory=list)
+
+    def data_root(self) -> Path:
+        """The folder that data is read from and downloaded into."""
+        if self.data is not None:
+            return self.data.expanduser()
+        if os.environ.get("GANLAB_DATA"):
+            return Path(os.environ["GANLAB_DATA"]).expanduser()
+        from platformdirs import user_cache_path
+
+        return user_cache_path("ganlab") / "data"
+
+
+def open_run(source: str | Path, library: Lookup, overrides: list[str], place: Place) -> Run:
+    """A new run of a recipe, built and ready for :func:`execute`. Nothing is left behind when it cannot be.
+
+    Where the data cannot be had and the recipe has a ``[fallback]``, that is laid over it, announced and recorded.
+
+    Raises:
+        UsageError: anything about the recipe, the data or the machine that makes the run impossible.
+    """
+    recipe, dataset, why = find_data(source, library, overrides, place)
+    run = assemble(recipe, dataset, place, in_folder=True)
+    if why:
+        wanted = load_recipe(source, library, overrides).data.use
+        run.info["data"] |= {"fallback_from": wanted, "why": why}
+        run.announce(
+            f"'{wanted}' cannot be had here, so this run uses its recipe's fallback, the data set '{recipe.data.use}' "
+            f"({len(dataset):,} samples, {run.total_steps:,} steps). {why}"
+        )
+    return run
+
+
+def find_data(
+    source: str | Path, library: Lookup, overrides: list[str], place: Place, download: bool = True
+) -> tuple[Recipe, Dataset, str]:
+    """The recipe, its data, and why the fallback was taken: an empty text when it was not."""
+    recipe = load_recipe(source, library, overrides)
+    try:
+        return recipe, make_data(recipe, place.data_root(), download), ""
+    except DataUnavailable as error:
+        if not recipe.has_fallback:
+            raise
+        recipe = load_recipe(source, library, overrides, fallback=True)
+        return recipe, make_data(recipe, place.data_root(), download), str(error)
+
+
+def assemble(recipe: Recipe, dataset: Dataset, place: Place, in_folder: bool) -> Run:
+    """Build a new run, in a folder of its own or (to check a recipe, or to try a trick) nowhere."""
+    device = find_device(recipe.train.device)
+    if recipe.train.threads:
+        torch.set_num_threads(recipe.train.threads)
+    folder = RunFolder.create(place.runs, recipe.name) if in_folder else None
+    run = Run(recipe, folder, device, DTYPES[recipe.train.dtype], {})
+    try:
+        prepare(run, dataset, place)
+        if folder is not None:
+            folder.lock()
+            (folder.path / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")
+            run.save_info()
+    except BaseException:
+        if folder is not None:
+            folder.discard()
+        raise
+    return run
+
+
+def prepare(run: Run, dataset: Dataset, place: Place) -> None:
+    """What a new and a resumed run have in common: its certificate and its parts."""
+    run.info |= birth_certificate(run, dataset)
+    if place.tell is not None:
+        run.tell = place.tell
+    build(run, dataset, [Trick(type(watcher).__name__, watcher, type(watcher).__name__) for watcher in place.watchers])
+    run.info["total_steps"] = run.total_steps
+
+
+def reopen_run(summary: RunSummary, library: Lookup, place: Place) -> Run:
+    """A run that stopped, put back to its last checkpoint and ready for :func:`execute`.
+
+    Raises:
+        UsageError: it is finished, or has no checkpoint, or another process is writing it.
+    """
+    folder = summary.folder
+    folder.lock()
+    info = folder.read_info()
+    if info.get("status") == "finished":
+        raise UsageError(
+            f"run {summary.id} is finished", f"to train its networks on, start a new run with `--set train.init_from={folder.path}`"
+        )
+    files = folder.checkpoint_files()
+    if not files:
+        raise UsageError(f"run {summary.id} has no checkpoint to go on from", f"start it anew: `ganlab run {folder.recipe}`")
+    recipe = load_recipe(folder.recipe, library, [])
+    dataset = make_data(recipe, place.data_root())
+    device = find_device(recipe.train.device)
+    if recipe.train.threads:
+        torch.set_num_threads(recipe.train.threads)
+    run = Run(recipe, folder, device, DTYPES[recipe.train.dtype], {})
+    prepare(run, dataset, place)
+    run.info = _merged(info, run.info)
+    if info["data"]["fingerprint"] != dataset.fingerprint():
+        raise UsageError(
+            f"the data of run {summary.id} have changed since it began", "put them back as they were; a resumed run must see the same data"
+        )
+    run.restore(files[-1])
+    run.training_seconds = info.get("training_seconds", 0.0)
+    run.resumed_from = run.step
+    return run
+
+
+def execute(run: Run) -> str:
+    """Train, to the end of the budget, to Ctrl-C or to a failure; ``after_run`` is called and run.json written in any case.
+
+    Returns:
+        ``"finished"`` or ``"interrupted"``.
+
+    Raises:
+        GanlabError, or whatever a step raised: status is then ``"failed"``.
+    """
+    status = "failed"
+    run.info |= {"status": "running", "started": run.info.get("started") or time.time()}
+    try:
+        with default_generators_restored(run.device), stopped_by_ctrl_c(run):
+            _train(run)
+        status = "finished" if run.step >= run.total_steps else "interrupted"
+    except KeyboardInterrupt:  # the second one: leave at once, with the last checkpoint
+        status = "interrupted"
+        raise
+    except Exception as error:
+        run.info["failure"] = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        _close(run, status)
+    return status
+
+
+def _train(run: Run) -> None:
+    run.save_info()
+    run.hooks.before_run(run=run)
+    run.start_clock()
+    if run.resumed_from is None:
+        run.sample_sheet()
+    while True:
+        try:
+            loop.train(run)
+            break
+        except Exception as error:
+            if run.hooks.on_failure(run=run, error=error) is not True:
+                raise
+    run.stop_clock()
+    if run.stopping and run.step < run.total_steps and run.step > 0:
+        run.save_checkpoint()
+    save_generator(run)
+
+
+def _close(run: Run, status: str) -> None:
+    run.info |= {"status": status, "ended": time.time()}
+    with suppress(GanlabError, OSError):  # a full disk must not hide what went wrong first
+        run.save_info()
+    try:
+        run.hooks.after_run(run=run, status=status)
+        with suppress(GanlabError, OSError):
+            run.save_info()
+    finally:
+        if run.folder is not None:
+            run.folder.unlock()
+
+
+@contextmanager
+def stopped_by_ctrl_c(run: Run) -> Iterator[None]:
+    """SIGINT and SIGTERM end the run after the step that is going on; a second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if run.stopping:
+            raise KeyboardInterrupt
+        run.stopping = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """run.json of a resumed run: as it was, with a note of the circumstances it goes on under."""
+    changed = {key: new[key] for key in ("ganlab", "versions", "device_name", "threads", "host") if old.get(key) != new.get(key)}
+    resumed = [*old.get("resumed", []), {"time": time.time(), "changed": changed}]
+    return old | {"resumed": resumed, "failure": None, "ended": None, "pid": new["pid"], "host": new["host"]}

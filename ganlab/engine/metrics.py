@@ -1,0 +1,93 @@
+"""What is measured: values wait on the device, and come to the host once per logging interval."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+FOLD_AT = 256  # values of one name that may wait before they are added up, so that memory stays bounded
+
+
+class Metrics:
+    """Means and sums over the logging interval and over the epoch.
+
+    ``add`` only puts a value on a list: no device operation, no wait. ``interval()`` and ``epoch()`` add up and read.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.wide = torch.float32 if device.type == "mps" else torch.float64
+        self.probabilities = True  # scores are logits: log sigmoid(score), and how often its side of 1/2 is right
+        self._waiting: dict[str, list[tuple[Tensor | float, float]]] = {}
+        self._scores: dict[str, list[Tensor]] = {}
+        self._sums: dict[str, dict[str, tuple[Tensor, float]]] = {"interval": {}, "epoch": {}}
+
+    def add(self, name: str, value: Tensor | float, weight: float = 1.0) -> None:
+        """One value of ``name``. The mean is the sum of the values over the sum of the weights; weight 0 makes it a plain sum."""
+        waiting = self._waiting.setdefault(name, [])
+        waiting.append((value.detach() if isinstance(value, Tensor) else value, weight))
+        if len(waiting) >= FOLD_AT:
+            self._fold(name)
+
+    def add_scores(self, side: str, scores: Tensor) -> None:
+        """The discriminator's scores on one side, ``(batch,)``, as it gave them."""
+        waiting = self._scores.setdefault(side, [])
+        waiting.append(scores.detach())
+        if len(waiting) >= FOLD_AT:
+            self._fold_scores(side)
+
+    def interval(self) -> dict[str, float]:
+        """The values since the last call, by name; they start anew."""
+        return self._read("interval")
+
+    def epoch(self) -> dict[str, float]:
+        """The values since the last call, by name; they start anew."""
+        return self._read("epoch")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What waits and what is added up, so that a resumed run logs what it would have logged."""
+        self._fold_all()
+        return {span: {name: [total, weight] for name, (total, weight) in sums.items()} for span, sums in self._sums.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what ``state_dict`` gave; what has waited since is dropped."""
+        self._waiting.clear()
+        self._scores.clear()
+        self._sums = {
+            span: {name: (total.to(self.device, self.wide), float(weight)) for name, (total, weight) in sums.items()}
+            for span, sums in state.items()
+        }
+
+    def _read(self, span: str) -> dict[str, float]:
+        self._fold_all()
+        sums, self._sums[span] = self._sums[span], {}
+        if not sums:
+            return {}
+        totals = torch.stack([total for total, _ in sums.values()]).tolist()  # the one wait for the device
+        return {name: total / (weight or 1.0) for total, (name, (_, weight)) in zip(totals, sums.items(), strict=True)}
+
+    def _fold_all(self) -> None:
+        for name in list(self._waiting):
+            self._fold(name)
+        for side in list(self._scores):
+            self._fold_scores(side)
+
+    def _fold(self, name: str) -> None:
+        values = self._waiting.pop(name)
+        tensors = [value.to(self.wide) for value, _ in values if isinstance(value, Tensor)]
+        total = torch.stack(tensors).sum() if tensors else torch.zeros((), dtype=self.wide, device=self.device)
+        self._count(name, total + sum(value for value, _ in values if not isinstance(value, Tensor)), sum(weight for _, weight in values))
+
+    def _fold_scores(self, side: str) -> None:
+        scores = torch.cat(self._scores.pop(side)).to(self.wide)  # (values so far,)
+        count = float(scores.numel())
+        self._count(f"score/{side}", (scores.sigmoid() if self.probabilities else scores).sum(), count)
+        right = scores > 0 if side == "real" else scores < 0
+        self._count(f"accuracy/{side}", right.to(self.wide).sum(), count)
+
+    def _count(self, name: str, total: Tensor, weight: float) -> None:
+        for sums in self._sums.values():
+            before = sums.get(name)
+            sums[name] = (total, weight) if before is None else (before[0] + total, before[1] + weight)

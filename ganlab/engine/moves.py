@@ -1,0 +1,115 @@
+"""The moves of a turn: what is drawn, faked, scored and lost. Tensor shapes trail the lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ganlab.engine.faults import blamed
+from ganlab.engine.turn import Turn
+from ganlab.errors import PluginError
+
+if TYPE_CHECKING:
+    from ganlab.engine.player import Player
+    from ganlab.engine.run import Run
+
+
+def draw(run: Run, turn: Turn) -> None:
+    """The real batch and the latent that this turn needs.
+
+    The discriminator's turns on real data draw a new batch, repeats and the generator's turns (for losses that compare
+    with real scores) use the step's last one again.
+    """
+    if "real" in turn.sides or run.losses["generator"].pairs:
+        fresh = turn.role == "discriminator" and turn.repeat == 0
+        batch = run.draws.next_batch(turn.step) if fresh else run.draws.current_batch(turn.step)
+        turn.real, turn.real_labels = batch.images, batch.labels  # (batch, *data), (batch,)
+    if "fake" in turn.sides:
+        turn.latent = run.draws.latent(turn)  # (batch, *noise)
+        turn.fake_labels = run.draws.labels(turn)  # (batch,)
+
+
+def fake(run: Run, turn: Turn) -> None:
+    """The fakes: with their graph in the generator's turn, detached in the discriminator's."""
+    if turn.latent is None:
+        return
+    generator = run.players["generator"]
+    own = turn.player is generator
+    generator.mode(own or run.schedule.generator_mode == "train")
+    with torch.set_grad_enabled(own), run.autocast():
+        run.streams.reseed(run.bases["generator"])
+        turn.fake = generator(turn.latent, turn.fake_labels)  # (batch, *data)
+    if turn.fake.shape[1:] != run.dataset.shape:
+        raise PluginError(
+            f"{generator.owner} made samples of shape {tuple(turn.fake.shape[1:])}; the data's is {run.dataset.shape}",
+            "it is told the shape to make in spec.output_shape",
+        )
+    turn.fake = turn.fake.to(run.dtype)
+
+
+def score(run: Run, turn: Turn) -> None:
+    """The discriminator's scores of what it is shown, in one pass or in two."""
+    discriminator = run.players["discriminator"]
+    own = turn.player is discriminator
+    discriminator.mode(own or run.schedule.discriminator_mode == "train")
+    if own or run.schedule.discriminator_statistics:
+        _score_sides(run, turn, discriminator)
+    else:
+        with discriminator.statistics_fixed():
+            _score_sides(run, turn, discriminator)
+    if own:
+        for side, scores in (("real", turn.real_scores), ("fake", turn.fake_scores)):
+            if scores is not None:
+                run.metrics.add_scores(side, scores)
+
+
+def _score_sides(run: Run, turn: Turn, discriminator: Player) -> None:
+    if turn.real is not None and turn.fake is not None and run.schedule.discriminator_turn == "one_pass":
+        labels = None if turn.real_labels is None or turn.fake_labels is None else torch.cat([turn.real_labels, turn.fake_labels])
+        both = _scores(run, discriminator, torch.cat([turn.real, turn.fake]), labels, "both")  # (2 batch,)
+        turn.real_scores, turn.fake_scores = both[: len(turn.real)], both[len(turn.real) :]
+        return
+    for side in ("real", "fake") if run.schedule.first_side == "real" else ("fake", "real"):
+        images = turn.real if side == "real" else turn.fake
+        if images is not None:
+            labels = turn.real_labels if side == "real" else turn.fake_labels
+            scores = _scores(run, discriminator, images, labels, side)
+            setattr(turn, f"{side}_scores", scores)  # (batch,)
+
+
+def _scores(run: Run, discriminator: Player, images: Tensor, labels: Tensor | None, pass_name: str) -> Tensor:
+    """One pass of the discriminator: ``(batch, *data)`` to ``(batch,)``; its trailing 1 goes, for (5, 1) - (5,) would be (5, 5)."""
+    run.streams.reseed(run.bases[pass_name])
+    with run.autocast():
+        scores = discriminator(images, labels)
+    if scores.shape == (len(images), 1):
+        scores = scores.squeeze(1)
+    if scores.shape != (len(images),):
+        raise PluginError(
+            f"{discriminator.owner} gave scores of shape {tuple(scores.shape)} for {len(images)} images",
+            f"the discriminator must return one score an image: ({len(images)},) or ({len(images)}, 1)",
+        )
+    return scores.to(run.dtype)
+
+
+def loss_terms(run: Run, turn: Turn) -> dict[str, Tensor]:
+    """The loss's own terms, each a scalar: what tricks add to comes after."""
+    loss = run.losses[turn.role]
+    with blamed(loss.owner):
+        if turn.role == "generator":
+            terms = {"adversarial": loss.instance.generator(turn)}
+        elif loss.pairs:
+            terms = {"adversarial": loss.instance.discriminator(turn)}
+        else:
+            methods = {"real": loss.instance.real, "fake": loss.instance.fake}
+            terms = {side: methods[side](turn) for side in turn.sides}
+            if run.schedule.discriminator_loss == "mean":
+                terms = {side: term / len(terms) for side, term in terms.items()}
+    for name, term in terms.items():
+        if term.shape != ():
+            raise PluginError(
+                f"{loss.owner}: its term '{name}' has shape {tuple(term.shape)}, not that of a scalar", "reduce over dim 0: `.mean(0)`"
+            )
+    return terms

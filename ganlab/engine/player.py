@@ -1,0 +1,105 @@
+"""A player: a network and its optimizer. The generator and the discriminator differ in data, not in code."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from ganlab.components import NetworkSpec, Role
+from ganlab.engine.faults import blamed
+
+_BatchNorm = nn.modules.batchnorm._NormBase
+
+
+class Player:
+    """One side of the game.
+
+    Attributes:
+        role: ``"generator"`` or ``"discriminator"``.
+        network: a module called as ``network(x, labels)``, or ``network(x)`` if it takes no labels.
+        spec: what the network was built for.
+        optimizer: of the network's trainable parameters.
+        updates: how often the optimizer has stepped.
+        owner: who wrote the network, for error messages.
+    """
+
+    optimizer: torch.optim.Optimizer
+
+    def __init__(self, role: Role, network: nn.Module, spec: NetworkSpec, owner: str) -> None:
+        self.role, self.network, self.spec, self.owner = role, network, spec, owner
+        self.updates = 0
+        self.takes_labels = _takes_labels(network)
+        self._learning = True
+        self._training = network.training
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look the trainable parameters up again, after a trick has changed the network."""
+        self.parameters = [p for p in self.network.parameters() if p.requires_grad]
+
+    def __call__(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        with blamed(self.owner):
+            result: Tensor = self.network(x, labels) if self.takes_labels else self.network(x)
+            return result
+
+    def learn(self, flag: bool) -> None:
+        """Whether gradients reach the parameters: only in the player's own turn (``eval()`` alone does not stop them)."""
+        if flag != self._learning:
+            self._learning = flag
+            for parameter in self.parameters:
+                parameter.requires_grad_(flag)
+
+    def mode(self, training: bool) -> None:
+        """Put the network into train or eval mode."""
+        if training != self._training:
+            self._training = training
+            self.network.train(training)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Eval mode and no gradients inside; both as they were, afterwards."""
+        before = self._training
+        self.mode(False)
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.mode(before)
+
+    @contextmanager
+    def statistics_fixed(self) -> Iterator[None]:
+        """Batch normalization uses the batch's statistics inside, but does not move its running ones."""
+        layers = [m for m in self.network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+        for layer in layers:
+            layer.track_running_stats = False
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.track_running_stats = True
+
+    def gradient_norm(self) -> Tensor:
+        """The L2 norm of all gradients as one vector: a scalar, on the device."""
+        norms = torch._foreach_norm([p.grad for p in self.parameters if p.grad is not None])
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+        return norm
+
+    def scale_gradients(self, factor: Tensor | float) -> None:
+        """Multiply all gradients by ``factor`` (a scalar), in place, on the device."""
+        torch._foreach_mul_([p.grad for p in self.parameters if p.grad is not None], factor)
+
+    def apply(self) -> None:
+        """One step of the optimizer, counted."""
+        self.optimizer.step()
+        self.updates += 1
+
+
+def _takes_labels(network: nn.Module) -> bool:
+    """Whether ``network.forward`` has a second argument: ``labels``, or anything in its place."""
+    parameters = list(inspect.signature(network.forward).parameters.values())
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(positional) > 1 or any(p.name == "labels" for p in parameters)

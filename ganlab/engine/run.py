@@ -1,0 +1,330 @@
+"""A run: everything of one execution of a recipe while it goes on. This is the ``run`` that every hook is handed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+import torch
+from torch import Tensor
+
+from ganlab.components import Dataset, Noise, Role
+from ganlab.engine import checkpoint
+from ganlab.engine.draws import Draws
+from ganlab.engine.folder import RunFolder, append_line
+from ganlab.engine.hooks import Trick
+from ganlab.engine.metrics import Metrics
+from ganlab.engine.player import Player
+from ganlab.engine.sampling import Sampler
+from ganlab.engine.schedule import batches_per_step, groups_of
+from ganlab.engine.seeding import Streams
+from ganlab.engine.turn import Turn
+from ganlab.errors import GanlabError, NonFiniteError
+from ganlab.recipe import Recipe
+
+if TYPE_CHECKING:
+    import numpy as np
+
+log = logging.getLogger("ganlab")
+TURNS = 1 << 20  # moments in a step: more than MOST_REPEATS for each player
+
+
+@dataclass(frozen=True)
+class PlayerLoss:
+    """A player's loss, and who wrote it."""
+
+    instance: Any
+    owner: str
+
+    @property
+    def pairs(self) -> bool:
+        """Whether it compares real with fake scores."""
+        return bool(getattr(self.instance, "pairs", False))
+
+    @property
+    def label_targets(self) -> bool:
+        """Whether it honours ``turn.real_target`` and ``turn.fake_target``."""
+        return bool(getattr(self.instance, "label_targets", False))
+
+    @property
+    def logits(self) -> bool:
+        """Whether sigmoid(score) is a probability."""
+        return bool(getattr(self.instance, "logits", False))
+
+
+class Run:
+    """One execution of a recipe.
+
+    Attributes:
+        recipe, folder, device, dtype, seed: what it was made with; ``path`` is the folder's.
+        players: ``players["generator"]`` and ``players["discriminator"]``.
+        losses: each player's loss. dataset, noise: the components of the recipe.
+        step, images_seen: counters, with ``epoch`` and each player's ``updates``; all together in ``counters``.
+        total_steps, steps_per_epoch: the budget.
+        resumed_from: the step that a resumed run went on from, or None.
+        info: what ``run.json`` holds; ``save_info()`` writes it.
+        hooks: calls the tricks; tricks: these, in recipe order.
+    """
+
+    hooks: pluggy.HookRelay
+    path: Path
+
+    def __init__(self, recipe: Recipe, folder: RunFolder | None, device: torch.device, dtype: torch.dtype, info: dict[str, Any]) -> None:
+        self.recipe, self.folder, self.device, self.dtype, self.info = recipe, folder, device, dtype, info
+        if folder is not None:
+            self.path = folder.path
+        self.seed = recipe.train.seed
+        self.schedule = recipe.schedule
+        self.streams = Streams(self.seed, device)
+        self.bases = {name: self.streams.base(f"network/{name}") for name in ("generator", "real", "fake", "both")}
+        self.metrics = Metrics(device)
+        self.zero = torch.zeros((), device=device, dtype=dtype)
+        self.players: dict[Role, Player] = {}
+        self.losses: dict[Role, PlayerLoss] = {}
+        self.tricks: list[Trick] = []
+        self.groups = groups_of(recipe.schedule)
+        self.step = 0
+        self.resumed_from: int | None = None
+        self.stopping = False
+        self.training_seconds = 0.0
+        self.tell: Callable[[str], None] = log.warning
+        self._epoch_before = 0
+        self._clock = (0.0, 0)  # when the last interval was logged, and its step
+        self._writing = threading.Lock()
+
+    def use_data(self, dataset: Dataset, noise: Noise) -> None:
+        """Take the data and the noise, and work out the budget from their size."""
+        train = self.recipe.train
+        self.dataset, self.noise = dataset, noise
+        self.draws = Draws(self)
+        self.steps_per_epoch = max(1, self.draws.feed.per_epoch // batches_per_step(self.schedule))
+        self.total_steps = train.steps or (train.epochs or 0) * self.steps_per_epoch
+        self.sampler = Sampler(self)
+
+    # -- what tricks use ---------------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The name of the run's folder."""
+        return self.path.name
+
+    @property
+    def epoch(self) -> int:
+        """How many times the data have been gone through."""
+        return self.draws.feed.epoch
+
+    @property
+    def images_seen(self) -> int:
+        """How many real images have been drawn for the discriminator."""
+        return self.draws.images
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """All counters, none mixed with another."""
+        return {
+            "step": self.step,
+            "epoch": self.epoch,
+            "discriminator_updates": self.players["discriminator"].updates,
+            "generator_updates": self.players["generator"].updates,
+            "images_seen": self.images_seen,
+        }
+
+    def record(self, name: str, value: Tensor | float) -> None:
+        """Log the mean of ``value`` (a float, or a scalar on the device, which is not waited for) over each logging interval.
+
+        ``name`` is ``section/name``; the MLflow UI makes a section of charts of what stands before the slash.
+        """
+        self.metrics.add(name, value)
+
+    def count(self, name: str, number: float = 1) -> None:
+        """Log the sum of ``number`` over each logging interval."""
+        self.metrics.add(name, number, weight=0.0)
+
+    def record_clock(self, metrics: dict[str, float]) -> None:
+        """Append to ``system.jsonl``, for what depends on the clock or the machine and is not the same when a run is repeated.
+
+        May be called from any thread.
+        """
+        if self.folder is not None:
+            with self._writing:
+                append_line(self.folder.system, self.step, metrics)
+
+    def announce(self, text: str) -> None:
+        """Tell the person one clear paragraph, and keep it in ``run.json``."""
+        self.info.setdefault("announcements", []).append(text)
+        self.save_info()
+        self.tell(text)
+
+    def save_info(self) -> None:
+        """Write ``run.json``."""
+        if self.folder is not None:
+            self.info["counters"] = self.counters if self.players else {}
+            self.info["training_seconds"] = round(self.training_seconds, 3)
+            with self._writing:
+                self.folder.write_info(self.info)
+
+    def generate(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Samples for ``latent``, ``(count, *noise shape)``: on the CPU, in eval mode; equal latents give equal samples."""
+        return self.sampler.generate(latent, labels)
+
+    def restore(self, path: Path) -> None:
+        """Put the run into the state of a checkpoint. Metrics after it are dropped."""
+        state = checkpoint.load(path)
+        if set(state["tricks"]) != set(self._stateful()):
+            raise GanlabError(f"checkpoint {path} has the state of other tricks than this recipe: {sorted(state['tricks'])}")
+        for role, player in self.players.items():
+            player.network.load_state_dict(state[role]["network"])
+            player.optimizer.load_state_dict(state[role]["optimizer"])
+            player.updates = state[role]["updates"]
+        self.step = state["step"]
+        self.draws.go_to(state["batches_drawn"])
+        self.metrics.load_state_dict(state["metrics"])
+        for name, trick in self._stateful().items():
+            trick.load_state_dict(state["tricks"][name])
+        if self.folder is not None:
+            self.folder.truncate(self.step)
+        self.start_clock()
+
+    # -- what the loop uses ------------------------------------------------------------------------------------------------
+
+    def steps(self) -> Iterator[int]:
+        """The steps that are left, until the budget is spent or the run is asked to stop."""
+        while self.step < self.total_steps and not self.stopping:
+            self.step += 1
+            self._epoch_before = self.epoch
+            yield self.step
+
+    def at(self, turn: Turn) -> None:
+        """The moment from which all randomness of this turn is derived."""
+        self.streams.moment = self.step * TURNS + turn.index + 1
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """bfloat16 autocast, where the recipe asks for it."""
+        if self.recipe.train.autocast == "off":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def note_losses(self, turn: Turn) -> None:
+        """Put the turn's loss and its terms on record. A side alone counts as half a turn, so that two updates add up as one loss."""
+        assert turn.loss is not None
+        half = turn.role == "discriminator" and len(turn.sides) == 1
+        self.metrics.add(f"loss/{turn.role}", turn.loss, 0.5 if half else 1.0)
+        if len(turn.loss_terms) > 1 or half:
+            for name, term in turn.loss_terms.items():
+                self.metrics.add(f"loss/{turn.role}.{name}", term)
+
+    def finish_step(self, step: int) -> None:
+        """What comes after all turns of a step: hooks, and at their intervals metrics, sheets and checkpoints."""
+        self.streams.moment = step * TURNS
+        self.hooks.after_step(run=self, step=step)
+        train, last = self.recipe.train, step == self.total_steps
+        if step % train.log_every == 0 or last:
+            self.log_metrics()
+        if self.epoch > self._epoch_before:
+            self.hooks.after_epoch(run=self, epoch=self.epoch, means=self.metrics.epoch())
+        if step % self.sampler.every == 0 or last:
+            self.sample_sheet()
+        if step % self.checkpoint_every == 0 or last:
+            self.save_checkpoint()
+
+    def start_clock(self) -> None:
+        """Training begins now: what was before does not count as its time."""
+        self._clock = (time.monotonic(), self.step)
+
+    def stop_clock(self) -> None:
+        """Add the time since the last logging to ``training_seconds``."""
+        now = time.monotonic()
+        self.training_seconds += now - self._clock[0]
+        self._clock = (now, self.step)
+
+    # -- at their intervals ------------------------------------------------------------------------------------------------
+
+    @property
+    def checkpoint_every(self) -> int:
+        """Steps between checkpoints: as the recipe says, else an epoch, but at most about forty in a run."""
+        return self.recipe.train.checkpoint_every or max(self.steps_per_epoch, self.total_steps // 40)
+
+    def log_metrics(self) -> None:
+        """Bring the interval's metrics to the host, write them down, and hand them to the tricks.
+
+        Raises:
+            NonFiniteError: a loss or score is infinite or not a number.
+        """
+        metrics = self.metrics.interval()
+        for player in self.players.values():
+            metrics[f"updates/{player.role}"] = float(player.updates)
+        metrics["updates/epoch"] = float(self.epoch)
+        if self.folder is not None:
+            append_line(self.folder.metrics, self.step, metrics)
+            then, step = self._clock
+            self.stop_clock()
+            self.record_clock({"speed/steps_per_second": (self.step - step) / max(self._clock[0] - then, 1e-9)})
+        self.hooks.on_metrics(run=self, step=self.step, metrics=metrics)
+        for name, value in metrics.items():
+            if not abs(value) < float("inf"):
+                raise NonFiniteError(
+                    f"{name} is {value} at step {self.step} (or up to {self.recipe.train.log_every} steps before)",
+                    "try a lower learning rate, or the tricks gradient_clipping and clamp",
+                )
+
+    def sample_sheet(self) -> None:
+        """Make a sheet of samples from the run's fixed noise."""
+        if self.folder is not None:
+            path = self.folder.samples / f"step_{self.step:09d}.png"
+            self.show_picture("samples", self.sampler.sheet(path), path)
+
+    def show_picture(self, name: str, picture: np.ndarray, path: Path) -> None:
+        """Hand a picture that lies at ``path`` to the tricks."""
+        self.hooks.on_images(run=self, step=self.step, name=name, picture=picture, path=path)
+
+    def save_checkpoint(self) -> None:
+        """Write a checkpoint of this moment between two steps; older ones go once it is on disk."""
+        if self.folder is None:
+            return
+        self.check_weights()
+        path = self.folder.checkpoint_path(self.step)
+        checkpoint.save(path, self.state())
+        self.info["last_checkpoint"] = str(path.relative_to(self.path))
+        self.save_info()
+        for old in self.folder.checkpoint_files()[: -self.recipe.train.keep_checkpoints]:
+            old.unlink(missing_ok=True)
+        self.hooks.after_checkpoint(run=self, step=self.step, path=path)
+
+    def checkpoints(self) -> list[Path]:
+        """The run's checkpoint files, oldest first."""
+        return self.folder.checkpoint_files() if self.folder is not None else []
+
+    def check_weights(self) -> None:
+        """See that a checkpoint would be worth going back to.
+
+        Raises:
+            NonFiniteError: a player's weights are no longer finite.
+        """
+        for role, player in self.players.items():
+            if not torch.stack(torch._foreach_norm(list[Tensor](player.parameters))).isfinite().all():
+                raise NonFiniteError(
+                    f"the {role}'s weights are not finite at step {self.step}",
+                    "try a lower learning rate, or the tricks gradient_clipping and clamp",
+                )
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on, as a tree of tensors and plain data."""
+        state: dict[str, Any] = {
+            role: {"network": dict(player.network.state_dict()), "optimizer": player.optimizer.state_dict(), "updates": player.updates}
+            for role, player in self.players.items()
+        }
+        state |= {"step": self.step, "batches_drawn": self.draws.feed.drawn}
+        state["metrics"] = self.metrics.state_dict()
+        state["tricks"] = {name: trick.state_dict() for name, trick in self._stateful().items()}
+        return state
+
+    def _stateful(self) -> dict[str, Any]:
+        return {trick.name: trick.instance for trick in self.tricks if hasattr(trick.instance, "state_dict")}

@@ -1,0 +1,80 @@
+"""Sampling from the generator: sheets from noise that is the same all through the run, and in every run of that seed."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ganlab.engine.faults import blamed
+from ganlab.engine.seeding import derive, seed_default_generators
+from ganlab.errors import PluginError
+from ganlab.pictures import save_png
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ganlab.engine.run import Run
+
+CHUNK = 1000  # samples made at once
+POINTS = 1000  # of a 2-D sheet, where an image sheet has train.samples images
+
+
+class Sampler:
+    """Makes samples of a run, and its sheets."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        train = run.recipe.train
+        self.every = train.sample_every or round_down(max(1, run.total_steps // 40))
+        self.count = train.samples if len(run.dataset.shape) > 1 else max(POINTS, train.samples)
+
+    def latent(self, generator: torch.Generator, count: int) -> Tensor:
+        """``count`` latents of the recipe's law, ``(count, *noise shape)``, on the device."""
+        noise = self.run.noise
+        with blamed(f"noise '{self.run.recipe.noise.use}'"):
+            latent = noise.sample(count, generator, self.run.device, self.run.dtype)
+        if latent.shape != (count, *noise.shape):
+            raise PluginError(
+                f"noise '{self.run.recipe.noise.use}' gave shape {tuple(latent.shape)} where it promised {(count, *noise.shape)}"
+            )
+        return latent
+
+    def fixed_latent(self, count: int, name: str = "sheet") -> Tensor:
+        """``count`` latents that depend on the seed and ``name`` alone. A longer draw does not begin like a shorter one."""
+        return self.latent(torch.Generator(self.run.device).manual_seed(derive(self.run.seed, "sampling noise", name)), count)
+
+    def generate(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Samples for ``latent``, on the CPU: ``(count, *data shape)``. The generator is in eval mode, and left as it was."""
+        run, generator = self.run, self.run.players["generator"]
+        if labels is None and generator.takes_labels and run.dataset.class_names:
+            labels = torch.arange(len(latent)) % len(run.dataset.class_names)
+        made = []
+        with generator.evaluating(), run.autocast():
+            for start in range(0, len(latent), CHUNK):
+                seed_default_generators(derive(run.seed, "sampling", start), run.device)
+                chunk = slice(start, start + CHUNK)
+                part = generator(latent[chunk].to(run.device), None if labels is None else labels[chunk].to(run.device))
+                made.append(part.to(run.dtype).cpu())
+        return torch.cat(made)
+
+    def sheet(self, path: Path) -> np.ndarray:
+        """Draw the sheet of the run's fixed noise as it is now, and save it as a PNG at ``path``."""
+        samples = self.generate(self.fixed_latent(self.count))
+        with blamed(f"dataset '{self.run.recipe.data.use}', in picture(),"):
+            picture = self.run.dataset.picture(samples)
+        save_png(picture, path)
+        return picture
+
+
+def round_down(number: int) -> int:
+    """To one leading digit of 1, 2 or 5: 590 becomes 500.
+
+    >>> [round_down(n) for n in (1, 3, 9, 49, 590, 1999)]
+    [1, 2, 5, 20, 500, 1000]
+    """
+    power = 10 ** math.floor(math.log10(number))
+    return int(max(lead * power for lead in (1, 2, 5) if lead * power <= number))

@@ -1,0 +1,72 @@
+"""Samples as pictures for a person: image grids, 2-D scatter plots, and PNG files. Everything here is on the CPU."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+PAD = 2  # pixels between the images of a grid
+
+
+def image_grid(samples: Tensor, range: tuple[float, float] | None = None, columns: int | None = None) -> np.ndarray:
+    """A sheet of images, row by row.
+
+    Args:
+        samples: ``(count, channels, height, width)``; 1, 3 or any other number of channels (others show their first).
+        range: the values shown as black and as white; None takes the samples' own minimum and maximum.
+        columns: how many images in a row; None makes the sheet as square as may be.
+
+    Returns:
+        uint8 ``(height, width, 3)``.
+    """
+    count, channels, height, width = samples.shape
+    values = samples.detach().cpu().float()
+    values = values if channels in (1, 3) else values[:, :1]
+    finite = torch.nan_to_num(values)
+    low, high = range or (float(finite.min()), float(finite.max()))
+    pixels = ((finite - low) / max(high - low, 1e-12)).clamp(0, 1).mul(255).round().to(torch.uint8)
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    sheet = np.full((rows * (height + PAD) + PAD, columns * (width + PAD) + PAD, 3), 40, dtype=np.uint8)
+    for number, image in enumerate(pixels.permute(0, 2, 3, 1).numpy()):  # (height, width, 1 or 3), which broadcasts to 3
+        top, left = (PAD + place * (size + PAD) for place, size in zip(divmod(number, columns), (height, width), strict=True))
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def scatter(samples: Tensor, data: Tensor, size: int = 320) -> np.ndarray:
+    """2-D samples (orange) over 2-D data (grey): what is covered, and what is missing.
+
+    Args:
+        samples: ``(count, dimension)``; of more than two dimensions the first two are shown.
+        data: ``(count, dimension)``; its extent, with a margin of a fifth, is what the picture shows.
+        size: of the picture's sides, in pixels.
+
+    Returns:
+        uint8 ``(size, size, 3)``.
+    """
+    canvas = np.full((size, size, 3), 255, dtype=np.uint8)
+    reference = data.detach().cpu().float()[:2000, :2]
+    low, high = reference.amin(0), reference.amax(0)
+    margin = 0.2 * (high - low).clamp_min(1e-6)
+    low, extent = low - margin, high - low + 2 * margin
+    for points, colour, radius in ((reference, (200, 200, 200), 1), (samples.detach().cpu().float()[:, :2], (214, 96, 0), 1)):
+        places = (torch.nan_to_num(points - low) / extent * (size - 1)).round().long().numpy()
+        inside = places[((places >= radius) & (places < size - radius)).all(1)]
+        for right in range(-radius, radius + 1):
+            for down in range(-radius, radius + 1):
+                canvas[size - 1 - inside[:, 1] + down, inside[:, 0] + right] = colour
+    return canvas
+
+
+def save_png(picture: np.ndarray, path: Path) -> None:
+    """Write a uint8 ``(height, width, 3)`` picture, whole or not at all."""
+    from PIL import Image
+
+    aside = path.with_name(f".{path.name}.part")
+    Image.fromarray(picture).save(aside, format="PNG")
+    aside.replace(path)

@@ -1,0 +1,28 @@
+"""Recipes: one TOML file says everything about an experiment, and is refused when it is loaded, not at step 9000.
+
+:func:`load_recipe` is the way in; what it returns is checked and complete.
+"""
+
+from __future__ import annotations
+
+from ganlab.recipe.choices import Choice, Lookup, PlayerChoice, Recipe
+from ganlab.recipe.load import load_recipe
+from ganlab.recipe.schema import schema
+from ganlab.recipe.shipped import describe_recipe, shipped_recipes
+from ganlab.recipe.tables import Schedule, Train
+from ganlab.recipe.write import flatten, to_toml
+
+__all__ = [
+    "Choice",
+    "Lookup",
+    "PlayerChoice",
+    "Recipe",
+    "Schedule",
+    "Train",
+    "describe_recipe",
+    "flatten",
+    "load_recipe",
+    "schema",
+    "shipped_recipes",
+    "to_toml",
+]

@@ -1,0 +1,129 @@
+"""What a loaded recipe is, and what it needs of a catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import pydantic
+
+    from ganlab.recipe.tables import Schedule, Train
+
+Kind = Literal["network", "loss", "dataset", "noise", "optimizer", "trick"]
+
+#: Where each kind is picked in a recipe; the order is that of a catalogue.
+TABLES_OF: dict[Kind, str] = {
+    "dataset": "[data]",
+    "noise": "[noise]",
+    "network": "[generator] and [discriminator]",
+    "optimizer": "[generator.optimizer] and [discriminator.optimizer]",
+    "loss": "[loss]",
+    "trick": "[[tricks]]",
+}
+
+
+class FoundEntry(Protocol):
+    """A component or trick as a catalogue holds it."""
+
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def factory(self) -> Callable[..., Any]: ...
+    @property
+    def options(self) -> type[pydantic.BaseModel]: ...
+    @property
+    def plugin(self) -> str: ...
+    @property
+    def origin(self) -> str: ...
+
+
+class BrokenPlugin(Protocol):
+    """A plugin that could not be loaded."""
+
+    @property
+    def plugin(self) -> str: ...
+    @property
+    def origin(self) -> str: ...
+    @property
+    def why(self) -> str: ...
+
+
+class Lookup(Protocol):
+    """What the recipe layer asks of a catalogue."""
+
+    @property
+    def broken(self) -> Sequence[BrokenPlugin]: ...
+
+    def find(self, kind: Kind, name: str) -> FoundEntry | None:
+        """The component of that kind and name, or None."""
+
+    def names(self, kind: Kind) -> list[str]:
+        """The names of all components of one kind."""
+
+    def add_file(self, path: Path) -> None:
+        """Load a plugin from a file."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A component or trick that a recipe picks, with its options.
+
+    Attributes:
+        kind: what it is.
+        name: the trick's name in the recipe; for a component its table (``"generator.optimizer"``), for the tracker ``"tracking"``.
+        use: the name it is registered under.
+        entry: what the catalogue knows of it; ``entry.factory`` makes it.
+        options: keyword arguments for the factory, checked and complete.
+        where: ``file:line`` of its table, or ``--set a.b=c``.
+    """
+
+    kind: Kind
+    name: str
+    use: str
+    entry: FoundEntry
+    options: dict[str, Any]
+    where: str
+
+
+@dataclass(frozen=True)
+class PlayerChoice:
+    """A player: its network and the optimizer of that network."""
+
+    network: Choice
+    optimizer: Choice
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An experiment, checked and complete.
+
+    Attributes:
+        name: the file's name without its suffix, or the recipe's ``name``.
+        path: the file it was read from.
+        description: one line.
+        plugins: the files it brings as plugins, absolute; they have been loaded into the catalogue.
+        losses: by role, ``"generator"`` and ``"discriminator"``; one choice for both where there is one ``[loss]``.
+        tricks: the enabled ones in call order; the tracker is the last.
+        document: the resolved recipe as plain tables: every option stands in it, also disabled tricks do.
+        has_fallback: whether it says what to do where its data cannot be had; ``load_recipe(..., fallback=True)`` does that.
+    """
+
+    name: str
+    path: Path
+    description: str
+    plugins: list[Path]
+    data: Choice
+    noise: Choice
+    generator: PlayerChoice
+    discriminator: PlayerChoice
+    losses: dict[str, Choice]
+    schedule: Schedule
+    tricks: list[Choice]
+    train: Train
+    document: dict[str, Any]
+    has_fallback: bool

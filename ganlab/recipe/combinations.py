@@ -1,0 +1,52 @@
+"""What each table allows and all of them together do not. The one place for it, as far as the tables alone can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ganlab.recipe.places import Way
+from ganlab.recipe.tables import Schedule, Train
+
+
+def impossible(schedule: Schedule | None, train: Train | None) -> Iterator[tuple[Way, str]]:
+    """Every impossible combination, as the way to the value that should change, and a sentence. None: that table is wrong itself."""
+    if schedule is not None:
+        yield from _schedule(schedule)
+    if train is not None:
+        yield from _train(train)
+
+
+def _schedule(schedule: Schedule) -> Iterator[tuple[Way, str]]:
+    if schedule.discriminator_turn == "two_updates":
+        if schedule.discriminator_loss == "mean":
+            yield (
+                ("schedule", "discriminator_loss"),
+                "schedule.discriminator_loss = 'mean' cannot go with discriminator_turn = 'two_updates': "
+                "each update has one side's loss alone; use 'sum', or one of the other turns",
+            )
+        if schedule.order == "simultaneous":
+            yield (
+                ("schedule", "discriminator_turn"),
+                "schedule.discriminator_turn = 'two_updates' cannot go with order = 'simultaneous': "
+                "the second update would see the first; use 'two_passes' or 'one_pass'",
+            )
+    if schedule.order == "simultaneous":
+        for key, steps in (("discriminator_steps", schedule.discriminator_steps), ("generator_steps", schedule.generator_steps)):
+            if steps != 1:
+                yield (
+                    ("schedule", key),
+                    f"schedule.{key} = {steps} cannot go with order = 'simultaneous', where each player plays once a step; "
+                    "use 1, or another order",
+                )
+
+
+def _train(train: Train) -> Iterator[tuple[Way, str]]:
+    if train.steps is None and train.epochs is None:
+        yield ("train",), "train does not say how long: add `epochs = ...`, or `steps = ...`"
+    if train.dtype == "float64" and train.autocast != "off":
+        yield (
+            ("train", "autocast"),
+            f"train.autocast = '{train.autocast}' cannot go with dtype = 'float64': one asks for less precision, the other for more",
+        )
+    if train.dtype == "float64" and train.device == "mps":
+        yield ("train", "dtype"), "train.dtype = 'float64' cannot go with device = 'mps', which has no such numbers; use 'float32'"

@@ -1,0 +1,124 @@
+"""How one layer of a recipe is laid over another.
+
+Tables merge key by key, and the upper layer's values win. Where the upper layer names another ``use``, the lower table is
+dropped as a whole, because its options belong to another component; a player's optimizer stays, because it is a choice of
+its own.
+"""
+
+from __future__ import annotations
+
+from ganlab.recipe.places import Node
+
+_COMPONENTS = ("data", "noise", "generator", "discriminator", "tracking")
+_LOSS_ROLES = ("generator", "discriminator")
+
+
+def merge(lower: Node, upper: Node) -> Node:
+    """The document ``upper`` laid over the document ``lower``; neither is changed."""
+    table = dict(lower.table)
+    for key, node in upper.table.items():
+        below = table.get(key)
+        table[key] = node if below is None else _merge_key(key, below, node)
+    return _joined(lower, upper, table)
+
+
+def _merge_key(key: str, lower: Node, upper: Node) -> Node:
+    if key == "plugins":
+        known = [item.value for item in lower.value]
+        return Node([*lower.value, *(item for item in upper.value if item.value not in known)], upper.place)
+    if not (lower.is_table and upper.is_table):
+        return upper
+    if key in _COMPONENTS:
+        return merge_component(lower, upper)
+    if key == "loss":
+        return merge_loss(lower, upper)
+    if key == "tricks":
+        return merge_tricks(lower, upper)
+    if key == "train":
+        return merge_train(lower, upper)
+    if key == "fallback":
+        return merge(lower, upper)
+    return merge_tables(lower, upper)
+
+
+def _joined(lower: Node, upper: Node, table: dict[str, Node]) -> Node:
+    """A merged table stands where the upper layer wrote it, unless that was ``--set``, which writes single values."""
+    return Node(table, lower.place if upper.place.line is None else upper.place)
+
+
+def merge_tables(lower: Node, upper: Node) -> Node:
+    """Key by key, all the way down; anything but two tables is replaced."""
+    if not (lower.is_table and upper.is_table):
+        return upper
+    table = dict(lower.table)
+    for key, node in upper.table.items():
+        table[key] = merge_tables(table[key], node) if key in table else node
+    return _joined(lower, upper, table)
+
+
+def merge_component(lower: Node, upper: Node) -> Node:
+    """The table of a component, with the optimizer in it where it is a player's."""
+    if not (lower.is_table and upper.is_table):
+        return upper
+    if _another(lower, upper):
+        merged = Node({"use": upper.table["use"], **upper.table}, upper.place)
+    else:
+        merged = merge_tables(lower.without("optimizer"), upper.without("optimizer"))
+    below, above = lower.get("optimizer"), upper.get("optimizer")
+    optimizer = merge_component(below, above) if below and above else above or below
+    return merged.with_table(merged.table | {"optimizer": optimizer}) if optimizer else merged
+
+
+def _another(lower: Node, upper: Node) -> bool:
+    """Whether ``upper`` picks another component than ``lower`` does."""
+    below, above = lower.get("use"), upper.get("use")
+    return below is not None and above is not None and below.plain() != above.plain()
+
+
+def merge_loss(lower: Node, upper: Node) -> Node:
+    """``[loss]`` for both players, or ``[loss.generator]`` and ``[loss.discriminator]``.
+
+    A layer that speaks of one player alone leaves the other what it had; one that picks a loss for both replaces the two.
+    """
+    split_below, split_above = (any(role in node.table for role in _LOSS_ROLES) for node in (lower, upper))
+    if split_below and not split_above:
+        return upper
+    if split_above and not split_below:
+        lower = lower.with_table(dict.fromkeys(_LOSS_ROLES, lower))
+    if not split_above:
+        return merge_component(lower, upper)
+    table = dict(lower.table)
+    for key, node in upper.table.items():
+        table[key] = merge_component(table[key], node) if key in table else node
+    return _joined(lower, upper, table)
+
+
+def merge_tricks(lower: Node, upper: Node) -> Node:
+    """By name: one that is there is changed in its place, a new one comes last."""
+    table = dict(lower.table)
+    for name, node in upper.table.items():
+        table[name] = merge_component(table[name], node) if name in table else node
+    return _joined(lower, upper, table)
+
+
+def merge_train(lower: Node, upper: Node) -> Node:
+    """``steps`` replaces ``epochs`` and the other way round: they say the same thing."""
+    for key, other in (("steps", "epochs"), ("epochs", "steps")):
+        if key in upper.table and other not in upper.table:
+            lower = lower.without(other)
+    return merge_tables(lower, upper)
+
+
+def assemble(defaults: Node, recipe: Node, overrides: Node) -> Node:
+    """The whole document: the recipe over the defaults, and ``--set`` over both.
+
+    Tricks are called in the recipe's order; then come those that ``--set`` adds, and last those that only the defaults list,
+    because these observe.
+    """
+    merged = merge(merge(defaults, recipe), overrides)
+    tricks = merged.get("tricks")
+    if tricks is None or not tricks.is_table:
+        return merged
+    by_defaults, own, added = (node.table["tricks"].table if "tricks" in node.table else {} for node in (defaults, recipe, overrides))
+    order = [*own, *(name for name in added if name not in by_defaults), *by_defaults]
+    return merged.with_table(merged.table | {"tricks": tricks.with_table({name: tricks.table[name] for name in order})})

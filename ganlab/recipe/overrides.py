@@ -1,0 +1,115 @@
+"""``--set a.b=c``: single values that are laid over a recipe from the command line."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ganlab.recipe.places import OVERRIDES, Mistakes, Node, Place, show
+from ganlab.recipe.read import DEEPEST, as_layer, depth, plain_toml_error, refuse_values, tree_of
+
+_QUOTING = ('"', "'", "[", "{")
+
+
+def read_overrides(texts: Iterable[str], mistakes: Mistakes) -> Node:
+    """All ``--set`` texts as one layer. Paths in it are relative to the current folder."""
+    layer = Node({}, Place("--set", None, OVERRIDES))
+    for number, text in enumerate(texts):
+        place = Place(f"--set {show_text(text)}", None, OVERRIDES + number)
+        found = _split(text, place, mistakes)
+        if found is not None:
+            _put(layer, *found, place, mistakes)
+    if "extends" in layer.table:
+        mistakes.add(layer.table["extends"].place, "what a recipe extends can only be said in its file")
+    refuse_values(layer, mistakes)
+    return as_layer(layer.without("extends"), Path.cwd(), mistakes)
+
+
+def show_text(text: str) -> str:
+    """What was typed, on one line and printable, whatever it is."""
+    shown = text if text.isprintable() else repr(text)[1:-1]
+    return shown if len(shown) <= 120 else f"{shown[:117]}..."
+
+
+def _split(text: str, place: Place, mistakes: Mistakes) -> tuple[list[str], Any] | None:
+    """The keys and the value, or None when there is a mistake."""
+    left, equals, right = text.partition("=")
+    form = "write it as --set table.key=value, for instance --set train.epochs=5"
+    if not equals or not left.strip():
+        mistakes.add(place, form)
+        return None
+    try:
+        text.encode()
+        keys = _keys(tomllib.loads(f"{left.strip()} = 0"))
+    except UnicodeEncodeError:
+        mistakes.add(place, "this is not UTF-8 text")
+        return None
+    except (ValueError, RecursionError):
+        keys = None
+    if not keys or len(keys) > DEEPEST:
+        mistakes.add(place, f"{show(left.strip())} is not a key of a recipe; {form}")
+        return None
+    if not right.strip():
+        mistakes.add(place, f"there is no value after the =; write {left.strip()}='\"\"' for empty text")
+        return None
+    try:
+        return keys, typed(right.strip())
+    except ValueError as error:
+        mistakes.add(place, f"the value is not TOML: {plain_toml_error(error, right)[1]}")
+        return None
+    except RecursionError as error:
+        mistakes.add(place, plain_toml_error(error, right)[1])
+        return None
+
+
+def _keys(document: dict[str, Any]) -> list[str] | None:
+    """The one way down into a document of one value; None when there are more."""
+    keys = []
+    value: Any = document
+    while isinstance(value, dict):
+        if len(value) != 1:
+            return None
+        key, value = next(iter(value.items()))
+        keys.append(key)
+    return keys
+
+
+def typed(text: str) -> Any:
+    """A value as TOML has it; what is not TOML, and does not begin as if it should be, is text.
+
+    >>> typed("1e-4"), typed("[1, 2]"), typed("mlp")
+    (0.0001, [1, 2], 'mlp')
+
+    Raises:
+        ValueError: it begins with a quote or a bracket, and is not TOML.
+        RecursionError: it lies too deep.
+    """
+    try:
+        document = tomllib.loads(f"value = {text}")
+    except ValueError:
+        if text.startswith(_QUOTING):
+            raise
+        return text
+    if len(document) > 1:  # there was a line break in it
+        return text
+    value = document["value"]
+    if depth(value) > DEEPEST:
+        raise RecursionError
+    return value
+
+
+def _put(layer: Node, keys: list[str], value: Any, place: Place, mistakes: Mistakes) -> None:
+    node = layer
+    for position, key in enumerate(keys):
+        last = position == len(keys) - 1
+        there = node.get(key)
+        if last and there is None:
+            node.table[key] = tree_of(value, place)
+        elif last or (there is not None and not there.is_table):
+            other = there.place if there else place
+            mistakes.add(place, f"{'.'.join(keys[: position + 1])} is set twice, here and by {other}: keep one of them")
+            return
+        else:
+            node = node.table.setdefault(key, Node({}, place))

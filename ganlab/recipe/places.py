@@ -1,0 +1,166 @@
+"""Where things stand: a recipe as a tree in which every value knows its file and line, and the list of what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ganlab.errors import RecipeError
+
+#: A way down into a document: keys of tables, and positions in lists.
+Way = tuple[str | int, ...]
+
+OVERRIDES = 1_000_000  # the order of `--set`: after every file
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value was written.
+
+    Attributes:
+        source: the file as a person would type it, or ``--set a.b=c``.
+        line: in that file, from 1; None for ``--set``.
+        order: of the source among all that were read (the recipe itself first), by which mistakes are sorted.
+    """
+
+    source: str
+    line: int | None = None
+    order: int = 0
+
+    def __str__(self) -> str:
+        return self.source if self.line is None else f"{self.source}:{self.line}"
+
+
+@dataclass
+class Node:
+    """A value and its place. Tables hold nodes by key, lists hold nodes, anything else is the value itself.
+
+    ``refused`` marks a value that has been found wrong already, so that it is not complained about twice.
+    """
+
+    value: Any
+    place: Place
+    refused: bool = False
+
+    @property
+    def table(self) -> dict[str, Node]:
+        """The nodes of a table; an empty table's for anything that is none."""
+        return self.value if isinstance(self.value, dict) else {}
+
+    @property
+    def is_table(self) -> bool:
+        """Whether this is a table."""
+        return isinstance(self.value, dict)
+
+    def get(self, key: str) -> Node | None:
+        """The node of a key, or None."""
+        return self.table.get(key)
+
+    def at(self, path: Way) -> Node:
+        """The node that ``path`` leads to, or the last one on the way."""
+        node = self
+        for part in path:
+            below: Node | None = None
+            if isinstance(part, str):
+                below = node.get(part)
+            elif isinstance(node.value, list) and 0 <= part < len(node.value):
+                below = node.value[part]
+            if below is None:
+                break
+            node = below
+        return node
+
+    def with_table(self, table: dict[str, Node]) -> Node:
+        """A table with other content, in the same place."""
+        return Node(table, self.place, self.refused)
+
+    def without(self, *keys: str) -> Node:
+        """The table without some keys."""
+        return self.with_table({key: node for key, node in self.table.items() if key not in keys})
+
+    def plain(self) -> Any:
+        """The value without places."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+    def leaves(self) -> Iterator[tuple[Way, Node]]:
+        """Every value that is neither table nor list, with the way to it."""
+        if isinstance(self.value, dict | list):
+            items: Iterable[tuple[str | int, Node]] = self.value.items() if isinstance(self.value, dict) else enumerate(self.value)
+            for part, node in items:
+                for path, leaf in node.leaves():
+                    yield (part, *path), leaf
+        else:
+            yield (), self
+
+
+@dataclass
+class Mistakes:
+    """Everything found wrong so far, each with its place; the same one is kept once."""
+
+    found: dict[tuple[Place, str], None] = field(default_factory=dict)
+
+    def add(self, place: Place, text: str) -> None:
+        """Note a mistake."""
+        self.found[place, text] = None
+
+    def take(self, other: Mistakes) -> None:
+        """Note all mistakes of ``other`` too."""
+        self.found.update(other.found)
+
+    def __bool__(self) -> bool:
+        return bool(self.found)
+
+    def error(self, recipe: str, more: str = "") -> RecipeError:
+        """All mistakes as one error, in the order of the files, with what to type next.
+
+        Args:
+            recipe: the recipe as a person would type it.
+            more: a line that goes before that.
+        """
+        ordered = sorted(self.found, key=lambda item: (item[0].order, item[0].line or 0))
+        what = "put it right" if len(ordered) == 1 else "put these right"
+        hint = f"{what}, then `ganlab check {recipe}`; `ganlab schema` prints all that a recipe may say"
+        return RecipeError([f"{place}: {text}" for place, text in ordered], f"{more}\n{hint}" if more else hint)
+
+
+def dotted(label: str, path: Way) -> str:
+    """A way down as people write it.
+
+    >>> dotted("generator", ("hidden", 1))
+    'generator.hidden[1]'
+    """
+    text = label
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def display(path: Path) -> str:
+    """A file as a person would type it: relative to the current folder where it lies in it."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def show(value: Any) -> str:
+    """A value as TOML writes it, cut when long.
+
+    >>> show([1, True, "a"])
+    "[1, true, 'a']"
+    """
+    if isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, list):
+        text = f"[{', '.join(show(item) for item in value)}]"
+    elif isinstance(value, dict):
+        text = "a table"
+    else:
+        text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,248 @@
+"""From files to layers: TOML to a tree with places, what a recipe extends, and its tricks by name."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from ganlab.errors import closest
+from ganlab.recipe.locate import locate
+from ganlab.recipe.places import Mistakes, Node, Place, Way, display, dotted, show
+from ganlab.recipe.shipped import is_bare_name, missing_recipe, shipped_recipes
+
+DEEPEST = 16  # levels of tables and lists; what goes deeper is no recipe, and would exhaust Python's stack
+NAME = re.compile(r"[A-Za-z0-9_-]+")  # of a trick: a key of the recipe, of `--set`, and of the checkpoint
+
+_PLAIN_WORDS = (
+    ("Expected '=' after a key", "a key must be followed by = and its value"),
+    ("Expected newline or end of document", "something is left over after the value; text needs quotes"),
+    ("Invalid value", "there is no value that TOML knows; text needs quotes"),
+    ("Invalid initial character for a key", "a key must begin with a letter, a digit or a quote"),
+    ("Invalid statement", "this is neither `key = value` nor a [table]"),
+    ("Cannot overwrite a value", "this key stands here twice"),
+    ("Cannot mutate immutable namespace", "a table written in braces cannot be added to"),
+    ("Duplicate inline table key", "a key stands twice in these braces"),
+    ("Cannot declare", "this table stands here twice"),
+    ("Expected ']' at the end of a table", "a table's name ends with ]"),
+    ("Expected ']]' at the end of an array", "a name that begins with [[ ends with ]]"),
+    ("Unclosed array", "a list is not closed with ]"),
+    ("Unclosed inline table", "a table in braces is not closed with }"),
+    ("Unterminated string", "text is not closed with a quote"),
+    ("Illegal character", "text is not closed with a quote in its line, or has a character that TOML forbids"),
+    ("Unescaped '\\' in a string", "write \\\\ for a backslash, or use single quotes"),
+    ("Invalid hex value", "\\u must be followed by four hexadecimal digits, and \\U by eight"),
+    ("Invalid date", "this is no date"),
+)
+
+
+class Unreadable(Exception):
+    """A file that cannot be read as TOML at all; its mistake has been noted."""
+
+
+def read_file(path: Path, order: int, mistakes: Mistakes) -> Node:
+    """A TOML file as a tree with places.
+
+    Raises:
+        Unreadable: it cannot be opened or is not TOML; ``mistakes`` says so.
+    """
+    source = display(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        mistakes.add(Place(source, None, order), f"cannot be read: {error.strerror or error}")
+        raise Unreadable from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        mistakes.add(Place(source, line, order), "this is not UTF-8 text")
+        raise Unreadable from error
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        line, what = plain_toml_error(error, text)
+        mistakes.add(Place(source, line, order), f"this is not TOML: {what}")
+        raise Unreadable from error
+    if depth(document) > DEEPEST:
+        mistakes.add(Place(source, 1, order), f"lists and tables lie more than {DEEPEST} deep in each other")
+        raise Unreadable
+    tree = _tree(document, (), locate(text), Place(source, 1, order))
+    refuse_values(tree, mistakes)
+    return tree
+
+
+def plain_toml_error(error: Exception, text: str) -> tuple[int, str]:
+    """The line, and in plain words with the column, what tomllib found wrong with ``text``."""
+    message = str(error)
+    if isinstance(error, RecursionError):
+        return 1, f"lists and tables lie more than {DEEPEST} deep in each other"
+    if not isinstance(error, tomllib.TOMLDecodeError):
+        return 1, "a whole number has too many digits"
+    said, _, where = message.partition(" (at ")
+    said = next((words for start, words in _PLAIN_WORDS if said.startswith(start)), said[:1].lower() + said[1:])
+    place = re.match(r"line (\d+), column (\d+)\)", where)
+    if place is None:
+        return max(1, len(text.splitlines())), f"{said} (at the end)"
+    return int(place[1]), f"{said} (column {place[2]})"
+
+
+def depth(value: Any) -> int:
+    """How many tables and lists lie in each other."""
+    deepest, stack = 0, [(value, 0)]
+    while stack:
+        item, depth = stack.pop()
+        deepest = max(deepest, depth)
+        below = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        stack.extend((child, depth + 1) for child in below)
+    return deepest
+
+
+def _tree(value: Any, path: Way, lines: dict[Way, int], above: Place) -> Node:
+    place = Place(above.source, lines[path], above.order) if path in lines else above
+    if isinstance(value, dict):
+        return Node({key: _tree(child, (*path, key), lines, place) for key, child in value.items()}, place)
+    if isinstance(value, list):
+        return Node([_tree(child, (*path, index), lines, place) for index, child in enumerate(value)], place)
+    return Node(value, place)
+
+
+def tree_of(value: Any, place: Place) -> Node:
+    """A plain value as a tree that has one place throughout."""
+    return _tree(value, (), {}, place)
+
+
+def refuse_values(tree: Node, mistakes: Mistakes) -> None:
+    """Note the values that TOML has and a recipe cannot use: dates, and whole numbers beyond 64 bits."""
+    for path, leaf in tree.leaves():
+        if isinstance(leaf.value, datetime.date | datetime.time):
+            mistakes.add(leaf.place, f"{dotted('', path)} is a date, and nothing takes one; put quotes around it if it is text")
+            leaf.value, leaf.refused = str(leaf.value), True
+        elif isinstance(leaf.value, int) and not -(2**63) <= leaf.value < 2**63:
+            mistakes.add(leaf.place, f"{dotted('', path)} is too large for a whole number of TOML (64 bits)")
+            leaf.value, leaf.refused = 0, True
+
+
+def read_chain(path: Path, mistakes: Mistakes) -> list[Node]:
+    """A recipe and everything that it extends, the lowest layer first.
+
+    Raises:
+        Unreadable: one of the files cannot be read.
+    """
+    layers: list[Node] = []
+    chain: list[Path] = []
+    file: Path | None = path
+    while file is not None:
+        if file.resolve() in [seen.resolve() for seen in chain]:
+            names = " -> ".join(display(seen) for seen in [*chain, file])
+            mistakes.add(layers[0].at(("extends",)).place, f"`extends` goes round in a circle: {names}")
+            raise Unreadable
+        layer = read_file(file, len(chain), mistakes)
+        chain.append(file)
+        layer = as_layer(layer, file.absolute().parent, mistakes)
+        file = _extended(layer, file, mistakes)
+        layers.insert(0, layer if len(chain) == 1 else layer.without("name"))
+    return [layer.without("extends") for layer in layers]
+
+
+def _extended(layer: Node, path: Path, mistakes: Mistakes) -> Path | None:
+    """The file that a layer extends, if any."""
+    node = layer.get("extends")
+    if node is None:
+        return None
+    word = node.value
+    if not isinstance(word, str) or not word or "\0" in word:
+        mistakes.add(node.place, f"extends must be the name of a shipped recipe or a file in quotes, not {show(node.plain())}")
+        raise Unreadable
+    file = shipped_recipes().get(word, path.parent / word) if is_bare_name(word) else path.parent / Path(word).expanduser()
+    if not _is_file(file):
+        mistakes.add(node.place, f"extends: {missing_recipe(word, Path(word) if is_bare_name(word) else file)}")
+        raise Unreadable
+    return file
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def as_layer(tree: Node, folder: Path, mistakes: Mistakes) -> Node:
+    """A document made ready to merge: tricks by name, plugin files absolute, what only one layer can know checked.
+
+    Args:
+        tree: the document; also one that ``--set`` made, whose tricks are by name already.
+        folder: what paths of plugins are relative to.
+    """
+    table = dict(tree.table)
+    if "tricks" in table:
+        table["tricks"] = _by_name(table["tricks"], mistakes)
+    if "plugins" in table:
+        table["plugins"] = _absolute(table["plugins"], folder, mistakes)
+    train = table.get("train")
+    if train and "steps" in train.table and "epochs" in train.table:
+        mistakes.add(train.table["epochs"].place, "train has both `steps` and `epochs`: keep one of them")
+    fallback = table.get("fallback")
+    if fallback and fallback.is_table:
+        for key in ("extends", "plugins", "fallback", "name", "defaults"):
+            if key in fallback.table:
+                mistakes.add(fallback.table[key].place, f"[fallback] cannot have '{key}': it changes tables of the recipe")
+        table["fallback"] = as_layer(fallback.without("extends", "plugins", "fallback", "name", "defaults"), folder, mistakes)
+    return tree.with_table(table)
+
+
+def _by_name(tricks: Node, mistakes: Mistakes) -> Node:
+    if tricks.is_table and tricks.place.line is None:  # `--set tricks.clamp.margin=...`
+        return tricks
+    if not isinstance(tricks.value, list):
+        mistakes.add(tricks.place, "tricks are a list: write [[tricks]], with two brackets, before each of them")
+        return tricks.with_table({})
+    named: dict[str, Node] = {}
+    for index, trick in enumerate(tricks.value):
+        name = _name_of(trick, index, mistakes)
+        if name is None:
+            continue
+        if name in named:
+            mistakes.add(
+                trick.place,
+                f"there are two tricks named '{name}' (the first is at {named[name].place}): "
+                f'give one of them a name of its own, such as name = "{name}_2"',
+            )
+            continue
+        named[name] = trick.without("name")
+    return tricks.with_table(named)
+
+
+def _name_of(trick: Node, index: int, mistakes: Mistakes) -> str | None:
+    if not trick.is_table:
+        mistakes.add(trick.place, f"tricks[{index}] must be a table, not {show(trick.plain())}")
+        return None
+    key = "name" if "name" in trick.table else "use"
+    node = trick.get(key)
+    if node is None:
+        mistakes.add(trick.place, f'[[tricks]] number {index + 1} must say which trick it is: use = "..."')
+        return None
+    if not isinstance(node.value, str):
+        mistakes.add(node.place, f"tricks[{index}].{key} must be text in quotes, not {show(node.plain())}")
+        return None
+    if key == "name" and not NAME.fullmatch(node.value):
+        mistakes.add(node.place, f"tricks[{index}].name may have letters, digits, _ and - in it, not {show(node.value)}")
+        return None
+    return str(node.value)
+
+
+def _absolute(plugins: Node, folder: Path, mistakes: Mistakes) -> Node:
+    if not isinstance(plugins.value, list) or any(not isinstance(item.value, str) for item in plugins.value):
+        mistakes.add(plugins.place, f"plugins must be a list of files in quotes, not {show(plugins.plain())}")
+        return Node([], plugins.place)
+    found = []
+    for item in plugins.value:
+        path = folder / Path(item.value).expanduser() if "\0" not in item.value else folder
+        if _is_file(path):
+            found.append(Node(str(path.resolve()), item.place))
+            continue
+        near = closest(path.name, [file.name for file in path.parent.glob("*.py")]) if path.parent.is_dir() else None
+        more = f"; did you mean {display(path.parent / near)}?" if near else "; paths are relative to the recipe's folder"
+        mistakes.add(item.place, f"plugin file {item.value!r} does not exist{more}")
+    return Node(found, plugins.place)

@@ -1,0 +1,291 @@
+"""From a merged document to a recipe: every component looked up, every option checked, every mistake noted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import pydantic
+
+from ganlab.errors import GanlabError, PluginError, closest, did_you_mean
+from ganlab.options import plain, validate_options
+from ganlab.recipe.choices import TABLES_OF, Choice, Kind, Lookup, PlayerChoice, Recipe
+from ganlab.recipe.combinations import impossible
+from ganlab.recipe.places import Mistakes, Node, Place, show
+from ganlab.recipe.read import NAME
+from ganlab.recipe.tables import SCHEDULE_OPTIONS, TRAIN_OPTIONS, Schedule, Train
+from ganlab.recipe.words import sentences
+
+TOP_LEVEL = (
+    "name", "description", "extends", "defaults", "plugins", "data", "noise", "generator", "discriminator", "loss", "schedule",
+    "tricks", "train", "tracking", "fallback",
+)  # fmt: skip
+ROLES = ("generator", "discriminator")
+
+Table = TypeVar("Table", Schedule, Train)
+
+
+@dataclass
+class Resolver:
+    """Turns one merged document into a recipe. Use it once.
+
+    Attributes:
+        root: the merged document.
+        catalogue: where components are looked up.
+        mistakes: where what is wrong is noted.
+        document: the resolved tables, as they are completed.
+    """
+
+    root: Node
+    catalogue: Lookup
+    mistakes: Mistakes
+    document: dict[str, Any] = field(default_factory=dict)
+
+    def recipe(self, path: Path) -> Recipe | None:
+        """The recipe, or None when there are mistakes."""
+        before = len(self.mistakes.found)
+        self._unknown_tables()
+        name, description = self._text("name", path.stem), self._text("description", "")
+        if "name" in self.root.table and not NAME.fullmatch(name):
+            self.mistakes.add(self.root.table["name"].place, f"name may have letters, digits, _ and - in it, not {show(name)}")
+        self.document |= {"name": name, "description": description}
+        plugins = [Path(item.value) for item in self.root.table["plugins"].value] if "plugins" in self.root.table else []
+        if plugins:
+            self.document["plugins"] = [str(file) for file in plugins]
+        data, noise = self._component("dataset", "data"), self._component("noise", "noise")
+        players = {role: self._player(role) for role in ROLES}
+        losses = self._losses()
+        schedule = self._table("schedule", Schedule, SCHEDULE_OPTIONS)
+        tricks = self._tricks()
+        train = self._table("train", Train, TRAIN_OPTIONS)
+        tracker = self._tracker()
+        for where, text in impossible(schedule, train):
+            self.mistakes.add(self.root.at(where).place, text)
+        fallback = self.root.get("fallback")
+        if fallback is not None:
+            self.document["fallback"] = _fragment(fallback)
+        if len(self.mistakes.found) > before or not (data and noise and schedule and train and losses):
+            return None
+        generator, discriminator = players["generator"], players["discriminator"]
+        if generator is None or discriminator is None:
+            return None
+        return Recipe(
+            name, path, description, plugins, data, noise, generator, discriminator, losses, schedule,
+            tricks + ([tracker] if tracker else []), train, self.document, fallback is not None,
+        )  # fmt: skip
+
+    # -- the document's own keys -------------------------------------------------------------------------------------------
+
+    def _unknown_tables(self) -> None:
+        for key, node in self.root.table.items():
+            if key in TOP_LEVEL:
+                continue
+            home = next((table for table, model in _ENGINE_TABLES.items() if key in model.model_fields), None)
+            if home and not node.is_table:
+                self.mistakes.add(node.place, f"'{key}' belongs in [{home}]")
+            else:
+                kind = "table" if node.is_table or isinstance(node.value, list) else "key"
+                self.mistakes.add(node.place, f"unknown {kind} '{key}'; {did_you_mean(key, TOP_LEVEL)}")
+        defaults = self.root.get("defaults")
+        if defaults and not isinstance(defaults.value, bool):
+            self.mistakes.add(defaults.place, f"defaults must be true or false, not {show(defaults.plain())}")
+        fallback = self.root.get("fallback")
+        if fallback and not fallback.is_table:
+            self.mistakes.add(fallback.place, f"fallback must be a table, not {show(fallback.plain())}")
+
+    def _text(self, key: str, default: str) -> str:
+        node = self.root.get(key)
+        if node is None:
+            return default
+        if not isinstance(node.value, str):
+            self.mistakes.add(node.place, f"{key} must be text in quotes, not {show(node.plain())}")
+            return default
+        return node.value
+
+    def _table(self, name: str, table: type[Table], model: type[pydantic.BaseModel]) -> Table | None:
+        node = self.root.get(name) or Node({}, self.root.place)
+        if not node.is_table:
+            self.mistakes.add(node.place, f"{name} must be a table, not {show(node.plain())}")
+            return None
+        options = self._options(node, model, name, "")
+        if options is None:
+            return None
+        self.document[name] = plain(options, model)
+        return table(**options)
+
+    # -- components --------------------------------------------------------------------------------------------------------
+
+    def _component(self, kind: Kind, name: str, above: Node | None = None, *, apart: tuple[str, ...] = ()) -> Choice | None:
+        """The component of the table ``name``, which is in ``above``; ``apart`` are keys of it that are no options."""
+        above = above or self.root
+        node = above.get(name.rpartition(".")[2])
+        if node is None:
+            self.mistakes.add(above.place, f"[{name}] is missing: it says which {kind} to use ({self._choices(kind)})")
+            return None
+        if not node.is_table:
+            self.mistakes.add(node.place, f"{name} must be a table, not {show(node.plain())}")
+            return None
+        found = self._choice(kind, name, node.without(*apart))
+        if found:
+            self.document[name] = _completed(found)
+        return found
+
+    def _choice(self, kind: Kind, label: str, node: Node, name: str = "") -> Choice | None:
+        """What a table picks, with its options checked."""
+        use = node.get("use")
+        if use is None:
+            self.mistakes.add(node.place, f'{label} does not say which {kind}: add use = "..." ({self._choices(kind)})')
+            return None
+        if not isinstance(use.value, str):
+            self.mistakes.add(use.place, f"{label}.use must be the name of {_a(kind)} in quotes, not {show(use.plain())}")
+            return None
+        entry = self.catalogue.find(kind, use.value)
+        if entry is None:
+            self.mistakes.add(use.place, self._no_such(kind, label, use.value))
+            return None
+        options = self._options(node.without("use"), entry.options, label, f"{kind} '{use.value}'")
+        return None if options is None else Choice(kind, name or label, use.value, entry, options, str(node.place))
+
+    def _no_such(self, kind: Kind, label: str, word: str) -> str:
+        text = f"{label}.use: there is no {kind} {show(word)}; "
+        others = [other for other in get_args(Kind) if other != kind and self.catalogue.find(other, word)]
+        if others and closest(word, self.catalogue.names(kind)) is None:
+            return f"{text}it is {_a(others[0])}, for {TABLES_OF[others[0]]} ({self._choices(kind)})"
+        return text + did_you_mean(word, self.catalogue.names(kind))
+
+    def _choices(self, kind: Kind) -> str:
+        names = self.catalogue.names(kind)
+        return f"choices: {', '.join(sorted(names))}" if names else f"no plugin brings {_a(kind)}"
+
+    def _options(self, node: Node, model: type[pydantic.BaseModel], label: str, what: str) -> dict[str, Any] | None:
+        values = node.plain()
+        try:
+            return validate_options(model, values)
+        except pydantic.ValidationError as error:
+            for path, text in sentences(error, model, values, label, what):
+                at = node.at(path)
+                if not at.refused:
+                    self.mistakes.add(at.place, text)
+        except GanlabError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"{node.place}: the check of the options of {what or label} failed: {type(error).__name__}: {error}",
+                "a check in a plugin's annotations must raise ValueError for a wrong value; this is for its author to mend",
+            ) from error
+        return None
+
+    def _player(self, role: str) -> PlayerChoice | None:
+        network = self._component("network", role, apart=("optimizer",))
+        node = self.root.get(role)
+        if node is None or not node.is_table:
+            return None
+        optimizer = self._component("optimizer", f"{role}.optimizer", node)
+        if optimizer and network:
+            self.document[role]["optimizer"] = self.document.pop(f"{role}.optimizer")
+        return PlayerChoice(network, optimizer) if network and optimizer else None
+
+    def _losses(self) -> dict[str, Choice]:
+        """The loss of each role; empty when one is missing or wrong."""
+        node = self.root.get("loss")
+        roles = [role for role in ROLES if node is not None and role in node.table]
+        if node is None or not roles:
+            both = self._component("loss", "loss")
+            return dict.fromkeys(ROLES, both) if both else {}
+        for key in node.table:
+            if key not in ROLES:
+                self.mistakes.add(
+                    node.table[key].place,
+                    f"loss.{key} cannot go with [loss.{roles[0]}]: "
+                    "write one [loss] for both players, or [loss.generator] and [loss.discriminator]",
+                )
+        found = {role: self._component("loss", f"loss.{role}", node) for role in ROLES}
+        self.document["loss"] = {role: self.document.pop(f"loss.{role}", {}) for role in ROLES}
+        return {role: choice for role, choice in found.items() if choice} if all(found.values()) else {}
+
+    # -- tricks ------------------------------------------------------------------------------------------------------------
+
+    def _tricks(self) -> list[Choice]:
+        node = self.root.get("tricks")
+        found = []
+        documents = []
+        for name, trick in (node.table if node else {}).items():
+            label = f"tricks.{name}"
+            if not trick.is_table:
+                self.mistakes.add(trick.place, f"{label} must be a table, not {show(trick.plain())}")
+            elif "use" not in trick.table:
+                self.mistakes.add(trick.place, self._no_trick(name, trick.place))
+            elif not NAME.fullmatch(name) and self.catalogue.find("trick", name) is None and trick.place.line is None:
+                self.mistakes.add(trick.place, f"a trick's name may have letters, digits, _ and - in it, not {show(name)}")
+            else:
+                choice, completed = self._trick(label, trick, name)
+                found += [choice] if choice else []
+                documents.append({"name": name, **completed} if completed.get("use") != name else completed)
+        if documents:
+            self.document["tricks"] = documents
+        return found
+
+    def _no_trick(self, name: str, place: Place) -> str:
+        if place.line is not None:
+            return f"trick '{name}' does not say which one it is: add use = \"...\" ({self._choices('trick')})"
+        node = self.root.get("tricks")
+        there = [other for other, trick in (node.table if node else {}).items() if "use" in trick.table]
+        known = did_you_mean(name, there) if there else "it has none"
+        return f"the recipe has no trick '{name}'; {known}; --set tricks.{name}.use=... adds one"
+
+    def _trick(self, label: str, node: Node, name: str) -> tuple[Choice | None, dict[str, Any]]:
+        """The choice, None when it is switched off or wrong; and its table in the resolved document."""
+        enabled = node.get("enabled")
+        if enabled is not None and not isinstance(enabled.value, bool):
+            self.mistakes.add(enabled.place, f"{label}.enabled must be true or false, not {show(enabled.plain())}")
+            return None, {}
+        off = enabled is not None and not enabled.value
+        if "name" in node.table:
+            self.mistakes.add(node.table["name"].place, f"{label}.name cannot be set: the name is '{name}'")
+        use = node.get("use")
+        if off and (use is None or not isinstance(use.value, str) or self.catalogue.find("trick", use.value) is None):
+            return None, _plain(node)  # its plugin may be absent or broken: that is a reason to switch it off
+        choice = self._choice("trick", label, node.without("enabled", "name"), name)
+        completed = _completed(choice) if choice else {}
+        return (None, completed | {"enabled": False}) if off else (choice, completed)
+
+    def _tracker(self) -> Choice | None:
+        node = self.root.get("tracking")
+        if node is None:
+            return None
+        if not node.is_table:
+            self.mistakes.add(node.place, f"tracking must be a table, not {show(node.plain())}")
+            return None
+        tricks = self.root.get("tricks")
+        if tricks and "tracking" in tricks.table:
+            clash = tricks.table["tracking"].place
+            self.mistakes.add(clash, "a trick cannot be named 'tracking': that is the name of the one in [tracking]")
+        choice, completed = self._trick("tracking", node, "tracking")
+        self.document["tracking"] = completed
+        return choice
+
+
+_ENGINE_TABLES = {"schedule": SCHEDULE_OPTIONS, "train": TRAIN_OPTIONS}
+
+
+def _a(kind: Kind) -> str:
+    return f"an {kind}" if kind == "optimizer" else f"a {kind}"
+
+
+def _completed(choice: Choice) -> dict[str, Any]:
+    return {"use": choice.use, **plain(choice.options, choice.entry.options)}
+
+
+def _plain(node: Node) -> dict[str, Any]:
+    table: dict[str, Any] = node.plain()
+    return table
+
+
+def _fragment(fallback: Node) -> dict[str, Any]:
+    """The fallback as it was written, with its tricks as a list again."""
+    table = _plain(fallback)
+    tricks = table.get("tricks")
+    if isinstance(tricks, dict):
+        table["tricks"] = [{"name": name, **trick} if isinstance(trick, dict) else trick for name, trick in tricks.items()]
+    return table

@@ -1,0 +1,96 @@
+"""The two tables of a recipe that belong to the engine: ``[schedule]`` and ``[train]``. Their annotations are their ranges."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+from ganlab.options import options_model
+
+_DEVICE = r"^(auto|cpu|mps|cuda(:[0-9]+)?)$"
+
+
+def _device(value: str) -> str:
+    if not re.fullmatch(_DEVICE, value):
+        raise ValueError(f"must be 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps', not {value!r}")
+    return value
+
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The order of the game: who plays when, on what, and how often.
+
+    Attributes:
+        order: who plays first in a step; ``simultaneous``: both are computed before either is updated.
+        discriminator_turn: ``two_passes`` scores real and fake samples one after the other and updates once; ``one_pass``
+            scores them as one batch (its batch normalization then sees both); ``two_updates`` updates after each side.
+        discriminator_loss: ``sum`` of the loss on real and on fake samples, or their ``mean``, which is half of it.
+        first_side: which side is scored first, and updated on first where there are two updates.
+        discriminator_steps: turns of the discriminator in a step, each with real samples of its own.
+        generator_steps: turns of the generator in a step.
+        noise: ``fresh`` latents for each turn, or one draw ``per_step`` that all turns of the step share.
+        generator_mode: the mode of the generator while it makes the fakes of the discriminator's turn.
+        discriminator_mode: the mode of the discriminator in the generator's turn.
+        discriminator_statistics: whether the running statistics of the discriminator's batch normalization move in the
+            generator's turn, as they do in PyTorch unless one takes care.
+    """
+
+    order: Literal["discriminator_first", "generator_first", "simultaneous"] = "discriminator_first"
+    discriminator_turn: Literal["two_passes", "one_pass", "two_updates"] = "two_passes"
+    discriminator_loss: Literal["sum", "mean"] = "sum"
+    first_side: Literal["real", "fake"] = "real"
+    discriminator_steps: Positive = 1
+    generator_steps: Positive = 1
+    noise: Literal["fresh", "per_step"] = "fresh"
+    generator_mode: Literal["train", "eval"] = "train"
+    discriminator_mode: Literal["train", "eval"] = "train"
+    discriminator_statistics: bool = True
+
+
+@dataclass(frozen=True)
+class Train:
+    """How long, on what, and what is written down on the way. Exactly one of ``steps`` and ``epochs`` is given.
+
+    Attributes:
+        steps: length of the run in steps of the game.
+        epochs: length of the run in passes over the data.
+        batch_size: samples of each side in a turn.
+        seed: every stream of random numbers is derived from it.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        dtype: of parameters, samples and scores.
+        autocast: ``bfloat16`` lets PyTorch compute in it where that is safe; ``off`` computes in ``dtype`` throughout.
+        threads: of PyTorch on the CPU; 0 leaves the choice to PyTorch.
+        log_every: steps from one line of metrics to the next.
+        sample_every: steps from one sheet of samples to the next; left out, about 40 sheets over the run.
+        samples: samples on a sheet.
+        checkpoint_every: steps from one checkpoint to the next; left out, once an epoch, but at most about 40 times in a run.
+        keep_checkpoints: how many of the latest checkpoints are kept.
+        init_from: a run's folder, or a checkpoint file, whose weights the networks start from; empty for fresh ones.
+    """
+
+    steps: Positive | None = None
+    epochs: Positive | None = None
+    batch_size: Positive = 64
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    device: Annotated[str, pydantic.AfterValidator(_device), Field(json_schema_extra={"pattern": _DEVICE})] = "auto"
+    dtype: Literal["float32", "float64"] = "float32"
+    autocast: Literal["off", "bfloat16"] = "off"
+    threads: Annotated[int, Field(ge=0)] = 0
+    log_every: Positive = 100
+    sample_every: Positive | None = None
+    samples: Annotated[int, Field(ge=1, le=1024)] = 64
+    checkpoint_every: Positive | None = None
+    keep_checkpoints: Positive = 3
+    init_from: str = ""
+
+
+#: What the options of the two tables are, in the same form as a component's.
+SCHEDULE_OPTIONS = options_model(Schedule, "[schedule]")
+TRAIN_OPTIONS = options_model(Train, "[train]")

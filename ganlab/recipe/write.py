@@ -1,0 +1,61 @@
+"""A resolved recipe as a file, and as the flat names and values that trackers and comparisons want."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from ganlab.recipe.choices import Recipe
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The resolved recipe as a TOML file that reproduces it alone: loading it gives the same document again."""
+    head = [
+        f"# Recipe '{recipe.name}', resolved: every option is written out, with its default where the recipe did not say.",
+        "# It reproduces the run alone, so it says `defaults = false`: what ganlab switches on by default stands in it already.",
+    ]
+    return "\n".join([*head, "", tomli_w.dumps({"defaults": False, **recipe.document})])
+
+
+def flatten(document: dict[str, Any]) -> dict[str, str | int | float]:
+    """A resolved document as dotted keys, in the document's order.
+
+    Tricks stand under their names (``"tricks.clamp.margin"``, as ``--set`` has them), truth values and lists as TOML writes
+    them, plugins without their folders: what differs between two recipes is what differs between two experiments.
+
+    >>> flatten({"tricks": [{"use": "clamp", "margin": 0.1}]})
+    {'tricks.clamp.use': 'clamp', 'tricks.clamp.margin': 0.1}
+    """
+    flat: dict[str, str | int | float] = {}
+    _flatten(document, "", flat)
+    return flat
+
+
+def _flatten(table: dict[str, Any], above: str, flat: dict[str, str | int | float]) -> None:
+    for key, value in table.items():
+        name = f"{above}{key}"
+        if key == "tricks" and isinstance(value, list):
+            for trick in value:
+                own = trick.get("name", trick.get("use"))
+                _flatten({option: given for option, given in trick.items() if option != "name"}, f"{name}.{own}.", flat)
+        elif isinstance(value, dict):
+            _flatten(value, f"{name}.", flat)
+        elif key == "plugins" and isinstance(value, list):
+            flat[name] = _toml([Path(item).name for item in value])
+        elif isinstance(value, bool | list):
+            flat[name] = _toml(value)
+        else:
+            flat[name] = value
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {_toml(item)}' for key, item in value.items())}}}"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)

@@ -1,0 +1,216 @@
+"""Play a recipe or a trick for a few steps on a tiny problem, on the CPU, in less than a second: for the tests of plugins.
+
+>>> from ganlab.testing import play
+>>> run = play(steps=2)
+>>> run.counters["generator_updates"]
+2
+
+The tiny problem is 64 points in the plane, two linear players of a few weights, the logistic loss and plain gradient descent, all
+defined here: no other plugin is needed to test one.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ganlab.catalogue import Catalogue
+from ganlab.components import DatasetSpec, NetworkSpec, ResidentDataset
+from ganlab.engine.hooks import KNOWN
+from ganlab.engine.life import Place, assemble, execute, find_data, open_run
+from ganlab.engine.run import Run
+from ganlab.engine.turn import Turn
+from ganlab.hookspecs import Register, hookimpl
+
+TINY = """
+defaults = false
+name = "tiny"
+[data]
+use = "tiny"
+[noise]
+use = "tiny"
+[generator]
+use = "tiny"
+optimizer = { use = "tiny" }
+[discriminator]
+use = "tiny"
+optimizer = { use = "tiny" }
+[loss]
+use = "tiny"
+[train]
+steps = 5
+batch_size = 8
+device = "cpu"
+log_every = 1
+"""
+
+
+class TinyPlugin:
+    """The tiny problem's components, each registered as ``tiny``."""
+
+    @hookimpl
+    def register_datasets(self, register: Register) -> None:
+        register("tiny", tiny_data)
+
+    @hookimpl
+    def register_noises(self, register: Register) -> None:
+        register("tiny", TinyNoise)
+
+    @hookimpl
+    def register_networks(self, register: Register) -> None:
+        register("tiny", TinyNetwork)
+
+    @hookimpl
+    def register_losses(self, register: Register) -> None:
+        register("tiny", TinyLoss)
+
+    @hookimpl
+    def register_optimizers(self, register: Register) -> None:
+        register("tiny", tiny_optimizer)
+
+
+def tiny_data(spec: DatasetSpec, *, size: int = 64) -> ResidentDataset:
+    """Points around (2, 2) and (-2, -2), which are also their labels, 1 and 0: shape (2,)."""
+    labels = torch.arange(size) % 2
+    points = torch.randn(size, 2, generator=torch.Generator().manual_seed(spec.seed)) / 4 + (4.0 * labels - 2)[:, None]
+    return ResidentDataset(points, labels, class_names=("low", "high"))
+
+
+@dataclass
+class TinyNoise:
+    """Normal latents of shape (3,)."""
+
+    shape: ClassVar[tuple[int, ...]] = (3,)
+
+    def sample(self, count: int, generator: torch.Generator, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """``(count, 3)``."""
+        return torch.randn(count, 3, generator=generator, device=device, dtype=dtype)
+
+
+class TinyNetwork(nn.Module):
+    """One linear layer, with dropout and batch normalization before it where wanted."""
+
+    def __init__(self, spec: NetworkSpec, *, dropout: bool = False, batch_norm: bool = False) -> None:
+        super().__init__()
+        (inputs,), (outputs,) = spec.input_shape, spec.output_shape
+        self.before = nn.Sequential(*([nn.BatchNorm1d(inputs)] if batch_norm else []), *([nn.Dropout(0.5)] if dropout else []))
+        self.linear = nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, inputs)`` to ``(batch, outputs)``."""
+        y: Tensor = self.linear(self.before(x))
+        return y
+
+
+@dataclass
+class TinyLoss:
+    """The non-saturating logistic loss (Goodfellow et al. 2014)."""
+
+    logits: ClassVar[bool] = True
+    label_targets: ClassVar[bool] = True
+
+    def real(self, turn: Turn) -> Tensor:
+        """BCE of the real scores with their target, 1 unless a trick says otherwise."""
+        assert turn.real_scores is not None
+        target = 1.0 if turn.real_target is None else turn.real_target
+        return (nn.functional.softplus(turn.real_scores) - target * turn.real_scores).mean(0)
+
+    def fake(self, turn: Turn) -> Tensor:
+        """BCE of the fake scores with their target, 0 unless a trick says otherwise."""
+        assert turn.fake_scores is not None
+        target = 0.0 if turn.fake_target is None else turn.fake_target
+        return (nn.functional.softplus(turn.fake_scores) - target * turn.fake_scores).mean(0)
+
+    def generator(self, turn: Turn) -> Tensor:
+        """BCE of the fake scores with 1."""
+        assert turn.fake_scores is not None
+        return nn.functional.softplus(-turn.fake_scores).mean(0)
+
+
+def tiny_optimizer(parameters: Iterable[Tensor], *, lr: float = 0.1) -> torch.optim.Optimizer:
+    """Plain gradient descent."""
+    return torch.optim.SGD(parameters, lr=lr)
+
+
+class Recorder:
+    """A watcher that writes down every hook call: ``calls`` is a list of words such as ``"before_turn discriminator(real+fake)"``."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+
+def _record(name: str) -> Any:
+    def hook(self: Recorder, **given: Any) -> None:
+        turn = given.get("turn")
+        if turn is not None:
+            repeat = f" again {turn.repeat}" if turn.repeat else ""
+            words = f"{turn.role}({'+'.join(turn.sides)}){repeat}"
+        else:
+            words = str(given.get("step", given.get("epoch", given.get("status", ""))))
+        self.calls.append(f"{name} {words}".strip())
+
+    parameters = ", ".join(KNOWN[name])
+    passed = ", ".join(f"{parameter}={parameter}" for parameter in KNOWN[name])
+    scope: dict[str, Any] = {"hook": hook}
+    exec(f"def {name}(self, {parameters}):\n    return hook(self, {passed})", scope)  # pluggy reads parameter names
+    return hookimpl(scope[name])
+
+
+for _name in KNOWN:
+    setattr(Recorder, _name, _record(_name))
+
+
+def catalogue() -> Catalogue:
+    """All installed plugins, and the tiny problem's components."""
+    found = Catalogue.of_installed()
+    found.add(TinyPlugin(), "testing", "ganlab.testing")
+    return found
+
+
+def prepare(
+    *tricks: object,
+    recipe: str | Path = "",
+    steps: int = 5,
+    overrides: Iterable[str] = (),
+    folder: Path | None = None,
+    plugins: Iterable[object] = (),
+) -> Run:
+    """A run that is built and not yet begun.
+
+    Args:
+        tricks: objects with run hooks, called in this order after those of the recipe.
+        recipe: a recipe's name or file, whose data are replaced by the tiny problem's; empty for the tiny problem itself.
+        steps: length of the run.
+        overrides: as ``--set`` takes them: ``"schedule.order=simultaneous"``, ``"tricks.clamp.use=clamp"``.
+        folder: where runs go; None writes nothing at all.
+        plugins: objects with registration hooks, to be used in the recipe.
+    """
+    found = catalogue()
+    for number, plugin in enumerate(plugins):
+        found.add(plugin, f"plugin{number}", "the test")
+    overrides = [f"train.steps={steps}", "train.device=cpu", *overrides]
+    place = Place(runs=folder or Path("runs"), tell=lambda text: None, watchers=list(tricks))
+    with tempfile.TemporaryDirectory() as temporary:
+        source = recipe
+        if not recipe:
+            source = Path(temporary) / "tiny.toml"
+            source.write_text(TINY, encoding="utf-8")
+        else:
+            overrides = ['data={use="tiny"}', "train.batch_size=8", "tracking.enabled=false", *overrides]
+        if folder is not None:
+            return open_run(source, found, overrides, place)
+        loaded, dataset, _ = find_data(source, found, overrides, place)
+        return assemble(loaded, dataset, place, in_folder=False)
+
+
+def play(*tricks: object, **options: Any) -> Run:
+    """Play a few steps, and return the run as it is then. The arguments are those of :func:`prepare`."""
+    run = prepare(*tricks, **options)
+    execute(run)
+    return run

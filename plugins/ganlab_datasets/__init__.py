@@ -1,0 +1,20 @@
+"""The data sets that ganlab comes with, for a recipe's ``[data]`` table.
+
+``mnist``, ``fashion_mnist`` and ``kmnist`` are read from disk or downloaded; ``digits`` needs no network; ``ring`` and ``grid``
+are drawn; ``image_folder`` is the user's own images.
+"""
+
+from __future__ import annotations
+
+from ganlab.hookspecs import Register, hookimpl
+from ganlab_datasets.folder import image_folder
+from ganlab_datasets.idx_sets import fashion_mnist, kmnist, mnist
+from ganlab_datasets.mixtures import grid, ring
+from ganlab_datasets.small_digits import digits
+
+
+@hookimpl
+def register_datasets(register: Register) -> None:
+    """The seven data sets, under the names of their factories."""
+    for factory in (mnist, fashion_mnist, kmnist, digits, ring, grid, image_folder):
+        register(factory.__name__, factory)

@@ -1,0 +1,66 @@
+"""IDX files, the format of MNIST: a magic number, the sizes, then the bytes (described on https://yann.lecun.com/exdb/mnist/)."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from ganlab.errors import UsageError
+
+UNSIGNED_BYTE = 0x08  # the only type of value that MNIST's files have
+
+
+def find_idx(folder: Path, name: str) -> Path | None:
+    """The file of that name in ``folder``, plain or else compressed (``.gz``); None when neither is there."""
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def read_idx(path: Path, shape: tuple[int | None, ...]) -> np.ndarray:
+    """The bytes that an IDX file holds.
+
+    Args:
+        path: the file; compressed if its name ends in ``.gz``.
+        shape: what the file must hold; None for a size that may be any, at least 1.
+
+    Returns:
+        uint8, of the file's shape, writable.
+
+    Raises:
+        UsageError: the file cannot be read, is damaged, or holds something else.
+    """
+    try:
+        if path.suffix == ".gz":
+            content = np.frombuffer(bytearray(gzip.decompress(path.read_bytes())), dtype=np.uint8)
+        else:
+            content = np.fromfile(path, dtype=np.uint8)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise _damaged(path, f"it cannot be unpacked: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}", f"see who may read it: ls -l {path}") from error
+    return _values(path, content, shape)
+
+
+def _values(path: Path, content: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
+    header = 4 + 4 * len(shape)
+    if len(content) < header:
+        raise _damaged(path, f"it ends after {len(content)} bytes")
+    zeros, kind, dimensions = struct.unpack(">HBB", content[:4].tobytes())
+    if (zeros, kind, dimensions) != (0, UNSIGNED_BYTE, len(shape)):
+        raise _damaged(path, f"it begins with {content[:4].tobytes().hex()}, not with {bytes((0, 0, UNSIGNED_BYTE, len(shape))).hex()}")
+    sizes: tuple[int, ...] = struct.unpack(f">{len(shape)}I", content[4:header].tobytes())
+    if any(size < 1 if wanted is None else size != wanted for size, wanted in zip(sizes, shape, strict=True)):
+        expected = " x ".join("any" if size is None else str(size) for size in shape)
+        raise _damaged(path, f"it says that it holds {' x '.join(map(str, sizes))} values, not {expected}")
+    promised = math.prod(sizes)  # Python's integers: a broken header may promise more than 2**63
+    if len(content) - header != promised:
+        raise _damaged(path, f"it holds {len(content) - header} of the {promised} values that it promises")
+    return content[header:].reshape(sizes)
+
+
+def _damaged(path: Path, why: str) -> UsageError:
+    return UsageError(f"{path} is damaged: {why}", f"delete it and run again, to have it downloaded anew: rm '{path}'")

@@ -1,0 +1,87 @@
+"""Decodes image files by number, in a few threads, ahead of the training where it can."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganlab.errors import UsageError
+from ganlab_datasets.decode import decode
+
+AHEAD = 4  # batches that may wait to be fetched; older ones are dropped
+THREADS = 8  # at most; Pillow decodes outside Python's lock
+SHOWN = 5  # mistakes that a message lists
+
+
+@dataclass
+class _Pending:
+    images: np.ndarray  # uint8 (batch, channels, size, size), filled by the threads
+    tasks: list[Future[None]]
+
+
+class Reader:
+    """Images by number, as uint8 ``(batch, channels, size, size)`` on the CPU. What it gives depends on the files only, not on time.
+
+    Args:
+        paths: of the files.
+        size: height and width that images are brought to.
+        channels: of each image.
+    """
+
+    def __init__(self, paths: Sequence[Path], size: int, channels: int) -> None:
+        self._paths, self._size, self._channels = paths, size, channels
+        self._pool: ThreadPoolExecutor | None = None
+        self._pending: dict[bytes, _Pending] = {}  # by the numbers asked for, oldest first
+
+    def start(self, indices: Tensor) -> None:
+        """Begin to decode the images at ``indices``, int64 ``(batch,)``."""
+        key = indices.numpy().tobytes()
+        if key in self._pending:
+            return
+        self._pending[key] = self._submit(indices)
+        while len(self._pending) > AHEAD:
+            for task in self._pending.pop(next(iter(self._pending))).tasks:
+                task.cancel()
+
+    def read(self, indices: Tensor) -> Tensor:
+        """The images at ``indices``, int64 ``(batch,)``; waits for them.
+
+        Raises:
+            UsageError: files that cannot be read; all of them in one message.
+        """
+        pending = self._pending.pop(indices.numpy().tobytes(), None) or self._submit(indices)
+        errors = [error for task in pending.tasks if (error := task.exception())]
+        unreadable = [error for error in errors if isinstance(error, UsageError)]
+        for error in errors:
+            if error not in unreadable:
+                raise error
+        if len(unreadable) == 1:
+            raise unreadable[0]
+        if unreadable:
+            more = f"\nand {len(unreadable) - SHOWN} more" if len(unreadable) > SHOWN else ""
+            listed = "\n".join(sorted({error.message for error in unreadable})[:SHOWN])
+            raise UsageError(f"{len(unreadable)} images cannot be used:\n{listed}{more}", unreadable[0].hint)
+        return torch.from_numpy(pending.images)
+
+    def close(self) -> None:
+        """End the threads; the next call starts new ones."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._pool = None
+        self._pending.clear()
+
+    def _submit(self, indices: Tensor) -> _Pending:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1), thread_name_prefix="images")
+        images = np.empty((len(indices), self._channels, self._size, self._size), dtype=np.uint8)
+        return _Pending(images, [self._pool.submit(self._fill, images, place, index) for place, index in enumerate(indices.tolist())])
+
+    def _fill(self, images: np.ndarray, place: int, index: int) -> None:
+        images[place] = decode(self._paths[index], self._size, self._channels)  # numpy, as torch would start threads of its own here

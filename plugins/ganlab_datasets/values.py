@@ -1,0 +1,44 @@
+"""The option ``range``: between which two values the networks see the 256 levels of a stored pixel."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from ganlab.errors import UsageError
+
+LEVELS = 255  # the highest value of a uint8 pixel
+
+
+def ordered(range: tuple[float, float]) -> tuple[float, float]:
+    """``range`` itself, when its first number is below its second.
+
+    Raises:
+        ValueError: it is not, or one of them is not finite. (pydantic reports it with the line of the recipe.)
+    """
+    low, high = range
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(f"its first number must be below its second, and both finite, not [{low}, {high}]; [-1.0, 1.0] suits tanh")
+    return range
+
+
+ValueRange = Annotated[
+    tuple[float, float],
+    Field(description="the values shown for black and for white; a generator's output should match them"),
+    AfterValidator(ordered),
+]
+
+
+def scale_and_offset(range: tuple[float, float]) -> tuple[float, float]:
+    """The ``scale`` and ``offset`` with which a uint8 pixel x becomes ``x * scale + offset``, from ``range[0]`` to ``range[1]``.
+
+    Raises:
+        UsageError: the range is empty or not finite.
+    """
+    try:
+        low, high = ordered(range)
+    except ValueError as error:
+        raise UsageError(f"option `range`: {error}", "for example `--set data.range=[0.0,1.0]`") from error
+    return (high - low) / LEVELS, low

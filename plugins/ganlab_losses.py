@@ -1,0 +1,95 @@
+"""First-party losses. All work on logits and reduce over dim 0 and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from ganlab.hookspecs import Register, hookimpl
+
+if TYPE_CHECKING:
+    from ganlab.engine.turn import Turn
+
+Label = Annotated[float, Field(ge=0, le=1)]
+
+
+def cross_entropy(logits: Tensor, target: float | Tensor) -> Tensor:
+    """The mean over dim 0 of the binary cross-entropy of sigmoid(logits) with ``target`` in [0, 1]: exact for any logit."""
+    if isinstance(target, float | int) and target in (0, 1):
+        return softplus(-logits if target else logits).mean(0)
+    return (softplus(logits) - target * logits).mean(0)
+
+
+@dataclass
+class BCE:
+    """Binary cross-entropy, the loss of the first GAN (Goodfellow et al. 2014, arXiv:1406.2661).
+
+    The discriminator minimises BCE(D(x), real_label) + BCE(D(G(z)), fake_label). The generator minimises
+    BCE(D(G(z)), generator_label) (non-saturating), or mean log(1 - D(G(z))) when ``saturating``: the minimax game itself,
+    whose gradient vanishes where D is sure of itself. Scores are logits; D(x) is their sigmoid.
+
+    Options:
+        saturating: the generator minimises log(1 - D(G(z))), a negative number, in place of -log D(G(z)).
+        real_label: D's target on real images.
+        fake_label: D's target on fakes.
+        generator_label: G's target on fakes; of no effect when saturating, and then refused.
+    """
+
+    saturating: bool = False
+    real_label: Label = 1.0
+    fake_label: Label = 0.0
+    generator_label: Label = 1.0
+
+    logits: ClassVar[bool] = True
+    label_targets: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.saturating and self.generator_label != 1.0:
+            raise ValueError("generator_label has no effect when saturating = true; remove one of them")
+        if self.real_label <= self.fake_label:
+            raise ValueError(f"real_label = {self.real_label} must be greater than fake_label = {self.fake_label}")
+
+    def real(self, turn: Turn) -> Tensor:
+        assert turn.real_scores is not None
+        return cross_entropy(turn.real_scores, self.real_label if turn.real_target is None else turn.real_target)
+
+    def fake(self, turn: Turn) -> Tensor:
+        assert turn.fake_scores is not None
+        return cross_entropy(turn.fake_scores, self.fake_label if turn.fake_target is None else turn.fake_target)
+
+    def generator(self, turn: Turn) -> Tensor:
+        assert turn.fake_scores is not None
+        if self.saturating:
+            return -softplus(turn.fake_scores).mean(0)  # log(1 - sigmoid(s)) = -softplus(s)
+        return cross_entropy(turn.fake_scores, self.generator_label)
+
+
+@dataclass
+class RelativisticBCE:
+    """Relativistic pairing: is a real image more real than the fake beside it? (Jolicoeur-Martineau 2018, arXiv:1807.00734)
+
+    D minimises softplus(-(D(x) - D(G(z)))) and G softplus(D(x) - D(G(z))): both need both scores, and real with fake images are
+    compared pair by pair. Only differences of scores mean something, so raw scores are logged, not probabilities.
+    """
+
+    pairs: ClassVar[bool] = True
+
+    def discriminator(self, turn: Turn) -> Tensor:
+        """D's loss on pairs, a scalar."""
+        assert turn.real_scores is not None and turn.fake_scores is not None
+        return softplus(turn.fake_scores - turn.real_scores).mean(0)
+
+    def generator(self, turn: Turn) -> Tensor:
+        """G's loss on pairs, a scalar."""
+        assert turn.real_scores is not None and turn.fake_scores is not None
+        return softplus(turn.real_scores - turn.fake_scores).mean(0)
+
+
+@hookimpl
+def register_losses(register: Register) -> None:
+    register("bce", BCE)
+    register("relativistic_bce", RelativisticBCE)

@@ -1,0 +1,168 @@
+"""First-party optimizers: PyTorch's own, under the names and defaults they have there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+from pydantic import Field
+from torch import Tensor, optim
+
+from ganlab.hookspecs import Register, hookimpl
+
+Rate = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Parameters = Iterable[Tensor]
+
+
+class EpsilonHatAdam(optim.Adam):
+    """Adam with eps added before the bias correction: w -= lr_t * m / (sqrt(v) + eps), lr_t = lr * sqrt(1 - b2^t) / (1 - b1^t).
+
+    This is the second form in the Adam paper (Kingma and Ba 2015, arXiv:1412.6980, end of section 2), which TensorFlow and Keras
+    use. PyTorch's form with eps / sqrt(1 - b2^t) for eps is the same step, so that is what each step sets.
+
+    Args:
+        decay: lr is divided by 1 + decay * (steps already taken), as Keras 1 and 2 did.
+    """
+
+    def __init__(self, parameters: Parameters, *, decay: float = 0.0, **options: Any) -> None:
+        super().__init__(parameters, **options)
+        self.decay = decay
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One update, with this step's eps and lr."""
+        before = [(group["eps"], group["lr"]) for group in self.param_groups]
+        for group in self.param_groups:
+            taken = self._taken(group)
+            group["eps"] /= math.sqrt(1 - group["betas"][1] ** (taken + 1))
+            group["lr"] /= 1 + self.decay * taken
+        try:
+            loss: float | None = super().step(closure)
+            return loss
+        finally:
+            for group, (eps, lr) in zip(self.param_groups, before, strict=True):
+                group["eps"], group["lr"] = eps, lr
+
+    def _taken(self, group: dict[str, Any]) -> int:
+        state = self.state.get(group["params"][0], {})
+        return int(state["step"]) if "step" in state else 0
+
+
+def adam(
+    parameters: Parameters,
+    *,
+    lr: Rate = 1e-3,
+    betas: tuple[Beta, Beta] = (0.9, 0.999),
+    eps: NotNegative = 1e-8,
+    weight_decay: NotNegative = 0.0,
+    amsgrad: bool = False,
+    epsilon_hat: bool = False,
+    decay: NotNegative = 0.0,
+) -> optim.Optimizer:
+    """Adam (Kingma and Ba 2015, arXiv:1412.6980).
+
+    Options:
+        lr: step size.
+        betas: decay rates of the averages of the gradient and of its square.
+        eps: added to the root of the second average.
+        weight_decay: L2 penalty, added to the gradient.
+        amsgrad: use the greatest second average so far (Reddi et al. 2018).
+        epsilon_hat: add eps before the bias correction, as TensorFlow and Keras do.
+        decay: divide lr by 1 + decay * (steps already taken), as Keras did; with epsilon_hat only.
+    """
+    common: dict[str, Any] = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad, "fused": True}
+    if epsilon_hat:
+        return EpsilonHatAdam(parameters, decay=decay, **common)
+    if decay:
+        raise ValueError("decay belongs to epsilon_hat = true (Keras' form of Adam); set that, or remove decay")
+    return optim.Adam(parameters, **common)
+
+
+def adamw(
+    parameters: Parameters,
+    *,
+    lr: Rate = 1e-3,
+    betas: tuple[Beta, Beta] = (0.9, 0.999),
+    eps: NotNegative = 1e-8,
+    weight_decay: NotNegative = 1e-2,
+    amsgrad: bool = False,
+) -> optim.Optimizer:
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101).
+
+    Options:
+        lr: step size.
+        betas: decay rates of the averages of the gradient and of its square.
+        eps: added to the root of the second average.
+        weight_decay: share of the weights that each step takes off, times lr.
+        amsgrad: use the greatest second average so far.
+    """
+    return optim.AdamW(parameters, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, fused=True)
+
+
+def sgd(
+    parameters: Parameters,
+    *,
+    lr: Rate = 1e-2,
+    momentum: Beta = 0.0,
+    dampening: NotNegative = 0.0,
+    weight_decay: NotNegative = 0.0,
+    nesterov: bool = False,
+) -> optim.Optimizer:
+    """Stochastic gradient descent: w -= lr * dw, with momentum if wanted.
+
+    Options:
+        lr: step size.
+        momentum: decay rate of the velocity; 0 has none.
+        dampening: share of the gradient kept out of the velocity.
+        weight_decay: L2 penalty, added to the gradient.
+        nesterov: look ahead along the velocity; needs momentum, and no dampening.
+    """
+    return optim.SGD(parameters, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov, fused=True)
+
+
+def adagrad(
+    parameters: Parameters, *, lr: Rate = 1e-2, lr_decay: NotNegative = 0.0, weight_decay: NotNegative = 0.0, eps: NotNegative = 1e-10
+) -> optim.Optimizer:
+    """Adagrad (Duchi, Hazan and Singer 2011): each weight's step shrinks with its gradients so far.
+
+    Options:
+        lr: step size.
+        lr_decay: divide lr by 1 + lr_decay * (steps already taken).
+        weight_decay: L2 penalty, added to the gradient.
+        eps: added to the root of the summed squares.
+    """
+    return optim.Adagrad(parameters, lr=lr, lr_decay=lr_decay, weight_decay=weight_decay, eps=eps)
+
+
+def rmsprop(
+    parameters: Parameters,
+    *,
+    lr: Rate = 1e-2,
+    alpha: Beta = 0.99,
+    eps: NotNegative = 1e-8,
+    weight_decay: NotNegative = 0.0,
+    momentum: Beta = 0.0,
+    centered: bool = False,
+) -> optim.Optimizer:
+    """RMSprop (Hinton 2012, lecture 6e), the optimizer of the first Wasserstein GAN.
+
+    Options:
+        lr: step size.
+        alpha: decay rate of the average of squared gradients.
+        eps: added to its root.
+        weight_decay: L2 penalty, added to the gradient.
+        momentum: decay rate of the velocity; 0 has none.
+        centered: divide by the estimated variance in place of the second moment.
+    """
+    return optim.RMSprop(parameters, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered)
+
+
+@hookimpl
+def register_optimizers(register: Register) -> None:
+    register("adam", adam)
+    register("adamw", adamw)
+    register("sgd", sgd)
+    register("adagrad", adagrad)
+    register("rmsprop", rmsprop)
