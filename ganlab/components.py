@@ -157,7 +157,7 @@ class ResidentDataset:
     ) -> None:
         self.images, self.labels = images, labels
         self.scale, self.offset, self.range = scale, offset, range
-        self.class_names = tuple(class_names)
+        self.class_names: Sequence[str] = tuple(class_names)
         self.shape = tuple(images.shape[1:])
         self.dtype = torch.float32
 
@@ -194,5 +194,6 @@ class ResidentDataset:
         digest = hashlib.sha256(repr((tuple(self.images.shape), self.scale, self.offset)).encode())
         for tensor in (self.images, self.labels):
             if tensor is not None:
+                tensor = tensor.float() if tensor.is_floating_point() else tensor  # the same whatever dtype `place` gave them
                 digest.update(tensor.detach().cpu().contiguous().numpy().data)
         return digest.hexdigest()[:16]

@@ -147,12 +147,8 @@ class Display:
         show_lines("", f"{status} at step {run.step:,} of {run.total_steps:,} after {minutes:.0f} min {seconds:.0f} s")
         show_facts(facts)
         folder = "" if str(run.path.parent) == "runs" else f" --runs-dir {run.path.parent}"
-        if status == "interrupted":
-            show_lines("", f"to go on:       ganlab resume {run.id}{folder}")
-        show_lines(
-            "" if status != "interrupted" else f"to compare:     ganlab ui{folder}",
-            *([] if status == "interrupted" else [f"to compare runs in MLflow:  ganlab ui{folder}"]),
-        )
+        on = [f"to go on:                   ganlab resume {run.id}{folder}"] if status == "interrupted" else []
+        show_lines("", *on, f"to compare runs in MLflow:  ganlab ui{folder}")
 
     def _pace(self) -> str:
         """Speed and time left, from the steps since this process began."""
@@ -184,11 +180,14 @@ class Display:
     def _panel(self) -> Group:
         run = self.run
         assert run is not None
+        bar = Table.grid(padding=(0, 2))
+        bar.add_row(ProgressBar(total=run.total_steps, completed=run.step, width=40), Text(f"{run.step / run.total_steps:.0%}"))
         grid = Table.grid(padding=(0, 2))
+        grid.add_row(Text("step", style="bold"), Text(f"{run.step:,} of {run.total_steps:,}, epoch {run.epoch:,}"))
+        grid.add_row(Text("speed", style="bold"), Text(self._pace()))
         for label, value in self._values():
             grid.add_row(Text(label, style="bold"), Text(value))
-        head = Text(f"step {run.step:,} of {run.total_steps:,}  epoch {run.epoch:,}  {self._pace()}")
-        return Group(ProgressBar(total=run.total_steps, completed=run.step, width=60), head, grid)
+        return Group(bar, grid)
 
 
 class HalfBlocks:

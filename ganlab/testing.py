@@ -12,6 +12,7 @@ defined here: no other plugin is needed to test one.
 from __future__ import annotations
 
 import tempfile
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from ganlab.engine.life import Place, assemble, execute, find_data, open_run
 from ganlab.engine.run import Run
 from ganlab.engine.turn import Turn
 from ganlab.hookspecs import Register, hookimpl
+from ganlab.recipe.shipped import defaults_file
 
 TINY = """
 defaults = false
@@ -202,11 +204,13 @@ def prepare(
             source = Path(temporary) / "tiny.toml"
             source.write_text(TINY, encoding="utf-8")
         else:
-            overrides = ['data={use="tiny"}', "train.batch_size=8", "tracking.enabled=false", *overrides]
+            watching = tomllib.loads(file.read_text(encoding="utf-8")).get("tricks", []) if (file := defaults_file()) else []
+            off = [f"tricks.{trick.get('name', trick['use'])}.enabled=false" for trick in watching]
+            overrides = ['data={use="tiny"}', "train.batch_size=8", "tracking.enabled=false", *off, *overrides]
         if folder is not None:
             return open_run(source, found, overrides, place)
-        loaded, dataset, _ = find_data(source, found, overrides, place)
-        return assemble(loaded, dataset, place, in_folder=False)
+        data = find_data(source, found, overrides, place)
+        return assemble(data.recipe, data.dataset, place, in_folder=False)
 
 
 def play(*tricks: object, **options: Any) -> Run:

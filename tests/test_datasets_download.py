@@ -192,14 +192,14 @@ def test_the_decision_takes_less_than_20_seconds(tmp_path: Path, monkeypatch: py
     seen: dict[str, float] = {}
 
     def remember(mirrors: object, filename: str, deadline: float, patience: float) -> dict[str, str]:
-        seen.update(deadline=deadline, patience=patience)
+        seen.update(left=deadline - time.monotonic(), patience=patience)
         return {"mirror": "no"}
 
     monkeypatch.setattr(download_module, "probe", remember)
-    monkeypatch.setattr(download_module.time, "monotonic", lambda: 1000.0)
     with pytest.raises(DataUnavailable):
         mnist(DatasetSpec(tmp_path, seed=0))
-    assert seen == {"deadline": 1015.0, "patience": 15.0}
+    assert seen["patience"] == 15.0
+    assert 0 < seen["left"] <= 15.0
 
 
 def test_a_server_that_trickles(serve: Callable[[Answer], Server]) -> None:
@@ -246,8 +246,8 @@ def test_a_download_that_stalls_and_one_that_is_corrupted(
 ) -> None:
     stalled, wrong = serve(stalling).url, serve(corrupted).url
     use_mirrors(monkeypatch, stalled, wrong)
-    reason = refused(tmp_path, patience=1.0)
-    assert reason.startswith(f"its mirrors answered, but ({stalled}: no bytes arrived for 1 s; {wrong}: ")
+    reason = refused(tmp_path, patience=4.0)
+    assert reason.startswith(f"its mirrors answered, but ({stalled}: no bytes arrived for 4 s; {wrong}: ")
     assert reason.endswith("File not found or corrupted.)")  # torchvision's words
 
 

@@ -26,7 +26,7 @@ def test_digits_are_laid_out_as_mnist_is() -> None:
     assert batch.labels is not None
     assert batch.labels.tolist() == load_digits().target.tolist()
     ink = batch.images.add(1).div(2)
-    assert (float(ink.min()), float(ink.max())) == (0.0, pytest.approx(1.0))
+    assert [float(ink.min()), float(ink.max())] == pytest.approx([0.0, 1.0])
     inside = ink[:, :, 4:24, 4:24]
     assert float(inside.sum()) == pytest.approx(float(ink.sum()))  # nothing in the margin of 4 pixels
     assert float(inside[:, :, (0, -1)].sum()) > 0  # and the box of 20 x 20 is used up to its edge
@@ -45,7 +45,7 @@ def test_enlarged_digits_are_the_small_ones() -> None:
 def test_digits_take_a_range_and_classes() -> None:
     data = digits(spec(), range=(0.0, 1.0), classes=(0, "7"))
     batch = data.fetch(torch.arange(len(data)))
-    assert (float(batch.images.min()), float(batch.images.max())) == (0.0, pytest.approx(1.0))
+    assert [float(batch.images.min()), float(batch.images.max())] == pytest.approx([0.0, 1.0])
     target = load_digits().target
     assert batch.labels is not None
     assert batch.labels.tolist() == [int(label == 7) for label in target if label in (0, 7)]
@@ -99,11 +99,13 @@ def test_points_come_from_the_seed_alone(factory: type) -> None:
 
 def test_mixtures_follow_the_runs_dtype() -> None:
     data = ring(spec(), samples=16)
+    digest = data.fingerprint()
     shown = data.fetch(torch.tensor([3])).images
     data.place(torch.device("cpu"), torch.float64)
     again = data.fetch(torch.tensor([3])).images
     assert again.dtype == torch.float64
     assert torch.equal(again, shown.double())
+    assert data.fingerprint() == digest  # a resumed run compares it with the one of its beginning
 
 
 def test_pictures() -> None:

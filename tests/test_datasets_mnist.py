@@ -181,6 +181,7 @@ def of(values: tuple[int, ...], missing: int = 0) -> bytes:
         (IMAGES, of((20, 28, 28), missing=1), "it holds 15679 of the 15680 values that it promises"),
         (IMAGES, of((20, 28, 28)) + b"?", "it holds 15681 of the 15680 values that it promises"),
         (IMAGES, b"<!DOCTYPE html><html>", "it begins with 3c21444f, not with 00000803"),
+        (LABELS, b"\0\0\x0d\x01" + of((20,))[4:], "it begins with 00000d01, not with 00000801"),
         (IMAGES, of((20,)) + b"12345678", "it begins with 00000801, not with 00000803"),
         (IMAGES, of((20, 32, 28)), "it says that it holds 20 x 32 x 28 values, not any x 28 x 28"),
         (LABELS, struct.pack(">HBBI", 0, 8, 1, 0), "it says that it holds 0 values, not any"),

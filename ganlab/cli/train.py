@@ -62,8 +62,8 @@ def carry_out(run: Run, display: Display) -> None:
 def check(recipe: str, overrides: list[str], data_root: Path | None) -> None:
     """Validate a recipe, build all of it, and describe what was built."""
     place = Place(data=data_root, tell=warn)
-    loaded, dataset, why = find_data(recipe, Catalogue.of_installed(), overrides, place, download=False)
-    if why:
-        warn(f"The recipe's data are not here yet: this describes its fallback, the data set '{loaded.data.use}'. {why}")
-    show_facts(describe(assemble(loaded, dataset, place, in_folder=False)))
-    show_lines(f"{loaded.name} is a valid recipe: ganlab run {recipe}")
+    found = find_data(recipe, Catalogue.of_installed(), overrides, place, download=False)
+    if found.why:
+        warn(f"'{found.wanted}' is not here yet: this describes the recipe's fallback, the data set '{found.recipe.data.use}'. {found.why}")
+    show_facts(describe(assemble(found.recipe, found.dataset, place, in_folder=False)))
+    show_lines(f"{found.recipe.name} is a valid recipe: ganlab run {recipe}")

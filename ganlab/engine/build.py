@@ -94,15 +94,11 @@ def build_player(run: Run, role: Role) -> Player:
 
 
 def check_losses(run: Run) -> None:
-    """Refuse a schedule that a loss cannot be trained with."""
-    for role, loss in run.losses.items():
-        if loss.pairs and run.schedule.discriminator_turn == "two_updates":
-            raise RecipeError(
-                [
-                    f'{run.recipe.losses[role].where}: {loss.owner} compares real with fake scores, and schedule.discriminator_turn = "two_updates" never shows both'
-                ],
-                'use discriminator_turn = "two_passes"',
-            )
+    """Refuse a schedule that the discriminator's loss cannot be trained with."""
+    loss, where = run.losses["discriminator"], run.recipe.losses["discriminator"].where
+    if loss.pairs and run.schedule.discriminator_turn == "two_updates":
+        text = f'{where}: {loss.owner} compares real with fake scores; schedule.discriminator_turn = "two_updates" never has both'
+        raise RecipeError([text], 'use discriminator_turn = "two_passes"')
 
 
 def check_ranges(run: Run) -> None:
@@ -145,8 +141,9 @@ def load_weights(run: Run, source: str) -> None:
 def describe(run: Run) -> dict[str, Any]:
     """What was built, for ``ganlab check``: shapes, parameter counts, the plan of a step, the tricks in call order."""
     counts = {role: sum(p.numel() for p in run.players[role].network.parameters()) for role in ROLES}
+    data = run.dataset
     return {
-        "data": f"{run.recipe.data.use}: {len(run.dataset):,} samples of shape {tuple(run.dataset.shape)}, {len(run.dataset.class_names)} classes",
+        "data": f"{run.recipe.data.use}: {len(data):,} samples of shape {tuple(data.shape)}, {len(data.class_names)} classes",
         **{
             role: f"{run.recipe.document[role]['use']}: {counts[role]:,} parameters, {type(run.players[role].optimizer).__name__}"
             for role in ROLES

@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file each, whole or not at all, and no pickle.
 
 A state is a tree of dicts, lists, tensors, numbers and strings. Its tensors become the file's tensors, named by their path
-in the tree; everything else becomes a JSON document in the file's metadata, beside a checksum of the tensors (safetensors
+in the tree; everything else becomes a JSON document in the file's metadata, beside a checksum of both (safetensors
 itself notices a truncated file, but no flipped bits).
 """
 
@@ -33,15 +33,12 @@ def save(path: Path, state: dict[str, Any], what: str = "checkpoint") -> None:
     """
     tensors: dict[str, Tensor] = {}
     document = _pack(state, "", tensors)
-    metadata = {
-        "format": f"ganlab {what} {FORMAT}",
-        "document": json.dumps(document),
-        "sha256": _checksum(tensors),
-    }
+    # one key: safetensors writes several in an order of its own, and equal states should be equal files
+    header = json.dumps({"format": f"ganlab {what} {FORMAT}", "sha256": _checksum(tensors, document), "state": document})
     aside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, aside, metadata)
+        save_file(tensors, aside, {"ganlab": header})
         with open(aside, "rb+") as file:
             os.fsync(file.fileno())
         aside.chmod(0o666 & ~_umask())  # save_file makes it private to its owner
@@ -63,17 +60,17 @@ def load(path: Path, what: str = "checkpoint") -> dict[str, Any]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            header = dict(json.loads((file.metadata() or {}).get("ganlab", "{}")))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError:
         raise GanlabError(f"{what} {path} does not exist") from None
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError, TypeError) as error:
         raise GanlabError(f"{what} {path} is damaged: {error}", "use an earlier one") from error
-    if metadata.get("format") != f"ganlab {what} {FORMAT}":
-        raise GanlabError(f"{path} is not a {what} of this version of ganlab (its format: {metadata.get('format', 'unknown')})")
-    if metadata.get("sha256") != _checksum(tensors):
+    if header.get("format") != f"ganlab {what} {FORMAT}":
+        raise GanlabError(f"{path} is not a {what} of this version of ganlab (its format: {header.get('format', 'unknown')})")
+    if header.get("sha256") != _checksum(tensors, header.get("state")):
         raise GanlabError(f"{what} {path} is damaged: its checksum does not match its content", "use an earlier one")
-    state: dict[str, Any] = _unpack(json.loads(metadata["document"]), tensors)
+    state: dict[str, Any] = _unpack(header["state"], tensors)
     return state
 
 
@@ -109,8 +106,8 @@ def _unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
     return {key: _unpack(item, tensors) for key, item in value["items"]}
 
 
-def _checksum(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _checksum(tensors: dict[str, Tensor], document: Any) -> str:
+    digest = hashlib.sha256(json.dumps(document).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

@@ -75,6 +75,17 @@ def transcript_of(hooks: pluggy.HookRelay) -> dict[str, list[str]]:
     return {name: tricks for name, tricks in called.items() if tricks}
 
 
+def call_each(caller: pluggy.HookCaller, **given: Any) -> list[Exception]:
+    """Call every implementation of a hook whatever the others do, and return what they raised: for the end of a run."""
+    raised = []
+    for impl in reversed(caller.get_hookimpls()):
+        try:
+            impl.function(*(given[name] for name in impl.argnames))
+        except Exception as error:
+            raised.append(error)
+    return raised
+
+
 def _guarded(trick: Trick, hook: str, method: Callable[..., Any], streams: Streams) -> Callable[..., Any]:
     base = streams.base(f"trick/{trick.name}/{hook}")
     blame = blamed(f"{trick.owner}, in its hook {hook},")

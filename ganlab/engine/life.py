@@ -21,7 +21,7 @@ from ganlab.engine.build import build, make_data
 from ganlab.engine.device import DTYPES, find_device
 from ganlab.engine.export import save_generator
 from ganlab.engine.folder import RunFolder, RunSummary
-from ganlab.engine.hooks import Trick
+from ganlab.engine.hooks import Trick, call_each
 from ganlab.engine.provenance import birth_certificate
 from ganlab.engine.run import Run
 from ganlab.engine.seeding import default_generators_restored
@@ -64,30 +64,42 @@ def open_run(source: str | Path, library: Lookup, overrides: list[str], place: P
     Raises:
         UsageError: anything about the recipe, the data or the machine that makes the run impossible.
     """
-    recipe, dataset, why = find_data(source, library, overrides, place)
-    run = assemble(recipe, dataset, place, in_folder=True)
-    if why:
-        wanted = load_recipe(source, library, overrides).data.use
-        run.info["data"] |= {"fallback_from": wanted, "why": why}
+    found = find_data(source, library, overrides, place)
+    run = assemble(found.recipe, found.dataset, place, in_folder=True)
+    if found.why:
+        run.info["data"] |= {"fallback_from": found.wanted, "why": found.why}
         run.announce(
-            f"'{wanted}' cannot be had here, so this run uses its recipe's fallback, the data set '{recipe.data.use}' "
-            f"({len(dataset):,} samples, {run.total_steps:,} steps). {why}"
+            f"'{found.wanted}' cannot be had here, so this run takes its recipe's fallback, the data set '{run.recipe.data.use}' "
+            f"({len(found.dataset):,} samples, {run.total_steps:,} steps). {found.why}"
         )
     return run
 
 
-def find_data(
-    source: str | Path, library: Lookup, overrides: list[str], place: Place, download: bool = True
-) -> tuple[Recipe, Dataset, str]:
-    """The recipe, its data, and why the fallback was taken: an empty text when it was not."""
+@dataclass(frozen=True)
+class Found:
+    """A recipe whose data are there: as it is, or with its fallback laid over it, and then why."""
+
+    recipe: Recipe
+    dataset: Dataset
+    wanted: str  # the data set that the recipe asks for first
+    why: str  # the fallback was taken; empty when it was not
+
+
+def find_data(source: str | Path, library: Lookup, overrides: list[str], place: Place, download: bool = True) -> Found:
+    """The recipe and its data, or its fallback and the fallback's data.
+
+    Raises:
+        DataUnavailable: the data cannot be had, and the recipe names no fallback.
+    """
     recipe = load_recipe(source, library, overrides)
     try:
-        return recipe, make_data(recipe, place.data_root(), download), ""
+        return Found(recipe, make_data(recipe, place.data_root(), download), recipe.data.use, "")
     except DataUnavailable as error:
         if not recipe.has_fallback:
             raise
-        recipe = load_recipe(source, library, overrides, fallback=True)
-        return recipe, make_data(recipe, place.data_root(), download), str(error)
+        other = load_recipe(source, library, overrides, fallback=True)
+        why = " ".join(str(error).split())
+        return Found(other, make_data(other, place.data_root(), download), recipe.data.use, why)
 
 
 def assemble(recipe: Recipe, dataset: Dataset, place: Place, in_folder: bool) -> Run:
@@ -193,7 +205,7 @@ def _train(run: Run) -> None:
             if run.hooks.on_failure(run=run, error=error) is not True:
                 raise
     run.stop_clock()
-    if run.stopping and run.step < run.total_steps and run.step > 0:
+    if run.step < run.total_steps:
         run.save_checkpoint()
     save_generator(run)
 
@@ -202,13 +214,13 @@ def _close(run: Run, status: str) -> None:
     run.info |= {"status": status, "ended": time.time()}
     with suppress(GanlabError, OSError):  # a full disk must not hide what went wrong first
         run.save_info()
-    try:
-        run.hooks.after_run(run=run, status=status)
-        with suppress(GanlabError, OSError):
-            run.save_info()
-    finally:
-        if run.folder is not None:
-            run.folder.unlock()
+    raised = call_each(run.hooks.after_run, run=run, status=status)
+    for error in raised:
+        run.tell(f"The run is {status}, but at its end {error}")
+    with suppress(GanlabError, OSError):
+        run.save_info()
+    if run.folder is not None:
+        run.folder.unlock()
 
 
 @contextmanager

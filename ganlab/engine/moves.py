@@ -22,7 +22,7 @@ def draw(run: Run, turn: Turn) -> None:
     The discriminator's turns on real data draw a new batch, repeats and the generator's turns (for losses that compare
     with real scores) use the step's last one again.
     """
-    if "real" in turn.sides or run.losses["generator"].pairs:
+    if "real" in turn.sides or (turn.role == "generator" and run.losses["generator"].pairs):
         fresh = turn.role == "discriminator" and turn.repeat == 0
         batch = run.draws.next_batch(turn.step) if fresh else run.draws.current_batch(turn.step)
         turn.real, turn.real_labels = batch.images, batch.labels  # (batch, *data), (batch,)

@@ -47,7 +47,10 @@ def load_recipe(source: str | Path, catalogue: Lookup, overrides: Iterable[str] 
     asked = merge(own, chosen)
     fragment = asked.get("fallback")
     if fallback and fragment is None:
-        raise UsageError(f"recipe {shown} has no [fallback]", 'add one, for instance: [fallback] with data = { use = "digits" } below it')
+        raise UsageError(
+            f"recipe {shown} has no [fallback]",
+            'add one that says what to do where the data cannot be had, for instance: fallback.data = { use = "digits" }',
+        )
     for item in asked.table["plugins"].value if "plugins" in asked.table else []:
         catalogue.add_file(Path(item.value))
     plain = Resolver(assemble(defaults, own, chosen), catalogue, mistakes).recipe(path)

@@ -29,7 +29,7 @@ def read_overrides(texts: Iterable[str], mistakes: Mistakes) -> Node:
 
 def show_text(text: str) -> str:
     """What was typed, on one line and printable, whatever it is."""
-    shown = text if text.isprintable() else repr(text)[1:-1]
+    shown = text if text.strip() and text.isprintable() else repr(text)[1:-1] if text.strip() else repr(text)
     return shown if len(shown) <= 120 else f"{shown[:117]}..."
 
 

@@ -124,9 +124,10 @@ class Mistakes:
             more: a line that goes before that.
         """
         ordered = sorted(self.found, key=lambda item: (item[0].order, item[0].line or 0))
-        what = "put it right" if len(ordered) == 1 else "put these right"
+        texts = list(dict.fromkeys(f"{place}: {text}" for place, text in ordered))  # the same `--set` may have been typed twice
+        what = "put it right" if len(texts) == 1 else "put these right"
         hint = f"{what}, then `ganlab check {recipe}`; `ganlab schema` prints all that a recipe may say"
-        return RecipeError([f"{place}: {text}" for place, text in ordered], f"{more}\n{hint}" if more else hint)
+        return RecipeError(texts, f"{more}\n{hint}" if more else hint)
 
 
 def dotted(label: str, path: Way) -> str:

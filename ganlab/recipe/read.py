@@ -11,7 +11,7 @@ from typing import Any
 from ganlab.errors import closest
 from ganlab.recipe.locate import locate
 from ganlab.recipe.places import Mistakes, Node, Place, Way, display, dotted, show
-from ganlab.recipe.shipped import is_bare_name, missing_recipe, shipped_recipes
+from ganlab.recipe.shipped import is_bare_name, is_file, missing_recipe, shipped_recipes
 
 DEEPEST = 16  # levels of tables and lists; what goes deeper is no recipe, and would exhaust Python's stack
 NAME = re.compile(r"[A-Za-z0-9_-]+")  # of a trick: a key of the recipe, of `--set`, and of the checkpoint
@@ -23,13 +23,13 @@ _PLAIN_WORDS = (
     ("Invalid initial character for a key", "a key must begin with a letter, a digit or a quote"),
     ("Invalid statement", "this is neither `key = value` nor a [table]"),
     ("Cannot overwrite a value", "this key stands here twice"),
-    ("Cannot mutate immutable namespace", "a table written in braces cannot be added to"),
+    ("Cannot mutate immutable namespace", "this table has been given before"),
     ("Duplicate inline table key", "a key stands twice in these braces"),
-    ("Cannot declare", "this table stands here twice"),
+    ("Cannot declare", "this table has been given before"),
     ("Expected ']' at the end of a table", "a table's name ends with ]"),
     ("Expected ']]' at the end of an array", "a name that begins with [[ ends with ]]"),
-    ("Unclosed array", "a list is not closed with ]"),
-    ("Unclosed inline table", "a table in braces is not closed with }"),
+    ("Unclosed array", "a list needs commas between its items, and ] at its end"),
+    ("Unclosed inline table", "a table in braces needs commas between its keys, and } at its end"),
     ("Unterminated string", "text is not closed with a quote"),
     ("Illegal character", "text is not closed with a quote in its line, or has a character that TOML forbids"),
     ("Unescaped '\\' in a string", "write \\\\ for a backslash, or use single quotes"),
@@ -154,18 +154,11 @@ def _extended(layer: Node, path: Path, mistakes: Mistakes) -> Path | None:
     if not isinstance(word, str) or not word or "\0" in word:
         mistakes.add(node.place, f"extends must be the name of a shipped recipe or a file in quotes, not {show(node.plain())}")
         raise Unreadable
-    file = shipped_recipes().get(word, path.parent / word) if is_bare_name(word) else path.parent / Path(word).expanduser()
-    if not _is_file(file):
+    file = shipped_recipes().get(word, path.parent / word) if is_bare_name(word) else path.parent / word
+    if not is_file(file):
         mistakes.add(node.place, f"extends: {missing_recipe(word, Path(word) if is_bare_name(word) else file)}")
         raise Unreadable
     return file
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def as_layer(tree: Node, folder: Path, mistakes: Mistakes) -> Node:
@@ -238,11 +231,20 @@ def _absolute(plugins: Node, folder: Path, mistakes: Mistakes) -> Node:
         return Node([], plugins.place)
     found = []
     for item in plugins.value:
-        path = folder / Path(item.value).expanduser() if "\0" not in item.value else folder
-        if _is_file(path):
+        path = folder / item.value
+        if is_file(path):
             found.append(Node(str(path.resolve()), item.place))
             continue
-        near = closest(path.name, [file.name for file in path.parent.glob("*.py")]) if path.parent.is_dir() else None
-        more = f"; did you mean {display(path.parent / near)}?" if near else "; paths are relative to the recipe's folder"
-        mistakes.add(item.place, f"plugin file {item.value!r} does not exist{more}")
+        near = _near(path)
+        more = f"did you mean {display(near)}?" if near else "paths are relative to the recipe's folder"
+        mistakes.add(item.place, f"plugin file {show(item.value)} does not exist; {more}")
     return Node(found, plugins.place)
+
+
+def _near(path: Path) -> Path | None:
+    """The Python file in the same folder that was most likely meant."""
+    try:
+        name = closest(path.name, [file.name for file in path.parent.glob("*.py")])
+    except (OSError, ValueError):
+        return None
+    return path.parent / name if name else None

@@ -35,12 +35,14 @@ class Resolver:
         catalogue: where components are looked up.
         mistakes: where what is wrong is noted.
         document: the resolved tables, as they are completed.
+        misspelt: tables that seem to be there under a wrong name; it is no second mistake that they are missing.
     """
 
     root: Node
     catalogue: Lookup
     mistakes: Mistakes
     document: dict[str, Any] = field(default_factory=dict)
+    misspelt: set[str] = field(default_factory=set)
 
     def recipe(self, path: Path) -> Recipe | None:
         """The recipe, or None when there are mistakes."""
@@ -60,10 +62,10 @@ class Resolver:
         tricks = self._tricks()
         train = self._table("train", Train, TRAIN_OPTIONS)
         tracker = self._tracker()
-        for where, text in impossible(schedule, train):
+        for where, text in impossible(schedule, None if "train" in self.misspelt else train):
             self.mistakes.add(self.root.at(where).place, text)
         fallback = self.root.get("fallback")
-        if fallback is not None:
+        if fallback is not None and fallback.is_table:
             self.document["fallback"] = _fragment(fallback)
         if len(self.mistakes.found) > before or not (data and noise and schedule and train and losses):
             return None
@@ -87,6 +89,7 @@ class Resolver:
             else:
                 kind = "table" if node.is_table or isinstance(node.value, list) else "key"
                 self.mistakes.add(node.place, f"unknown {kind} '{key}'; {did_you_mean(key, TOP_LEVEL)}")
+                self.misspelt.add(closest(key, TOP_LEVEL) or "")
         defaults = self.root.get("defaults")
         if defaults and not isinstance(defaults.value, bool):
             self.mistakes.add(defaults.place, f"defaults must be true or false, not {show(defaults.plain())}")
@@ -121,7 +124,8 @@ class Resolver:
         above = above or self.root
         node = above.get(name.rpartition(".")[2])
         if node is None:
-            self.mistakes.add(above.place, f"[{name}] is missing: it says which {kind} to use ({self._choices(kind)})")
+            if name not in self.misspelt:
+                self.mistakes.add(above.place, f"[{name}] is missing: it says which {kind} to use ({self._choices(kind)})")
             return None
         if not node.is_table:
             self.mistakes.add(node.place, f"{name} must be a table, not {show(node.plain())}")

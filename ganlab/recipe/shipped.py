@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 from ganlab.errors import UsageError, closest, did_you_mean
-from ganlab.recipe.places import display
+from ganlab.recipe.places import display, show
 
 DEFAULTS = "defaults"
 
@@ -53,32 +53,41 @@ def find_recipe(source: str | Path) -> Path:
     Raises:
         UsageError: there is none; with the closest name, and what to type.
     """
-    word, path = str(source), Path(source).expanduser()
+    word, path = str(source), Path(source)
     hint = "`ganlab recipes` lists those that come with ganlab"
-    try:
-        if isinstance(source, str) and is_bare_name(word) and word in (shipped := shipped_recipes()):
-            return shipped[word]
-        if path.is_file():
-            return path
-        if path.is_dir():
-            inside = path / "recipe.toml"
-            more = f"its recipe is {display(inside)}" if inside.is_file() else hint
-            raise UsageError(f"{word!r} is a folder, not a recipe", more)
-    except (OSError, ValueError) as error:  # a name too long for the system, or with a zero byte in it
-        raise UsageError(f"recipe {word!r} cannot be read: {error}", hint) from error
+    if isinstance(source, str) and is_bare_name(word) and word in (shipped := shipped_recipes()):
+        return shipped[word]
+    if is_file(path):
+        return path
+    inside = path / "recipe.toml"
+    if is_file(inside):  # a run's folder
+        raise UsageError(f"{show(word)} is a folder, not a recipe", f"its recipe is {display(inside)}")
     raise UsageError(missing_recipe(word, path), hint)
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False also for what cannot be a file's name (too long, or with a zero byte)."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def missing_recipe(word: str, path: Path) -> str:
     """What to say of a recipe that is not there."""
     if is_bare_name(word):
-        beside = path.with_name(f"{path.name}.toml") if path.name else path
-        if beside.is_file():
-            return f"there is no shipped recipe {word!r}; did you mean the file {display(beside)}?"
-        return f"there is no shipped recipe {word!r}; {did_you_mean(word, shipped_recipes())}"
-    if not path.parent.is_dir():
-        return f"recipe {word} does not exist, nor does the folder {display(path.parent)}"
-    near = closest(path.name, [file.name for file in path.parent.glob("*.toml")])
-    if near is None and path.stem in shipped_recipes():
-        return f"recipe {word} does not exist; did you mean the shipped recipe {path.stem!r}?"
-    return f"recipe {word} does not exist" + (f"; did you mean {display(path.parent / near)}?" if near else "")
+        text = f"there is no shipped recipe {show(word)}"
+        beside = path.parent / f"{path.name}.toml"
+        return (
+            f"{text}; did you mean the file {display(beside)}?" if is_file(beside) else f"{text}; {did_you_mean(word, shipped_recipes())}"
+        )
+    text = f"recipe {show(word)} does not exist"
+    if path.stem in shipped_recipes():
+        return f"{text}; did you mean the shipped recipe {show(path.stem)}?"
+    try:
+        if not path.parent.is_dir():
+            return f"{text}, nor does the folder {display(path.parent)}"
+        near = closest(path.name, [file.name for file in path.parent.glob("*.toml")])
+    except (OSError, ValueError):
+        near = None
+    return f"{text}; did you mean {display(path.parent / near)}?" if near else text

@@ -82,10 +82,10 @@ def _sentence(path: Way, details: list[Any], schema: Schema, values: dict[str, A
     here = dotted(label, path)
     expected = describe(schema_at(schema, path))
     value = _value_at(values, path)
-    if "extra_forbidden" in by_type:
+    if "extra_forbidden" in by_type or "unexpected_keyword_argument" in by_type:  # the latter of a dataclass within
         return _unknown(path, schema, label, what)
     if "missing" in by_type:
-        return f"{_missing(path, label, what)}{f': {expected}' if expected else ''}"
+        return f"{_missing(path, label, what)}{f': {expected}' if expected and isinstance(path[-1], str) else ''}"
     if "finite_number" in by_type:
         return f"{here} must be a finite number, not {show(value)}"
     own = by_type.get("value_error") or by_type.get("assertion_error")
@@ -95,14 +95,14 @@ def _sentence(path: Way, details: list[Any], schema: Schema, values: dict[str, A
     if expected is None:
         text = details[0]["msg"]
         return f"{here}: {text[:1].lower()}{text[1:]}, not {show(value)}"
-    words = schema_at(schema, path).get("enum", [])
-    near = closest(value, words) if isinstance(value, str) and all(isinstance(word, str) for word in words) else None
+    words = [word for branch in _branches(schema_at(schema, path)) for word in branch.get("enum", [branch.get("const")])]
+    near = closest(value, [word for word in words if isinstance(word, str)]) if isinstance(value, str) else None
     return f"{here} must be {expected}, not {show(value)}" + (f"; did you mean '{near}'?" if near else "")
 
 
 def _unknown(path: Way, schema: Schema, label: str, what: str) -> str:
     key, table = str(path[-1]), path[:-1]
-    choices = list(schema_at(schema, table).get("properties", {}))
+    choices = [name for branch in _branches(schema_at(schema, table)) for name in branch.get("properties", {})]
     if not table and what:
         return f"{what} has no option '{key}'; {did_you_mean(key, choices)}" if choices else f"{what} has no option '{key}', nor any other"
     return f"unknown key '{key}' in {dotted(label, table) if table else f'[{label}]'}; {did_you_mean(key, choices)}"

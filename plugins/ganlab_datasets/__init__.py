@@ -12,6 +12,8 @@ from ganlab_datasets.idx_sets import fashion_mnist, kmnist, mnist
 from ganlab_datasets.mixtures import grid, ring
 from ganlab_datasets.small_digits import digits
 
+__all__ = ["digits", "fashion_mnist", "grid", "image_folder", "kmnist", "mnist", "register_datasets", "ring"]
+
 
 @hookimpl
 def register_datasets(register: Register) -> None:

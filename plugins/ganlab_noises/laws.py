@@ -1,4 +1,4 @@
-"""First-party laws of the latent."""
+"""Laws of independent numbers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Tensor
-
-from ganlab.hookspecs import Register, hookimpl
 
 Dimension = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -63,9 +61,3 @@ class Uniform:
         """``(count, dimension)``."""
         z = torch.rand(count, self.dimension, generator=generator, device=device, dtype=dtype)
         return z.mul_(2 * self.scale).add_(self.location - self.scale)
-
-
-@hookimpl
-def register_noises(register: Register) -> None:
-    register("normal", Normal)
-    register("uniform", Uniform)

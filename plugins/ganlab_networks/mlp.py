@@ -1,4 +1,4 @@
-"""First-party networks: the multi-layer perceptron that all five tutorials of a small GAN use, with every choice an option."""
+"""The multi-layer perceptron that all five tutorials of a small GAN use, with every choice an option."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ganlab.components import NetworkSpec
-from ganlab.hookspecs import Register, hookimpl
 
 Width = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -112,8 +111,3 @@ def init_bias(bias: Tensor, law: Literal["pytorch", "zeros", "normal"], std: flo
         nn.init.zeros_(bias)
     elif law == "normal":
         nn.init.normal_(bias, 0.0, std)
-
-
-@hookimpl
-def register_networks(register: Register) -> None:
-    register("mlp", MLP)

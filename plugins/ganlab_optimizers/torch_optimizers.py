@@ -1,4 +1,4 @@
-"""First-party optimizers: PyTorch's own, under the names and defaults they have there."""
+"""PyTorch's own optimizers, under the names and defaults they have there, and Adam in Keras' form."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Annotated, Any
 
 from pydantic import Field
 from torch import Tensor, optim
-
-from ganlab.hookspecs import Register, hookimpl
 
 Rate = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -157,12 +155,3 @@ def rmsprop(
         centered: divide by the estimated variance in place of the second moment.
     """
     return optim.RMSprop(parameters, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered)
-
-
-@hookimpl
-def register_optimizers(register: Register) -> None:
-    register("adam", adam)
-    register("adamw", adamw)
-    register("sgd", sgd)
-    register("adagrad", adagrad)
-    register("rmsprop", rmsprop)

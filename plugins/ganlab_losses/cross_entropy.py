@@ -1,4 +1,4 @@
-"""First-party losses. All work on logits and reduce over dim 0 and nothing else."""
+"""Losses on logits that are cross-entropies. All reduce over dim 0 and nothing else."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
-
-from ganlab.hookspecs import Register, hookimpl
 
 if TYPE_CHECKING:
     from ganlab.engine.turn import Turn
@@ -87,9 +85,3 @@ class RelativisticBCE:
         """G's loss on pairs, a scalar."""
         assert turn.real_scores is not None and turn.fake_scores is not None
         return softplus(turn.real_scores - turn.fake_scores).mean(0)
-
-
-@hookimpl
-def register_losses(register: Register) -> None:
-    register("bce", BCE)
-    register("relativistic_bce", RelativisticBCE)

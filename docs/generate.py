@@ -1,0 +1,124 @@
+"""Write the pages that are made from the code: ``python docs/generate.py``; with ``--check`` only say which are out of date.
+
+docs/hooks.md (every hook with its exact signature), docs/cli.md (every command's help), docs/components.md (every component and
+trick with its options) and docs/recipe.schema.json (what an editor completes recipes with).
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from ganlab.catalogue import HOOK_OF, Catalogue
+from ganlab.cli import cli
+from ganlab.hookspecs import RegistrationHooks, RunHooks
+from ganlab.recipe import schema
+
+HERE = Path(__file__).resolve().parent
+MADE = "<!-- made by docs/generate.py; change the code, not this page -->\n\n"
+
+
+def hooks_page() -> str:
+    """The hooks, from their specifications."""
+    module = sys.modules[RunHooks.__module__]
+    parts = [MADE, "# Hooks\n\n", inspect.getdoc(module) or "", "\n"]
+    for title, owner in (("Registration hooks", RegistrationHooks), ("Run hooks", RunHooks)):
+        parts += [f"\n## {title}\n\n", inspect.getdoc(owner) or "", "\n"]
+        for name, spec in vars(owner).items():
+            if hasattr(spec, "ganlab_spec"):
+                parts += [f"\n### `{name}`\n\n```python\ndef {signature(name, spec)}\n```\n\n", inspect.getdoc(spec) or "", "\n"]
+    return "".join(parts)
+
+
+def signature(name: str, spec: object) -> str:
+    """A hook's signature as a plugin author writes it."""
+    assert callable(spec)
+    return f"{name}{inspect.signature(spec)}".replace("'", "")
+
+
+def cli_page() -> str:
+    """The help of every command."""
+    parts = [MADE, "# The command line\n"]
+    context = click.Context(cli, info_name="ganlab", terminal_width=100, max_content_width=100)
+    parts.append(f"\n```text\n{cli.get_help(context)}\n```\n")
+    for name, command in cli.commands.items():
+        inner = click.Context(command, parent=context, info_name=name, terminal_width=100, max_content_width=100)
+        parts.append(f"\n## `ganlab {name}`\n\n```text\n{command.get_help(inner)}\n```\n")
+    return "".join(parts)
+
+
+def components_page() -> str:
+    """Every component and trick, with its options."""
+    parts = [
+        MADE,
+        '# Components and tricks\n\nWhat `use = "..."` may say, with the options of each: all that stands in its table of the recipe.\n',
+    ]
+    titles = {
+        "network": "Networks",
+        "loss": "Losses",
+        "dataset": "Data sets",
+        "noise": "Noise",
+        "optimizer": "Optimizers",
+        "trick": "Tricks",
+    }
+    catalogue = Catalogue.of_installed()
+    for kind in HOOK_OF:
+        parts.append(f"\n## {titles[kind]}\n")
+        for entry in catalogue.entries([kind]):
+            fields = entry.options.model_fields.items()
+            options = "\n".join(f"{name} = {written(field.get_default(call_default_factory=True))}" for name, field in fields)
+            document = (inspect.getdoc(entry.factory) or "").replace("Options:\n", "Options:\n\n")
+            table = f'```toml\nuse = "{entry.name}"\n{options}\n```'
+            parts.append(f"\n### `{entry.name}`\n\nFrom plugin `{entry.plugin}`.\n\n{table}\n\n{listed(document)}\n")
+    return "".join(parts).replace("\n\n```\n", "\n```\n")
+
+
+def written(value: object) -> str:
+    """A default as TOML has it; a comment where an option must be given."""
+    if repr(value) == "PydanticUndefined":
+        return "...  # must be given"
+    return json.dumps(list(value) if isinstance(value, tuple) else value) if value is not None else "...  # left out by default"
+
+
+def listed(document: str) -> str:
+    """A docstring's indented option lines as a Markdown list."""
+    head, mark, options = document.partition("Options:\n\n")
+    lines: list[str] = []
+    for line in options.splitlines():
+        depth = len(line) - len(line.lstrip())
+        if depth == 4 and ":" in line:
+            name, _, text = line.strip().partition(":")
+            lines.append(f"- `{name}`:{text}")
+        else:
+            lines.append(f"  {line.strip()}" if line.strip() else "")
+    return head + mark + "\n".join(lines)
+
+
+def pages() -> dict[Path, str]:
+    """What each file should hold."""
+    return {
+        HERE / "hooks.md": hooks_page(),
+        HERE / "cli.md": cli_page(),
+        HERE / "components.md": components_page(),
+        HERE / "recipe.schema.json": json.dumps(schema(Catalogue.of_installed()), indent=2) + "\n",
+    }
+
+
+def main() -> None:
+    """Write them, or check them."""
+    stale = [path for path, text in pages().items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    if "--check" in sys.argv:
+        for path in stale:
+            print(f"{path.name} is out of date: python docs/generate.py")
+        sys.exit(bool(stale))
+    for path in stale:
+        path.write_text(pages()[path], encoding="utf-8")
+        print(f"wrote {path.name}")
+
+
+if __name__ == "__main__":
+    main()

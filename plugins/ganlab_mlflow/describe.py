@@ -1,0 +1,94 @@
+"""What MLflow is told of a run besides its numbers: parameters, tags, colour and note, all read from the run's folder."""
+
+from __future__ import annotations
+
+import colorsys
+import hashlib
+import json
+import posixpath
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from ganlab.recipe import flatten
+from ganlab_mlflow.place import redacted
+
+VALUE_LENGTH = 6000  # of a parameter, in MLflow's own stores
+KEY_LENGTH = 250
+
+
+def read_recipe(run: Path) -> dict[str, Any]:
+    """The resolved recipe in a run's folder."""
+    return tomllib.loads((run / "recipe.toml").read_text(encoding="utf-8"))
+
+
+def read_info(run: Path) -> dict[str, Any]:
+    """The content of a run's ``run.json``."""
+    info: dict[str, Any] = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    return info
+
+
+def key(name: str) -> str:
+    """``name`` as MLflow takes it: letters, digits and ``_ - . : /`` and space, and a clean path.
+
+    >>> key("loss/generator (mean)")
+    'loss/generator _mean_'
+    """
+    clean = posixpath.normpath(re.sub(r"[^\w\-. :/]", "_", name[:KEY_LENGTH], flags=re.ASCII)).strip("/")
+    return clean if clean.strip(".") else "_"
+
+
+def parameters(recipe: dict[str, Any]) -> dict[str, str]:
+    """The resolved recipe, flattened: ``{"generator.hidden": "[256, 512]", ...}``. Its description stands in the note."""
+    flat = flatten({name: value for name, value in recipe.items() if name != "description"})
+    return {key(name): redacted(str(value))[:VALUE_LENGTH] for name, value in flat.items()}
+
+
+def tags(run: Path, info: dict[str, Any], recipe: dict[str, Any]) -> dict[str, str]:
+    """Who, where, on what and from which code; and the run's colour, for MLflow's own collide."""
+    data, git, command = info.get("data", {}), info.get("git") or {}, info.get("command") or [""]
+    found = {
+        "ganlab.version": info.get("ganlab", ""),
+        "ganlab.recipe": info.get("recipe", ""),
+        "ganlab.device": info.get("device_name") or info.get("device", ""),
+        "ganlab.data": data.get("use", ""),
+        "ganlab.data.fallback_from": data.get("fallback_from") or "",
+        "ganlab.seed": str(info.get("seed", "")),
+        "ganlab.run": run.name,
+        "ganlab.folder": str(run),
+        "mlflow.user": info.get("user", ""),
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": redacted(" ".join([Path(command[0]).name, *command[1:]])),
+        "mlflow.source.git.commit": git.get("commit", ""),
+        "ganlab.git.dirty": str(git["dirty"]).lower() if "dirty" in git else "",
+        "mlflow.runColor": colour(run.name),
+        "mlflow.note.content": note(info, recipe),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def note(info: dict[str, Any], recipe: dict[str, Any]) -> str:
+    """The run's description in the UI, as Markdown."""
+    described = [str(recipe.get("description", "")), *(f"**Note:** {text}" for text in info.get("announcements", []))]
+    return redacted("\n\n".join(part for part in described if part))
+
+
+def colour(name: str) -> str:
+    """A colour that depends on a run's name alone; dark enough for a line on white, light enough for one on black."""
+    digest = hashlib.sha256(name.encode()).digest()
+    hue, lightness, saturation = digest[0] / 256, (0.38, 0.48, 0.58)[digest[1] % 3], (0.6, 0.85)[digest[2] % 2]
+    red, green, blue = colorsys.hls_to_rgb(hue, lightness, saturation)
+    return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+
+
+def reason(error: BaseException) -> str:
+    """Why MLflow cannot be used, in one line."""
+    text = redacted(" ".join(str(error).split())) or type(error).__name__
+    if "Connection refused" in text:
+        return "nothing listens there (connection refused)"
+    if "timed out" in text.lower() or isinstance(error, TimeoutError):
+        return "it does not answer in time"
+    if re.search(r"NameResolutionError|getaddrinfo|Name or service not known|nodename nor servname", text):
+        return "its host is not known"
+    return text if len(text) <= 300 else f"{text[:297]}..."

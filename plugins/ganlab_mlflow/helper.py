@@ -1,0 +1,119 @@
+"""The training process's handle on the mirror: starts it, looks whether it lives, and waits for it at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ganlab_mlflow.place import Settings
+from ganlab_mlflow.state import FILE
+
+# The mirror finds its modules where this process finds them, whatever put them there.
+_BOOT = (
+    "import json, sys; settings = json.loads(sys.stdin.readline()); sys.path[:] = settings.pop('path'); "
+    "from ganlab_mlflow.mirror import main; sys.exit(main(**settings))"
+)
+PATIENCE = 10.0  # seconds without a sign of life, after which a mirror is given up
+BUSY = 0.01  # share of a core that counts as one: waiting for a tracker that does not answer takes less
+
+
+class Helper:
+    """A mirror at work.
+
+    Raises:
+        OSError: the process cannot be started.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._state = Path(settings.run) / FILE
+        self._seen = self._changed()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop()
+        apart: dict[str, Any] = {} if sys.platform == "win32" else {"process_group": 0}  # Ctrl-C is not for it
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", _BOOT],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._errors,
+            **apart,
+        )
+        self._tell(json.dumps({"path": sys.path, **asdict(settings)}))
+
+    def news(self) -> bool:
+        """Whether ``mlflow.json`` has changed since the last call. Costs some microseconds."""
+        seen, self._seen = self._seen, self._changed()
+        return seen != self._seen
+
+    @property
+    def death(self) -> str:
+        """How the mirror ended before it should; empty while it lives."""
+        code = self._process.poll()
+        if code is None:
+            return ""
+        self._errors.seek(0)
+        said = self._errors.read().decode(errors="replace").strip().splitlines()
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+        return f"its process {how}{f': {said[-1]}' if said else ''}"
+
+    def finish(self) -> str:
+        """Tell the mirror that the run is over, and wait for it as long as it gets on.
+
+        Returns:
+            How it came to no good end; empty when it has delivered everything, or has written down why it could not.
+        """
+        try:
+            self._tell("end", close=True)
+            self._wait()
+            if self._process.poll() is None:
+                return f"it has not answered for {PATIENCE:.0f} s"
+            return self.death if self._process.returncode not in (0, 1) else ""
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """End the mirror now."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            self._tell("", close=True)
+        self._errors.close()
+
+    def _wait(self) -> None:
+        alive, worked = time.monotonic(), self._worked()
+        while self._process.poll() is None and time.monotonic() - alive < PATIENCE:
+            time.sleep(0.02)
+            now = self._worked()
+            if self.news() or now - worked > BUSY * PATIENCE:
+                alive, worked = time.monotonic(), now
+
+    def _worked(self) -> float:
+        """Seconds that the mirror has computed. A mirror that starves on a busy machine is not stuck."""
+        try:
+            times = psutil.Process(self._process.pid).cpu_times()
+        except psutil.Error:
+            return 0.0
+        return float(times.user + times.system)
+
+    def _tell(self, line: str, close: bool = False) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # it is dead, which `death` says
+            self._process.stdin.write(f"{line}\n".encode())
+            self._process.stdin.flush()
+        if close:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+
+    def _changed(self) -> int:
+        try:
+            return self._state.stat().st_mtime_ns
+        except OSError:
+            return 0

@@ -1,0 +1,213 @@
+"""The conversation with MLflow: the only module that imports it, in the mirror's process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganlab_mlflow import describe
+from ganlab_mlflow.place import redacted, sqlite_file
+from ganlab_mlflow.state import ARTIFACTS, METRICS, Position, State
+from ganlab_mlflow.tail import new_lines
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+AT_ONCE = 1000  # metrics in one request: MLflow's own limit
+STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
+
+
+class Session:
+    """One run's place in MLflow. Made once the tracker answers; whatever fails raises, and may simply be tried again.
+
+    Args:
+        run: the run's folder.
+        uri: of the tracker.
+        experiment: its name; made when it is not there.
+        state: what has been delivered; kept up to date, and saved after each delivery.
+
+    Raises:
+        Exception: MLflow has many kinds of it.
+    """
+
+    def __init__(self, run: Path, uri: str, experiment: str, state: State) -> None:
+        from mlflow import MlflowClient
+
+        self.run, self.state = run, state
+        self.info, self.recipe = describe.read_info(run), describe.read_recipe(run)
+        with _alone(uri):
+            self.client: MlflowClient = MlflowClient(tracking_uri=uri)
+            state.experiment_id = self._experiment(experiment, uri)
+        state.uri, state.experiment = redacted(uri), experiment
+        known = self._known_run()
+        if known is None:
+            state.begun, state.positions, state.complete = False, {}, False
+            state.run_id = self._create_run()
+        elif state.run_id != known:
+            state.begun, state.positions, state.run_id = False, {}, known  # mlflow.json was lost: what is sent twice counts once
+        state.save(run)
+        self._begin()
+
+    def deliver(self, images: bool = True) -> None:
+        """Send what is new: metrics in bundles, then pictures and checkpoints one by one."""
+        for name in METRICS:
+            self._deliver_metrics(name)
+        for line in new_lines(self.run / ARTIFACTS, self._position(ARTIFACTS)):
+            self._deliver_file(line.content, images)
+            self._delivered(ARTIFACTS, line.position)
+
+    def finish(self, status: str, checkpoints: str) -> None:
+        """Send what there is at the end, and say how the run ended.
+
+        Args:
+            status: ``"finished"``, ``"interrupted"`` or ``"failed"``.
+            checkpoints: the option of that name.
+        """
+        client, run_id, info = self.client, self.state.run_id, describe.read_info(self.run)
+        names = ["recipe.toml", "run.json", "losses.png"]
+        if checkpoints != "none":
+            names.append("generator.safetensors")
+        if checkpoints == "last" and info.get("last_checkpoint"):
+            names.append(str(info["last_checkpoint"]))
+        for name in names:
+            if (self.run / name).is_file():
+                client.log_artifact(run_id, str(self.run / name), str(Path(name).parent) if Path(name).parent.name else None)
+        client.set_tag(run_id, "mlflow.note.content", describe.note(info, self.recipe))  # with what was announced meanwhile
+        client.set_terminated(run_id, STATUS.get(status, "FAILED"), int((info.get("ended") or 0) * 1000) or None)
+        self.state.complete = True
+        self.state.save(self.run)
+
+    # -- the run's place ---------------------------------------------------------------------------------------------------
+
+    def _experiment(self, name: str, uri: str) -> str:
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            # A local store is handed an absolute place; a server keeps artifacts where it was told to.
+            store = sqlite_file(uri)
+            place = None if store is None else (_artifacts(store) / describe.key(name)).as_uri()
+            try:
+                kind = {"mlflow.experimentKind": "custom_model_development"}  # or the UI asks, and shows pages for chat bots
+                return str(self.client.create_experiment(name, artifact_location=place, tags=kind))
+            except Exception:
+                found = self.client.get_experiment_by_name(name)  # another run may have made it meanwhile
+                if found is None:
+                    raise
+        return str(found.experiment_id)
+
+    def _known_run(self) -> str | None:
+        """This run's id in MLflow, if it is there: as remembered, else by its tag."""
+        from mlflow.exceptions import MlflowException
+
+        if self.state.run_id:
+            with contextlib.suppress(MlflowException):
+                known = self.client.get_run(self.state.run_id)
+                if known.info.lifecycle_stage == "active":
+                    return self.state.run_id
+        quote = '"' if "'" in self.run.name else "'"
+        found = self.client.search_runs([self.state.experiment_id], f"tags.`ganlab.run` = {quote}{self.run.name}{quote}", max_results=1)
+        return str(found[0].info.run_id) if found else None
+
+    def _create_run(self) -> str:
+        from mlflow.tracking.context.registry import resolve_tags
+
+        tags = resolve_tags() | describe.tags(self.run, self.info, self.recipe)
+        created = int((self.info.get("started") or self.info.get("created") or 0) * 1000) or None
+        return str(self.client.create_run(self.state.experiment_id, created, tags, self.run.name).info.run_id)
+
+    def _begin(self) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+        run_id, client = self.state.run_id, self.client
+        if not self.state.begun:
+            client.log_batch(run_id, params=[Param(key, value) for key, value in describe.parameters(self.recipe).items()])
+            data = self.info.get("data", {})
+            if data:
+                source = json.dumps({"tags": {"ganlab.data": data["use"]}})
+                profile = json.dumps({"samples": data["size"]})
+                dataset = Dataset(str(data["use"]), str(data["fingerprint"])[:36], "code", source, profile=profile)
+                client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+            client.log_artifact(run_id, str(self.run / "recipe.toml"))
+            self.state.begun = True
+        if self.info.get("status") == "running":
+            client.update_run(run_id, "RUNNING")
+            self.state.complete = False
+        self.state.save(self.run)
+
+    # -- what is new -------------------------------------------------------------------------------------------------------
+
+    def _deliver_metrics(self, name: str) -> None:
+        waiting: list[Any] = []
+        position = self._position(name)
+        for line in new_lines(self.run / name, position):
+            new = _metrics(line.content)
+            if len(waiting) + len(new) > AT_ONCE and waiting:
+                self._send(name, waiting, position)
+                waiting = []
+            waiting, position = waiting + new, line.position
+        if waiting:
+            self._send(name, waiting, position)
+
+    def _send(self, name: str, metrics: list[Any], position: Position) -> None:
+        self.client.log_batch(self.state.run_id, metrics=metrics, synchronous=True)
+        self._delivered(name, position)
+
+    def _deliver_file(self, line: dict[str, Any], images: bool) -> None:
+        from PIL import Image
+
+        path = self.run / str(line["path"])
+        if not path.is_file():
+            return  # pruned, or dropped when the run went back to a checkpoint
+        if line["kind"] == "checkpoint":
+            self.client.log_artifact(self.state.run_id, str(path), "checkpoints")
+        elif images:
+            with Image.open(path) as picture:
+                picture.load()
+                self.client.log_image(
+                    self.state.run_id,
+                    picture,
+                    key=describe.key(str(line["name"])).replace(":", "_"),
+                    step=line["step"],
+                    timestamp=int(line["time"] * 1000),
+                    synchronous=True,
+                )
+
+    def _position(self, name: str) -> Position:
+        return self.state.positions.get(name, Position())
+
+    def _delivered(self, name: str, position: Position) -> None:
+        self.state.positions[name] = position
+        self.state.save(self.run)
+
+
+def _metrics(line: dict[str, Any]) -> list[Any]:
+    """A line's numbers with its own time. What is not finite stands in the file as null, and in MLflow as NaN: a gap in the chart."""
+    from mlflow.entities import Metric
+
+    milliseconds = int(line["time"] * 1000)
+    return [
+        Metric(describe.key(name), float("nan") if value is None else float(value), milliseconds, line["step"])
+        for name, value in line["metrics"].items()
+    ]
+
+
+def _artifacts(store: Path) -> Path:
+    """Where the artifacts of an sqlite store go: beside it."""
+    return store.resolve().parent / "mlartifacts"
+
+
+@contextlib.contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Only one process at a time opens an sqlite store: the first of them creates its tables, and two would clash."""
+    store = sqlite_file(uri)
+    if store is None:
+        yield
+        return
+    from filelock import FileLock
+
+    folder = _artifacts(store)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock", timeout=120):
+        yield

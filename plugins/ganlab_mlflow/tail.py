@@ -1,0 +1,58 @@
+"""Reading what is new in a file of JSON lines that another process appends to, and now and then cuts back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganlab_mlflow.state import Position
+
+
+@dataclass(frozen=True)
+class Line:
+    """One new line, and the position that has been reached once it is delivered."""
+
+    content: dict[str, Any]
+    position: Position
+
+
+def new_lines(path: Path, position: Position) -> Iterator[Line]:
+    """The whole lines of ``path`` after ``position``.
+
+    A run that goes back to a checkpoint drops its last lines and writes others. Then the line that was delivered last is no
+    longer at its place, and the file is read from the start; what is older than that line is left out, for it stayed.
+    """
+    try:
+        file = open(path, "rb")  # noqa: SIM115 - the with statement follows
+    except FileNotFoundError:
+        return
+    with file:
+        at, since = (position.next, 0.0) if _fits(file.read, file.seek, position) else (0, position.time)
+        file.seek(at)
+        for raw in file:
+            if not raw.endswith(b"\n"):
+                return  # still being written
+            content = _parse(raw)
+            if content is not None and content["time"] >= since:
+                yield Line(content, Position(at, at + len(raw), content["time"]))
+            at += len(raw)
+
+
+def _fits(read: Any, seek: Any, position: Position) -> bool:
+    if position.next == 0:
+        return True
+    seek(position.last)
+    content = _parse(read(position.next - position.last))
+    return content is not None and content["time"] == position.time
+
+
+def _parse(raw: bytes) -> dict[str, Any] | None:
+    """A line's content; None for one that a crash tore."""
+    try:
+        content = json.loads(raw)
+        return content if isinstance(content["time"], int | float) and isinstance(content["step"], int) else None
+    except (ValueError, TypeError, KeyError):
+        return None

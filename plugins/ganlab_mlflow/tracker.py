@@ -1,0 +1,108 @@
+"""The trick that the recipe names: starts the mirror, hands it what is no metric, and tells the person when it has trouble."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from ganlab.hookspecs import hookimpl
+from ganlab_mlflow.helper import Helper
+from ganlab_mlflow.place import Settings, redacted, tracking_uri
+from ganlab_mlflow.state import ARTIFACTS, State
+
+if TYPE_CHECKING:
+    from ganlab.engine.run import Run
+
+
+@dataclass
+class MlflowTracker:
+    """Record the run in MLflow: parameters, metrics, sheets, data set, tags, and at the end checkpoint, generator and status.
+
+    The run's folder stays the truth. A process of its own follows it and sends what is new about once a second; when MLflow
+    cannot be used, one announcement says so, training goes on, and what is missing is sent once it can be.
+
+    Options:
+        uri: MLflow's tracking URI, such as ``"http://host:5000"``; empty takes ``MLFLOW_TRACKING_URI``, else the sqlite store
+            ``mlflow.db`` beside the folder of all runs.
+        experiment: name of the experiment, which is made when it is not there.
+        images: send the sample sheets, as steps of one image.
+        checkpoints: which to send: ``"last"`` and the generator at the end of the run, ``"every"`` one as it is made, or ``"none"``.
+    """
+
+    uri: str = ""
+    experiment: Annotated[str, Field(min_length=1, max_length=500)] = "ganlab"
+    images: bool = True
+    checkpoints: Literal["last", "every", "none"] = "last"
+
+    helper: Helper | None = field(default=None, init=False, repr=False)
+    announced: bool = field(default=False, init=False, repr=False)
+
+    @hookimpl
+    def before_run(self, run: Run) -> None:
+        uri = tracking_uri(self.uri, run.path)
+        try:
+            self.helper = Helper(Settings(str(run.path.resolve()), uri, self.experiment, self.images, self.checkpoints))
+        except OSError as error:
+            self._announce(run, f"its process cannot be started ({error})")
+
+    @hookimpl
+    def on_metrics(self, run: Run) -> None:
+        self._look(run)
+
+    @hookimpl
+    def on_images(self, run: Run, step: int, name: str, path: Path) -> None:
+        if self.images:
+            self._list(run, step, "image", name, path)
+
+    @hookimpl
+    def after_checkpoint(self, run: Run, step: int, path: Path) -> None:
+        if self.checkpoints == "every":
+            self._list(run, step, "checkpoint", path.stem, path)
+
+    @hookimpl
+    def after_run(self, run: Run) -> None:
+        if self.helper is None:
+            return
+        helper, self.helper = self.helper, None
+        failure = helper.finish()
+        state = State.load(run.path)
+        state.complete = state.complete and not failure
+        run.info["mlflow"] = state.summary()
+        if not state.complete:
+            self._announce(run, failure or state.problem or "its process ended before its time")
+
+    def _look(self, run: Run) -> None:
+        """Has the mirror something to say? Two system calls while it has not."""
+        if self.helper is None:
+            return
+        if self.helper.news():
+            state = State.load(run.path)
+            if state.run_id and run.info.get("mlflow") != state.summary():
+                run.info["mlflow"] = state.summary()
+                run.save_info()
+            if state.problem:
+                self._announce(run, state.problem)
+        elif self.helper.death:
+            self._announce(run, self.helper.death)
+
+    def _list(self, run: Run, step: int, kind: str, name: str, path: Path) -> None:
+        """Put a file on the list that the mirror follows."""
+        line = {"step": step, "time": round(time.time(), 3), "kind": kind, "name": name, "path": path.relative_to(run.path).as_posix()}
+        with open(run.path / ARTIFACTS, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _announce(self, run: Run, problem: str) -> None:
+        """Tell the person, once in a run: a tracker that comes and goes must not fill the screen."""
+        if self.announced:
+            return
+        self.announced = True
+        run.announce(
+            f"MLflow at {redacted(tracking_uri(self.uri, run.path))} cannot be used: {problem.rstrip('.')}. The run does not need it: "
+            f"all that it records is in its folder, and is sent as soon as MLflow answers, or later with "
+            f"`python -m ganlab_mlflow {run.path}`."
+        )

@@ -1,0 +1,17 @@
+"""First-party optimizers."""
+
+from __future__ import annotations
+
+from ganlab.hookspecs import Register, hookimpl
+from ganlab_optimizers.torch_optimizers import EpsilonHatAdam, adagrad, adam, adamw, rmsprop, sgd
+
+__all__ = ["EpsilonHatAdam", "adagrad", "adam", "adamw", "rmsprop", "sgd"]
+
+
+@hookimpl
+def register_optimizers(register: Register) -> None:
+    register("adam", adam)
+    register("adamw", adamw)
+    register("sgd", sgd)
+    register("adagrad", adagrad)
+    register("rmsprop", rmsprop)

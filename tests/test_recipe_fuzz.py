@@ -1,0 +1,128 @@
+"""Whatever a recipe file or a ``--set`` says: a recipe, or an error that a person can read; never anything else."""
+
+# ruff: noqa: E501, PT017 - tables of words; an error may be raised here, and then it must read well
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recipe_support import BASE, FakeCatalogue
+
+import ganlab.recipe.shipped
+from ganlab.errors import RecipeError, UsageError
+from ganlab.recipe import flatten, load_recipe, to_toml
+
+FULL = f"""\
+extends = "base.toml"
+{BASE}
+[schedule]
+order = "generator_first"
+[tracking]
+use = "mlflow"
+[fallback]
+data = {{ use = "folder", path = "a", corners = {{ left = 1 }}, size = "full" }}
+train = {{ steps = 4 }}
+[[fallback.tricks]]
+name = "clip"
+max_norm = 3
+"""
+WORDS = [
+    *sorted(set(FULL.split())), "plugins", "name", "defaults", "fallback", "extends", "enabled", "[loss.generator]", "[[tricks]]", "[tricks]",
+    "[[data]]", "{", "}", "[", "]", '"', "'", '"""', ",", "=", ".", "\n", "\\", "inf", "nan", "-1", "9" * 30, "2024-01-01", "[[[]]]", "{}",
+    "{ a = { b = 1 } }", "\x00", "\x7f", "é", "true", "1e400", "0x1F",
+]  # fmt: skip
+KEYS = [
+    "data", "use", "modes", "tricks", "clamp", "clip", "margin", "enabled", "name", "train", "steps", "epochs", "loss", "generator", "hidden",
+    "optimizer", "lr", "fallback", "plugins", "schedule", "order", "tracking", "defaults", "extends", "description", "discriminator", "noise",
+    "0", '""', "'a b'", "device", "dtype", "autocast", "path", "corners",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    before, folder = Path.cwd(), tmp_path_factory.mktemp("fuzz")
+    (folder / "base.toml").write_text(BASE, encoding="utf-8")
+    (folder / "extra.py").write_text("", encoding="utf-8")
+    (folder / "defaults.toml").write_text('[tracking]\nuse = "mlflow"\n[[tricks]]\nuse = "plot"\n', encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ganlab.recipe.shipped, "shipped_folder", lambda: folder)
+        os.chdir(folder)
+        yield
+        os.chdir(before)
+
+
+def as_text(document: dict[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True)  # where nan equals nan
+
+
+def check(text: str, overrides: list[str], *, fallback: bool) -> None:
+    Path("r.toml").write_text(text, encoding="utf-8")
+    try:
+        recipe = load_recipe(Path("r.toml"), FakeCatalogue(), overrides, fallback=fallback)
+    except RecipeError as error:
+        assert error.mistakes, "an error has something to say"
+        assert len(set(error.mistakes)) == len(error.mistakes), "nothing is said twice"
+        assert all(mistake.isprintable() for mistake in error.mistakes)
+        return
+    except UsageError:
+        return
+    assert recipe.train.steps or recipe.train.epochs
+    assert flatten(recipe.document)
+    Path("again.toml").write_text(to_toml(recipe), encoding="utf-8")
+    again = load_recipe(Path("again.toml"), FakeCatalogue())
+    assert as_text(again.document) == as_text(recipe.document)
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 4), st.booleans())
+@settings(max_examples=350, deadline=None)
+def test_mutated_recipes(chance: random.Random, mutations: int, fallback: bool) -> None:
+    text = FULL
+    for _ in range(mutations):
+        kind = chance.randrange(4)
+        if kind == 0:  # a line goes, or is doubled
+            lines = text.splitlines(keepends=True) or [""]
+            at = chance.randrange(len(lines))
+            lines[at : at + 1] = [lines[at]] * chance.choice([0, 2])
+            text = "".join(lines)
+        elif kind == 1:  # a word becomes another
+            words = text.split(" ")
+            words[chance.randrange(len(words))] = chance.choice(WORDS)
+            text = " ".join(words)
+        elif kind == 2:  # a value becomes another
+            lines = text.splitlines() or [""]
+            at = chance.randrange(len(lines))
+            lines[at] = f"{lines[at].partition('=')[0]} = {chance.choice(WORDS)}"
+            text = "\n".join(lines)
+        else:  # something is written in between
+            at = chance.randrange(len(text) + 1)
+            text = text[:at] + chance.choice(WORDS) + text[at:]
+    check(text, [], fallback=fallback)
+
+
+_value = st.one_of(
+    st.sampled_from(["3", "true", "mlp", "ring", "digits", "clamp", "[1, 2]", "{ use = 'clamp' }", "{}", "[{}]", "inf", "'", "[", "2024-01-01", "['extra.py']"]),
+    st.text(max_size=12),
+)  # fmt: skip
+_override = st.builds(lambda keys, value: f"{'.'.join(keys)}={value}", st.lists(st.sampled_from(KEYS), min_size=1, max_size=4), _value)
+
+
+@given(st.lists(st.one_of(_override, st.text(max_size=20)), max_size=3), st.booleans())
+@settings(max_examples=350, deadline=None)
+def test_any_overrides(overrides: list[str], fallback: bool) -> None:
+    check(FULL, overrides, fallback=fallback)
+
+
+@given(st.text(max_size=60))
+@settings(max_examples=150, deadline=None)
+def test_any_word_for_a_recipe(word: str) -> None:
+    try:
+        load_recipe(word, FakeCatalogue())
+    except UsageError as error:
+        assert str(error)
