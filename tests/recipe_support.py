@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
-from ganlab.errors import RecipeError
+from ganlab.errors import RecipeError, UsageError
 from ganlab.options import options_model
 from ganlab.recipe import Recipe, load_recipe
 from ganlab.recipe.choices import Kind
@@ -69,6 +69,13 @@ class Corners:
     right: Annotated[int, Field(multiple_of=2)] = 0
 
 
+@dataclass
+class Point:
+    """A place."""
+
+    x: int
+
+
 def folder(
     spec: Any,
     *,
@@ -80,8 +87,18 @@ def folder(
     suffix: Annotated[str, Field(min_length=1, max_length=4)] = "png",
     names: Annotated[list[str], Field(max_length=2)] = [],  # noqa: B006 - read by its signature alone
     flags: list[list[bool]] | None = None,
+    mixed: list[int] | int = 0,
+    point: Point | None = None,
 ) -> None:
     """The user's own images."""
+
+
+@dataclass
+class Nested:
+    """A type that holds itself."""
+
+    depth: int = 0
+    inner: Nested | None = None
 
 
 def normal(*, dimension: Annotated[int, Field(ge=1)] = 64) -> None:
@@ -91,6 +108,10 @@ def normal(*, dimension: Annotated[int, Field(ge=1)] = 64) -> None:
 def _even(value: int) -> int:
     if value == 13:
         raise RuntimeError("thirteen")
+    if value == 15:
+        raise UsageError("fifteen is not to be had", "try 16")
+    if value == 17:
+        raise ValueError("must not be seventeen")
     if value % 2:
         raise ValueError("odd sizes have no middle")
     return value
@@ -121,6 +142,10 @@ def sgd(parameters: Any, *, lr: Annotated[float, Field(gt=0)]) -> None:
 
 def bce(*, saturating: bool = False, real_label: float = 1.0) -> None:
     """Binary cross-entropy."""
+
+
+def strange(*, odd: Callable[[], int] | None = None, own: Nested | None = None) -> None:
+    """A loss with options that JSON cannot describe."""
 
 
 def hinge() -> None:
@@ -183,7 +208,7 @@ class FakeCatalogue:
             "noise": [normal],
             "network": [mlp, cnn],
             "optimizer": [adam, sgd],
-            "loss": [bce, hinge],
+            "loss": [bce, hinge, strange],
             "trick": [Clamp, gradient_clipping, plot, mlflow],
         }
         for kind, factories in kinds.items():

@@ -293,7 +293,7 @@ def test_resident_images_are_decoded_once(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(reader, "decode", counted)
     data = image_folder(SPEC, path=mixed_folder(tmp_path, 8), size=8, resident="always")
-    assert decoded == []  # `ganlab check` goes no further
+    assert decoded == []  # so that listing is quick; `place` is when a run, or `ganlab check`, builds its parts
     data.place(CPU, torch.float32)
     data.prefetch(torch.arange(4))
     data.fetch(torch.arange(4))

@@ -9,7 +9,7 @@ import pytest
 from recipe_support import BASE, Broken, FakeCatalogue, load, mistakes
 
 import ganlab.recipe.shipped
-from ganlab.errors import PluginError, RecipeError
+from ganlab.errors import PluginError, RecipeError, UsageError
 from ganlab.recipe import load_recipe
 
 TABLES = (
@@ -73,6 +73,7 @@ def test_a_broken_plugin_is_named_when_something_is_not_found() -> None:
         ('[data]\nuse = "ring"', "[data]", "r.toml:1: data does not say which dataset: add use = \"...\" (choices: digits, folder, ring)"),
         ('use = "ring"', "use = 3", "r.toml:2: data.use must be the name of a dataset in quotes, not 3"),
         ("[noise]", "[nose]", f"r.toml:4: unknown table 'nose'; did you mean 'noise'? ({TABLES})"),
+        ("[train]\n", "[[trick]]\n[train]\n", f"r.toml:26: unknown table 'trick'; did you mean 'tricks'? ({TABLES})"),
         ("[train]\n", "[training]\n", f"r.toml:26: unknown table 'training'; did you mean 'train'? ({TABLES})"),
         ("[data]\n", "epochs = 3\n[data]\n", "r.toml:1: 'epochs' belongs in [train]"),
         ("[data]\n", 'noise_mode = "eval"\n[data]\n', f"r.toml:1: unknown key 'noise_mode'; did you mean 'noise'? ({TABLES})"),
@@ -110,11 +111,11 @@ def test_a_broken_plugin_is_named_when_something_is_not_found() -> None:
             "",
             "r.toml:7: [generator.optimizer] is missing: it says which optimizer to use (choices: adam, sgd)",
         ),
-        ('[loss]\nuse = "bce"\n', "", "r.toml:1: [loss] is missing: it says which loss to use (choices: bce, hinge)"),
+        ('[loss]\nuse = "bce"\n', "", "r.toml:1: [loss] is missing: it says which loss to use (choices: bce, hinge, strange)"),
         (
             '[loss]\nuse = "bce"\n',
             '[loss.generator]\nuse = "bce"\n',
-            "r.toml:18: [loss.discriminator] is missing: it says which loss to use (choices: bce, hinge)",
+            "r.toml:18: [loss.discriminator] is missing: it says which loss to use (choices: bce, hinge, strange)",
         ),
         (
             '[loss]\nuse = "bce"\n',
@@ -133,6 +134,8 @@ def test_a_broken_plugin_is_named_when_something_is_not_found() -> None:
         ("hidden = [32, 32]", "hidden = [32]\ndropout = true", "r.toml:10: generator.dropout must be a number of at least 0 and less than 1, not true"),
         ("hidden = [32, 32]", "hidden = [32]\nactivation = 'rleu'", "r.toml:10: generator.activation must be 'relu' or 'tanh', not 'rleu'; did you mean 'relu'?"),
         ("hidden = [32, 32]", "hidden = [32]\neven = 3", "r.toml:10: generator.even: odd sizes have no middle"),
+        ("hidden = [32, 32]", "hidden = [32]\neven = 17", "r.toml:10: generator.even must not be seventeen"),
+        ('use = "bce"', 'use = "strange"\nodd = 3', "r.toml:20: loss.odd: input should be callable, not 3"),
         ("modes = 8", 'modes = "8"', "r.toml:3: data.modes must be a whole number of at least 1, not '8'"),
         ("modes = 8", "spread = inf", "r.toml:3: data.spread must be a finite number, not inf"),
         ("modes = 8", "modes = 2024-01-01", "r.toml:3: data.modes is a date, and nothing takes one; put quotes around it if it is text"),
@@ -249,6 +252,9 @@ def test_each_mistake(old: str, new: str, expected: str | None) -> None:
         ('path = "a"\nsuffix = ""', "r.toml:4: data.suffix must be text in quotes (1 to 4 characters), not ''"),
         ('path = "a"\nnames = ["a", "b", "c"]', "r.toml:4: data.names must be a list of texts in quotes (at most 2), not ['a', 'b', 'c']"),
         ('path = "a"\nflags = [[true], [1]]', "r.toml:4: data.flags[1][0] must be true or false, not 1"),
+        ('path = "a"\nmixed = [1, "b"]', "r.toml:4: data.mixed[1] must be a whole number, not 'b'"),
+        ('path = "a"\nmixed = "b"', "r.toml:4: data.mixed must be a list of whole numbers or a whole number, not 'b'"),
+        ('path = "a"\npoint = {}', "r.toml:4: data.point needs 'x': a whole number"),
         ('path = "a"\nflags = 5', "r.toml:4: data.flags must be a list of lists of true or false, not 5"),
         (f'path = "a"\nsuffix = "{"x" * 80}"', f"r.toml:4: data.suffix must be text in quotes (1 to 4 characters), not '{'x' * 56}..."),
     ],
@@ -294,6 +300,18 @@ def test_unreadable_toml(text: str, expected: str) -> None:
     assert mistakes(text) == [expected]
 
 
+def test_the_largest_and_the_deepest_that_may_be() -> None:
+    assert load(changed("modes = 8", "modes = 9223372036854775807")).data.options["modes"] == 2**63 - 1
+    assert mistakes(changed("modes = 8", "modes = -9223372036854775808")) == [
+        "r.toml:3: data.modes must be a whole number of at least 1, not -9223372036854775808"
+    ]
+    assert mistakes(changed("modes = 8", "modes = -9223372036854775809")) == [
+        "r.toml:3: data.modes is too large for a whole number of TOML (64 bits)"
+    ]
+    assert mistakes(f"a = {'[' * 16}{']' * 16}\n{BASE}") == [f"r.toml:1: unknown key 'a'; {TABLES}"]
+    assert mistakes(f"a = {'[' * 17}{']' * 17}\n{BASE}") == ["r.toml:1: lists and tables lie more than 16 deep in each other"]
+
+
 def test_a_file_that_is_not_text() -> None:
     Path("r.toml").write_bytes(b"a = 1\n\xff\n")
     with pytest.raises(RecipeError) as caught:
@@ -330,6 +348,12 @@ def test_a_plugin_file_with_a_name_like_another() -> None:
     assert mistakes('plugins = ["raduis.py"]\n' + BASE) == ["r.toml:1: plugin file 'raduis.py' does not exist; did you mean radius.py?"]
 
 
+def test_a_plugin_file_with_an_impossible_name() -> None:
+    assert mistakes(f'plugins = ["{"a" * 999}/b.py"]\n{BASE}') == [
+        f"r.toml:1: plugin file '{'a' * 56}... does not exist; paths are relative to the recipe's folder"
+    ]
+
+
 def test_a_check_of_a_plugin_that_raises_is_its_authors_mistake() -> None:
     with pytest.raises(PluginError) as caught:
         load(changed("hidden = [32, 32]", "hidden = [32]\neven = 13"))
@@ -337,6 +361,36 @@ def test_a_check_of_a_plugin_that_raises_is_its_authors_mistake() -> None:
         "r.toml:7: the check of the options of network 'mlp' failed: RuntimeError: thirteen\n"
         "a check in a plugin's annotations must raise ValueError for a wrong value; this is for its author to mend"
     )
+
+
+def test_a_check_of_a_plugin_may_say_it_in_its_own_words() -> None:
+    with pytest.raises(UsageError) as caught:
+        load(changed("hidden = [32, 32]", "hidden = [32]\neven = 15"))
+    assert str(caught.value) == "fifteen is not to be had\ntry 16"
+
+
+def test_a_list_of_tricks_that_are_no_tables() -> None:
+    assert mistakes(f"tricks = [1]\n{BASE[: BASE.index('[[tricks]]')]}{BASE[BASE.index('[train]') :]}") == [
+        "r.toml:1: tricks[0] must be a table, not 1"
+    ]
+
+
+def test_a_player_that_is_no_table() -> None:
+    assert mistakes(f"generator = 3\n{BASE[: BASE.index('[generator]')]}{BASE[BASE.index('[discriminator]') :]}") == [
+        "r.toml:1: generator must be a table, not 3"
+    ]
+
+
+def test_a_file_that_may_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("r.toml").write_text(BASE, encoding="utf-8")
+
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("r.toml", FakeCatalogue())
+    assert caught.value.mistakes == ["r.toml: cannot be read: Permission denied"]
 
 
 def test_a_mistake_of_recipe_and_fallback_alike_is_told_once() -> None:

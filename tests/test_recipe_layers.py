@@ -85,6 +85,35 @@ def test_every_option_stands_in_the_document() -> None:
     assert "steps" not in document["train"], "options that are None are left out: TOML cannot say them"
 
 
+def test_the_engines_tables_have_these_defaults() -> None:
+    document = load("defaults = false\n" + BASE.replace("batch_size = 16\n", "")).document
+    assert document["schedule"] == {
+        "order": "discriminator_first",
+        "discriminator_turn": "two_passes",
+        "discriminator_loss": "sum",
+        "first_side": "real",
+        "discriminator_steps": 1,
+        "generator_steps": 1,
+        "noise": "fresh",
+        "generator_mode": "train",
+        "discriminator_mode": "train",
+        "discriminator_statistics": True,
+    }
+    assert document["train"] == {
+        "epochs": 3,
+        "batch_size": 64,
+        "seed": 0,
+        "device": "auto",
+        "dtype": "float32",
+        "autocast": "off",
+        "threads": 0,
+        "log_every": 100,
+        "samples": 64,
+        "keep_checkpoints": 3,
+        "init_from": "",
+    }
+
+
 def test_the_name_may_be_said() -> None:
     assert load('name = "other"\n' + BASE).name == "other"
 
@@ -150,6 +179,31 @@ def test_a_loss_for_one_player_leaves_the_other_what_it_had() -> None:
         "generator": {"use": "bce", "saturating": True, "real_label": 0.9},
         "discriminator": {"use": "bce", "saturating": False, "real_label": 0.9},
     }
+
+
+def test_one_loss_for_both_merges_like_any_component() -> None:
+    one = BASE.replace('use = "bce"', 'use = "bce"\nreal_label = 0.9')
+    assert over("[loss]\nsaturating = true", one).document["loss"] == {"use": "bce", "saturating": True, "real_label": 0.9}
+    assert over('[loss]\nuse = "hinge"', one).document["loss"] == {"use": "hinge"}
+
+
+def test_losses_of_their_own_merge_one_by_one() -> None:
+    two = BASE.replace('[loss]\nuse = "bce"', '[loss.generator]\nuse = "bce"\nreal_label = 0.9\n[loss.discriminator]\nuse = "bce"')
+    assert over('[loss.generator]\nsaturating = true\n[loss.discriminator]\nuse = "hinge"', two).document["loss"] == {
+        "generator": {"use": "bce", "saturating": True, "real_label": 0.9},
+        "discriminator": {"use": "hinge"},
+    }
+
+
+def test_the_schedule_merges_key_by_key() -> None:
+    schedule = over('[schedule]\norder = "generator_first"', BASE + "[schedule]\ngenerator_steps = 2").schedule
+    assert (schedule.order, schedule.generator_steps) == ("generator_first", 2)
+
+
+def test_tables_among_the_options_merge_key_by_key() -> None:
+    below = BASE.replace('use = "ring"\nmodes = 8', 'use = "folder"\npath = "a"\ncorners = { left = 1, right = 2 }\nnames = ["x"]')
+    options = over('[data]\ncorners.left = 3\nnames = ["y"]', below).document["data"]
+    assert (options["corners"], options["names"]) == ({"left": 3, "right": 2}, ["y"]), "but lists are replaced"
 
 
 def test_tricks_merge_by_name_and_new_ones_come_last() -> None:
@@ -291,6 +345,19 @@ def test_shipped_recipes_are_found_by_name(folder: Path) -> None:
     assert shipped_recipes() == {"tiny": folder / "tiny.toml"}
     assert describe_recipe(folder / "tiny.toml") == "small"
     assert names(load_recipe("tiny", FakeCatalogue())) == ["clamp", "clip", "plot", "late", "tracking"]
+
+
+def test_recipes_lie_in_the_package_of_a_wheel_and_beside_it_in_a_checkout(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(ganlab.recipe.shipped, "__file__", str(tmp_path / "site" / "ganlab" / "recipe" / "shipped.py"))
+    (tmp_path / "site" / "recipes").mkdir(parents=True)
+    assert ganlab.recipe.shipped.shipped_folder() is None, "another package's folder of that name is none of ours"
+    (tmp_path / "site" / "pyproject.toml").touch()
+    assert ganlab.recipe.shipped.shipped_folder() == tmp_path / "site" / "recipes"
+    (tmp_path / "site" / "ganlab" / "recipes").mkdir(parents=True)
+    assert ganlab.recipe.shipped.shipped_folder() == tmp_path / "site" / "ganlab" / "recipes"
 
 
 def test_the_checkout_ships_its_recipes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from typing import Any
 
+import pytest
 import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -103,6 +104,11 @@ def test_every_key_of_awkward_toml_is_found_on_its_line() -> None:
 
 def test_windows_line_ends_count_once() -> None:
     assert locate("a = 1\r\n[b]\r\nc = [\r\n 1]\r\n") == {("a",): 1, ("b",): 2, ("b", "c"): 3, ("b", "c", 0): 4}
+
+
+@pytest.mark.parametrize("text", ["?", "a = [?", "a = {?", "a = [1", "a = {b = 1", "a = [}", "a = {]"])
+def test_the_walk_ends_even_over_what_is_no_toml(text: str) -> None:
+    assert set(locate(text)) <= {("a",), ("a", 0), ("a", "b"), ("a", ""), ("",)}
 
 
 _text = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=8)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recipe_support import BASE, Entry, FakeCatalogue, mlp, ring
+from recipe_support import BASE, Entry, FakeCatalogue, Nested, mlp, ring
 
 import ganlab.recipe.shipped
 from ganlab.catalogue import Catalogue
@@ -129,6 +129,23 @@ def test_defaults_that_json_cannot_say_are_left_out() -> None:
     catalogue.entries["loss", "endless"] = Entry("loss", "endless", endless, options_model(endless, "endless"))
     branch = next(branch for branch in schema(catalogue)["$defs"]["loss"]["oneOf"] if branch["title"] == "endless")
     assert branch["properties"] == {"use": {"const": "endless"}, "most": {"type": "number"}, "least": {"type": "number"}}
+
+
+def test_options_that_json_cannot_describe_are_named_and_left_open() -> None:
+    branch = next(branch for branch in SCHEMA["$defs"]["loss"]["oneOf"] if branch["title"] == "strange")
+    assert branch["properties"] == {"use": {"const": "strange"}, "odd": {}, "own": {}}
+
+
+def test_a_type_that_holds_itself_is_described_once() -> None:
+    def nested(*, own: Nested | None = None) -> None:
+        """Loss."""
+
+    catalogue = FakeCatalogue()
+    catalogue.entries["loss", "nested"] = Entry("loss", "nested", nested, options_model(nested, "nested"))
+    branch = next(branch for branch in schema(catalogue)["$defs"]["loss"]["oneOf"] if branch["title"] == "nested")
+    own = branch["properties"]["own"]
+    assert own["properties"]["depth"] == {"default": 0, "type": "integer"}
+    assert own["properties"]["inner"]["anyOf"][0] == {}
 
 
 @pytest.mark.parametrize("name", sorted(shipped_recipes()))

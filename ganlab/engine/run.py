@@ -261,7 +261,7 @@ class Run:
         metrics = self.metrics.interval()
         for player in self.players.values():
             metrics[f"updates/{player.role}"] = float(player.updates)
-        metrics["updates/epoch"] = float(self.epoch)
+        metrics["progress/epoch"], metrics["progress/images_seen"] = float(self.epoch), float(self.images_seen)
         if self.folder is not None:
             append_line(self.folder.metrics, self.step, metrics)
             then, step = self._clock

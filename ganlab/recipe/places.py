@@ -109,10 +109,6 @@ class Mistakes:
         """Note a mistake."""
         self.found[place, text] = None
 
-    def take(self, other: Mistakes) -> None:
-        """Note all mistakes of ``other`` too."""
-        self.found.update(other.found)
-
     def __bool__(self) -> bool:
         return bool(self.found)
 

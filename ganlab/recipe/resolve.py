@@ -67,10 +67,10 @@ class Resolver:
         fallback = self.root.get("fallback")
         if fallback is not None and fallback.is_table:
             self.document["fallback"] = _fragment(fallback)
-        if len(self.mistakes.found) > before or not (data and noise and schedule and train and losses):
-            return None
         generator, discriminator = players["generator"], players["discriminator"]
-        if generator is None or discriminator is None:
+        if len(self.mistakes.found) > before:
+            return None
+        if not (data and noise and generator and discriminator and losses and schedule and train):
             return None
         return Recipe(
             name, path, description, plugins, data, noise, generator, discriminator, losses, schedule,
@@ -87,7 +87,7 @@ class Resolver:
             if home and not node.is_table:
                 self.mistakes.add(node.place, f"'{key}' belongs in [{home}]")
             else:
-                kind = "table" if node.is_table or isinstance(node.value, list) else "key"
+                kind = "table" if node.is_table or (isinstance(node.value, list) and all(item.is_table for item in node.value)) else "key"
                 self.mistakes.add(node.place, f"unknown {kind} '{key}'; {did_you_mean(key, TOP_LEVEL)}")
                 self.misspelt.add(closest(key, TOP_LEVEL) or "")
         defaults = self.root.get("defaults")

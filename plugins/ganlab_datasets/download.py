@@ -80,7 +80,7 @@ def download(dataset: str, root: Path, patience: float, complete: Callable[[], b
 
 def _download_locked(dataset: str, root: Path, source: Source, patience: float, answers: dict[str, str]) -> None:
     aside = root / f".{dataset}.part"
-    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed: the lock says that nobody uses it
+    # What a process that was killed has left there is used as far as it is whole: the lock says that nobody else does.
     try:
         for mirror in source.mirrors:
             log.info("downloading %s from %s into %s", dataset, mirror, root)

@@ -74,6 +74,15 @@ def note(info: dict[str, Any], recipe: dict[str, Any]) -> str:
     return redacted("\n\n".join(part for part in described if part))
 
 
+def short_name(run: str) -> str:
+    """A run's name in MLflow: its id without the time, for charts show only the beginning of a name and lists show the time anyway.
+
+    >>> short_name("20260102-030405-ring-1a2b")
+    'ring-1a2b'
+    """
+    return re.sub(r"^\d{8}-\d{6}-(?=.)", "", run)
+
+
 def colour(name: str) -> str:
     """A colour that depends on a run's name alone; dark enough for a line on white, light enough for one on black."""
     digest = hashlib.sha256(name.encode()).digest()

@@ -115,7 +115,7 @@ class Session:
 
         tags = resolve_tags() | describe.tags(self.run, self.info, self.recipe)
         created = int((self.info.get("started") or self.info.get("created") or 0) * 1000) or None
-        return str(self.client.create_run(self.state.experiment_id, created, tags, self.run.name).info.run_id)
+        return str(self.client.create_run(self.state.experiment_id, created, tags, describe.short_name(self.run.name)).info.run_id)
 
     def _begin(self) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param

@@ -1,0 +1,181 @@
+"""The tracker's reading of a run's folder: new lines, parameters, tags, and where the run goes. No MLflow here."""
+
+from __future__ import annotations
+
+import colorsys
+from pathlib import Path
+
+import pytest
+
+from ganlab_mlflow import describe, place
+from ganlab_mlflow.state import Position, State
+from ganlab_mlflow.tail import new_lines
+from mlflow_support import RUN, FakeRun
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> FakeRun:
+    return FakeRun(tmp_path / "runs")
+
+
+def read(run: FakeRun, position: Position) -> tuple[list[int], Position]:
+    lines = list(new_lines(run.path / "metrics.jsonl", position))
+    return [line.content["step"] for line in lines], lines[-1].position if lines else position
+
+
+def test_each_line_is_read_once(run: FakeRun) -> None:
+    assert read(run, Position()) == ([], Position())  # no file yet
+    run.log(1, loss=1.0)
+    run.log(2, loss=2.0)
+    steps, position = read(run, Position())
+    assert steps == [1, 2]
+    assert read(run, position)[0] == []
+    run.log(3, loss=3.0)
+    assert read(run, position)[0] == [3]
+
+
+def test_a_line_that_is_still_being_written_waits(run: FakeRun) -> None:
+    run.log(1, loss=1.0)
+    file = run.path / "metrics.jsonl"
+    whole = file.read_bytes()
+    file.write_bytes(whole + whole[:20])
+    steps, position = read(run, Position())
+    assert steps == [1]
+    file.write_bytes(whole + whole)
+    assert read(run, position)[0] == [1]
+
+
+def test_a_torn_line_is_left_out_and_the_next_one_is_not(run: FakeRun) -> None:
+    run.log(1, loss=1.0)
+    with open(run.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+        file.write('{"step": 2, "ti\n[]\n{"step": 2}\n')
+    run.log(3, loss=3.0)
+    assert read(run, Position())[0] == [1, 3]
+
+
+def test_after_a_cut_only_what_is_newer_is_read(run: FakeRun) -> None:
+    for step in (1, 2, 3, 4):
+        run.log(step, loss=1.0)
+    position = read(run, Position())[1]
+    run.cut_back(2)
+    assert read(run, position)[0] == []
+    with open(run.path / "metrics.jsonl", "a", encoding="utf-8") as file:  # longer than before: the size does not give it away
+        for step, time in ((3, 1_790_000_050.5), (4, 1_790_000_051.5), (5, 1_790_000_052.5)):
+            file.write(f'{{"step": {step}, "time": {time}, "metrics": {{"loss": 0.123456789}}}}\n')
+    steps, position = read(run, position)
+    assert steps == [3, 4, 5]
+    assert read(run, position)[0] == []
+
+
+def test_a_damaged_or_missing_state_is_a_new_one(run: FakeRun) -> None:
+    assert State.load(run.path) == State()
+    for text in ("", "[]", '{"unknown": 1}', '{"positions": {"metrics.jsonl": {"x": 1}}}', '{"positions": []}'):
+        (run.path / "mlflow.json").write_text(text, encoding="utf-8")
+        assert State.load(run.path) == State()
+    state = State(uri="u", run_id="r", positions={"metrics.jsonl": Position(1, 2, 3.5)})
+    state.save(run.path)
+    assert State.load(run.path) == state
+
+
+def test_parameters_are_the_flat_recipe_without_passwords(run: FakeRun) -> None:
+    assert describe.parameters(describe.read_recipe(run.path)) == {
+        "data.use": "ring",
+        "generator.use": "mlp",
+        "generator.hidden": "[8, 8]",
+        "tricks.clamp.use": "clamp",
+        "tricks.clamp.margin": "0.001",
+        "tracking.use": "mlflow",
+        "tracking.uri": "https://***@host",
+    }
+
+
+def test_parameters_fit_into_mlflow() -> None:
+    found = describe.parameters({"data": {"use": "x" * 9000, "odd (key)@": 1}})
+    assert found == {"data.use": "x" * 6000, "data.odd _key__": "1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("loss/generator", "loss/generator"), ("a//b", "a/b"), ("/a", "a"), ("../a", "a"), ("ünï", "_n_"), ("..", "_"), ("", "_"), ("x" * 300, "x" * 250)],
+)
+def test_keys_are_made_legal(name: str, key: str) -> None:
+    assert describe.key(name) == key
+
+
+def test_tags(run: FakeRun) -> None:
+    found = describe.tags(run.path, run.info, describe.read_recipe(run.path))
+    assert found == {
+        "ganlab.version": "0.1.0",
+        "ganlab.recipe": "ring",
+        "ganlab.device": "AMD EPYC",
+        "ganlab.data": "ring",
+        "ganlab.seed": "7",
+        "ganlab.run": RUN,
+        "ganlab.folder": str(run.path),
+        "ganlab.git.dirty": "true",
+        "mlflow.user": "ada",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": "ganlab run ring",
+        "mlflow.source.git.commit": "abc123",
+        "mlflow.runColor": describe.colour(RUN),
+        "mlflow.note.content": "a ring",
+    }
+
+
+def test_a_fallback_is_a_tag_and_stands_in_the_note(run: FakeRun) -> None:
+    run.info["data"] = {**run.info["data"], "fallback_from": "mnist"}
+    run.announce("'mnist' cannot be had here.")
+    found = describe.tags(run.path, run.info, {})
+    assert found["ganlab.data.fallback_from"] == "mnist"
+    assert found["mlflow.note.content"] == "**Note:** 'mnist' cannot be had here."
+
+
+def test_colours_differ_and_can_be_seen_on_white_and_on_black() -> None:
+    colours = [describe.colour(f"run-{number}") for number in range(200)]
+    assert len(set(colours)) > 170
+    for text in colours:
+        red, green, blue = (int(text[place : place + 2], 16) / 255 for place in (1, 3, 5))
+        assert 0.35 < colorsys.rgb_to_hls(red, green, blue)[1] < 0.61
+
+
+def test_the_tracking_uri_is_asked_for_or_in_the_environment_or_beside_the_runs(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert place.tracking_uri("", run.path) == f"sqlite:///{run.path.parent.parent}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://here:1")
+    assert place.tracking_uri("", run.path) == "http://here:1"
+    assert place.tracking_uri("http://asked:2", run.path) == "http://asked:2"
+
+
+@pytest.mark.parametrize(
+    ("uri", "file"),
+    [
+        ("sqlite:///mlflow.db", "mlflow.db"),
+        ("sqlite:////a/b.db?x=1", "/a/b.db"),
+        ("sqlite+pysqlite:///c.db", "c.db"),
+        ("sqlite://", None),
+        ("http://host", None),
+        ("postgresql://host/db", None),
+    ],
+)
+def test_sqlite_file(uri: str, file: str | None) -> None:
+    assert place.sqlite_file(uri) == (None if file is None else Path(file))
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError("HTTPConnectionPool: [Errno 111] Connection refused"), "nothing listens there (connection refused)"),
+        (OSError("Read timed out. (read timeout=8)"), "it does not answer in time"),
+        (OSError("NameResolutionError: failed to resolve 'nowhere'"), "its host is not known"),
+        (ValueError("no\n  such https://me:secret@host"), "no such https://***@host"),
+        (ValueError(), "ValueError"),
+        (ValueError("x" * 400), "x" * 297 + "..."),
+    ],
+)
+def test_reasons_are_one_line_for_a_person(error: Exception, words: str) -> None:
+    assert describe.reason(error) == words
+
+
+def test_the_name_in_mlflow_leaves_out_the_time() -> None:
+    assert describe.short_name(RUN) == "ring-1a2b"
+    assert describe.short_name("my own name") == "my own name"
