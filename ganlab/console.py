@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,18 @@ def show_facts(facts: dict[str, Any]) -> None:
     console.print(table)
 
 
+class Hearing(logging.Handler):
+    """What ganlab and its plugins log (a download that begins, a retry) is shown where announcements are."""
+
+    def __init__(self, display: Display) -> None:
+        super().__init__(logging.WARNING if display.quiet else logging.INFO)
+        self.display = display
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one record."""
+        self.display.tell(record.getMessage())
+
+
 class Display:
     """A watcher of a run: a live display in a terminal, plain lines elsewhere, one line at the end when ``quiet``."""
 
@@ -74,6 +87,9 @@ class Display:
         self._live: Live | None = None
         self._printed = 0.0
         self._began = (0.0, 0)
+        self._hearing = Hearing(self)
+        logging.getLogger("ganlab").addHandler(self._hearing)
+        logging.getLogger("ganlab").setLevel(logging.INFO)
 
     def tell(self, text: str) -> None:
         """Show an announcement, above the live display if there is one."""
@@ -122,6 +138,7 @@ class Display:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop()
+        logging.getLogger("ganlab").removeHandler(self._hearing)
 
     def _stop(self) -> None:
         if self._live is not None:

@@ -105,6 +105,7 @@ def draw(metrics: dict[str, Points], captions: Captions, path: Path) -> None:
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     panels = [draw_losses, draw_scores]
     if len(updates_per_step(metrics)) == 2:
@@ -116,6 +117,7 @@ def draw(metrics: dict[str, Points], captions: Captions, path: Path) -> None:
         for panel, ax in zip(panels, axes, strict=True):
             panel(ax, metrics, captions)
             ax.grid(alpha=0.25, linewidth=0.6)
+            ax.margins(x=0.01)
             if ax.get_legend_handles_labels()[0]:
                 ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, handlelength=1.4)
         axes[-1].set_xlabel("step")
@@ -124,6 +126,7 @@ def draw(metrics: dict[str, Points], captions: Captions, path: Path) -> None:
             per = captions.steps_per_epoch
             top = axes[0].secondary_xaxis("top", functions=(lambda step: step / per, lambda epoch: epoch * per))
             top.set_xlabel("epoch")
+            top.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.suptitle(captions.title, fontsize=11, fontweight="bold", x=0.01, ha="left")
         aside = path.with_name(f".{path.name}.part")
         figure.savefig(aside, format="png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -141,6 +142,9 @@ def schema() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; errors become one message and an exit code, never a traceback."""
+    # Threads that spin while they wait make training several times slower as soon as anything else runs on the machine. OpenMP
+    # reads this when torch loads it, so it cannot be set later.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         cli.main(arguments, prog_name="ganlab", standalone_mode=False)
     except GanlabError as error:

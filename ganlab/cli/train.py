@@ -31,24 +31,23 @@ def run(
     overrides += [f"train.device={json.dumps(device)}"] if device is not None else []
     overrides += [f"train.seed={seed}"] if seed is not None else []
     overrides += [f"tracking.uri={json.dumps(tracking_uri)}"] if tracking_uri is not None else []
-    display = Display(quiet)
-    place = Place(runs_dir, data_root, display.tell, [display])
-    carry_out(open_run(recipe, Catalogue.of_installed(), overrides, place), display)
+    with Display(quiet) as display:
+        place = Place(runs_dir, data_root, display.tell, [display])
+        carry_out(open_run(recipe, Catalogue.of_installed(), overrides, place), display)
 
 
 def resume(name: str, *, runs_dir: Path, data_root: Path | None, quiet: bool) -> None:
     """Go on with a run that stopped."""
     summary = find_run(runs_dir, name)
-    display = Display(quiet)
-    place = Place(summary.folder.path.parent, data_root, display.tell, [display])
-    carry_out(reopen_run(summary, Catalogue.of_installed(), place), display)
+    with Display(quiet) as display:
+        place = Place(summary.folder.path.parent, data_root, display.tell, [display])
+        carry_out(reopen_run(summary, Catalogue.of_installed(), place), display)
 
 
 def carry_out(run: Run, display: Display) -> None:
     """Train, and show how it ended."""
     try:
-        with display:
-            status = execute(run)
+        status = execute(run)
     except GanlabError as error:
         if run.checkpoints():
             kept = f"The run is saved up to {run.checkpoints()[-1].name}; to go on from there: ganlab resume {run.id}"

@@ -98,7 +98,7 @@ def find_data(source: str | Path, library: Lookup, overrides: list[str], place: 
         if not recipe.has_fallback:
             raise
         other = load_recipe(source, library, overrides, fallback=True)
-        why = " ".join(str(error).split())
+        why = f"{error.message.rstrip('.')}. {error.hint}".strip()
         return Found(other, make_data(other, place.data_root(), download), recipe.data.use, why)
 
 

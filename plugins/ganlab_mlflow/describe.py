@@ -35,7 +35,8 @@ def key(name: str) -> str:
     >>> key("loss/generator (mean)")
     'loss/generator _mean_'
     """
-    clean = posixpath.normpath(re.sub(r"[^\w\-. :/]", "_", name[:KEY_LENGTH], flags=re.ASCII)).strip("/")
+    legal = re.sub(r"[^\w\-. :/]", "_", name[:KEY_LENGTH], flags=re.ASCII)
+    clean = posixpath.normpath(f"/{legal}").strip("/")
     return clean if clean.strip(".") else "_"
 
 

@@ -1,0 +1,230 @@
+"""The mirror against real stores: what arrives in MLflow, and that interruptions, outages and repeats change none of it."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ganlab_mlflow.mirror import Mirror
+from ganlab_mlflow.place import Settings
+from mlflow_support import RUN, FakeRun, SilentServer, closed_port
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow and what it imports; the mirror silences them in its own process
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An sqlite store without runs; making one takes seconds."""
+    from mlflow import MlflowClient
+
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{file}").search_experiments()
+    return file
+
+
+class Place:
+    """A run, a store for it, and what MLflow knows of it."""
+
+    def __init__(self, folder: Path, empty_store: Path) -> None:
+        shutil.copyfile(empty_store, folder / "mlflow.db")
+        self.folder, self.uri = folder, f"sqlite:///{folder / 'mlflow.db'}"
+        self.run = FakeRun(folder / "runs")
+
+    def mirror(self, **options: Any) -> Mirror:
+        return Mirror(Settings(str(self.run.path), options.pop("uri", self.uri), "ganlab", **options))
+
+    def carry_out(self, **options: Any) -> bool:
+        """What a mirror does of a run that is over when it starts."""
+        over = threading.Event()
+        over.set()
+        return self.mirror(**options).follow(over)
+
+    @property
+    def client(self) -> Any:
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self.uri)
+
+    def recorded(self) -> Any:
+        """The one run that MLflow has."""
+        experiment = self.client.get_experiment_by_name("ganlab")
+        (run,) = self.client.search_runs([experiment.experiment_id])
+        return run
+
+    def history(self, key: str) -> list[tuple[int, float]]:
+        return [(m.step, m.value) for m in self.client.get_metric_history(self.recorded().info.run_id, key)]
+
+    def artifacts(self, folder: str | None = None) -> list[str]:
+        return [file.path for file in self.client.list_artifacts(self.recorded().info.run_id, folder) if not file.is_dir]
+
+
+@pytest.fixture
+def place(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    return Place(tmp_path, empty_store)
+
+
+def test_a_finished_run_arrives_whole(place: Place) -> None:
+    place.run.log(1, loss__generator=0.7, loss__discriminator=1.4)
+    place.run.log(2, loss__generator=None, loss__discriminator=1.3)
+    place.run.log(1, "system.jsonl", system__cpu_percent=93.5)
+    (place.run.path / "losses.png").write_bytes(b"a plot")
+    place.run.end("finished")
+    assert place.carry_out()
+    found = place.recorded()
+    assert (found.info.run_name, found.info.status) == ("ring-1a2b", "FINISHED")
+    assert (found.info.start_time, found.info.end_time) == (1_790_000_001_000, 1_790_000_100_000)
+    assert found.data.params["tricks.clamp.margin"] == "0.001"
+    assert found.data.params["tracking.uri"] == "https://***@host"
+    assert found.data.tags["ganlab.run"] == RUN
+    assert found.data.tags["mlflow.source.git.commit"] == "abc123"
+    assert found.data.tags["mlflow.note.content"] == "a ring"
+    assert place.history("loss/discriminator") == [(1, 1.4), (2, 1.3)]
+    assert place.history("system/cpu_percent") == [(1, 93.5)]
+    (first, second) = place.client.get_metric_history(found.info.run_id, "loss/generator")
+    assert (first.value, first.timestamp) == (0.7, 1_790_000_002_000)
+    assert math.isnan(second.value)
+    (data,) = found.inputs.dataset_inputs
+    assert (data.dataset.name, data.dataset.digest, data.dataset.profile) == ("ring", "85dfbefe0f136cb0", '{"samples": 100000}')
+    assert place.artifacts() == ["generator.safetensors", "losses.png", "recipe.toml", "run.json"]
+    assert place.artifacts("checkpoints") == ["checkpoints/step_000000002.safetensors"]
+    assert place.run.state.complete
+    assert found.info.artifact_uri.startswith((place.folder / "mlartifacts" / "ganlab").as_uri())
+
+
+@pytest.mark.parametrize(("status", "shown"), [("interrupted", "KILLED"), ("failed", "FAILED"), ("running", "KILLED")])
+def test_the_final_status_is_true(place: Place, status: str, shown: str) -> None:
+    place.run.end(status)  # "running": killed before it could say more
+    assert place.carry_out()
+    assert place.recorded().info.status == shown
+
+
+def test_sheets_are_steps_of_one_image(place: Place) -> None:
+    from ganlab_mlflow.tracker import MlflowTracker
+
+    for step in (0, 500):
+        MlflowTracker().on_images(place.run, step, "samples", place.run.sheet(step))
+    assert place.mirror().attempt()
+    files = [file.split("+")[:3] for file in place.artifacts("images") if file.endswith(".png")]
+    assert files == [["images/samples", "step", "0"], ["images/samples", "step", "500"]]
+    assert place.recorded().data.tags["mlflow.loggedImages"] == "True"
+
+
+def test_options_switch_sheets_and_checkpoints(place: Place) -> None:
+    from ganlab_mlflow.tracker import MlflowTracker
+
+    MlflowTracker().on_images(place.run, 1, "samples", place.run.sheet(1))
+    place.run.end("finished")
+    assert place.carry_out(images=False, checkpoints="none")
+    assert place.artifacts("images") == []
+    assert place.artifacts("checkpoints") == []
+    assert place.artifacts() == ["recipe.toml", "run.json"]
+
+
+def test_every_checkpoint_is_sent_as_it_is_made_if_asked_for(place: Place) -> None:
+    from ganlab_mlflow.tracker import MlflowTracker
+
+    tracker = MlflowTracker(checkpoints="every")
+    for step in (1, 2):
+        path = place.run.path / "checkpoints" / f"step_{step:09d}.safetensors"
+        path.write_bytes(b"weights")
+        tracker.after_checkpoint(place.run, step, path)
+    (place.run.path / "checkpoints" / "step_000000001.safetensors").unlink()  # pruned before the mirror came to it
+    assert place.mirror(checkpoints="every").attempt()
+    assert place.artifacts("checkpoints") == ["checkpoints/step_000000002.safetensors"]
+
+
+def test_a_resumed_run_goes_on_in_the_same_place(place: Place) -> None:
+    for step in (1, 2, 3):
+        place.run.log(step, loss=float(step))
+    place.run.end("interrupted")
+    assert place.carry_out()
+    place.run.info["status"] = "running"
+    place.run.save_info()
+    place.run.cut_back(2)
+    mirror = place.mirror()
+    assert mirror.attempt()
+    assert place.recorded().info.status == "RUNNING"
+    assert not place.run.state.complete
+    place.run.log(3, loss=3.0)
+    place.run.log(4, loss=4.0)
+    place.run.end("finished")
+    assert mirror.attempt(last=True)
+    assert place.recorded().info.status == "FINISHED"
+    assert place.history("loss") == [(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)]
+
+
+def test_sending_twice_changes_nothing(place: Place) -> None:
+    place.run.log(1, loss=1.0)
+    place.run.end("finished")
+    assert place.carry_out()
+    (place.run.path / "mlflow.json").unlink()  # the mirror's memory is lost: MLflow is asked for the run
+    place.run.log(2, loss=2.0)
+    assert place.carry_out()
+    assert place.history("loss") == [(1, 1.0), (2, 2.0)]
+
+
+def test_a_run_that_was_deleted_in_mlflow_is_made_anew(place: Place) -> None:
+    place.run.log(1, loss=1.0)
+    assert place.mirror().attempt()
+    first = place.recorded().info.run_id
+    place.client.delete_run(first)
+    assert place.mirror().attempt()
+    assert place.recorded().info.run_id != first
+    assert place.history("loss") == [(1, 1.0)]
+
+
+def test_thousands_of_lines_are_sent_in_bundles(place: Place) -> None:
+    for step in range(1, 801):
+        place.run.log(step, a=1.0, b=2.0, c=float(step))
+    mirror = place.mirror()
+    assert mirror.attempt()
+    sizes: list[int] = []
+    assert mirror.session is not None
+    log_batch = mirror.session.client.log_batch
+    mirror.session.client.log_batch = lambda *args, **kw: (sizes.append(len(kw["metrics"])), log_batch(*args, **kw))
+    place.run.state.save(place.run.path)
+    mirror.state.positions.clear()
+    assert mirror.attempt()
+    assert sizes == [999, 999, 402]
+    assert place.history("c") == [(step, float(step)) for step in range(1, 801)]
+
+
+def test_what_was_missed_in_an_outage_is_sent_later(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror = place.mirror()
+    place.run.log(1, loss=1.0)
+    assert mirror.attempt()
+    assert mirror.session is not None
+    monkeypatch.setattr(mirror.session.client, "log_batch", lambda *args, **kw: (_ for _ in ()).throw(OSError("Connection refused")))
+    place.run.log(2, loss=2.0)
+    assert not mirror.attempt()
+    assert place.run.state.problem == "nothing listens there (connection refused)"
+    place.run.log(3, loss=3.0)
+    assert mirror.attempt()  # a new session: the tracker is back
+    assert place.run.state.problem == ""
+    assert place.history("loss") == [(1, 1.0), (2, 2.0), (3, 3.0)]
+
+
+def test_a_server_that_is_down_or_silent_is_a_problem_and_no_exception(place: Place) -> None:
+    mirror = place.mirror(uri=closed_port())
+    assert not mirror.attempt()
+    assert place.run.state.problem == "nothing listens there (connection refused)"
+    with SilentServer() as uri:
+        assert not place.mirror(uri=uri).attempt()
+    assert place.run.state.problem == "it does not answer in time"
+    assert place.run.state.uri == uri
+    assert place.mirror().attempt()  # and elsewhere it arrives
+    assert place.run.state.problem == ""
+
+
+def test_a_folder_that_was_removed_ends_nothing_but_the_delivery(place: Place) -> None:
+    mirror = place.mirror()
+    assert mirror.attempt()
+    shutil.rmtree(place.run.path)
+    assert not mirror.attempt(last=True)
