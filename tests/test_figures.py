@@ -15,7 +15,12 @@ from PIL import Image
 import ganlab_figures
 from ganlab_figures import Captions, LossPlot, curve, draw, draw_losses, draw_scores, read_metrics, running_mean, updates_per_step
 
-LOSSES = {"loss/discriminator": [1.2, 1.0, 0.8], "loss/generator": [0.7, 0.9, 1.1], "score/real": [0.5, 0.6, 0.7], "score/fake": [0.5, 0.4, 0.3]}
+LOSSES = {
+    "loss/discriminator": [1.2, 1.0, 0.8],
+    "loss/generator": [0.7, 0.9, 1.1],
+    "score/real": [0.5, 0.6, 0.7],
+    "score/fake": [0.5, 0.4, 0.3],
+}
 
 
 def points(**series: list[float]) -> dict[str, ganlab_figures.Points]:
@@ -45,7 +50,8 @@ def fake_run(path: Path, use: str = "bce", loss: str = "sum", logits: bool = Tru
 def test_reading_leaves_out_what_is_not_finite_and_what_a_crash_tore(tmp_path: Path) -> None:
     file = tmp_path / "metrics.jsonl"
     file.write_text(
-        '{"step": 1, "time": 0, "metrics": {"a": 1.0, "b": null}}\n{"step": 2, "ti\n{"step": 3, "time": 0, "metrics": {"a": 2.0, "b": 5.0}}\n',
+        '{"step": 1, "time": 0, "metrics": {"a": 1.0, "b": null}}\n{"step": 2, "ti\n'
+        '{"step": 3, "time": 0, "metrics": {"a": 2.0, "b": 5.0}}\n',
         encoding="utf-8",
     )
     found = read_metrics(file)

@@ -6,11 +6,11 @@ import colorsys
 from pathlib import Path
 
 import pytest
+from mlflow_support import RUN, FakeRun
 
 from ganlab_mlflow import describe, place
 from ganlab_mlflow.state import Position, State
 from ganlab_mlflow.tail import new_lines
-from mlflow_support import RUN, FakeRun
 
 
 @pytest.fixture
@@ -96,7 +96,16 @@ def test_parameters_fit_into_mlflow() -> None:
 
 @pytest.mark.parametrize(
     ("name", "key"),
-    [("loss/generator", "loss/generator"), ("a//b", "a/b"), ("/a", "a"), ("../a", "a"), ("ünï", "_n_"), ("..", "_"), ("", "_"), ("x" * 300, "x" * 250)],
+    [
+        ("loss/generator", "loss/generator"),
+        ("a//b", "a/b"),
+        ("/a", "a"),
+        ("../a", "a"),
+        ("ünï", "_n_"),
+        ("..", "_"),
+        ("", "_"),
+        ("x" * 300, "x" * 250),
+    ],
 )
 def test_keys_are_made_legal(name: str, key: str) -> None:
     assert describe.key(name) == key

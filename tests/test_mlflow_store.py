@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow_support import RUN, FakeRun, SilentServer, closed_port
 
 from ganlab_mlflow.mirror import Mirror
 from ganlab_mlflow.place import Settings
-from mlflow_support import RUN, FakeRun, SilentServer, closed_port
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow and what it imports; the mirror silences them in its own process
 
@@ -189,7 +189,6 @@ def test_thousands_of_lines_are_sent_in_bundles(place: Place) -> None:
     assert mirror.session is not None
     log_batch = mirror.session.client.log_batch
     mirror.session.client.log_batch = lambda *args, **kw: (sizes.append(len(kw["metrics"])), log_batch(*args, **kw))
-    place.run.state.save(place.run.path)
     mirror.state.positions.clear()
     assert mirror.attempt()
     assert sizes == [999, 999, 402]

@@ -124,6 +124,14 @@ def test_a_broken_plugin_is_named_when_something_is_not_found() -> None:
             "[loss.discriminator]",
         ),
         ('[loss]\nuse = "bce"\n', "[loss]\ngenerator = 1\ndiscriminator.use = 'bce'\n", "r.toml:19: loss.generator must be a table, not 1"),
+        (
+            '[generator.optimizer]\nuse = "adam"\n',
+            '[generator.optimiser]\nuse = "adam"\n',
+            "r.toml:10: network 'mlp' has no option 'optimiser'; did you mean 'optimizer'? (choices: activation, dropout, even, hidden, optimizer)",
+        ),
+        ("margin = 1e-2", "enable = false", "r.toml:22: trick 'clamp' has no option 'enable'; did you mean 'enabled'? (choices: enabled, margin, name)"),
+        ("batch_size = 16", "device = 3", "r.toml:28: train.device must be text in quotes, such as 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps', not 3"),
+        ("batch_size = 16", "seed = -1", "r.toml:28: train.seed must be a whole number from 0 to 9223372036854775807, not -1"),
         # options
         ('use = "adam"\nlr = 1e-3', 'use = "sgd"', "r.toml:10: generator.optimizer: optimizer 'sgd' needs the option 'lr': a number greater than 0"),
         ("hidden = [32, 32]", "hidden = [\n32,\n-5\n]", "r.toml:11: generator.hidden[1] must be a whole number greater than 0, not -5"),

@@ -65,6 +65,7 @@ def test_parts_are_taken_where_another_recipe_is_extended() -> None:
         (changed('[generator.optimizer]\nuse = "adam"\nlr = 1e-3\n', ""), ["generator"]),
         (changed("epochs = 3", "epochs = 3\nsteps = 4"), ["train"]),
         (changed("epochs = 3", ""), ["train"]),
+        (changed("epochs = 3", "epochs = 3\nepoch = 3"), ["train"]),
         (changed("epochs = 3", "epochs = 3\ndevice = 'gpu'"), ["train/device"]),
         (changed('name = "clip"', 'name = "a b"'), ["tricks/1"]),
         (changed('[loss]\nuse = "bce"\n', '[loss.generator]\nuse = "bce"\n'), ["loss"]),
@@ -96,6 +97,18 @@ def test_options_come_with_meaning_default_and_range() -> None:
     train = SCHEMA["$defs"]["train"]["properties"]
     assert train["steps"] == {"description": "length of the run in steps of the game.", "minimum": 1, "type": "integer"}
     assert all("description" in option for option in {**train, **SCHEMA["$defs"]["schedule"]["properties"]}.values())
+
+
+def test_parts_have_the_options_of_all_components_without_defaults() -> None:
+    assert SCHEMA["$defs"]["noise"]["oneOf"][-1] == {
+        "title": "options of what is extended",
+        "properties": {"dimension": {"minimum": 1, "type": "integer"}},
+        "additionalProperties": False,
+    }
+    rates = SCHEMA["$defs"]["optimizer"]["oneOf"][-1]["properties"]
+    assert rates["lr"] == {"exclusiveMinimum": 0, "type": "number"}
+    size = next(branch for branch in SCHEMA["$defs"]["data"]["oneOf"] if branch["title"] == "folder")["properties"]["size"]
+    assert size == {"anyOf": [{"minimum": 1, "type": "integer"}, {"const": "full", "type": "string"}], "default": "full"}
 
 
 def test_docstrings_are_read_option_by_option() -> None:

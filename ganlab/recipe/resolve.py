@@ -130,13 +130,13 @@ class Resolver:
         if not node.is_table:
             self.mistakes.add(node.place, f"{name} must be a table, not {show(node.plain())}")
             return None
-        found = self._choice(kind, name, node.without(*apart))
+        found = self._choice(kind, name, node, apart=apart)
         if found:
             self.document[name] = _completed(found)
         return found
 
-    def _choice(self, kind: Kind, label: str, node: Node, name: str = "") -> Choice | None:
-        """What a table picks, with its options checked."""
+    def _choice(self, kind: Kind, label: str, node: Node, name: str = "", *, apart: tuple[str, ...] = ()) -> Choice | None:
+        """What a table picks, with its options checked; ``apart`` are keys of it that are no options."""
         use = node.get("use")
         if use is None:
             self.mistakes.add(node.place, f'{label} does not say which {kind}: add use = "..." ({self._choices(kind)})')
@@ -148,7 +148,7 @@ class Resolver:
         if entry is None:
             self.mistakes.add(use.place, self._no_such(kind, label, use.value))
             return None
-        options = self._options(node.without("use"), entry.options, label, f"{kind} '{use.value}'")
+        options = self._options(node.without("use", *apart), entry.options, label, f"{kind} '{use.value}'", apart)
         return None if options is None else Choice(kind, name or label, use.value, entry, options, str(node.place))
 
     def _no_such(self, kind: Kind, label: str, word: str) -> str:
@@ -162,12 +162,14 @@ class Resolver:
         names = self.catalogue.names(kind)
         return f"choices: {', '.join(sorted(names))}" if names else f"no plugin brings {_a(kind)}"
 
-    def _options(self, node: Node, model: type[pydantic.BaseModel], label: str, what: str) -> dict[str, Any] | None:
+    def _options(
+        self, node: Node, model: type[pydantic.BaseModel], label: str, what: str, also: tuple[str, ...] = ()
+    ) -> dict[str, Any] | None:
         values = node.plain()
         try:
             return validate_options(model, values)
         except pydantic.ValidationError as error:
-            for path, text in sentences(error, model, values, label, what):
+            for path, text in sentences(error, model, values, label, what, also):
                 at = node.at(path)
                 if not at.refused:
                     self.mistakes.add(at.place, text)
@@ -185,6 +187,8 @@ class Resolver:
         node = self.root.get(role)
         if node is None or not node.is_table:
             return None
+        if any(key != "optimizer" and closest(key, ["optimizer"]) for key in node.table):
+            self.misspelt.add(f"{role}.optimizer")
         optimizer = self._component("optimizer", f"{role}.optimizer", node)
         if optimizer and network:
             self.document[role]["optimizer"] = self.document.pop(f"{role}.optimizer")
@@ -247,10 +251,12 @@ class Resolver:
         off = enabled is not None and not enabled.value
         if "name" in node.table:
             self.mistakes.add(node.table["name"].place, f"{label}.name cannot be set: the name is '{name}'")
+            node = node.without("name")
         use = node.get("use")
         if off and (use is None or not isinstance(use.value, str) or self.catalogue.find("trick", use.value) is None):
             return None, _plain(node)  # its plugin may be absent or broken: that is a reason to switch it off
-        choice = self._choice("trick", label, node.without("enabled", "name"), name)
+        apart = ("enabled",) if label == "tracking" else ("enabled", "name")
+        choice = self._choice("trick", label, node, name, apart=apart)
         completed = _completed(choice) if choice else {}
         return (None, completed | {"enabled": False}) if off else (choice, completed)
 

@@ -79,7 +79,11 @@ class Train:
     epochs: Positive | None = None
     batch_size: Positive = 64
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
-    device: Annotated[str, pydantic.AfterValidator(_device), Field(json_schema_extra={"pattern": _DEVICE})] = "auto"
+    device: Annotated[
+        str,
+        pydantic.AfterValidator(_device),
+        Field(json_schema_extra={"pattern": _DEVICE}, examples=["auto", "cpu", "cuda", "cuda:1", "mps"]),
+    ] = "auto"
     dtype: Literal["float32", "float64"] = "float32"
     autocast: Literal["off", "bfloat16"] = "off"
     threads: Annotated[int, Field(ge=0)] = 0

@@ -14,6 +14,8 @@ from ganlab.recipe.places import Way, dotted, show
 
 Schema = dict[str, Any]
 
+_UNKNOWN = {"extra_forbidden", "unexpected_keyword_argument"}  # the latter of a dataclass among the options
+
 
 @cache
 def options_schema(model: type[pydantic.BaseModel]) -> Schema:
@@ -42,7 +44,7 @@ def _inline(schema: Any, definitions: Schema, inside: tuple[str, ...]) -> Any:
 
 
 def sentences(
-    error: pydantic.ValidationError, model: type[pydantic.BaseModel], values: dict[str, Any], label: str, what: str
+    error: pydantic.ValidationError, model: type[pydantic.BaseModel], values: dict[str, Any], label: str, what: str, also: tuple[str, ...]
 ) -> Iterator[tuple[Way, str]]:
     """Each mistake as the way to the value, and a sentence.
 
@@ -52,6 +54,7 @@ def sentences(
         values: what it was given.
         label: the table in the recipe, ``"generator"`` or ``"tricks.clamp"``.
         what: whose options they are, ``"network 'mlp'"``; empty for a table of the engine's own.
+        also: what the table may have besides its options; offered where a key is unknown.
     """
     schema = options_schema(model)
     grouped: dict[Way, list[Any]] = {}
@@ -61,7 +64,10 @@ def sentences(
     for path, details in grouped.items():
         if any(len(other) > len(path) and other[: len(path)] == path for other in grouped):
             continue  # another branch of a union went deeper, and says it better
-        yield path, _sentence(path, details, schema, values, label, what)
+        if _UNKNOWN & {detail["type"] for detail in details}:
+            yield path, _unknown(path, schema, label, what, also)
+        else:
+            yield path, _sentence(path, details, schema, values, label, what)
 
 
 def _real_path(loc: tuple[int | str, ...], values: Any, missing: bool) -> Way:
@@ -82,8 +88,6 @@ def _sentence(path: Way, details: list[Any], schema: Schema, values: dict[str, A
     here = dotted(label, path)
     expected = describe(schema_at(schema, path))
     value = _value_at(values, path)
-    if "extra_forbidden" in by_type or "unexpected_keyword_argument" in by_type:  # the latter of a dataclass within
-        return _unknown(path, schema, label, what)
     if "missing" in by_type:
         return f"{_missing(path, label, what)}{f': {expected}' if expected and isinstance(path[-1], str) else ''}"
     if "finite_number" in by_type:
@@ -100,10 +104,11 @@ def _sentence(path: Way, details: list[Any], schema: Schema, values: dict[str, A
     return f"{here} must be {expected}, not {show(value)}" + (f"; did you mean '{near}'?" if near else "")
 
 
-def _unknown(path: Way, schema: Schema, label: str, what: str) -> str:
+def _unknown(path: Way, schema: Schema, label: str, what: str, also: tuple[str, ...]) -> str:
     key, table = str(path[-1]), path[:-1]
     choices = [name for branch in _branches(schema_at(schema, table)) for name in branch.get("properties", {})]
     if not table and what:
+        choices += also
         return f"{what} has no option '{key}'; {did_you_mean(key, choices)}" if choices else f"{what} has no option '{key}', nor any other"
     return f"unknown key '{key}' in {dotted(label, table) if table else f'[{label}]'}; {did_you_mean(key, choices)}"
 
@@ -152,6 +157,8 @@ def describe(schema: Schema, *, plural: bool = False) -> str | None:
 
     >>> describe({"type": "array", "items": {"type": "integer", "exclusiveMinimum": 0}})
     'a list of whole numbers greater than 0'
+    >>> describe({"type": "number", "minimum": 0.0, "exclusiveMaximum": 0.5, "multipleOf": 10.0})
+    'a number of at least 0 and less than 0.5 and divisible by 10'
     """
     branches = _branches(schema)
     if len(branches) > 1:
@@ -159,8 +166,7 @@ def describe(schema: Schema, *, plural: bool = False) -> str | None:
         return None if None in parts else " or ".join(dict.fromkeys(str(part) for part in parts))
     schema = branches[0] if branches else {}
     if "const" in schema or "enum" in schema:
-        words = [show(word) for word in schema.get("enum", [schema.get("const")])]
-        return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+        return _listed(schema.get("enum", [schema.get("const")]))
     kind = schema.get("type")
     if kind in ("integer", "number"):
         noun = "whole number" if kind == "integer" else "number"
@@ -170,6 +176,11 @@ def describe(schema: Schema, *, plural: bool = False) -> str | None:
     if kind == "array":
         return _list(schema, plural)
     return {"boolean": "true or false", "object": "tables" if plural else "a table"}.get(str(kind))
+
+
+def _listed(values: list[Any]) -> str:
+    words = [show(value) for value in values]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _range(schema: Schema) -> str:
@@ -192,6 +203,8 @@ def _number(value: float) -> str:
 
 def _text(schema: Schema, plural: bool) -> str:
     noun = "path" if schema.get("format") in ("path", "file-path", "directory-path") else "text"
+    if "examples" in schema and not plural:
+        return f"text in quotes, such as {_listed(schema['examples'])}"
     words = f"{noun}s in quotes" if plural else "a path in quotes" if noun == "path" else "text in quotes"
     limits = _limits(schema.get("minLength"), schema.get("maxLength"), "character")
     pattern = f" that matches {schema['pattern']}" if "pattern" in schema else ""

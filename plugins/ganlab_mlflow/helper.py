@@ -38,13 +38,12 @@ class Helper:
         self._seen = self._changed()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop()
         apart: dict[str, Any] = {} if sys.platform == "win32" else {"process_group": 0}  # Ctrl-C is not for it
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", _BOOT],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=self._errors,
-            **apart,
-        )
+        command = [sys.executable, "-W", "ignore", "-c", _BOOT]
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors, **apart)
+        except OSError:
+            self._errors.close()
+            raise
         self._tell(json.dumps({"path": sys.path, **asdict(settings)}))
 
     def news(self) -> bool:

@@ -1,0 +1,245 @@
+"""The trick ``mlflow`` in the training process: the mirror at its side, and what a person is told when it has trouble."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow_support import FakeRun, SilentServer, closed_port
+
+from ganlab_mlflow import helper as helper_module
+from ganlab_mlflow.helper import Helper
+from ganlab_mlflow.place import Settings
+from ganlab_mlflow.state import State
+from ganlab_mlflow.tracker import MlflowTracker
+
+LIMIT = 120.0  # seconds that a busy machine may take for what takes two
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeRun:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    return FakeRun(tmp_path / "runs")
+
+
+def announcement(uri: str, problem: str, run: FakeRun) -> str:
+    return (
+        f"MLflow at {uri} cannot be used: {problem}. The run does not need it: all that it records is in its folder, and is sent as "
+        f"soon as MLflow answers, or later with `python -m ganlab_mlflow {run.path}`."
+    )
+
+
+def wait_for(condition: Any) -> None:
+    end = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.02)
+
+
+def instead_of_the_mirror(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    monkeypatch.setattr(helper_module, "_BOOT", f"import sys, time, os, json; sys.stdin.readline(); {code}")
+
+
+def settings(run: FakeRun) -> Settings:
+    return Settings(str(run.path), "sqlite://", "ganlab")
+
+
+# -- with the real mirror --------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_mirrored_by_a_process_of_its_own(run: FakeRun) -> None:
+    tracker = MlflowTracker()
+    tracker.before_run(run)
+    run.log(1, loss=1.0)
+    tracker.on_metrics(run)
+    tracker.on_images(run, 1, "samples", run.sheet(1))
+    run.end("finished")
+    tracker.after_run(run)
+    assert run.info["announcements"] == []
+    store = run.path.parent.parent / "mlflow.db"
+    known = run.info["mlflow"]
+    assert (known["uri"], known["experiment"], known["complete"]) == (f"sqlite:///{store}", "ganlab", True)
+    artifacts = store.parent / "mlartifacts" / "ganlab" / known["run_id"] / "artifacts"
+    assert (artifacts / "recipe.toml").is_file()
+    assert len(list((artifacts / "images").glob("*.png"))) == 1
+    assert not (Path.cwd() / "mlruns").exists()
+
+
+def test_a_server_that_says_nothing_is_one_announcement(run: FakeRun) -> None:
+    with SilentServer() as uri:
+        tracker = MlflowTracker(uri=uri)
+        tracker.before_run(run)
+        wait_for(lambda: State.load(run.path).problem)
+        for _ in range(3):
+            tracker.on_metrics(run)
+        run.end("finished")
+        tracker.after_run(run)
+    assert run.info["announcements"] == [announcement(uri, "it does not answer in time", run)]
+    assert run.info["mlflow"] == {"uri": uri, "experiment": "ganlab", "experiment_id": "", "run_id": "", "complete": False}
+
+
+def test_a_server_that_is_down_is_told_at_the_end_when_no_hook_came_before(run: FakeRun) -> None:
+    uri = closed_port()
+    tracker = MlflowTracker(uri=uri.replace("//", "//me:secret@"))
+    tracker.before_run(run)
+    run.end("finished")
+    tracker.after_run(run)
+    shown = uri.replace("//", "//***@")
+    assert run.info["announcements"] == [announcement(shown, "nothing listens there (connection refused)", run)]
+    assert "secret" not in json.dumps(run.info) + (run.path / "mlflow.json").read_text(encoding="utf-8")
+
+
+def test_what_could_not_be_sent_is_sent_later_by_hand(run: FakeRun) -> None:
+    run.log(1, loss=1.0)
+    run.end("finished")
+    store = f"sqlite:///{run.path.parent.parent / 'other.db'}"
+    command = [sys.executable, "-m", "ganlab_mlflow", str(run.path), "--tracking-uri"]
+    done = subprocess.run([*command, closed_port()], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cannot be used: nothing listens there (connection refused)" in done.stderr
+    done = subprocess.run([*command, store], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{run.path} is in MLflow at {store}, experiment 'ganlab'\n")
+    assert run.state.complete
+    done = subprocess.run([*command[:3], str(run.path / "samples")], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"{run.path / 'samples'} is not a run's folder" in done.stderr
+
+
+def test_a_training_process_that_is_killed_leaves_a_true_status(run: FakeRun) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from types import SimpleNamespace; from pathlib import Path; from ganlab_mlflow.tracker import MlflowTracker\n"
+        "MlflowTracker().before_run(SimpleNamespace(path=Path(sys.argv[1])))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(run.path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    wait_for(lambda: run.state.complete)
+    database = sqlite3.connect(run.path.parent.parent / "mlflow.db")
+    assert database.execute("SELECT status FROM runs").fetchall() == [("KILLED",)]
+    database.close()
+
+
+# -- with something else in the mirror's place -----------------------------------------------------------------------------
+
+
+def test_a_mirror_that_dies_is_one_announcement(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    instead_of_the_mirror(monkeypatch, "os.kill(os.getpid(), 9)")
+    tracker = MlflowTracker(uri="sqlite://")
+    tracker.before_run(run)
+    wait_for(lambda: tracker.on_metrics(run) or run.info["announcements"])
+    tracker.on_metrics(run)
+    tracker.after_run(run)
+    assert run.info["announcements"] == [announcement("sqlite://", "its process was ended by signal 9", run)]
+
+
+def test_a_mirror_that_cannot_begin_says_why(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    instead_of_the_mirror(monkeypatch, "sys.exit('ModuleNotFoundError: No module named mlflow') if len(sys.argv) else 0")
+    mirror = Helper(settings(run))
+    wait_for(lambda: mirror.death)
+    assert mirror.death == "its process ended with code 1: ModuleNotFoundError: No module named mlflow"
+    mirror.stop()
+
+
+def test_a_mirror_that_cannot_be_started_is_announced(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise OSError("Cannot allocate memory")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    tracker = MlflowTracker(uri="sqlite://")
+    tracker.before_run(run)
+    tracker.on_metrics(run)
+    tracker.after_run(run)
+    assert run.info["announcements"] == [announcement("sqlite://", "its process cannot be started (Cannot allocate memory)", run)]
+
+
+def test_a_mirror_that_hangs_is_given_up(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helper_module, "PATIENCE", 1.0)
+    instead_of_the_mirror(monkeypatch, "time.sleep(1000)")
+    mirror = Helper(settings(run))
+    assert mirror.finish() == "it has not answered for 1 s"
+    assert mirror._process.returncode == -signal.SIGKILL
+
+
+def test_a_mirror_that_works_or_reports_is_not_given_up(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helper_module, "PATIENCE", 1.0)
+    works = "[None for _ in iter(time.process_time, None) if time.process_time() > 2.5 and os._exit(0)]"
+    instead_of_the_mirror(monkeypatch, works)
+    assert Helper(settings(run)).finish() == ""
+    state = json.dumps(str(run.path / "mlflow.json"))
+    reports = f"[(time.sleep(0.25), open({state}, 'w').close()) for _ in range(10)]"
+    instead_of_the_mirror(monkeypatch, reports)
+    assert Helper(settings(run)).finish() == ""
+
+
+def test_ctrl_c_in_the_terminal_is_not_for_the_mirror(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    instead_of_the_mirror(monkeypatch, "time.sleep(1000)")
+    mirror = Helper(settings(run))
+    assert os.getpgid(mirror._process.pid) != os.getpgid(0)
+    assert os.getsid(mirror._process.pid) == os.getsid(0)  # a session of its own would undo its low priority on Linux
+    mirror.stop()
+
+
+def test_ctrl_c_while_waiting_ends_the_mirror(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    instead_of_the_mirror(monkeypatch, "time.sleep(1000)")
+    mirror = Helper(settings(run))
+    monkeypatch.setattr(helper_module.time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        mirror.finish()
+    assert mirror._process.returncode == -signal.SIGKILL
+
+
+def test_a_state_from_before_does_not_pass_for_a_delivery(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    State(uri="sqlite://", run_id="r", complete=True).save(run.path)  # of the run before it was resumed
+    instead_of_the_mirror(monkeypatch, "os.kill(os.getpid(), 9)")
+    tracker = MlflowTracker(uri="sqlite://")
+    tracker.before_run(run)
+    tracker.after_run(run)
+    assert run.info["mlflow"]["complete"] is False
+    assert run.info["announcements"] == [announcement("sqlite://", "its process was ended by signal 9", run)]
+
+
+# -- with the engine -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore")  # of MLflow
+def test_a_run_of_the_engine_is_in_mlflow_and_the_training_process_never_imports_it(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    code = (
+        "import sys; from ganlab.cli import cli\n"
+        "cli.main(sys.argv[1:], standalone_mode=False)\n"
+        "sys.exit('mlflow was imported' if 'mlflow' in sys.modules else 0)"
+    )
+    sets = ["train.steps=20", "train.log_every=5", "train.batch_size=16", "train.sample_every=10", "data.samples=500", "train.threads=1"]
+    command = ["run", "ring", "--quiet", *(word for key in sets for word in ("--set", key))]
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    known = json.loads((folder / "run.json").read_text(encoding="utf-8"))["mlflow"]
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    found = client.get_run(known["run_id"])
+    assert (known["complete"], found.info.status) == (True, "FINISHED")
+    assert (found.data.params["data.use"], found.data.params["train.steps"]) == ("ring", "20")
+    assert [m.step for m in client.get_metric_history(known["run_id"], "loss/discriminator")] == [5, 10, 15, 20]
+    assert found.data.metrics["speed/steps_per_second"] > 0
+    files = {file.path for file in client.list_artifacts(known["run_id"])}
+    assert files == {"checkpoints", "generator.safetensors", "images", "losses.png", "recipe.toml", "run.json"}
+    images = [file.path for file in client.list_artifacts(known["run_id"], "images") if file.path.endswith(".png")]
+    assert sorted(int(path.split("+")[2]) for path in images) == [0, 10, 20]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlartifacts", "mlflow.db", "runs"]
