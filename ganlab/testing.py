@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ganlab.catalogue import Catalogue
 from ganlab.components import DatasetSpec, NetworkSpec, ResidentDataset
-from ganlab.engine.hooks import KNOWN
+from ganlab.engine.hooks import DECIDING, KNOWN
 from ganlab.engine.life import Place, assemble, execute, find_data, open_run
 from ganlab.engine.run import Run
 from ganlab.engine.turn import Turn
@@ -141,7 +141,10 @@ def tiny_optimizer(parameters: Iterable[Tensor], *, lr: float = 0.1) -> torch.op
 
 
 class Recorder:
-    """A watcher that writes down every hook call: ``calls`` is a list of words such as ``"before_turn discriminator(real+fake)"``."""
+    """A watcher that writes down hook calls: ``calls`` is a list of words such as ``"before_turn discriminator(real+fake)"``.
+
+    It has every hook but those that decide, ``plan_step`` and ``on_failure``: only one trick of a run may have these.
+    """
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -154,7 +157,8 @@ def _record(name: str) -> Any:
             repeat = f" again {turn.repeat}" if turn.repeat else ""
             words = f"{turn.role}({'+'.join(turn.sides)}){repeat}"
         else:
-            words = str(given.get("step", given.get("epoch", given.get("status", ""))))
+            built = given.get("spec") or given.get("player")
+            words = built.role if built else str(given.get("step", given.get("epoch", given.get("status", ""))))
         self.calls.append(f"{name} {words}".strip())
 
     parameters = ", ".join(KNOWN[name])
@@ -164,7 +168,7 @@ def _record(name: str) -> Any:
     return hookimpl(scope[name])
 
 
-for _name in KNOWN:
+for _name in KNOWN.keys() - set(DECIDING):
     setattr(Recorder, _name, _record(_name))
 
 
@@ -178,7 +182,7 @@ def catalogue() -> Catalogue:
 def prepare(
     *tricks: object,
     recipe: str | Path = "",
-    steps: int = 5,
+    steps: int | None = 5,
     overrides: Iterable[str] = (),
     folder: Path | None = None,
     plugins: Iterable[object] = (),
@@ -188,7 +192,7 @@ def prepare(
     Args:
         tricks: objects with run hooks, called in this order after those of the recipe.
         recipe: a recipe's name or file, whose data are replaced by the tiny problem's; empty for the tiny problem itself.
-        steps: length of the run.
+        steps: length of the run; None leaves it to the recipe and ``overrides``.
         overrides: as ``--set`` takes them: ``"schedule.order=simultaneous"``, ``"tricks.clamp.use=clamp"``.
         folder: where runs go; None writes nothing at all.
         plugins: objects with registration hooks, to be used in the recipe.
@@ -196,7 +200,7 @@ def prepare(
     found = catalogue()
     for number, plugin in enumerate(plugins):
         found.add(plugin, f"plugin{number}", "the test")
-    overrides = [f"train.steps={steps}", "train.device=cpu", *overrides]
+    overrides = [*([f"train.steps={steps}"] if steps is not None else []), "train.device=cpu", *overrides]
     place = Place(runs=folder or Path("runs"), tell=lambda text: None, watchers=list(tricks))
     with tempfile.TemporaryDirectory() as temporary:
         source = recipe

@@ -98,7 +98,7 @@ def test_ci_runs_what_the_readme_says() -> None:
 
 
 def test_every_page_that_the_readme_links_to_is_there() -> None:
-    for page in sorted(ROOT.glob("docs/*.md")) + [ROOT / "README.md"]:
+    for page in [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"]:
         for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 

@@ -67,8 +67,6 @@ def build(run: Run, dataset: Dataset, extra: list[Trick]) -> None:
         run.players[role] = build_player(run, role)
     run.metrics.probabilities = run.losses["discriminator"].logits
     check_ranges(run)
-    if recipe.train.init_from:
-        load_weights(run, recipe.train.init_from)
 
 
 def build_player(run: Run, role: Role) -> Player:
@@ -99,6 +97,9 @@ def check_losses(run: Run) -> None:
     if loss.pairs and run.schedule.discriminator_turn == "two_updates":
         text = f'{where}: {loss.owner} compares real with fake scores; schedule.discriminator_turn = "two_updates" never has both'
         raise RecipeError([text], 'use discriminator_turn = "two_passes"')
+    if loss.pairs and run.schedule.discriminator_loss == "mean":
+        text = f'{where}: {loss.owner} has one term for both sides; schedule.discriminator_loss = "mean" has nothing to halve'
+        raise RecipeError([text], 'use discriminator_loss = "sum"')
 
 
 def check_ranges(run: Run) -> None:

@@ -32,7 +32,7 @@ def save(path: Path, state: dict[str, Any], what: str = "checkpoint") -> None:
         TypeError: the state holds something that is neither a tensor nor plain data.
     """
     tensors: dict[str, Tensor] = {}
-    document = _pack(state, "", tensors)
+    document = _pack(checked(state), "", tensors)
     # one key: safetensors writes several in an order of its own, and equal states should be equal files
     header = json.dumps({"format": f"ganlab {what} {FORMAT}", "sha256": _checksum(tensors, document), "state": document})
     aside = path.with_name(f".{path.name}.part")
@@ -58,6 +58,7 @@ def load(path: Path, what: str = "checkpoint") -> dict[str, Any]:
     Raises:
         GanlabError: there is no such file, it is damaged, or it is not what ``what`` says.
     """
+    hint = "remove it, and the checkpoint before it is used" if what == "checkpoint" else "get a whole copy of it"
     try:
         with safe_open(path, framework="pt") as file:
             header = dict(json.loads((file.metadata() or {}).get("ganlab", "{}")))
@@ -65,18 +66,39 @@ def load(path: Path, what: str = "checkpoint") -> dict[str, Any]:
     except FileNotFoundError:
         raise GanlabError(f"{what} {path} does not exist") from None
     except (OSError, SafetensorError, ValueError, TypeError) as error:
-        raise GanlabError(f"{what} {path} is damaged: {error}", "use an earlier one") from error
+        raise GanlabError(f"{what} {path} is damaged: {error}", hint) from error
     if header.get("format") != f"ganlab {what} {FORMAT}":
         raise GanlabError(f"{path} is not a {what} of this version of ganlab (its format: {header.get('format', 'unknown')})")
     if header.get("sha256") != _checksum(tensors, header.get("state")):
-        raise GanlabError(f"{what} {path} is damaged: its checksum does not match its content", "use an earlier one")
+        raise GanlabError(f"{what} {path} is damaged: its checksum does not match its content", hint)
     state: dict[str, Any] = _unpack(header["state"], tensors)
+    return state
+
+
+def checked(state: Any, path: str = "") -> Any:
+    """``state`` itself.
+
+    Raises:
+        TypeError: it holds something that :func:`save` cannot write; says what, and where in the tree.
+    """
+    if isinstance(state, dict):
+        for key, item in state.items():
+            if not isinstance(key, str | int | float | None):
+                raise TypeError(f"{path or 'the state'} has the key {key!r}; keys are strings and numbers")
+            checked(item, f"{path}/{key}".lstrip("/"))
+    elif isinstance(state, list | tuple):
+        for i, item in enumerate(state):
+            checked(item, f"{path}/{i}".lstrip("/"))
+    elif not isinstance(state, Tensor | bool | int | float | str | None):
+        raise TypeError(f"{path or 'the state'} is a {type(state).__name__}; a state holds tensors, numbers, strings, lists and dicts")
     return state
 
 
 def _pack(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     """``value`` as JSON can hold it, its tensors moved to ``tensors``. What JSON cannot tell apart is marked."""
     if isinstance(value, Tensor):
+        while path in tensors:  # {"a/b": ...} and {"a": {"b": ...}}, or the keys 1 and "1"
+            path += "'"
         tensors[path] = value.detach().to("cpu", copy=True).contiguous()
         return {"$": "tensor", "name": path}
     if value is None or isinstance(value, bool | int | float | str):
@@ -87,9 +109,7 @@ def _pack(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
         return {"$": "dict", "items": [[key, _pack(item, f"{path}/{key}", tensors)] for key, item in value.items()]}
     if isinstance(value, tuple):
         return {"$": "tuple", "items": [_pack(item, f"{path}/{i}", tensors) for i, item in enumerate(value)]}
-    if isinstance(value, list):
-        return [_pack(item, f"{path}/{i}", tensors) for i, item in enumerate(value)]
-    raise TypeError(f"{path} is a {type(value).__name__}; a state holds tensors, numbers, strings, lists and dicts")
+    return [_pack(item, f"{path}/{i}", tensors) for i, item in enumerate(value)]
 
 
 def _unpack(value: Any, tensors: dict[str, Tensor]) -> Any:

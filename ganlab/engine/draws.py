@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ganlab.components import Batch
+from ganlab.engine.faults import blamed
 from ganlab.engine.feed import Feed
 from ganlab.engine.turn import Turn
 
@@ -69,6 +70,7 @@ class Draws:
         self._batch = self._latent = None
 
     def _fetch(self) -> Batch:
-        batch = self.run.dataset.fetch(self.feed.next())
-        self.run.dataset.prefetch(self.feed.peek())
+        with blamed(f"dataset '{self.run.recipe.data.use}'"):
+            batch = self.run.dataset.fetch(self.feed.next())
+            self.run.dataset.prefetch(self.feed.peek())
         return batch

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from ganlab.components import NetworkSpec
 from ganlab.engine import checkpoint
@@ -24,7 +26,7 @@ def save_generator(run: Run) -> None:
         return
     choice, noise = run.recipe.generator.network, run.recipe.noise
     state: dict[str, Any] = {
-        "network": dict(run.players["generator"].network.state_dict()),
+        "network": plain_weights(run.players["generator"].network),
         "use": choice.use,
         "options": plain(choice.options, choice.entry.options),
         "spec": asdict(run.players["generator"].spec),
@@ -34,6 +36,16 @@ def save_generator(run: Run) -> None:
         "recipe": run.recipe.name,
     }
     checkpoint.save(run.folder.generator, state, "generator")
+
+
+def plain_weights(network: nn.Module) -> dict[str, torch.Tensor]:
+    """The network's state, each parametrized weight (spectral normalization, for instance) as it is seen: no trick is needed to load it."""
+    network = copy.deepcopy(network)
+    for module in list(network.modules()):
+        if parametrize.is_parametrized(module):
+            for name in list(module.parametrizations):  # type: ignore[arg-type]
+                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+    return dict(network.state_dict())
 
 
 class LoadedGenerator(nn.Module):

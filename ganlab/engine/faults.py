@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sysconfig
 import traceback
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +9,6 @@ from types import TracebackType
 from ganlab.errors import GanlabError, PluginError
 
 _ENGINE = str(Path(__file__).resolve().parent)
-_SITE = sysconfig.get_paths()["purelib"]
 
 
 class blamed:  # noqa: N801 - reads as a word: `with blamed(owner):`

@@ -114,15 +114,15 @@ class RunFolder:
         return sorted(found, key=step_of)
 
     def truncate(self, step: int) -> None:
-        """Drop the metrics and sheets after ``step``, before a run goes on from there."""
+        """Drop the metrics, sheets and checkpoints after ``step``, before a run goes on from there."""
         for file in (self.metrics, self.system):
             if file.is_file():
                 lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
                 kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
                 write_text(file, "".join(kept))
-        for sheet in self.samples.glob("step_*.png"):
-            if step_of(sheet) > step:
-                sheet.unlink()
+        for made in [*self.samples.glob("step_*.png"), *self.checkpoint_files()]:
+            if step_of(made) > step:
+                made.unlink()
 
 
 def step_of(path: Path) -> int:

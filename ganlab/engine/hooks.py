@@ -50,17 +50,18 @@ def connect(tricks: list[Trick], streams: Streams) -> pluggy.HookRelay:
     """
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(RunHooks)
-    deciders: dict[str, str] = {}
+    deciders: dict[str, Trick] = {}
     for trick in tricks:
         methods = trick.methods()
+        for name in KNOWN:
+            if name not in methods and callable(getattr(trick.instance, name, None)):
+                raise PluginError(f"{trick.owner} has a method {name} that is not marked as a hook", "mark it with @ganlab.hookimpl")
         if not methods:
             raise PluginError(f"{trick.owner} has no hooks", "mark its methods with @ganlab.hookimpl; the hooks are in ganlab/hookspecs.py")
         for name, method in methods.items():
             _check(trick, name, method)
-            if name in DECIDING and deciders.setdefault(name, trick.owner) != trick.owner:
-                raise PluginError(
-                    f"{deciders[name]} and {trick.owner} both decide {name}", "only one trick of a recipe may; switch one off"
-                )
+            if name in DECIDING and (first := deciders.setdefault(name, trick)) is not trick:
+                raise PluginError(f"{first.owner} and {trick.owner} both decide {name}", "only one trick of a recipe may; switch one off")
     for trick in reversed(tricks):  # pluggy calls last what was registered first
         handle = _Handle()
         for name, method in trick.methods().items():
@@ -104,6 +105,11 @@ def _check(trick: Trick, name: str, method: Callable[..., Any]) -> None:
     if name not in KNOWN:
         raise PluginError(f"{trick.owner} implements an unknown hook '{name}'", did_you_mean(name, KNOWN))
     options = getattr(method, f"{PROJECT}_impl")
+    if options["tryfirst"] or options["trylast"]:
+        raise PluginError(
+            f"{trick.owner}: hook {name} asks to be called first or last, which ganlab does not allow",
+            "remove `tryfirst` or `trylast`: the recipe's order is the order of calls",
+        )
     if options["wrapper"] or options["hookwrapper"]:
         raise PluginError(
             f"{trick.owner}: hook {name} is a wrapper, which ganlab does not allow", "remove `wrapper=True`, and assign to `turn`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
@@ -17,7 +18,7 @@ import torch
 
 from ganlab.components import Dataset
 from ganlab.engine import loop
-from ganlab.engine.build import build, make_data
+from ganlab.engine.build import build, load_weights, make_data
 from ganlab.engine.device import DTYPES, find_device
 from ganlab.engine.export import save_generator
 from ganlab.engine.folder import RunFolder, RunSummary
@@ -110,7 +111,10 @@ def assemble(recipe: Recipe, dataset: Dataset, place: Place, in_folder: bool) ->
     folder = RunFolder.create(place.runs, recipe.name) if in_folder else None
     run = Run(recipe, folder, device, DTYPES[recipe.train.dtype], {})
     try:
+        run.info |= birth_certificate(run, dataset)
         prepare(run, dataset, place)
+        if recipe.train.init_from:
+            load_weights(run, recipe.train.init_from)
         if folder is not None:
             folder.lock()
             (folder.path / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")
@@ -123,11 +127,18 @@ def assemble(recipe: Recipe, dataset: Dataset, place: Place, in_folder: bool) ->
 
 
 def prepare(run: Run, dataset: Dataset, place: Place) -> None:
-    """What a new and a resumed run have in common: its certificate and its parts."""
-    run.info |= birth_certificate(run, dataset)
+    """What a new and a resumed run have in common: all their parts."""
     if place.tell is not None:
         run.tell = place.tell
-    build(run, dataset, [Trick(type(watcher).__name__, watcher, type(watcher).__name__) for watcher in place.watchers])
+    taken = {choice.name for choice in run.recipe.tricks}
+    watchers = []
+    for watcher in place.watchers:
+        kind = type(watcher).__name__
+        name = next(name for number in itertools.count(1) if (name := kind if number == 1 else f"{kind} {number}") not in taken)
+        taken.add(name)
+        watchers.append(Trick(name, watcher, name))
+    with default_generators_restored(run.device):
+        build(run, dataset, watchers)
     run.info["total_steps"] = run.total_steps
 
 
@@ -139,29 +150,41 @@ def reopen_run(summary: RunSummary, library: Lookup, place: Place) -> Run:
     """
     folder = summary.folder
     folder.lock()
-    info = folder.read_info()
+    try:
+        return _reopen(folder, library, place)
+    except BaseException:
+        folder.unlock()
+        raise
+
+
+def _reopen(folder: RunFolder, library: Lookup, place: Place) -> Run:
+    info, name = folder.read_info(), folder.path.name
     if info.get("status") == "finished":
-        raise UsageError(
-            f"run {summary.id} is finished", f"to train its networks on, start a new run with `--set train.init_from={folder.path}`"
-        )
+        raise UsageError(f"run {name} is finished", f"to train its networks on, start a new run with `--set train.init_from={folder.path}`")
     files = folder.checkpoint_files()
     if not files:
-        raise UsageError(f"run {summary.id} has no checkpoint to go on from", f"start it anew: `ganlab run {folder.recipe}`")
+        raise UsageError(f"run {name} has no checkpoint to go on from", f"start it anew: `ganlab run {folder.recipe}`")
     recipe = load_recipe(folder.recipe, library, [])
     dataset = make_data(recipe, place.data_root())
     device = find_device(recipe.train.device)
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
-    run = Run(recipe, folder, device, DTYPES[recipe.train.dtype], {})
-    prepare(run, dataset, place)
-    run.info = _merged(info, run.info)
     if info["data"]["fingerprint"] != dataset.fingerprint():
         raise UsageError(
-            f"the data of run {summary.id} have changed since it began", "put them back as they were; a resumed run must see the same data"
+            f"the data of run {name} have changed since it began", "put them back as they were; a resumed run must see the same data"
         )
+    run = Run(recipe, folder, device, DTYPES[recipe.train.dtype], {})
+    run.info = _merged(info, birth_certificate(run, dataset))  # before anything is announced, which writes it down
+    prepare(run, dataset, place)
     run.restore(files[-1])
     run.training_seconds = info.get("training_seconds", 0.0)
     run.resumed_from = run.step
+    changed = run.info["resumed"][-1]["changed"].keys() - {"host"}
+    if changed:
+        run.announce(
+            f"This run goes on under other circumstances than it began ({', '.join(sorted(changed))}; see run.json), "
+            "so its numbers may differ in the last digits from those of a run that never stopped."
+        )
     return run
 
 
@@ -214,7 +237,8 @@ def _close(run: Run, status: str) -> None:
     run.info |= {"status": status, "ended": time.time()}
     with suppress(GanlabError, OSError):  # a full disk must not hide what went wrong first
         run.save_info()
-    raised = call_each(run.hooks.after_run, run=run, status=status)
+    with default_generators_restored(run.device):
+        raised = call_each(run.hooks.after_run, run=run, status=status)
     for error in raised:
         run.tell(f"The run is {status}, but at its end {error}")
     with suppress(GanlabError, OSError):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ganlab.engine.moves import draw, fake, loss_terms, score
+from ganlab.engine.moves import draw, fake, loss_terms, score, total
 from ganlab.engine.turn import Turn
 from ganlab.errors import PluginError
 
@@ -34,7 +34,8 @@ def plan(run: Run, step: int) -> Iterator[list[Turn]]:
     After a group, each of its players is asked for again, alone, as long as a trick wants it and none vetoes it.
     """
     index = 0
-    for parts in run.hooks.plan_step(run=run, step=step) or run.groups:
+    planned = run.hooks.plan_step(run=run, step=step)
+    for parts in run.groups if planned is None else planned:
         group = []
         for part in parts:
             turn = Turn(run.players[part.player], part.sides, step, index)
@@ -75,7 +76,7 @@ def compute(run: Run, turn: Turn) -> None:
     run.hooks.after_scores(run=run, turn=turn)
     turn.loss_terms = loss_terms(run, turn)
     run.hooks.loss_terms(run=run, turn=turn)
-    turn.loss = sum(turn.loss_terms.values(), start=run.zero)
+    turn.loss = total(run, turn)
     turn.player.optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(turn.loss)
     run.note_losses(turn)
@@ -85,5 +86,6 @@ def compute(run: Run, turn: Turn) -> None:
 def apply(run: Run, turn: Turn) -> None:
     """One player's update."""
     run.at(turn)
+    run.streams.reseed(run.bases["optimizer"])
     turn.player.apply()
     run.hooks.after_update(run=run, turn=turn)

@@ -47,17 +47,29 @@ class Metrics:
         return self._read("epoch")
 
     def state_dict(self) -> dict[str, Any]:
-        """What waits and what is added up, so that a resumed run logs what it would have logged."""
-        self._fold_all()
-        return {span: {name: [total, weight] for name, (total, weight) in sums.items()} for span, sums in self._sums.items()}
+        """What waits and what is added up. Nothing is added up for it: another order of additions would change a metric's last bits."""
+        waiting = {}
+        for name, values in self._waiting.items():
+            tensors = [(value.to(self.wide), weight) for value, weight in values if isinstance(value, Tensor)]
+            waiting[name] = {
+                "tensors": torch.stack([value for value, _ in tensors]) if tensors else None,
+                "weights": [weight for _, weight in tensors],
+                "numbers": [[value, weight] for value, weight in values if not isinstance(value, Tensor)],
+            }
+        scores = {side: {"values": torch.cat(waits), "lengths": [len(part) for part in waits]} for side, waits in self._scores.items()}
+        sums = {span: {name: [total, weight] for name, (total, weight) in sums.items()} for span, sums in self._sums.items()}
+        return {"waiting": waiting, "scores": scores, "sums": sums}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put back what ``state_dict`` gave; what has waited since is dropped."""
-        self._waiting.clear()
-        self._scores.clear()
+        self._waiting = {}
+        for name, waits in state["waiting"].items():
+            tensors = [] if waits["tensors"] is None else waits["tensors"].to(self.device, self.wide).unbind()
+            self._waiting[name] = [*zip(tensors, waits["weights"], strict=True), *((value, weight) for value, weight in waits["numbers"])]
+        self._scores = {side: list(waits["values"].to(self.device).split(waits["lengths"])) for side, waits in state["scores"].items()}
         self._sums = {
             span: {name: (total.to(self.device, self.wide), float(weight)) for name, (total, weight) in sums.items()}
-            for span, sums in state.items()
+            for span, sums in state["sums"].items()
         }
 
     def _read(self, span: str) -> dict[str, float]:

@@ -66,12 +66,16 @@ def score(run: Run, turn: Turn) -> None:
 
 
 def _score_sides(run: Run, turn: Turn, discriminator: Player) -> None:
+    sides = ("real", "fake") if run.schedule.first_side == "real" else ("fake", "real")
     if turn.real is not None and turn.fake is not None and run.schedule.discriminator_turn == "one_pass":
-        labels = None if turn.real_labels is None or turn.fake_labels is None else torch.cat([turn.real_labels, turn.fake_labels])
-        both = _scores(run, discriminator, torch.cat([turn.real, turn.fake]), labels, "both")  # (2 batch,)
-        turn.real_scores, turn.fake_scores = both[: len(turn.real)], both[len(turn.real) :]
+        first, second = (turn.real, turn.fake) if sides[0] == "real" else (turn.fake, turn.real)
+        pair = [getattr(turn, f"{side}_labels") for side in sides]
+        labels = None if any(one is None for one in pair) else torch.cat(pair)
+        both = _scores(run, discriminator, torch.cat([first, second]), labels, "both")  # (2 batch,)
+        for side, scores in zip(sides, (both[: len(first)], both[len(first) :]), strict=True):
+            setattr(turn, f"{side}_scores", scores)  # (batch,)
         return
-    for side in ("real", "fake") if run.schedule.first_side == "real" else ("fake", "real"):
+    for side in sides:
         images = turn.real if side == "real" else turn.fake
         if images is not None:
             labels = turn.real_labels if side == "real" else turn.fake_labels
@@ -97,6 +101,7 @@ def _scores(run: Run, discriminator: Player, images: Tensor, labels: Tensor | No
 def loss_terms(run: Run, turn: Turn) -> dict[str, Tensor]:
     """The loss's own terms, each a scalar: what tricks add to comes after."""
     loss = run.losses[turn.role]
+    run.streams.reseed(run.bases["loss"])
     with blamed(loss.owner):
         if turn.role == "generator":
             terms = {"adversarial": loss.instance.generator(turn)}
@@ -108,8 +113,25 @@ def loss_terms(run: Run, turn: Turn) -> dict[str, Tensor]:
             if run.schedule.discriminator_loss == "mean":
                 terms = {side: term / len(terms) for side, term in terms.items()}
     for name, term in terms.items():
-        if term.shape != ():
-            raise PluginError(
-                f"{loss.owner}: its term '{name}' has shape {tuple(term.shape)}, not that of a scalar", "reduce over dim 0: `.mean(0)`"
-            )
+        _check_term(term, f"{loss.owner}: its term '{name}'")
     return terms
+
+
+def total(run: Run, turn: Turn) -> Tensor:
+    """The turn's loss: the sum of all terms, the loss's own and what tricks have added. A scalar, with a gradient."""
+    for name, term in turn.loss_terms.items():
+        _check_term(term, f"the {turn.role}'s loss term '{name}', which a trick has set,")
+    loss = sum(turn.loss_terms.values(), start=run.zero)
+    if not loss.requires_grad:
+        raise PluginError(
+            f"the {turn.role}'s loss has no gradient in step {turn.step}",
+            f"a trick or {run.losses[turn.role].owner} has cut it off: look for detach(), .item() and no_grad()",
+        )
+    return loss
+
+
+def _check_term(term: object, what: str) -> None:
+    if not isinstance(term, Tensor):
+        raise PluginError(f"{what} is a {type(term).__name__}, not a tensor", "make it of the turn's scores: `.mean(0)`")
+    if term.shape != ():
+        raise PluginError(f"{what} has shape {tuple(term.shape)}, not that of a scalar", "reduce over dim 0: `.mean(0)`")

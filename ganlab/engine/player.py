@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ganlab.components import NetworkSpec, Role
+from ganlab.engine import checkpoint
 from ganlab.engine.faults import blamed
+from ganlab.errors import PluginError
 
 _BatchNorm = nn.modules.batchnorm._NormBase
 
@@ -32,19 +35,21 @@ class Player:
     def __init__(self, role: Role, network: nn.Module, spec: NetworkSpec, owner: str) -> None:
         self.role, self.network, self.spec, self.owner = role, network, spec, owner
         self.updates = 0
-        self.takes_labels = _takes_labels(network)
         self._learning = True
-        self._training = network.training
         self.refresh()
 
     def refresh(self) -> None:
-        """Look the trainable parameters up again, after a trick has changed the network."""
+        """Look at the network again, after a trick has changed or replaced it."""
         self.parameters = [p for p in self.network.parameters() if p.requires_grad]
+        self.takes_labels = _takes_labels(self.network)
+        self._training = self.network.training
 
     def __call__(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         with blamed(self.owner):
-            result: Tensor = self.network(x, labels) if self.takes_labels else self.network(x)
-            return result
+            result = self.network(x, labels) if self.takes_labels else self.network(x)
+        if not isinstance(result, Tensor):
+            raise PluginError(f"{self.owner} returned a {type(result).__name__}, not a tensor", "a network returns one tensor")
+        return result
 
     def learn(self, flag: bool) -> None:
         """Whether gradients reach the parameters: only in the player's own turn (``eval()`` alone does not stop them)."""
@@ -94,8 +99,18 @@ class Player:
 
     def apply(self) -> None:
         """One step of the optimizer, counted."""
-        self.optimizer.step()
+        with self._blaming_optimizer():
+            self.optimizer.step()
         self.updates += 1
+
+    def optimizer_state(self) -> dict[str, Any]:
+        """The optimizer's ``state_dict()``, as a checkpoint can hold it."""
+        with self._blaming_optimizer():
+            state: dict[str, Any] = checkpoint.checked(self.optimizer.state_dict())
+            return state
+
+    def _blaming_optimizer(self) -> blamed:
+        return blamed(f"the {self.role}'s optimizer, {type(self.optimizer).__name__},")
 
 
 def _takes_labels(network: nn.Module) -> bool:

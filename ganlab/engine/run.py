@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from torch import Tensor
 from ganlab.components import Dataset, Noise, Role
 from ganlab.engine import checkpoint
 from ganlab.engine.draws import Draws
+from ganlab.engine.faults import blamed
 from ganlab.engine.folder import RunFolder, append_line
 from ganlab.engine.hooks import Trick
 from ganlab.engine.metrics import Metrics
@@ -84,7 +86,7 @@ class Run:
         self.seed = recipe.train.seed
         self.schedule = recipe.schedule
         self.streams = Streams(self.seed, device)
-        self.bases = {name: self.streams.base(f"network/{name}") for name in ("generator", "real", "fake", "both")}
+        self.bases = {name: self.streams.base(f"network/{name}") for name in ("generator", "real", "fake", "both", "loss", "optimizer")}
         self.metrics = Metrics(device)
         self.zero = torch.zeros((), device=device, dtype=dtype)
         self.players: dict[Role, Player] = {}
@@ -106,7 +108,7 @@ class Run:
         self.dataset, self.noise = dataset, noise
         self.draws = Draws(self)
         self.steps_per_epoch = max(1, self.draws.feed.per_epoch // batches_per_step(self.schedule))
-        self.total_steps = train.steps or (train.epochs or 0) * self.steps_per_epoch
+        self.total_steps = train.steps or math.ceil((train.epochs or 0) * self.draws.feed.per_epoch / batches_per_step(self.schedule))
         self.sampler = Sampler(self)
 
     # -- what tricks use ---------------------------------------------------------------------------------------------------
@@ -142,6 +144,8 @@ class Run:
 
         ``name`` is ``section/name``; the MLflow UI makes a section of charts of what stands before the slash.
         """
+        if isinstance(value, Tensor) and value.dim():
+            raise ValueError(f"run.record('{name}', ...) takes one number, not a tensor of shape {tuple(value.shape)}; take its mean()")
         self.metrics.add(name, value)
 
     def count(self, name: str, number: float = 1) -> None:
@@ -159,7 +163,9 @@ class Run:
 
     def announce(self, text: str) -> None:
         """Tell the person one clear paragraph, and keep it in ``run.json``."""
-        self.info.setdefault("announcements", []).append(text)
+        told = self.info.setdefault("announcements", [])
+        if text not in told:  # a resumed run says it again
+            told.append(text)
         self.save_info()
         self.tell(text)
 
@@ -176,21 +182,26 @@ class Run:
         return self.sampler.generate(latent, labels)
 
     def restore(self, path: Path) -> None:
-        """Put the run into the state of a checkpoint. Metrics after it are dropped."""
+        """Put the run into the state of a checkpoint. Metrics, sheets and checkpoints after it are dropped."""
         state = checkpoint.load(path)
-        if set(state["tricks"]) != set(self._stateful()):
+        if set(state["tricks"]) != {trick.name for trick in self._stateful()}:
             raise GanlabError(f"checkpoint {path} has the state of other tricks than this recipe: {sorted(state['tricks'])}")
         for role, player in self.players.items():
-            player.network.load_state_dict(state[role]["network"])
-            player.optimizer.load_state_dict(state[role]["optimizer"])
+            try:
+                player.network.load_state_dict(state[role]["network"])
+                player.optimizer.load_state_dict(state[role]["optimizer"])
+            except (RuntimeError, ValueError) as error:
+                raise GanlabError(f"checkpoint {path} is of another {role} than this recipe's: {error}") from error
             player.updates = state[role]["updates"]
         self.step = state["step"]
         self.draws.go_to(state["batches_drawn"])
         self.metrics.load_state_dict(state["metrics"])
-        for name, trick in self._stateful().items():
-            trick.load_state_dict(state["tricks"][name])
+        for trick in self._stateful():
+            with blamed(f"{trick.owner}, in its load_state_dict,"):
+                trick.instance.load_state_dict(state["tricks"][trick.name])  # type: ignore[attr-defined]
         if self.folder is not None:
-            self.folder.truncate(self.step)
+            with self._writing:
+                self.folder.truncate(self.step)
         self.start_clock()
 
     # -- what the loop uses ------------------------------------------------------------------------------------------------
@@ -318,13 +329,17 @@ class Run:
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on, as a tree of tensors and plain data."""
         state: dict[str, Any] = {
-            role: {"network": dict(player.network.state_dict()), "optimizer": player.optimizer.state_dict(), "updates": player.updates}
+            role: {"network": dict(player.network.state_dict()), "optimizer": player.optimizer_state(), "updates": player.updates}
             for role, player in self.players.items()
         }
         state |= {"step": self.step, "batches_drawn": self.draws.feed.drawn}
         state["metrics"] = self.metrics.state_dict()
-        state["tricks"] = {name: trick.state_dict() for name, trick in self._stateful().items()}
+        state["tricks"] = {trick.name: self._state_of(trick) for trick in self._stateful()}
         return state
 
-    def _stateful(self) -> dict[str, Any]:
-        return {trick.name: trick.instance for trick in self.tricks if hasattr(trick.instance, "state_dict")}
+    def _state_of(self, trick: Trick) -> Any:
+        with blamed(f"{trick.owner}, in its state_dict,"):
+            return checkpoint.checked(trick.instance.state_dict())  # type: ignore[attr-defined]
+
+    def _stateful(self) -> list[Trick]:
+        return [trick for trick in self.tricks if hasattr(trick.instance, "state_dict")]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganlab.engine.faults import blamed
-from ganlab.engine.seeding import derive, seed_default_generators
+from ganlab.engine.seeding import default_generators_restored, derive, seed_default_generators
 from ganlab.errors import PluginError
 from ganlab.pictures import save_png
 
@@ -53,7 +53,7 @@ class Sampler:
         if labels is None and generator.takes_labels and run.dataset.class_names:
             labels = torch.arange(len(latent)) % len(run.dataset.class_names)
         made = []
-        with generator.evaluating(), run.autocast():
+        with default_generators_restored(run.device), generator.evaluating(), run.autocast():
             for start in range(0, len(latent), CHUNK):
                 seed_default_generators(derive(run.seed, "sampling", start), run.device)
                 chunk = slice(start, start + CHUNK)

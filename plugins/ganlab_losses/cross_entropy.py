@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn import functional
 
 if TYPE_CHECKING:
     from ganlab.engine.turn import Turn
 
 Label = Annotated[float, Field(ge=0, le=1)]
+
+
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + exp(x)). PyTorch's takes x itself from 20 on, which in float64 is not exact: 2e-9 is left out, of the gradient too."""
+    return functional.softplus(x, threshold=80.0)
 
 
 def cross_entropy(logits: Tensor, target: float | Tensor) -> Tensor:

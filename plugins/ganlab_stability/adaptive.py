@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 from torch.nn.functional import softplus
 
+from ganlab.errors import UsageError
 from ganlab.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -49,14 +50,29 @@ class AdaptiveGeneratorSteps:
     updates: int = field(default=0, init=False)  # of G in this step
     loss: float = field(default=0.0, init=False)  # |l|
 
+    @hookimpl
+    def after_build(self, run: Run) -> None:
+        for loss in run.losses.values():
+            if not loss.logits:
+                raise UsageError(
+                    f"adaptive_generator_steps needs scores that are logits, and those of {loss.owner} are not",
+                    "use the loss bce, or remove adaptive_generator_steps",
+                )
+
     @property
-    def discriminator_can_teach(self) -> bool:
-        """Whether D's latest loss is below its threshold."""
-        return sum(self.losses.values()) < self.discriminator_loss_below
+    def wants_more(self) -> bool:
+        """Whether the rule, without its cap, asks for one more update after those of this step."""
+        can_teach = sum(self.losses.values()) < self.discriminator_loss_below
+        return can_teach and self.rest <= 0 and self.loss < self.generator_loss_below
+
+    @property
+    def ready(self) -> bool:
+        """Whether G may be updated now: the rule asks for it, and the cap allows it."""
+        return self.wants_more and self.updates < self.max_updates
 
     @hookimpl
     def may_play(self, turn: Turn) -> bool:
-        return turn.role != "generator" or (self.discriminator_can_teach and self.rest <= 0)
+        return turn.role != "generator" or self.ready
 
     @hookimpl
     def after_update(self, turn: Turn) -> None:
@@ -69,12 +85,7 @@ class AdaptiveGeneratorSteps:
 
     @hookimpl
     def play_again(self, turn: Turn) -> bool:
-        return turn.role == "generator" and self.losing_badly and self.updates < self.max_updates
-
-    @property
-    def losing_badly(self) -> bool:
-        """Whether the rule wants one more update after those of this step."""
-        return self.discriminator_can_teach and self.rest <= 0 and self.loss < self.generator_loss_below
+        return turn.role == "generator" and self.ready
 
     @hookimpl
     def after_step(self, run: Run) -> None:
@@ -82,7 +93,7 @@ class AdaptiveGeneratorSteps:
         run.count("adaptive/trained", self.updates > 0)
         run.count("adaptive/rested", self.updates == 0 and self.rest > 0)
         run.count("adaptive/waited", self.updates == 0 and self.rest <= 0)
-        run.count("adaptive/capped", self.updates >= self.max_updates and self.losing_badly)
+        run.count("adaptive/capped", self.updates >= self.max_updates and self.wants_more)
         if self.updates:
             self.rest = int(1 + self.rest_per_loss * self.loss)
         elif self.rest > 0:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from ganlab.errors import UsageError
 from ganlab.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -34,6 +35,14 @@ class Clamp:
 
     def __post_init__(self) -> None:
         self.bound = math.log((1 - self.margin) / self.margin)  # as a logit
+
+    @hookimpl
+    def after_build(self, run: Run) -> None:
+        for loss in run.losses.values():
+            if not loss.logits:
+                raise UsageError(
+                    f"clamp needs scores that are logits, and those of {loss.owner} are not", "use the loss bce, or remove clamp"
+                )
 
     @hookimpl
     def after_scores(self, run: Run, turn: Turn) -> None:

@@ -1,0 +1,177 @@
+"""The losses: values and gradients against PyTorch's own, targets, lanes, and what is refused."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from engine_support import Capture
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits, logsigmoid
+
+import ganlab
+from ganlab.engine.turn import Turn
+from ganlab.errors import RecipeError
+from ganlab.testing import play, prepare
+from ganlab_losses import BCE, RelativisticBCE
+
+LOGITS = torch.tensor([-60.0, -21.0, -3.0, -0.1, 0.0, 0.4, 2.5, 19.9, 20.1, 36.0, 700.0], dtype=torch.float64)
+
+
+def turn(real: Tensor | None = None, fake: Tensor | None = None, **more: Any) -> Turn:
+    return Turn(None, ("real", "fake"), 1, real_scores=real, fake_scores=fake, **more)  # type: ignore[arg-type]
+
+
+def with_gradient(loss: Callable[[Tensor], Tensor], scores: Tensor) -> tuple[Tensor, Tensor]:
+    scores = scores.clone().requires_grad_(True)
+    value = loss(scores)
+    assert value.shape == ()
+    (gradient,) = torch.autograd.grad(value, scores)
+    return value.detach(), gradient
+
+
+def agree(ours: Callable[[Tensor], Tensor], theirs: Callable[[Tensor], Tensor], scores: Tensor = LOGITS) -> None:
+    for mine, other in zip(with_gradient(ours, scores), with_gradient(theirs, scores), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-13, atol=1e-15)
+
+
+def entropy(target: float) -> Callable[[Tensor], Tensor]:
+    return lambda scores: binary_cross_entropy_with_logits(scores, torch.full_like(scores, target))
+
+
+@pytest.mark.parametrize(("real", "fake", "generator"), [*itertools.product([1.0, 0.9], [0.0, 0.15], [1.0, 0.98, 0.0])])
+def test_bce_is_pytorchs_in_value_and_gradient(real: float, fake: float, generator: float) -> None:
+    loss = BCE(real_label=real, fake_label=fake, generator_label=generator)
+    agree(lambda scores: loss.real(turn(real=scores)), entropy(real))
+    agree(lambda scores: loss.fake(turn(fake=scores)), entropy(fake))
+    agree(lambda scores: loss.generator(turn(fake=scores)), entropy(generator))
+
+
+def test_bce_of_logits_is_bce_of_their_probabilities() -> None:
+    scores = torch.linspace(-12, 12, 49, dtype=torch.float64)
+    for label in (0.0, 0.3, 1.0):
+        ours, theirs = BCE(generator_label=label), torch.full_like(scores, label)
+        mine = with_gradient(lambda s, loss=ours: loss.generator(turn(fake=s)), scores)  # type: ignore[misc]
+        other = with_gradient(lambda s, target=theirs: binary_cross_entropy(s.sigmoid(), target), scores)  # type: ignore[misc]
+        torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-12)
+
+
+def test_the_saturating_generator_minimises_log_one_minus_d() -> None:
+    loss = BCE(saturating=True)
+    agree(lambda scores: loss.generator(turn(fake=scores)), lambda scores: logsigmoid(-scores).mean())
+    value, gradient = with_gradient(lambda scores: loss.generator(turn(fake=scores)), torch.tensor([-40.0]))
+    assert value == pytest.approx(0, abs=1e-12)
+    assert gradient.abs().max() < 1e-12  # where D is sure of a fake, it teaches nothing: hence the name
+    strong = with_gradient(lambda scores: BCE().generator(turn(fake=scores)), torch.tensor([-40.0]))
+    assert strong[1].item() == pytest.approx(-1)
+
+
+def test_saturating_changes_the_generator_alone() -> None:
+    for method in ("real", "fake"):
+        first, second = getattr(BCE(), method)(turn(LOGITS, LOGITS)), getattr(BCE(saturating=True), method)(turn(LOGITS, LOGITS))
+        assert first.equal(second)
+
+
+def test_bce_in_float32_keeps_gradients_where_probabilities_lose_them() -> None:
+    logits = torch.tensor([30.0])
+    _, ours = with_gradient(lambda scores: BCE().fake(turn(fake=scores)), logits)
+    _, theirs = with_gradient(lambda scores: binary_cross_entropy(scores.sigmoid(), torch.zeros(1)), logits)
+    assert ours.item() == 1.0
+    assert theirs.item() == 0.0
+
+
+def test_targets_of_the_turn_take_the_place_of_the_losss_own() -> None:
+    loss, scores = BCE(real_label=0.9, fake_label=0.1), LOGITS
+    for target in (0.0, 0.25, 1.0, torch.linspace(0, 1, len(scores), dtype=torch.float64)):
+        wanted = binary_cross_entropy_with_logits(scores, torch.as_tensor(target, dtype=torch.float64).expand_as(scores))
+        torch.testing.assert_close(loss.real(turn(real=scores, real_target=target)), wanted, rtol=1e-13, atol=0)
+        torch.testing.assert_close(loss.fake(turn(fake=scores, fake_target=target)), wanted, rtol=1e-13, atol=0)
+    generator = loss.generator(turn(fake=scores, fake_target=0.3, real_target=0.3))
+    assert generator.equal(loss.generator(turn(fake=scores)))
+
+
+def test_relativistic_bce_compares_pair_by_pair() -> None:
+    real, fake = LOGITS, LOGITS.flip(0) / 3
+    loss, zeros, ones = RelativisticBCE(), torch.zeros_like(real), torch.ones_like(real)
+    torch.testing.assert_close(
+        loss.discriminator(turn(real, fake)), binary_cross_entropy_with_logits(real - fake, ones), rtol=1e-13, atol=0
+    )
+    torch.testing.assert_close(loss.generator(turn(real, fake)), binary_cross_entropy_with_logits(real - fake, zeros), rtol=1e-13, atol=0)
+    agree(lambda s: loss.generator(turn(real, s)), lambda s: binary_cross_entropy_with_logits(s - real, ones))
+    shifted = loss.discriminator(turn(real + 5, fake + 5))
+    torch.testing.assert_close(shifted, loss.discriminator(turn(real, fake)))
+
+
+@pytest.mark.parametrize(
+    ("loss", "methods"),
+    [
+        (BCE(), ["real", "fake", "generator"]),
+        (BCE(saturating=True, real_label=0.9, fake_label=0.2), ["real", "fake", "generator"]),
+        (BCE(generator_label=0.7), ["generator"]),
+        (RelativisticBCE(), ["discriminator", "generator"]),
+    ],
+)
+def test_three_lanes_at_once_are_three_calls(loss: Any, methods: list[str]) -> None:
+    real, fake = torch.randn(2, 7, 3, generator=torch.Generator().manual_seed(1)).unbind()
+    for method in methods:
+        together = getattr(loss, method)(turn(real, fake))
+        assert together.shape == (3,)
+        alone = torch.stack([getattr(loss, method)(turn(real[:, lane], fake[:, lane])) for lane in range(3)])
+        torch.testing.assert_close(together, alone)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ("saturating=true,generator_label=0.9", "generator_label has no effect when saturating = true; remove one of them"),
+        ("real_label=0.5,fake_label=0.5", "real_label = 0.5 must be greater than fake_label = 0.5"),
+    ],
+)
+def test_impossible_options_are_refused_with_their_place(options: str, why: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        prepare(overrides=[f'loss={{use="bce",{options}}}'])
+    (mistake,) = caught.value.mistakes
+    assert mistake == f"--set loss={{use=\"bce\",{options}}}: loss 'bce': {why}"
+
+
+def test_a_loss_on_pairs_is_refused_where_both_sides_never_meet() -> None:
+    version = ganlab.__version__
+    for key, reason, hint in (
+        (
+            'discriminator_turn="two_updates"',
+            'compares real with fake scores; schedule.discriminator_turn = "two_updates" never has both',
+            'use discriminator_turn = "two_passes"',
+        ),
+        (
+            'discriminator_loss="mean"',
+            'has one term for both sides; schedule.discriminator_loss = "mean" has nothing to halve',
+            'use discriminator_loss = "sum"',
+        ),
+    ):
+        with pytest.raises(RecipeError) as caught:
+            prepare(overrides=['loss={use="relativistic_bce"}', f"schedule.{key}"])
+        owner = f"loss 'relativistic_bce' (plugin losses, ganlab {version})"
+        assert str(caught.value) == f'--set loss={{use="relativistic_bce"}}: {owner} {reason}\n{hint}'
+
+
+def test_the_players_may_have_different_losses() -> None:
+    capture = Capture()
+    play(capture, steps=1, overrides=['loss={generator={use="relativistic_bce"},discriminator={use="bce",real_label=0.9}}'])
+    discriminator, generator = capture.turns
+    real, fake = discriminator["real_scores"], discriminator["fake_scores"]
+    assert discriminator["loss"] == pytest.approx((entropy(0.9)(real) + entropy(0.0)(fake)).item())
+    wanted = RelativisticBCE().generator(turn(generator["real_scores"], generator["fake_scores"]))
+    assert generator["loss"] == pytest.approx(wanted.item())
+    assert generator["real"].equal(discriminator["real"])
+
+
+def test_raw_scores_are_logged_where_they_are_no_logits() -> None:
+    capture = Capture()
+    play(capture, steps=1, overrides=['loss={use="relativistic_bce"}'])
+    assert capture.metrics[0][1]["score/real"] == pytest.approx(capture.turns[0]["real_scores"].mean().item())
+    capture = Capture()
+    play(capture, steps=1, overrides=['loss={use="bce"}'])
+    assert capture.metrics[0][1]["score/real"] == pytest.approx(capture.turns[0]["real_scores"].sigmoid().mean().item())
