@@ -56,11 +56,10 @@ def show_lines(*lines: str) -> None:
 
 
 def show_facts(facts: dict[str, Any]) -> None:
-    """Names and values, aligned."""
-    table = Table.grid(padding=(0, 2))
+    """Names and values, aligned; values are never cut, for they are paths to copy."""
+    width = max(len(name) for name in facts) + 2
     for name, value in facts.items():
-        table.add_row(Text(name, style="bold"), Text(str(value)))
-    console.print(table)
+        console.print(Text(f"{name:<{width}}", style="bold") + Text(str(value)))
 
 
 class Hearing(logging.Handler):

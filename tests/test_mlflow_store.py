@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import threading
@@ -111,8 +112,9 @@ def test_sheets_are_steps_of_one_image(place: Place) -> None:
     for step in (0, 500):
         MlflowTracker().on_images(place.run, step, "samples", place.run.sheet(step))
     assert place.mirror().attempt()
-    files = [file.split("+")[:3] for file in place.artifacts("images") if file.endswith(".png")]
-    assert files == [["images/samples", "step", "0"], ["images/samples", "step", "500"]]
+    files = [file.split("+")[:5] for file in place.artifacts("images") if file.endswith(".png")]
+    times = [str(int(json.loads(line)["time"] * 1000)) for line in (place.run.path / "artifacts.jsonl").read_text().splitlines()]
+    assert files == [["images/samples", "step", step, "timestamp", time] for step, time in zip(("0", "500"), times, strict=True)]
     assert place.recorded().data.tags["mlflow.loggedImages"] == "True"
 
 
@@ -167,6 +169,19 @@ def test_sending_twice_changes_nothing(place: Place) -> None:
     (place.run.path / "mlflow.json").unlink()  # the mirror's memory is lost: MLflow is asked for the run
     place.run.log(2, loss=2.0)
     assert place.carry_out()
+    assert place.history("loss") == [(1, 1.0), (2, 2.0)]
+
+
+def test_a_run_can_be_sent_to_two_places_in_turns(place: Place, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copyfile(place.folder / "mlflow.db", other / "mlflow.db")
+    place.run.log(1, loss=1.0)
+    assert place.mirror().attempt()
+    place.run.log(2, loss=2.0)
+    assert place.mirror(uri=f"sqlite:///{other / 'mlflow.db'}").attempt()
+    assert place.history("loss") == [(1, 1.0)]
+    assert place.mirror().attempt()
     assert place.history("loss") == [(1, 1.0), (2, 2.0)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,12 +39,13 @@ def save_generator(run: Run) -> None:
 
 def plain_weights(network: nn.Module) -> dict[str, torch.Tensor]:
     """The network's state, each parametrized weight (spectral normalization, for instance) as it is seen: no trick is needed to load it."""
-    network = copy.deepcopy(network)
-    for module in list(network.modules()):
+    state: dict[str, torch.Tensor] = dict(network.state_dict())
+    for place, module in network.named_modules():
         if parametrize.is_parametrized(module):
-            for name in list(module.parametrizations):  # type: ignore[arg-type]
-                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
-    return dict(network.state_dict())
+            prefix = f"{place}." if place else ""
+            state = {key: value for key, value in state.items() if not key.startswith(f"{prefix}parametrizations.")}
+            state |= {f"{prefix}{name}": getattr(module, name).detach() for name in module.parametrizations}
+    return state
 
 
 class LoadedGenerator(nn.Module):

@@ -1,0 +1,297 @@
+"""Checkpoint files: what goes in comes out, damage is noticed, and what was there before outlives a failed write."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from engine_support import Plugin, trick
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+import ganlab
+from ganlab.engine import checkpoint
+from ganlab.engine.checkpoint import load, save
+from ganlab.errors import GanlabError, PluginError
+from ganlab.testing import play, prepare
+
+TREES: list[Any] = [
+    {},
+    {"a": 1, "b": 2.5, "c": "text", "d": None, "e": True, "f": [], "g": {}, "h": ()},
+    {"nested": {"list": [1, [2, [3]], {"x": (4, (5,))}], "tuple": (torch.ones(2), "y", None)}},
+    {"int keys": {1: "one", -2: torch.zeros(1), 3: {4: {5: [6]}}}, "mixed": {1: "a", "1": "b", 1.5: "c"}},
+    {"floats": [math.inf, -math.inf, 1e-320, 0.1 + 0.2, 1e308, -0.0], "big": 2**200},
+    {"same path": {"a/b": torch.ones(1), "a": {"b": torch.zeros(1)}, "1": torch.ones(2), "x": {1: torch.ones(1), "1": torch.zeros(1)}}},
+    {"dollar": {"$": "tensor", "name": "trap"}, "$": {"$": "tuple", "items": [1]}, "": {"": torch.ones(1)}, "/": torch.zeros(3)},
+    {"text": 'quo"te \\ \n \u2603 \U0001f600', "\u2603": torch.ones(1)},
+    {
+        "dtypes": [
+            torch.tensor(3),
+            torch.tensor([True, False]),
+            torch.zeros(0, 4),
+            torch.arange(6, dtype=torch.uint8),
+            torch.ones(2, dtype=torch.float64),
+            torch.ones(2, dtype=torch.bfloat16),
+            torch.ones(2, dtype=torch.float16),
+            torch.tensor([math.nan, math.inf]),
+        ]
+    },
+    {"views": [torch.arange(12).reshape(3, 4).T, torch.ones(5)[::2], torch.ones(1, 1).expand(3, 4), torch.nn.Parameter(torch.ones(2))]},
+]
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Equal, types and order of keys included."""
+    if isinstance(a, torch.Tensor):
+        return isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(a.nan_to_num(7), b.nan_to_num(7)) and a.shape == b.shape
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, dict):
+        return list(a) == list(b) and [type(k) for k in a] == [type(k) for k in b] and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return bool(a == b) and (not isinstance(a, float) or math.copysign(1, a) == math.copysign(1, b))
+
+
+@pytest.mark.parametrize("number", range(len(TREES)))
+def test_a_tree_comes_back_as_it_was(number: int, tmp_path: Path) -> None:
+    save(tmp_path / "x.safetensors", TREES[number])
+    assert equal(load(tmp_path / "x.safetensors"), TREES[number])
+
+
+def test_two_tensors_that_share_memory_come_back_as_two(tmp_path: Path) -> None:
+    shared = torch.arange(4.0)
+    save(tmp_path / "x", {"a": shared, "b": shared, "c": shared[:2]})
+    back = load(tmp_path / "x")
+    back["a"][0] = 9
+    assert (back["b"][0], back["c"][0]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        ({"a": {"b": {1, 2}}}, "a/b is a set; a state holds tensors, numbers, strings, lists and dicts"),
+        ({"a": [0, object()]}, "a/1 is a object; a state holds tensors, numbers, strings, lists and dicts"),
+        ({"a": {(1, 2): 3}}, "a has the key (1, 2); keys are strings and numbers"),
+        ({"a": torch.Generator()}, "a is a Generator; a state holds tensors, numbers, strings, lists and dicts"),
+    ],
+)
+def test_what_cannot_be_saved_is_refused_with_its_place(state: Any, why: str, tmp_path: Path) -> None:
+    with pytest.raises(TypeError) as caught:
+        save(tmp_path / "x", state)
+    assert str(caught.value) == why
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_equal_states_are_equal_files_that_anybody_may_read(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        for name in ("a", "b"):
+            save(tmp_path / name, TREES[2])
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o644
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_it_holds_no_pickle_and_says_what_it_is(tmp_path: Path) -> None:
+    save(tmp_path / "x", {"n": {"w": torch.ones(2)}, "step": 3})
+    with safe_open(tmp_path / "x", framework="pt") as file:
+        (key,) = file.metadata()
+        header = json.loads(file.metadata()[key])
+        assert list(file.keys()) == ["n/w"]
+    assert (key, header["format"], header["state"]["step"]) == ("ganlab", "ganlab checkpoint 1", 3)
+
+
+def damaged(path: Path, data: bytes) -> str:
+    path.write_bytes(data)
+    with pytest.raises(GanlabError) as caught:
+        load(path)
+    return str(caught.value)
+
+
+HINT = "remove it, and the checkpoint before it is used"
+
+
+def test_a_truncated_file_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    save(path, {"w": torch.ones(50)})
+    whole = path.read_bytes()
+    for length in (0, 4, 40, len(whole) - 1):
+        text = damaged(path, whole[:length])
+        assert text.startswith(f"checkpoint {path} is damaged: ")
+        assert text.endswith(f"\n{HINT}")
+
+
+def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    save(path, {"w": torch.ones(20), "step": 3, "names": ["a", "b"]})
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):
+        data = bytearray(whole)
+        data[place] ^= 4
+        text = damaged(path, bytes(data))
+        assert text.startswith((f"checkpoint {path} is damaged", f"{path} is not a checkpoint")), place
+    tail = bytearray(whole)
+    tail[-8:] = bytes(8)
+    assert damaged(path, bytes(tail)) == f"checkpoint {path} is damaged: its checksum does not match its content\n{HINT}"
+
+
+def test_other_files_are_not_taken_for_checkpoints(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    save_file({"w": torch.ones(2)}, path, {"format": "pt"})
+    with pytest.raises(GanlabError) as caught:
+        load(path)
+    assert str(caught.value) == f"{path} is not a checkpoint of this version of ganlab (its format: unknown)"
+    save(path, {"w": torch.ones(2)}, "generator")
+    with pytest.raises(GanlabError) as caught:
+        load(path)
+    assert str(caught.value) == f"{path} is not a checkpoint of this version of ganlab (its format: ganlab generator 1)"
+    path.write_text("no safetensors at all")
+    with pytest.raises(GanlabError, match=f"generator {path} is damaged: .*\nget a whole copy of it"):
+        load(path, "generator")
+    with pytest.raises(GanlabError) as caught:
+        load(tmp_path / "none")
+    assert str(caught.value) == f"checkpoint {tmp_path / 'none'} does not exist"
+    with pytest.raises(GanlabError, match="is damaged"):
+        load(tmp_path)
+    save_file({"w": torch.ones(2)}, path, {"ganlab": "[1, 2]"})
+    with pytest.raises(GanlabError, match="is damaged"):
+        load(path)
+
+
+def test_a_newer_format_is_not_guessed_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "FORMAT", 2)
+    save(tmp_path / "x", {})
+    monkeypatch.undo()
+    with pytest.raises(GanlabError) as caught:
+        load(tmp_path / "x")
+    assert str(caught.value) == f"{tmp_path / 'x'} is not a checkpoint of this version of ganlab (its format: ganlab checkpoint 2)"
+
+
+def unwritable(text: str) -> Any:
+    def fail(*args: Any, **options: Any) -> None:
+        raise OSError(text)
+
+    return fail
+
+
+@pytest.mark.parametrize("function", ["save_file", "os.fsync"])
+def test_the_old_file_outlives_a_failed_write(function: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.safetensors"
+    save(path, {"w": torch.ones(3)})
+    monkeypatch.setattr(f"ganlab.engine.checkpoint.{function}", unwritable("No space left on device"))
+    with pytest.raises(GanlabError) as caught:
+        save(path, {"w": torch.zeros(3)})
+    assert str(caught.value) == (
+        f"checkpoint {path} cannot be written: No space left on device\nfree some space or choose another folder with --runs-dir"
+    )
+    monkeypatch.undo()
+    assert load(path)["w"].eq(1).all()
+    assert [p.name for p in tmp_path.iterdir()] == ["x.safetensors"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(GanlabError) as caught:
+        save(tmp_path / "file" / "x", {})
+    assert str(caught.value).startswith(f"checkpoint {tmp_path / 'file' / 'x'} cannot be written: ")
+
+
+def test_a_full_disk_ends_the_run_as_failed_with_its_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, saved = checkpoint.save_file, []
+
+    def full(tensors: Any, path: Path, metadata: Any) -> None:
+        saved.append(path)
+        if len(saved) == 2:
+            raise SafetensorError("I/O error: No space left on device (os error 28)")
+        real(tensors, path, metadata)
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(GanlabError, match="No space left on device"):
+        play(steps=9, overrides=["train.checkpoint_every=3"], folder=tmp_path)
+    (run,) = tmp_path.iterdir()
+    info = json.loads((run / "run.json").read_text())
+    assert (info["status"], info["last_checkpoint"]) == ("failed", "checkpoints/step_000000003.safetensors")
+    assert load(run / info["last_checkpoint"])["step"] == 3
+
+
+class Hoarder:
+    """A trick with a state that no checkpoint can hold."""
+
+    @ganlab.hookimpl
+    def after_step(self) -> None: ...
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seen": {1, 2}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+def test_a_trick_whose_state_cannot_be_saved_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PluginError) as caught:
+        play(steps=2, overrides=[trick("hoarder", "mine")], plugins=[Plugin(tricks={"hoarder": Hoarder})], folder=tmp_path)
+    assert caught.value.message == (
+        "trick 'hoarder' named 'mine' (plugin plugin0, the test), in its state_dict, raised TypeError: "
+        "seen is a set; a state holds tensors, numbers, strings, lists and dicts"
+    )
+
+
+class Forgetful(Hoarder):
+    """A trick that cannot read what it wrote."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"a": 1}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        raise KeyError("b")
+
+
+def test_a_trick_that_cannot_read_its_state_is_named(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"overrides": [trick("forgetful")], "plugins": [Plugin(tricks={"forgetful": Forgetful})]}
+    run = play(steps=2, folder=tmp_path, **options)
+    with pytest.raises(PluginError) as caught:
+        run.restore(run.checkpoints()[0])
+    assert caught.value.message == "trick 'forgetful' (plugin plugin0, the test), in its load_state_dict, raised KeyError: 'b'"
+
+
+def test_a_checkpoint_of_other_networks_or_tricks_is_refused(tmp_path: Path) -> None:
+    path = play(steps=2, folder=tmp_path).checkpoints()[0]
+    other = prepare(overrides=['generator={use="mlp",hidden=[4],optimizer={use="sgd"}}'])
+    with pytest.raises(GanlabError) as caught:
+        other.restore(path)
+    assert str(caught.value).startswith(f"checkpoint {path} is of another generator than this recipe's: Error(s) in loading state_dict for MLP")
+    with pytest.raises(GanlabError) as caught:
+        prepare(overrides=[trick("r1_penalty")]).restore(path)
+    assert str(caught.value) == f"checkpoint {path} has the state of other tricks than this recipe: []"
+
+
+def test_old_checkpoints_go_once_a_newer_one_is_there(tmp_path: Path) -> None:
+    run = play(steps=10, overrides=["train.checkpoint_every=2", "train.keep_checkpoints=2"], folder=tmp_path)
+    assert [load(path)["step"] for path in run.checkpoints()] == [8, 10]
+    assert run.info["last_checkpoint"] == "checkpoints/step_000000010.safetensors"
+    assert len(list((run.path / "checkpoints").iterdir())) == 2
+
+
+def test_checkpoints_come_once_an_epoch_and_at_the_end_unless_the_recipe_says_otherwise(tmp_path: Path) -> None:
+    run = play(steps=20, overrides=["train.keep_checkpoints=9"], folder=tmp_path)
+    assert [load(path)["step"] for path in run.checkpoints()] == [8, 16, 20]
+
+
+def test_going_back_drops_what_came_after(tmp_path: Path) -> None:
+    run = play(steps=8, overrides=["train.checkpoint_every=2", "train.keep_checkpoints=9", "train.sample_every=2"], folder=tmp_path)
+    with open(run.path / "metrics.jsonl", "a") as file:
+        file.write('{"step": 9, "torn')
+    run.restore(run.checkpoints()[1])
+    assert run.step == 4
+    assert [load(path)["step"] for path in run.checkpoints()] == [2, 4]
+    assert [json.loads(line)["step"] for line in (run.path / "metrics.jsonl").read_text().splitlines()] == [1, 2, 3, 4]
+    assert sorted(path.stem for path in (run.path / "samples").iterdir()) == [f"step_{step:09d}" for step in (0, 2, 4)]
+    assert run.counters == {"step": 4, "epoch": 0, "discriminator_updates": 4, "generator_updates": 4, "images_seen": 32}
