@@ -12,7 +12,6 @@ defined here: no other plugin is needed to test one.
 from __future__ import annotations
 
 import tempfile
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,6 @@ from ganlab.engine.life import Place, assemble, execute, find_data, open_run
 from ganlab.engine.run import Run
 from ganlab.engine.turn import Turn
 from ganlab.hookspecs import Register, hookimpl
-from ganlab.recipe.shipped import defaults_file
 
 TINY = """
 defaults = false
@@ -193,24 +191,26 @@ def prepare(
         tricks: objects with run hooks, called in this order after those of the recipe.
         recipe: a recipe's name or file, whose data are replaced by the tiny problem's; empty for the tiny problem itself.
         steps: length of the run; None leaves it to the recipe and ``overrides``.
-        overrides: as ``--set`` takes them: ``"schedule.order=simultaneous"``, ``"tricks.clamp.use=clamp"``.
+        overrides: as ``--set`` takes them: ``"schedule.order=simultaneous"``, ``"tricks.clamp.use=clamp"``. They go before what is
+            set here: the data, the batch size of 8, the CPU, and no tracker or other default trick.
         folder: where runs go; None writes nothing at all.
         plugins: objects with registration hooks, to be used in the recipe.
     """
     found = catalogue()
     for number, plugin in enumerate(plugins):
         found.add(plugin, f"plugin{number}", "the test")
-    overrides = [*([f"train.steps={steps}"] if steps is not None else []), "train.device=cpu", *overrides]
+    ours = [*([f"train.steps={steps}"] if steps is not None else []), "train.device=cpu"]
+    if recipe:
+        ours += ['data={use="tiny"}', "train.batch_size=8", "defaults=false", "tracking.enabled=false"]
+    overrides = list(overrides)
+    given = {line.partition("=")[0].strip() for line in overrides}
+    overrides += [line for line in ours if line.partition("=")[0] not in given]
     place = Place(runs=folder or Path("runs"), tell=lambda text: None, watchers=list(tricks))
     with tempfile.TemporaryDirectory() as temporary:
         source = recipe
         if not recipe:
             source = Path(temporary) / "tiny.toml"
             source.write_text(TINY, encoding="utf-8")
-        else:
-            watching = tomllib.loads(file.read_text(encoding="utf-8")).get("tricks", []) if (file := defaults_file()) else []
-            off = [f"tricks.{trick.get('name', trick['use'])}.enabled=false" for trick in watching]
-            overrides = ['data={use="tiny"}', "train.batch_size=8", "tracking.enabled=false", *off, *overrides]
         if folder is not None:
             return open_run(source, found, overrides, place)
         data = find_data(source, found, overrides, place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,8 @@ import torch
 from torch import Tensor
 
 import ganlab
-from ganlab.engine.life import Place, execute, reopen_run
 from ganlab.engine.folder import find_run
+from ganlab.engine.life import Place, execute, reopen_run
 from ganlab.engine.run import Run
 from ganlab.testing import Recorder, catalogue
 
@@ -163,3 +164,15 @@ def reopened(path: Path, *watchers: object, plugins: tuple[object, ...] = ()) ->
     for number, plugin in enumerate(plugins):
         found.add(plugin, f"plugin{number}", "the test")
     return reopen_run(find_run(path.parent, path.name), found, Place(runs=path.parent, tell=lambda text: None, watchers=list(watchers)))
+
+
+def hooked(**methods: Callable[..., Any]) -> Any:
+    """A trick with these hooks; each is written as a lambda of the parameters it wants."""
+    return type("Mine", (), {name: ganlab.hookimpl(_method(function)) for name, function in methods.items()})()
+
+
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    parameters = ", ".join(inspect.signature(function).parameters)
+    scope = {"function": function}
+    exec(f"def method(self, {parameters}):\n    return function({parameters})", scope)
+    return scope["method"]

@@ -15,6 +15,7 @@ from ganlab_mlflow.state import State
 
 RUN = "20260102-030405-ring-1a2b"
 RECIPE = """
+defaults = false
 description = "a ring"
 [data]
 use = "ring"

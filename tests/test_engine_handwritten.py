@@ -42,7 +42,9 @@ class ByHand:
         self.run = prepare(self.capture, steps=STEPS, overrides=given)
         self.g, self.d = (copy.deepcopy(self.run.players[role].network) for role in ("generator", "discriminator"))  # type: ignore[index]
         self.opt_g, self.opt_d = (
-            optim.SGD(network.parameters(), lr=0.05, momentum=0.5, fused=True) if norm else optim.Adam(network.parameters(), lr=0.01, fused=True)
+            optim.SGD(network.parameters(), lr=0.05, momentum=0.5, fused=True)
+            if norm
+            else optim.Adam(network.parameters(), lr=0.01, fused=True)
             for network in (self.g, self.d)
         )
         execute(self.run)
@@ -112,7 +114,13 @@ def test_simultaneous_updates_are_computed_before_either_is_applied(norm: bool) 
 
 def test_the_generator_first_on_the_same_noise_as_the_matlab_tutorial() -> None:
     """T1: G first; then D once on [fake; real] of the same z through the updated G, mean over all rows."""
-    schedule = {"order": "generator_first", "noise": "per_step", "discriminator_turn": "one_pass", "discriminator_loss": "mean", "first_side": "fake"}
+    schedule = {
+        "order": "generator_first",
+        "noise": "per_step",
+        "discriminator_turn": "one_pass",
+        "discriminator_loss": "mean",
+        "first_side": "fake",
+    }
     hand = ByHand(*[f"schedule.{key}={value}" for key, value in schedule.items()], norm=True)
     for g_turn, d_turn in pairs(hand.turns()):
         assert g_turn["latent"].equal(d_turn["latent"])
@@ -142,8 +150,12 @@ def test_the_keras_tutorials_modes() -> None:
 def test_the_adaptive_tutorials_step() -> None:
     """T3: D steps on real, then again on fake; each gradient is clipped; the losses are of clamped probabilities; rests."""
     given = ["schedule.discriminator_turn=two_updates", "schedule.generator_mode=eval", "schedule.discriminator_mode=eval"]
-    given += [trick("clamp"), trick("gradient_clipping", max_norm=0.3), trick("adaptive_generator_steps", generator_loss_below=0.75, rest_per_loss=1.5, max_updates=4)]
-    hand = ByHand(*given, 'loss.saturating=true', norm=True)
+    given += [
+        trick("clamp"),
+        trick("gradient_clipping", max_norm=0.3),
+        trick("adaptive_generator_steps", generator_loss_below=0.75, rest_per_loss=1.5, max_updates=4),
+    ]
+    hand = ByHand(*given, "loss.saturating=true", norm=True)
     turns, trained, rest = iter(hand.turns()), [], 0
     turn = next(turns, None)
 

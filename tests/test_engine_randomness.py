@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,7 @@ def test_streams_are_unrelated() -> None:
     assert all(0 <= value < 2**63 for value in names)
     moments = [mix(derive(0, "noise"), moment) for moment in range(2000)]
     assert len(set(moments)) == 2000
-    shared = [bin(a ^ b).count("1") for a, b in zip(moments, moments[1:], strict=False)]
+    shared = [bin(a ^ b).count("1") for a, b in pairwise(moments)]
     assert 28 < sum(shared) / len(shared) < 35  # neighbours differ in half of 63 bits
     streams = Streams(0, torch.device("cpu"))
     a, b, again = (torch.rand(4, generator=streams.generator(name, moment)) for name, moment in (("a", 5), ("b", 5), ("a", 5)))

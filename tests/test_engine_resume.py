@@ -102,7 +102,9 @@ def test_a_run_that_died_goes_on_from_its_last_checkpoint(tmp_path: Path) -> Non
     assert lines(never) == lines(run)
 
 
-@pytest.mark.parametrize("optimizer", ["adam,epsilon_hat=true,decay=0.1", "adamw,amsgrad=true", "sgd,momentum=0.9", "adagrad", "rmsprop,centered=true"])
+@pytest.mark.parametrize(
+    "optimizer", ["adam,epsilon_hat=true,decay=0.1", "adamw,amsgrad=true", "sgd,momentum=0.9", "adagrad", "rmsprop,centered=true"]
+)
 def test_every_optimizer_goes_on_where_it_was(optimizer: str, tmp_path: Path) -> None:
     name, _, options = optimizer.partition(",")
     overrides = [f'{role}.optimizer={{use="{name}"{"," + options if options else ""}}}' for role in ("generator", "discriminator")]
@@ -111,7 +113,9 @@ def test_every_optimizer_goes_on_where_it_was(optimizer: str, tmp_path: Path) ->
     assert same(weights(never), weights(resumed(stopped.path)))
 
 
-@pytest.mark.parametrize("more", ["train.dtype=float64", "schedule.order=simultaneous", 'loss={use="relativistic_bce"}', "schedule.noise=per_step"])
+@pytest.mark.parametrize(
+    "more", ["train.dtype=float64", "schedule.order=simultaneous", 'loss={use="relativistic_bce"}', "schedule.noise=per_step"]
+)
 def test_other_recipes_resume_as_exactly(more: str, tmp_path: Path) -> None:
     overrides = [line for line in RICH if not (more.startswith("loss") and line.startswith("loss"))] + [more]
     never, _ = whole(tmp_path / "never", overrides, steps=11)
@@ -252,4 +256,6 @@ def test_init_from_what_does_not_fit_is_refused_and_leaves_no_folder(tmp_path: P
     expected = f"train.init_from = '{empty}': the run has no checkpoint\nname a run's folder or a checkpoint file"
     assert fails(f"train.init_from={empty}") == expected
     text = fails(f"train.init_from={source.path}", other)
-    assert text.startswith(f"train.init_from: the generator of {source.checkpoints()[-1]} is another network than the recipe's: Missing key(s)")
+    assert text.startswith(
+        f"train.init_from: the generator of {source.checkpoints()[-1]} is another network than the recipe's: Missing key(s)"
+    )

@@ -52,7 +52,9 @@ def test_two_updates_show_the_second_side_to_a_discriminator_that_has_learned_th
 
 @pytest.mark.parametrize("turn", ["two_passes", "one_pass"])
 def test_the_mean_of_both_sides_is_half_their_sum(turn: str) -> None:
-    (_, summed), (_, halved) = (played(f"schedule.discriminator_turn={turn}", f"schedule.discriminator_loss={rule}", steps=1) for rule in ("sum", "mean"))
+    (_, summed), (_, halved) = (
+        played(f"schedule.discriminator_turn={turn}", f"schedule.discriminator_loss={rule}", steps=1) for rule in ("sum", "mean")
+    )
     full, half = summed.turns[0], halved.turns[0]
     assert half["loss"] == pytest.approx(full["loss"] / 2, rel=1e-14)
     for a, b in zip(full["gradients"], half["gradients"], strict=True):
@@ -154,7 +156,9 @@ def test_the_discriminators_statistics_in_the_generators_turn(mode: str, moving:
 
 
 def test_fixed_statistics_change_what_is_remembered_and_not_what_is_computed() -> None:
-    (_, moving), (_, fixed) = (played(norm("discriminator"), f"schedule.discriminator_statistics={flag}", steps=4) for flag in ("true", "false"))
+    (_, moving), (_, fixed) = (
+        played(norm("discriminator"), f"schedule.discriminator_statistics={flag}", steps=4) for flag in ("true", "false")
+    )
     for a, b in zip(moving.turns, fixed.turns, strict=True):
         assert a["loss"] == b["loss"]
         for first, second in zip(a["gradients"], b["gradients"], strict=True):

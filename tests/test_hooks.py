@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from engine_support import Capture, Plugin, StopAt, reopened, same, weights
+from engine_support import Capture, Plugin, StopAt, hooked, reopened, same, weights
 
 import ganlab
 from ganlab.catalogue import HOOK_OF, Catalogue
-from ganlab.engine.hooks import transcript_of
 from ganlab.engine.life import execute
 from ganlab.engine.run import Run
-from ganlab.errors import NonFiniteError, PluginError, UsageError
+from ganlab.errors import NonFiniteError, PluginError
 from ganlab.hookspecs import RegistrationHooks, RunHooks
 from ganlab.testing import TinyLoss, TinyNoise, play, prepare
 
 HERE = Path(__file__).resolve().parent
 HOOKS = {name: spec for owner in (RegistrationHooks, RunHooks) for name, spec in vars(owner).items() if hasattr(spec, "ganlab_spec")}
-
-
-def trick(**methods: Callable[..., Any]) -> Any:
-    """A trick with these hooks; each is written as a lambda of the parameters it wants."""
-    return type("Mine", (), {name: ganlab.hookimpl(_method(function)) for name, function in methods.items()})()
-
-
-def _method(function: Callable[..., Any]) -> Callable[..., Any]:
-    parameters = ", ".join(inspect.signature(function).parameters)
-    scope = {"function": function}
-    exec(f"def method(self, {parameters}):\n    return function({parameters})", scope)
-    return scope["method"]
 
 
 # -- the rules of the house ------------------------------------------------------------------------------------------------
@@ -161,7 +147,7 @@ def test_hook_before_build() -> None:
         if spec.role == "generator":
             spec.input_shape = (7,)
 
-    run = prepare(trick(before_build=widen))
+    run = prepare(hooked(before_build=widen))
     assert specs == [("generator", (3,), (2,), 2), ("discriminator", (2,), (1,), 2)]
     assert run.players["generator"].network.linear.in_features == 7  # type: ignore[union-attr]
 
@@ -172,7 +158,7 @@ def test_hook_after_build() -> None:
         if player.role == "generator":
             player.network = torch.nn.Sequential(player.network, torch.nn.Linear(2, 2))
 
-    run = play(trick(after_build=grow), steps=2)
+    run = play(hooked(after_build=grow), steps=2)
     generator = run.players["generator"]
     assert len(generator.parameters) == 4
     assert {id(p) for p in generator.optimizer.param_groups[0]["params"]} == {id(p) for p in generator.network.parameters()}
@@ -183,7 +169,7 @@ def test_hook_after_build() -> None:
 
 def test_hook_before_run(tmp_path: Path) -> None:
     seen = []
-    watch = trick(before_run=lambda run: seen.append((run.step, run.resumed_from, run.info["status"])))
+    watch = hooked(before_run=lambda run: seen.append((run.step, run.resumed_from, run.info["status"])))
     run = play(watch, StopAt(3), steps=6, folder=tmp_path)
     execute(reopened(run.path, watch, StopAt(99)))
     assert seen == [(0, None, "running"), (3, 3, "running")]
@@ -197,7 +183,7 @@ def test_hook_plan_step() -> None:
         4: [[ganlab.Part("discriminator", ("fake",)), ganlab.Part("generator", ("fake",))]],
     }
     capture = Capture()
-    play(capture, trick(plan_step=lambda step: plans[step]), steps=4)
+    play(capture, hooked(plan_step=lambda step: plans[step]), steps=4)
     assert [(turn["step"], turn["role"], turn["sides"]) for turn in capture.turns] == [
         (1, "discriminator", ("real", "fake")),
         (1, "generator", ("fake",)),
@@ -214,7 +200,7 @@ def test_hook_may_play() -> None:
         asked.append((turn.step, turn.role, turn.latent, turn.loss))
         return turn.step % 2 == 0 if turn.role == "generator" else None
 
-    run = play(trick(may_play=even), steps=4)
+    run = play(hooked(may_play=even), steps=4)
     assert run.players["generator"].updates == 2
     assert run.players["discriminator"].updates == 4
     assert asked[:2] == [(1, "discriminator", None, None), (1, "generator", None, None)]
@@ -226,7 +212,7 @@ def test_hook_before_turn() -> None:
         turn.real_target = 0.5
 
     softened, plain = Capture(), Capture()
-    play(softened, trick(before_turn=soften), steps=1)
+    play(softened, hooked(before_turn=soften), steps=1)
     play(plain, steps=1)
     real = plain.turns[0]["real_scores"]
     assert softened.turns[0]["terms"]["real"] == pytest.approx(plain.turns[0]["terms"]["real"] + 0.5 * real.mean().item())
@@ -243,7 +229,7 @@ def test_hook_before_scores() -> None:
         turn.fake = turn.fake * 0
 
     capture = Capture()
-    run = play(trick(before_scores=show), capture, steps=1)
+    run = play(hooked(before_scores=show), capture, steps=1)
     assert shapes == [((8, 2), (8, 2)), (False, (8, 2))]
     bias = capture.turns[0]["weights"]["discriminator.linear.bias"]
     assert capture.turns[1]["fake_scores"].tolist() == [bias.item()] * 8
@@ -258,7 +244,7 @@ def test_hook_after_scores() -> None:
         turn.fake_scores = turn.fake_scores * 0 + 3.0
 
     capture = Capture()
-    play(trick(after_scores=hide), capture, steps=1)
+    play(hooked(after_scores=hide), capture, steps=1)
     assert capture.turns[0]["terms"]["fake"] == pytest.approx(torch.nn.functional.softplus(torch.tensor(3.0)).item())
     assert capture.metrics[0][1]["score/fake"] != pytest.approx(torch.tensor(3.0).sigmoid().item())  # logged as D gave them
 
@@ -269,7 +255,7 @@ def test_hook_loss_terms() -> None:
         turn.loss_terms["weights"] = sum((p.square().sum() for p in turn.player.parameters), start=torch.zeros(()))
 
     capture, plain = Capture(), Capture()
-    play(capture, trick(loss_terms=add), steps=1)
+    play(capture, hooked(loss_terms=add), steps=1)
     play(plain, steps=1)
     with_it, without = capture.turns[0], plain.turns[0]
     assert with_it["loss"] == pytest.approx(sum(with_it["terms"].values()))
@@ -285,7 +271,7 @@ def test_hook_before_update() -> None:
         if turn.role == "generator":
             turn.player.scale_gradients(0.0)
 
-    run = prepare(trick(before_update=nothing), steps=3)
+    run = prepare(hooked(before_update=nothing), steps=3)
     before = weights(run)
     execute(run)
     assert before["generator.linear.weight"].equal(weights(run)["generator.linear.weight"])
@@ -294,13 +280,13 @@ def test_hook_before_update() -> None:
 
 def test_hook_after_update() -> None:
     counts = []
-    play(trick(after_update=lambda run, turn: counts.append((turn.role, turn.player.updates, turn.loss is not None))), steps=2)
+    play(hooked(after_update=lambda run, turn: counts.append((turn.role, turn.player.updates, turn.loss is not None))), steps=2)
     assert counts == [("discriminator", 1, True), ("generator", 1, True), ("discriminator", 2, True), ("generator", 2, True)]
 
 
 def test_hook_play_again() -> None:
     repeats = []
-    again = trick(play_again=lambda turn: turn.repeat < turn.step, after_update=lambda turn: repeats.append((turn.step, turn.repeat)))
+    again = hooked(play_again=lambda turn: turn.repeat < turn.step, after_update=lambda turn: repeats.append((turn.step, turn.repeat)))
     run = play(again, steps=2)
     assert repeats == [*[(1, 0), (1, 1)] * 2, *[(2, 0), (2, 1), (2, 2)] * 2]
     assert run.counters == {"step": 2, "epoch": 0, "discriminator_updates": 5, "generator_updates": 5, "images_seen": 16}
@@ -308,14 +294,14 @@ def test_hook_play_again() -> None:
 
 def test_hook_after_step() -> None:
     seen = []
-    play(trick(after_step=lambda run, step: seen.append((step, run.step, run.players["generator"].updates))), steps=3)
+    play(hooked(after_step=lambda run, step: seen.append((step, run.step, run.players["generator"].updates))), steps=3)
     assert seen == [(1, 1, 1), (2, 2, 2), (3, 3, 3)]
 
 
 def test_hook_after_epoch() -> None:
     seen = []
     capture = Capture()
-    play(trick(after_epoch=lambda run, epoch, means: seen.append((run.step, run.epoch, epoch, sorted(means)[:2]))), capture, steps=20)
+    play(hooked(after_epoch=lambda run, epoch, means: seen.append((run.step, run.epoch, epoch, sorted(means)[:2]))), capture, steps=20)
     assert [(step, epoch) for step, epoch, _, _ in seen] == [(8, 1), (16, 2)]
     assert seen[0][2:] == (1, ["accuracy/fake", "accuracy/real"])
 
@@ -328,7 +314,7 @@ def test_hook_on_metrics(tmp_path: Path) -> None:
         assert all(type(value) is float for value in metrics.values())
         seen.append(step)
 
-    play(trick(on_metrics=look), steps=7, overrides=["train.log_every=3"], folder=tmp_path)
+    play(hooked(on_metrics=look), steps=7, overrides=["train.log_every=3"], folder=tmp_path)
     assert seen == [3, 6, 7]
 
 
@@ -342,7 +328,7 @@ def test_hook_on_images(tmp_path: Path) -> None:
         assert (picture.shape[2], str(picture.dtype)) == (3, "uint8")
         seen.append((step, name))
 
-    play(trick(on_images=look), steps=5, overrides=["train.sample_every=2"], folder=tmp_path)
+    play(hooked(on_images=look), steps=5, overrides=["train.sample_every=2"], folder=tmp_path)
     assert seen == [(0, "samples"), (2, "samples"), (4, "samples"), (5, "samples")]
 
 
@@ -355,7 +341,7 @@ def test_hook_after_checkpoint(tmp_path: Path) -> None:
         seen.append((step, path.name, len(run.checkpoints())))
 
     overrides = ["train.checkpoint_every=2", "train.keep_checkpoints=2"]
-    play(trick(after_checkpoint=look), steps=7, overrides=overrides, folder=tmp_path)
+    play(hooked(after_checkpoint=look), steps=7, overrides=overrides, folder=tmp_path)
     expected = [(2, 1), (4, 2), (6, 2), (7, 2)]
     assert seen == [(step, f"step_{step:09d}.safetensors", there) for step, there in expected]
 
@@ -373,18 +359,18 @@ def test_hook_on_failure(tmp_path: Path) -> None:
         return True
 
     options = {"steps": 8, "overrides": ["train.checkpoint_every=2"]}
-    run = play(trick(after_step=fail, on_failure=mend), folder=tmp_path / "a", **options)
+    run = play(hooked(after_step=fail, on_failure=mend), folder=tmp_path / "a", **options)
     assert errors == [(5, "made up")]
     assert (run.step, run.info["status"]) == (8, "finished")
     assert same(weights(run), weights(play(folder=tmp_path / "b", **options)))
     errors.clear()
     with pytest.raises(NonFiniteError):
-        play(trick(after_step=fail, on_failure=lambda error: None), **options)
+        play(hooked(after_step=fail, on_failure=lambda error: None), **options)
 
 
 def test_hook_after_run(tmp_path: Path) -> None:
     seen = []
-    watch = trick(after_run=lambda run, status: seen.append((run.step, status, run.info["status"])))
+    watch = hooked(after_run=lambda run, status: seen.append((run.step, status, run.info["status"])))
 
     def fail(step: int) -> None:
         raise RuntimeError("no")
@@ -392,16 +378,16 @@ def test_hook_after_run(tmp_path: Path) -> None:
     play(watch, steps=2)
     play(watch, StopAt(1), steps=2)
     with pytest.raises(PluginError):
-        play(watch, trick(after_step=fail), steps=2)
+        play(watch, hooked(after_step=fail), steps=2)
     with pytest.raises(PluginError):
-        play(trick(before_run=lambda: fail(0)), watch, steps=2)
+        play(hooked(before_run=lambda: fail(0)), watch, steps=2)
     assert seen == [(2, "finished", "finished"), (1, "interrupted", "interrupted"), (1, "failed", "failed"), (0, "failed", "failed")]
 
 
 def test_after_run_is_called_for_every_trick_though_one_raises(tmp_path: Path) -> None:
     told: list[str] = []
     seen: list[str] = []
-    run = prepare(trick(after_run=lambda: 1 / 0), trick(after_run=lambda run: seen.append("second")), steps=1, folder=tmp_path)
+    run = prepare(hooked(after_run=lambda: 1 / 0), hooked(after_run=lambda run: seen.append("second")), steps=1, folder=tmp_path)
     run.tell = told.append
     assert execute(run) == "finished"
     assert seen == ["second"]
@@ -410,134 +396,3 @@ def test_after_run_is_called_for_every_trick_though_one_raises(tmp_path: Path) -
     )
     assert run.folder is not None
     assert run.folder.read_info()["status"] == "finished"
-
-
-# -- order and refusals ----------------------------------------------------------------------------------------------------
-
-
-def test_recipe_order_is_call_order() -> None:
-    order: list[str] = []
-
-    class Named:
-        def __init__(self, *, word: str) -> None:
-            self.word = word
-
-        @ganlab.hookimpl
-        def after_step(self) -> None:
-            order.append(self.word)
-
-    names = ["delta", "alpha", "charlie", "bravo"]
-    tricks = [f'tricks.{name}={{use="named",word="{name}"}}' for name in names]
-    run = play(Named(word="watcher"), steps=1, overrides=tricks, plugins=[Plugin(tricks={"named": Named})])
-    assert order == [*names, "watcher"]
-    assert transcript_of(run.hooks) == {"after_step": [*names, "Named"]}
-
-
-def test_two_watchers_of_one_kind_are_told_apart() -> None:
-    order: list[str] = []
-    play(trick(after_step=lambda: order.append("a")), trick(after_step=lambda: order.append("b")), steps=1)
-    assert order == ["a", "b"]
-
-
-def refused(*tricks: object, **options: Any) -> str:
-    with pytest.raises(PluginError) as caught:
-        prepare(*tricks, **options)
-    return str(caught.value)
-
-
-def test_an_unknown_hook_is_refused() -> None:
-    assert refused(trick(after_stpe=lambda step: None)).startswith(
-        "Mine implements an unknown hook 'after_stpe'\ndid you mean 'after_step'? (choices: after_build, after_checkpoint, "
-    )
-
-
-def test_a_wrapper_is_refused() -> None:
-    class Wrapper:
-        @ganlab.hookimpl(wrapper=True)
-        def after_step(self, step: int) -> Any:
-            return (yield)
-
-    expected = "Wrapper: hook after_step is a wrapper, which ganlab does not allow\nremove `wrapper=True`, and assign to `turn`"
-    assert refused(Wrapper()) == expected
-
-
-@pytest.mark.parametrize("option", ["tryfirst", "trylast"])
-def test_jumping_the_queue_is_refused(option: str) -> None:
-    class Pushy:
-        @ganlab.hookimpl(**{option: True})
-        def after_step(self, step: int) -> None: ...
-
-    assert refused(Pushy()) == (
-        "Pushy: hook after_step asks to be called first or last, which ganlab does not allow\n"
-        "remove `tryfirst` or `trylast`: the recipe's order is the order of calls"
-    )
-
-
-def test_a_default_value_is_refused() -> None:
-    class Default:
-        @ganlab.hookimpl
-        def after_step(self, step: int = 3) -> None: ...
-
-    assert refused(Default()) == ("Default: hook after_step has a default value for 'step'\nremove it: the engine passes every parameter")
-
-
-def test_an_unknown_parameter_is_refused() -> None:
-    expected = "Mine: hook after_step wants 'stpe', which it is not given\ndid you mean 'step'? (choices: run, step)"
-    assert refused(trick(after_step=lambda stpe: None)) == expected
-
-
-def test_a_trick_without_hooks_is_refused() -> None:
-    expected = "object has no hooks\nmark its methods with @ganlab.hookimpl; the hooks are in ganlab/hookspecs.py"
-    assert refused(object()) == expected
-
-
-def test_a_hook_that_is_not_marked_is_refused() -> None:
-    class Forgot:
-        def after_step(self, step: int) -> None: ...
-
-    assert refused(Forgot()) == "Forgot has a method after_step that is not marked as a hook\nmark it with @ganlab.hookimpl"
-
-
-def test_two_tricks_that_decide_the_same_are_refused() -> None:
-    tricks = ['tricks.one={use="discriminator_head_start"}', 'tricks.two={use="discriminator_head_start"}']
-    version = f"(plugin stability, ganlab {ganlab.__version__})"
-    assert refused(overrides=tricks) == (
-        f"trick 'discriminator_head_start' named 'one' {version} and trick 'discriminator_head_start' named 'two' {version} "
-        "both decide plan_step\nonly one trick of a recipe may; switch one off"
-    )
-    both = refused(trick(on_failure=lambda: None), trick(on_failure=lambda: None))
-    assert both == "Mine and Mine 2 both decide on_failure\nonly one trick of a recipe may; switch one off"
-
-
-def test_a_trick_that_raises_is_named_with_its_own_traceback() -> None:
-    class Broken:
-        @ganlab.hookimpl
-        def before_update(self, turn: ganlab.Turn) -> None:
-            self.helper(turn.step)
-
-        def helper(self, step: int) -> None:
-            if step == 3:
-                raise KeyError("lost")
-
-    broken = ['tricks.mine={use="broken"}']
-    with pytest.raises(PluginError) as caught:
-        play(overrides=broken, plugins=[Plugin(tricks={"broken": Broken})])
-    message, hint = caught.value.message, caught.value.hint
-    assert message == "trick 'broken' named 'mine' (plugin plugin0, the test), in its hook before_update, raised KeyError: 'lost'"
-    frames = hint.splitlines()
-    assert frames[0] == "Traceback (of the plugin's own code):"
-    assert frames[-1] == "KeyError: 'lost'"
-    assert "in before_update" in frames[1]
-    assert "in helper" in hint
-    assert "ganlab/engine" not in hint
-    assert "pluggy" not in hint
-    assert isinstance(caught.value.__cause__, KeyError)
-
-
-def test_ganlabs_own_errors_pass_through_a_trick() -> None:
-    def refuse() -> None:
-        raise UsageError("not like this", "like that")
-
-    with pytest.raises(UsageError) as caught:
-        prepare(trick(before_build=refuse))
-    assert str(caught.value) == "not like this\nlike that"

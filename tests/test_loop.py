@@ -9,7 +9,6 @@ from engine_support import Capture, Everything, Plugin, StopAt
 
 import ganlab
 from ganlab.engine import loop
-from ganlab.engine.run import Run
 from ganlab.engine.turn import Turn
 from ganlab.errors import PluginError
 from ganlab.testing import TinyLoss, play

@@ -8,14 +8,18 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from mlflow_support import FakeRun, SilentServer, closed_port
 
 from ganlab_mlflow import helper as helper_module
+from ganlab_mlflow import process as process_module
+from ganlab_mlflow import tracker as tracker_module
 from ganlab_mlflow.helper import Helper
 from ganlab_mlflow.place import Settings
 from ganlab_mlflow.state import State
@@ -28,6 +32,7 @@ LIMIT = 120.0  # seconds that a busy machine may take for what takes two
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeRun:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setattr(tracker_module, "HEAD_START", 0.0)
     return FakeRun(tmp_path / "runs")
 
 
@@ -107,7 +112,7 @@ def test_what_could_not_be_sent_is_sent_later_by_hand(run: FakeRun) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "cannot be used: nothing listens there (connection refused)" in done.stderr
     done = subprocess.run([*command, store], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, f"{run.path} is in MLflow at {store}, experiment 'ganlab'\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{run.path} is in MLflow at {store}, experiment 'ganlab'\n", "")
     assert run.state.complete
     done = subprocess.run([*command[:3], str(run.path / "samples")], capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -209,6 +214,30 @@ def test_a_state_from_before_does_not_pass_for_a_delivery(run: FakeRun, monkeypa
     tracker.after_run(run)
     assert run.info["mlflow"]["complete"] is False
     assert run.info["announcements"] == [announcement("sqlite://", "its process was ended by signal 9", run)]
+
+
+# -- leaving the machine to the training -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("busy", "waits"), [([100.0] * 9, 9.0), ([100.0, 76.0, 75.0], 7.0), ([10.0], 3.0)])
+def test_mlflow_waits_for_an_idle_core_or_its_time(monkeypatch: pytest.MonkeyPatch, busy: list[float], waits: float) -> None:
+    clock, load = [0.0], [0.0, *busy]
+
+    class Ended:
+        def wait(self, seconds: float) -> bool:
+            clock[0] += seconds
+            return False
+
+    monkeypatch.setattr(process_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(process_module, "psutil", SimpleNamespace(cpu_percent=lambda: load.pop(0), cpu_count=lambda: 4))
+    process_module.await_room(9.0, Ended())  # type: ignore[arg-type]
+    assert clock[0] == waits
+
+
+def test_mlflow_does_not_wait_once_the_run_is_over() -> None:
+    ended = threading.Event()
+    ended.set()
+    process_module.await_room(1e6, ended)
 
 
 # -- with the engine -------------------------------------------------------------------------------------------------------

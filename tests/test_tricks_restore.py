@@ -114,4 +114,3 @@ def test_a_checkpoint_of_weights_that_are_not_finite_is_never_written(tmp_path: 
     assert caught.value.message == "the generator's weights are not finite at step 6"
     (run,) = tmp_path.iterdir()
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["step_000000003.safetensors"]
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def test_the_estimate_moves_once_for_each_of_the_players_own_updates_and_never_e
             seen.append((f"scored {turn.role}", estimates(run.players["discriminator"].network)))
 
     run = play(Watch(), steps=2, overrides=[DEEP, SPECTRAL])
-    moved = [not all(a.equal(b) for a, b in zip(first, second, strict=True)) for (_, first), (_, second) in zip(seen, seen[1:], strict=False)]
+    moved = [not all(a.equal(b) for a, b in zip(first, second, strict=True)) for (_, first), (_, second) in pairwise(seen)]
     #                scoring, D's update, scoring, G's update: twice, the last update is past the list
     assert moved == [False, True, False, False, False, True, False]
     before = estimates(run.players["discriminator"].network)
@@ -106,7 +107,9 @@ def test_its_gradient_is_that_of_pytorchs_own() -> None:
     own.weight[0].u.copy_(other.weight[0]._u)
     own.weight[0].v.copy_(other.weight[0]._v)
     x = torch.randn(5, 6).double()
-    gradients = [torch.autograd.grad(layer(x).square().sum(), params.weight.original)[0] for layer, params in ((ours, own), (theirs, other))]
+    gradients = [
+        torch.autograd.grad(layer(x).square().sum(), params.weight.original)[0] for layer, params in ((ours, own), (theirs, other))
+    ]
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(ours.weight, theirs.weight, rtol=1e-12, atol=1e-14)
 

@@ -153,9 +153,11 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         for member in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.terminate()
-        for member in psutil.wait_procs(family, timeout=STOPPING)[1]:
+        stubborn = psutil.wait_procs(family, timeout=STOPPING)[1]
+        for member in stubborn:
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()
+        psutil.wait_procs(stubborn, timeout=STOPPING)
     process.wait()
 
 

@@ -12,6 +12,7 @@ from torch.nn.utils import parametrize
 
 from ganlab.components import NetworkSpec
 from ganlab.engine import checkpoint
+from ganlab.engine.seeding import default_generators_restored
 from ganlab.errors import GanlabError, did_you_mean
 from ganlab.options import plain, validate_options
 
@@ -88,10 +89,12 @@ def load_generator(path: str | Path) -> LoadedGenerator:
         raise GanlabError(f"{path} needs '{missing}', which no installed plugin brings", did_you_mean(missing, catalogue.names("network")))
     spec = state["spec"]
     shapes = {key: tuple(spec[key]) for key in ("input_shape", "output_shape")}
-    network = entry.factory(
-        NetworkSpec(spec["role"], classes=spec["classes"], **shapes), **validate_options(entry.options, state["options"])
-    )
+    with default_generators_restored(torch.device("cpu")):  # the factory draws initial weights
+        network = entry.factory(
+            NetworkSpec(spec["role"], classes=spec["classes"], **shapes), **validate_options(entry.options, state["options"])
+        )
+    dtype = next(value.dtype for value in state["network"].values() if value.is_floating_point())
+    network = network.to(dtype)  # before the weights are copied, which would round them
     network.load_state_dict(state["network"])
-    network = network.to(next(iter(state["network"].values())).dtype).eval()
     info = {key: state[key] for key in ("use", "options", "range", "step", "recipe")}
-    return LoadedGenerator(network, law.factory(**validate_options(law.options, state["noise"]["options"])), info)
+    return LoadedGenerator(network, law.factory(**validate_options(law.options, state["noise"]["options"])), info).eval()

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from ganlab_mlflow import describe
-from ganlab_mlflow.mirror import Mirror, quieten
+from ganlab_mlflow.mirror import Mirror
 from ganlab_mlflow.place import Settings, redacted, tracking_uri
+from ganlab_mlflow.process import quieten
 
 
 @click.command()

@@ -41,8 +41,11 @@ def key(name: str) -> str:
 
 
 def parameters(recipe: dict[str, Any]) -> dict[str, str]:
-    """The resolved recipe, flattened: ``{"generator.hidden": "[256, 512]", ...}``. Its description stands in the note."""
-    flat = flatten({name: value for name, value in recipe.items() if name != "description"})
+    """The resolved recipe, flattened: ``{"generator.hidden": "[256, 512]", ...}``.
+
+    Its description stands in the note, and that nothing is to be added to it (``defaults = false``) is not what experiments differ in.
+    """
+    flat = flatten({name: value for name, value in recipe.items() if name not in ("description", "defaults")})
     return {key(name): redacted(str(value))[:VALUE_LENGTH] for name, value in flat.items()}
 
 

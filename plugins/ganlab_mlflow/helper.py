@@ -20,7 +20,7 @@ from ganlab_mlflow.state import FILE
 # The mirror finds its modules where this process finds them, whatever put them there.
 _BOOT = (
     "import json, sys; settings = json.loads(sys.stdin.readline()); sys.path[:] = settings.pop('path'); "
-    "from ganlab_mlflow.mirror import main; sys.exit(main(**settings))"
+    "from ganlab_mlflow.process import main; from ganlab_mlflow.place import Settings; sys.exit(main(Settings(**settings)))"
 )
 PATIENCE = 10.0  # seconds without a sign of life, after which a mirror is given up
 BUSY = 0.01  # share of a core that counts as one: waiting for a tracker that does not answer takes less

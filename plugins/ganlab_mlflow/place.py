@@ -12,13 +12,16 @@ _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a mirror is told: the run's folder, where to, and the options of :class:`ganlab_mlflow.tracker.MlflowTracker`."""
+    """What a mirror is told: the run's folder, where to, the options of :class:`ganlab_mlflow.tracker.MlflowTracker`, and how many
+    seconds it leaves to the training at first where no core is idle.
+    """
 
     run: str
     uri: str
     experiment: str
     images: bool = True
     checkpoints: str = "last"
+    head_start: float = 0.0
 
 
 def tracking_uri(asked: str, run: Path) -> str:

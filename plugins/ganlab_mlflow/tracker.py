@@ -18,6 +18,10 @@ from ganlab_mlflow.state import ARTIFACTS, State
 if TYPE_CHECKING:
     from ganlab.engine.run import Run
 
+# Seconds. MLflow needs two seconds of computing before it can do anything. Where training wants every core, these would cost it
+# about four; a run of this length is over by then, and the two seconds come after it.
+HEAD_START = 30.0
+
 
 @dataclass
 class MlflowTracker:
@@ -45,8 +49,9 @@ class MlflowTracker:
     @hookimpl
     def before_run(self, run: Run) -> None:
         uri = tracking_uri(self.uri, run.path)
+        settings = Settings(str(run.path.resolve()), uri, self.experiment, self.images, self.checkpoints, HEAD_START)
         try:
-            self.helper = Helper(Settings(str(run.path.resolve()), uri, self.experiment, self.images, self.checkpoints))
+            self.helper = Helper(settings)
         except OSError as error:
             self._announce(run, f"its process cannot be started ({error})")
 

@@ -44,7 +44,8 @@ class UnitSpectralNorm(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """``weight`` with spectral norm 1, of the same shape."""
-        sigma = torch.dot(self.u, weight.flatten(1) @ self.v)
+        with torch.autocast(weight.device.type, enabled=False):  # in bfloat16 the norm would be off by a percent
+            sigma = torch.dot(self.u, weight.flatten(1) @ self.v)
         return weight / sigma
 
 

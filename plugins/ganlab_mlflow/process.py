@@ -1,0 +1,73 @@
+"""The process that the mirror lives in: light enough to do no harm while it waits for its turn.
+
+It is told what to do in one line of JSON on its standard input, and that the run has ended by another line, or by the end of the
+input, which also comes when the training process is killed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+
+import psutil
+
+from ganlab_mlflow.place import Settings
+
+# The share of a core that Linux gives to a process of this niceness, when a process of niceness 0 wants all of it, is 1.5 %.
+NICENESS = 19
+AFTER_THE_END = 300.0  # seconds after which a mirror whose run is over stops in any case
+# MLflow's own retries would block for minutes; here the next look at the folder is the retry.
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # it sets its loggers' level when it is imported
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+DEFAULTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "8", "OMP_NUM_THREADS": "1"}
+
+
+def main(settings: Settings) -> int:
+    """Mirror a run. The exit code is 0 when everything has been delivered, else 1."""
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the training process answers these, and then ends the mirror
+        signal.signal(number, signal.SIG_IGN)
+    ended = threading.Event()
+    threading.Thread(target=_await_the_end, args=(ended,), daemon=True).start()
+    await_room(settings.head_start, ended)
+    quieten()
+    from ganlab_mlflow.mirror import Mirror
+
+    return 0 if Mirror(settings).follow(ended) else 1
+
+
+def quieten() -> None:
+    """Set up this process for MLflow: few retries, no telemetry, no chatter."""
+    os.environ.update(ENVIRONMENT)
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    warnings.simplefilter("ignore")
+    for name in ("mlflow", "alembic", "sqlalchemy", "urllib3", "git"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def await_room(head_start: float, ended: threading.Event) -> None:
+    """Leave the machine to the training until a core is idle, ``head_start`` seconds have passed, or the run is over."""
+    end = time.monotonic() + head_start
+    ended.wait(min(1.0, head_start))  # the first step is being prepared, which says nothing about those to come
+    psutil.cpu_percent()  # begins to count
+    while (left := end - time.monotonic()) > 0 and not ended.wait(min(2.0, left)):
+        if (1 - psutil.cpu_percent() / 100) * (psutil.cpu_count() or 1) >= 1:
+            return
+
+
+def _await_the_end(ended: threading.Event) -> None:
+    sys.stdin.readline()
+    ended.set()
+    time.sleep(AFTER_THE_END)
+    os._exit(1)

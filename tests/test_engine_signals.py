@@ -1,0 +1,175 @@
+"""Ctrl-C, in real processes: once stops cleanly with everything saved, twice leaves at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from engine_support import reopened, same, weights
+
+import ganlab
+from ganlab.engine.folder import find_run
+from ganlab.engine.life import execute
+from ganlab.engine.run import Run
+from ganlab.testing import play, prepare
+
+RECIPE = """
+extends = "ring"
+defaults = false
+plugins = ["./slow.py"]
+[data]
+samples = 2000
+[train]
+steps = 400
+batch_size = 16
+log_every = 7
+checkpoint_every = 1000
+[[tricks]]
+use = "slow"
+"""
+#: A trick that says when a step begins, and waits in one for as long as a file is there.
+SLOW = """
+import time
+from pathlib import Path
+import ganlab
+
+class Slow:
+    @ganlab.hookimpl
+    def before_turn(self, turn):
+        if turn.step == 30:
+            Path("there").touch()
+            while Path("wait").exists():
+                time.sleep(0.01)
+
+@ganlab.hookimpl
+def register_tricks(register):
+    register("slow", Slow)
+"""
+
+
+@contextmanager
+def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """`ganlab run` of the recipe above, which waits in its 30th step."""
+    (folder / "slow.py").write_text(SLOW)
+    (folder / "slow.toml").write_text(RECIPE)
+    (folder / "wait").touch()
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "ganlab", "run", "slow.toml", "--device", "cpu", *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes) as process:  # type: ignore[call-overload]
+        try:
+            for _ in range(3000):
+                if (folder / "there").exists() or process.poll() is not None:
+                    break
+                time.sleep(0.02)
+            assert (folder / "there").exists(), process.communicate()
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_stops_the_run_with_everything_saved(number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with started(tmp_path) as process:
+        process.send_signal(number)
+        time.sleep(0.1)
+        assert process.poll() is None  # it ends its step first
+        (tmp_path / "wait").unlink()
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == ""
+    run = find_run(tmp_path / "runs", "last")
+    assert f"to go on:                   ganlab resume {run.id}" in out
+    assert "interrupted at step 30 of 400" in out
+    assert (run.status, run.info["counters"]["step"]) == ("interrupted", 30)
+    assert run.info["last_checkpoint"] == "checkpoints/step_000000030.safetensors"
+    assert (run.folder.path / "generator.safetensors").is_file()
+    if number is signal.SIGINT:
+        continued = reopened(run.folder.path)
+        assert continued.resumed_from == 30
+        continued.total_steps = 40
+        execute(continued)
+        never = play(recipe=tmp_path / "slow.toml", steps=40, overrides=['data={use="ring",samples=2000}', "train.batch_size=16"])
+        assert same(weights(never), weights(continued))
+
+
+def test_a_second_signal_leaves_at_once(tmp_path: Path) -> None:
+    with started(tmp_path) as process:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)  # though it still waits in its step
+    assert process.returncode == 130
+    assert err.strip() == "stopped"
+    run = find_run(tmp_path / "runs", "last")
+    assert run.status == run.info["status"] == "interrupted"
+    assert run.info["last_checkpoint"] is None
+
+
+def test_a_run_that_is_killed_is_seen_as_interrupted(tmp_path: Path) -> None:
+    with started(tmp_path, "--quiet") as process:
+        assert find_run(tmp_path / "runs", "last").status == "running"
+        process.kill()
+        process.wait()
+    run = find_run(tmp_path / "runs", "last")
+    assert (run.info["status"], run.status) == ("running", "interrupted")
+
+
+def test_handlers_of_signals_are_put_back() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    inside: list[object] = []
+
+    class Look:
+        @ganlab.hookimpl
+        def after_step(self) -> None:
+            inside.append(signal.getsignal(signal.SIGINT))
+
+    play(Look(), steps=1)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert inside[0] is not before[0]
+
+
+def test_a_signal_in_the_last_step_does_not_make_a_finished_run_an_interrupted_one() -> None:
+    class Last:
+        @ganlab.hookimpl
+        def after_step(self, step: int) -> None:
+            if step == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    assert play(Last(), steps=3).info["status"] == "finished"
+
+
+def test_a_run_in_another_thread_leaves_signals_alone() -> None:
+    run, statuses = prepare(steps=3), []
+
+    def go(run: Run) -> None:
+        statuses.append(execute(run))
+
+    thread = threading.Thread(target=go, args=(run,))
+    thread.start()
+    thread.join(60)
+    assert statuses == ["finished"]
+
+
+def test_the_record_says_what_the_signal_left(tmp_path: Path) -> None:
+    class Stop:
+        @ganlab.hookimpl
+        def before_turn(self, turn: ganlab.Turn) -> None:
+            if turn.step == 4 and turn.role == "generator":
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    run = play(Stop(), steps=9, folder=tmp_path)
+    info = json.loads((run.path / "run.json").read_text())
+    assert (info["status"], info["counters"]["step"], info["failure"]) == ("interrupted", 4, None)
+    assert torch.isfinite(run.players["generator"].parameters[0]).all()
