@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import sys
 import traceback
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import Any, Literal, get_args
 import pluggy
 import pydantic
 
-from ganlab.errors import PluginError, UsageError, did_you_mean
+from ganlab.errors import GanlabError, PluginError, UsageError, did_you_mean
 from ganlab.hookspecs import PROJECT, RegistrationHooks
 from ganlab.options import options_model, summary
 
@@ -103,7 +104,7 @@ class Catalogue:
             return
         if not path.is_file():
             raise UsageError(f"plugin file {path} does not exist", "paths in `plugins` are relative to the recipe's folder")
-        name = f"ganlab_local_{path.stem}"
+        name = f"ganlab_local_{path.stem}_{zlib.crc32(str(path).encode()):08x}"  # two files may have one name in two folders
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
             raise UsageError(f"plugin file {path} is not a Python file", "its name must end in .py")
@@ -114,7 +115,7 @@ class Catalogue:
         except Exception as error:
             sys.modules.pop(name, None)
             raise PluginError(f"plugin {path} cannot be loaded: {type(error).__name__}: {error}", _own_traceback(error, path)) from error
-        self.add(module, path.stem, str(path))
+        self.add(module, path.stem if path.stem not in self.plugins else str(path), str(path))
         self._files[path] = module
 
     def add(self, plugin: object, name: str, origin: str) -> None:
@@ -140,7 +141,13 @@ class Catalogue:
             )
         found: dict[tuple[Kind, str], Entry] = {}
         for kind, hook in HOOK_OF.items():
-            getattr(manager.hook, hook)(register=self._register(kind, name, origin, found))
+            try:
+                getattr(manager.hook, hook)(register=self._register(kind, name, origin, found))
+            except GanlabError:
+                raise
+            except Exception as error:
+                own = _own_traceback(error, Path(getattr(plugin, "__file__", None) or ""))
+                raise PluginError(f"plugin '{name}' ({origin}), in its {hook}, raised {type(error).__name__}: {error}", own) from error
         self._entries.update(found)
         self.plugins[name] = origin
 

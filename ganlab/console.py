@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
+import shlex
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -55,6 +57,12 @@ def show_lines(*lines: str) -> None:
         console.print(Text(line))
 
 
+def command(verb: str, run: Run) -> str:
+    """What to type next about ``run``: ``ganlab resume ID``, or ``ganlab ui``, with the folder of runs where it is not the usual one."""
+    words = ["ganlab", verb, *([run.id] if verb == "resume" else [])]
+    return shlex.join([*words, *([] if str(run.path.parent) == "runs" else ["--runs-dir", str(run.path.parent)])])
+
+
 def show_facts(facts: dict[str, Any]) -> None:
     """Names and values, aligned; values are never cut, for they are paths to copy."""
     width = max(len(name) for name in facts) + 2
@@ -86,6 +94,7 @@ class Display:
         self._live: Live | None = None
         self._printed = 0.0
         self._began = (0.0, 0)
+        self._counted = 0  # the step up to which the totals go
         self._hearing = Hearing(self)
         logging.getLogger("ganlab").addHandler(self._hearing)
         logging.getLogger("ganlab").setLevel(logging.INFO)
@@ -101,6 +110,7 @@ class Display:
     def before_run(self, run: Run) -> None:
         self.run, self._began = run, (time.monotonic(), run.step)
         self._printed = time.monotonic() - SECONDS_BETWEEN_LINES  # the first line comes at once
+        self._count_before(run)
         if self.quiet:
             return
         verb = f"goes on from step {run.step:,}" if run.resumed_from is not None else f"trains {run.total_steps:,} steps"
@@ -111,15 +121,29 @@ class Display:
 
     @hookimpl
     def on_metrics(self, step: int, metrics: dict[str, float]) -> None:
+        assert self.run is not None
         self.metrics = metrics
+        if step <= self._counted:  # the run was put back to a checkpoint
+            self._began = (time.monotonic(), step)
+            self._count_before(self.run)
+            return
+        self._counted = step
         for name, value in metrics.items():
             if name.startswith("adaptive/"):
                 self.totals[name] = self.totals.get(name, 0.0) + value
         now = time.monotonic()
-        assert self.run is not None
         if not self.quiet and self._live is None and (now - self._printed >= SECONDS_BETWEEN_LINES or step == self.run.total_steps):
             self._printed = now
             show_lines(f"step {step:,} of {self.run.total_steps:,}  {self._pace()}  " + "  ".join(f"{k} {v}" for k, v in self._values()))
+
+    def _count_before(self, run: Run) -> None:
+        """What the run has counted up to now, from its own record, for a run that goes on from a checkpoint."""
+        self.totals, self._counted = {}, run.step
+        if run.folder is not None and run.folder.metrics.is_file():
+            for line in run.folder.metrics.read_text(encoding="utf-8").splitlines():
+                for name, value in json.loads(line)["metrics"].items():
+                    if name.startswith("adaptive/") and value is not None:
+                        self.totals[name] = self.totals.get(name, 0.0) + value
 
     @hookimpl
     def on_images(self, name: str, picture: np.ndarray) -> None:
@@ -162,9 +186,8 @@ class Display:
         minutes, seconds = divmod(run.training_seconds, 60)
         show_lines("", f"{status} at step {run.step:,} of {run.total_steps:,} after {minutes:.0f} min {seconds:.0f} s")
         show_facts(facts)
-        folder = "" if str(run.path.parent) == "runs" else f" --runs-dir {run.path.parent}"
-        on = [f"to go on:                   ganlab resume {run.id}{folder}"] if status == "interrupted" else []
-        show_lines("", *on, f"to compare runs in MLflow:  ganlab ui{folder}")
+        on = [f"to go on:                   {command('resume', run)}"] if status == "interrupted" else []
+        show_lines("", *on, f"to compare runs in MLflow:  {command('ui', run)}")
 
     def _pace(self) -> str:
         """Speed and time left, from the steps since this process began."""

@@ -170,7 +170,7 @@ class RunHooks:
     def after_epoch(self, run: Run, epoch: int, means: dict[str, float]) -> None:
         """The data have been gone through once more (epochs count from 1); ``means`` has the epoch's mean of each metric.
 
-        First-party user: ``loss_plot``.
+        Before ``on_metrics`` of the same step, and once where a step goes through the data several times. First-party user: ``loss_plot``.
         """
 
     # -- what comes to the host --------------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganlab.errors import GanlabError
+
 PAD = 2  # pixels between the images of a grid
 
 
@@ -68,5 +70,8 @@ def save_png(picture: np.ndarray, path: Path) -> None:
     from PIL import Image
 
     aside = path.with_name(f".{path.name}.part")
-    Image.fromarray(picture).save(aside, format="PNG")
-    aside.replace(path)
+    try:
+        Image.fromarray(picture).save(aside, format="PNG")
+        aside.replace(path)
+    except OSError as error:
+        raise GanlabError(f"{path} cannot be written: {error.strerror or error}", "free some space, or choose another folder") from error

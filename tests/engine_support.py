@@ -20,7 +20,7 @@ from ganlab.testing import Recorder, catalogue
 ADAM = '{use="adam",lr=0.01}'
 #: Everything whose state could be lost on resume: two optimizers, dropout, batch normalization.
 RICH = (
-    'generator={use="mlp",hidden=[8],batch_norm="before_activation",optimizer={use="adam",lr=0.01}}',
+    'generator={use="mlp",hidden=[8],batch_norm="before_activation",dropout=0.1,optimizer={use="adam",lr=0.01}}',
     'discriminator={use="mlp",hidden=[8],dropout=0.3,optimizer={use="rmsprop",lr=0.001,momentum=0.5}}',
     'loss={use="bce"}',
 )

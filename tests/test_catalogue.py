@@ -240,15 +240,15 @@ def test_a_local_file_with_a_mistake_of_grammar(tmp_path: Path) -> None:
     assert f'File "{file}", line 1' in caught.value.hint
 
 
-def test_two_local_files_of_one_name_are_two_plugins(tmp_path: Path) -> None:
-    catalogue = Catalogue()
+def test_two_local_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Messages and the resolved recipe could not tell them apart."""
+    catalogue, files = Catalogue(), []
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "mine.py").write_text(
-            f"import ganlab\nclass Mine:\n    where = '{folder}'\n"
-            f"@ganlab.hookimpl\ndef register_tricks(register):\n    register('of_{folder}', Mine)\n"
-        )
-        catalogue.add_file(tmp_path / folder / "mine.py")
-    found = [catalogue.find("trick", name) for name in ("of_a", "of_b")]
-    assert [entry.factory.where for entry in found if entry is not None] == ["a", "b"]  # type: ignore[attr-defined]
-    assert [entry.origin for entry in found if entry is not None] == [str(tmp_path / folder / "mine.py") for folder in ("a", "b")]
+        files.append(tmp_path / folder / "mine.py")
+        files[-1].write_text(f"import ganlab\n@ganlab.hookimpl\ndef register_tricks(register):\n    register('of_{folder}', dict)\n")
+    catalogue.add_file(files[0])
+    with pytest.raises(PluginError) as caught:
+        catalogue.add_file(files[1])
+    assert str(caught.value) == f"plugin {files[1]} has the name of plugin 'mine' ({files[0]})\nrename the file"
+    assert catalogue.names("trick") == ["of_a"]

@@ -179,7 +179,7 @@ def test_files_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     file = tmp_path / "run.json"
     write_text(file, "old")
     monkeypatch.setattr(module.os, "fsync", lambda handle: (_ for _ in ()).throw(OSError("no space")))
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(GanlabError, match=r"run\.json cannot be written: no space"):
         write_text(file, "new")
     assert file.read_text() == "old"
 
@@ -227,7 +227,7 @@ def test_a_generator_that_is_missing_or_not_installed(tmp_path: Path) -> None:
     run = play(steps=1, folder=tmp_path)
     with pytest.raises(GanlabError) as caught:
         ganlab.load_generator(run.path)  # the tiny problem's networks are no plugin's
-    assert caught.value.message == f"{run.path} needs 'tiny', which no installed plugin brings"
+    assert caught.value.message == f"{run.path} needs the network 'tiny', which no installed plugin brings"
 
 
 def test_sheets_are_as_many_as_a_person_will_look_at() -> None:

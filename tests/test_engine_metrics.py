@@ -118,6 +118,18 @@ def test_recording_more_than_one_number_is_the_tricks_error() -> None:
     )
 
 
+def test_recording_no_number_is_the_tricks_error() -> None:
+    class Wrong:
+        @ganlab.hookimpl
+        def after_step(self, run: Run) -> None:
+            run.record("mine/word", "high")  # type: ignore[arg-type]
+
+    with pytest.raises(
+        PluginError, match=r"^Wrong, in its hook after_step, raised ValueError: could not convert string to float: 'high'\n"
+    ):
+        play(Wrong())
+
+
 def test_values_may_wait_longer_than_the_buffer() -> None:
     metrics = Metrics(torch.device("cpu"))
     values = [float(i % 7) for i in range(3 * module.FOLD_AT + 5)]
@@ -197,3 +209,37 @@ def test_logging_seldom_or_often_changes_no_weight() -> None:
     assert len(often.metrics) == 9
     assert [step for step, _ in seldom.metrics] == [9]
     assert often.turns[-1]["loss"] == seldom.turns[-1]["loss"]
+
+
+def test_an_epoch_writes_the_means_of_both_losses(tmp_path: Path) -> None:
+    run = play(steps=17, overrides=["train.log_every=4"], folder=tmp_path)  # 64 samples in batches of 8: 8 steps an epoch
+    found = [(line["step"], line["metrics"]) for line in lines(run)]
+    epochs = [(step, metrics) for step, metrics in found if "epoch/generator_loss" in metrics]
+    assert [(step, set(metrics)) for step, metrics in epochs] == [
+        (step, {"epoch/discriminator_loss", "epoch/generator_loss"}) for step in (8, 16)
+    ]
+    intervals = {step: metrics["loss/generator"] for step, metrics in found if "loss/generator" in metrics}
+    assert epochs[0][1]["epoch/generator_loss"] == pytest.approx((intervals[4] + intervals[8]) / 2)
+
+
+def test_a_random_plan_is_the_same_after_a_resume(tmp_path: Path) -> None:
+    class Drawing:
+        def __init__(self) -> None:
+            self.drawn: dict[int, float] = {}
+
+        @ganlab.hookimpl
+        def plan_step(self, step: int) -> None:
+            self.drawn[step] = float(torch.rand(()))
+
+    whole, part = Drawing(), Drawing()
+    play(whole, steps=6, folder=tmp_path / "whole")
+
+    class Stop:
+        @ganlab.hookimpl
+        def after_step(self, run: Run, step: int) -> None:
+            run.stopping = step == 3
+
+    play(part, Stop(), steps=6, folder=tmp_path / "part")
+    (path,) = (tmp_path / "part").iterdir()
+    resumed(path, part)
+    assert part.drawn == whole.drawn

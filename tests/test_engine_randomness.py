@@ -33,8 +33,16 @@ class Noisy:
         self.draw("before_run")
 
     @ganlab.hookimpl
+    def after_build(self, player: Any) -> None:
+        torch.randn(3)
+
+    @ganlab.hookimpl
     def before_turn(self, turn: ganlab.Turn) -> None:
         self.draw(f"before_turn {turn.step} {turn.role}")
+
+    @ganlab.hookimpl
+    def before_scores(self, turn: ganlab.Turn) -> None:
+        self.draw(f"before_scores {turn.step} {turn.role}")
 
     @ganlab.hookimpl
     def after_scores(self, turn: ganlab.Turn) -> None:
@@ -76,6 +84,12 @@ def test_a_trick_that_draws_moves_no_other_stream() -> None:
         assert a["latent"].equal(b["latent"])
         assert a["fake_scores"].equal(b["fake_scores"])  # dropout drew the same
     assert plain.metrics == noisy.metrics
+
+
+def test_no_two_turns_have_the_same_noise() -> None:
+    capture = Capture()
+    play(capture, steps=6, overrides=["schedule.generator_steps=2"])
+    assert len({turn["latent"].sum().item() for turn in capture.turns}) == 18
 
 
 class Drawing(TinyLoss):

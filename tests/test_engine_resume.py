@@ -92,7 +92,7 @@ def test_a_run_that_died_goes_on_from_its_last_checkpoint(tmp_path: Path) -> Non
     with pytest.raises(KeyboardInterrupt):
         play(Die(17), steps=STEPS, overrides=EVERYTHING, folder=tmp_path / "died")
     (path,) = (tmp_path / "died").iterdir()
-    assert json.loads((path / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 15
+    assert json.loads((path / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 16  # an epoch's means
     with open(path / "metrics.jsonl", "a") as file:
         file.write('{"step": 16, "met')
     run = reopened(path)
@@ -171,6 +171,24 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_serves(tmp_path: Pa
     assert reopened(path).resumed_from == 1
 
 
+#: The data are in [0, 1]: something is announced, and so written down, whenever a run with it is built.
+TANH = 'generator={use="mlp",output_activation="tanh",optimizer={use="adam"}}'
+
+
+def unit(spec: ganlab.DatasetSpec) -> ganlab.ResidentDataset:
+    return ganlab.ResidentDataset(torch.rand(16, 2, generator=torch.Generator().manual_seed(1)), range=(0.0, 1.0))
+
+
+def test_a_run_that_cannot_be_put_back_keeps_its_record(tmp_path: Path) -> None:
+    plugins = (Plugin(datasets={"unit": unit}),)
+    path = interrupted(tmp_path, 'data={use="unit"}', TANH, plugins=plugins)
+    before = (path / "run.json").read_bytes()
+    (file,) = (path / "checkpoints").iterdir()
+    file.write_bytes(file.read_bytes()[:-3])
+    refused(path, plugins=plugins)
+    assert (path / "run.json").read_bytes() == before
+
+
 def test_changed_data_are_refused_and_the_runs_record_is_left_as_it_was(tmp_path: Path) -> None:
     shift = [0.0]
 
@@ -179,9 +197,7 @@ def test_changed_data_are_refused_and_the_runs_record_is_left_as_it_was(tmp_path
         return ganlab.ResidentDataset(data, range=(0.0, 1.0))
 
     plugins = (Plugin(datasets={"moving": moving}),)
-    # a tanh generator, so that something is announced, and written down, while the run is built again
-    generator = 'generator={use="mlp",output_activation="tanh",optimizer={use="adam"}}'
-    path = interrupted(tmp_path, 'data={use="moving"}', generator, plugins=plugins)
+    path = interrupted(tmp_path, 'data={use="moving"}', TANH, plugins=plugins)
     before = json.loads((path / "run.json").read_text())
     assert len(before["announcements"]) == 1
     shift[0] = 1.0

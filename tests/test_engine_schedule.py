@@ -73,6 +73,19 @@ def test_noise_per_step_is_shared_by_all_turns_of_a_step() -> None:
     assert len({turn["latent"].sum().item() for turn in steps.turns if turn["latent"] is not None}) == 2
 
 
+def test_a_repeat_has_fresh_noise_also_where_a_step_shares_its_own() -> None:
+    class Again:
+        @ganlab.hookimpl
+        def play_again(self, turn: ganlab.Turn) -> bool:
+            return turn.role == "discriminator" and turn.repeat == 0
+
+    capture = Capture()
+    play(Again(), capture, steps=1, overrides=["schedule.noise=per_step"])
+    first, again, generator = (turn["latent"] for turn in capture.turns)
+    assert not first.equal(again)
+    assert again.equal(generator)  # the step's latest
+
+
 class Order(nn.Module):
     """A discriminator that writes down what it is shown: the means of the batches, one after the other."""
 

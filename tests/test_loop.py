@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from engine_support import Capture, Everything, Plugin, StopAt
 
 import ganlab
@@ -47,8 +49,8 @@ def test_a_run_from_beginning_to_end(tmp_path: Path) -> None:
         "on_metrics 4",
         "after_checkpoint 4",
         *(f"after_step {step}" for step in (5, 6, 7, 8)),
-        "on_metrics 8",
         "after_epoch 1",
+        "on_metrics 8",
         "on_images 8",
         "after_checkpoint 8",
         "after_run finished",
@@ -155,6 +157,16 @@ def test_one_yes_does_not_outweigh_a_veto() -> None:
         "generator_updates": 0,
         "images_seen": 24,
     }
+
+
+@pytest.mark.parametrize("no", [False, np.bool_(False), torch.tensor(False)])
+def test_a_no_is_a_no_in_any_spelling(no: object) -> None:
+    class Spelled:
+        @ganlab.hookimpl
+        def may_play(self, turn: Turn) -> object:
+            return no if turn.role == "generator" else None
+
+    assert play(Spelled(), steps=2).players["generator"].updates == 0
 
 
 def test_a_repeated_turn_is_asked_about_again() -> None:

@@ -50,7 +50,7 @@ def test_it_goes_back_to_the_last_checkpoint_and_on_with_half_the_learning_rate(
         "loss/generator is nan at step 8 (or up to 2 steps before). The run went back to step 6 and goes on with "
         "learning rates multiplied by 0.5 (restoration 1 of 3)."
     ]
-    assert [line["step"] for line in lines(run)] == [2, 4, 6, 8, 10]
+    assert [line["step"] for line in lines(run)] == [2, 4, 6, 8, 8, 10]  # one of the 8 has the means of the first epoch
     assert all(value is not None for line in lines(run) for value in line["metrics"].values())
     assert all(p.isfinite().all() for player in run.players.values() for p in player.parameters)
     assert run.players["generator"].updates == 10

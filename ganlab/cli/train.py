@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ganlab.catalogue import Catalogue
-from ganlab.console import Display, show_facts, show_lines, warn
+from ganlab.console import Display, command, show_facts, show_lines, warn
 from ganlab.engine.build import describe
 from ganlab.engine.folder import find_run
 from ganlab.engine.life import Place, assemble, execute, find_data, open_run, reopen_run
@@ -50,7 +50,7 @@ def carry_out(run: Run, display: Display) -> None:
         status = execute(run)
     except GanlabError as error:
         if run.checkpoints():
-            kept = f"The run is saved up to {run.checkpoints()[-1].name}; to go on from there: ganlab resume {run.id}"
+            kept = f"The run is saved up to {run.checkpoints()[-1].name}; to go on from there: {command('resume', run)}"
             error.hint = f"{error.hint}\n{kept}".strip()
         raise
     display.show_end(run, status)

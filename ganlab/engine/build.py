@@ -63,8 +63,10 @@ def build(run: Run, dataset: Dataset, extra: list[Trick]) -> None:
     for role in ROLES:
         run.losses[role] = PlayerLoss(make(recipe.losses[role]), owner_of(recipe.losses[role]))
     check_losses(run)
-    for role in ROLES:
+    for moment, role in enumerate(ROLES):
+        run.streams.moment = moment  # hooks draw other numbers for each player
         run.players[role] = build_player(run, role)
+    check_labels(run)
     run.metrics.probabilities = run.losses["discriminator"].logits
     check_ranges(run)
 
@@ -100,6 +102,17 @@ def check_losses(run: Run) -> None:
     if loss.pairs and run.schedule.discriminator_loss == "mean":
         text = f'{where}: {loss.owner} has one term for both sides; schedule.discriminator_loss = "mean" has nothing to halve'
         raise RecipeError([text], 'use discriminator_loss = "sum"')
+
+
+def check_labels(run: Run) -> None:
+    """Refuse a discriminator that sees the labels of real images and none of fakes: it would tell them apart by that."""
+    generator, discriminator = run.players["generator"], run.players["discriminator"]
+    if run.dataset.class_names and discriminator.takes_labels and not generator.takes_labels:
+        where = run.recipe.discriminator.network.where
+        raise RecipeError(
+            [f"{where}: {discriminator.owner} takes labels, and {generator.owner} does not: fakes would have none"],
+            "use a generator that takes labels too, or a discriminator that takes none",
+        )
 
 
 def check_ranges(run: Run) -> None:

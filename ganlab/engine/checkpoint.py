@@ -71,7 +71,12 @@ def load(path: Path, what: str = "checkpoint") -> dict[str, Any]:
         raise GanlabError(f"{path} is not a {what} of this version of ganlab (its format: {header.get('format', 'unknown')})")
     if header.get("sha256") != _checksum(tensors, header.get("state")):
         raise GanlabError(f"{what} {path} is damaged: its checksum does not match its content", hint)
-    state: dict[str, Any] = _unpack(header["state"], tensors)
+    try:
+        state = _unpack(header["state"], tensors)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:  # made by hand: the checksum is right
+        raise GanlabError(f"{what} {path} is not what ganlab writes: {error!r}", hint) from error
+    if not isinstance(state, dict):
+        raise GanlabError(f"{what} {path} is not what ganlab writes", hint)
     return state
 
 

@@ -56,9 +56,9 @@ class LoadedGenerator(nn.Module):
         super().__init__()
         self.network, self.noise, self.info = network, noise, info
 
-    def forward(self, latent: torch.Tensor) -> torch.Tensor:
-        """Samples for ``latent``: ``(count, *noise shape)`` to ``(count, *data shape)``."""
-        samples: torch.Tensor = self.network(latent)
+    def forward(self, latent: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """Samples for ``latent``: ``(count, *noise shape)`` to ``(count, *data shape)``; ``labels`` if it takes them."""
+        samples: torch.Tensor = self.network(latent) if labels is None else self.network(latent, labels=labels)
         return samples
 
     @torch.no_grad()
@@ -78,15 +78,28 @@ def load_generator(path: str | Path) -> LoadedGenerator:
     Raises:
         GanlabError: the file is missing or damaged, or its network is not installed.
     """
-    from ganlab.catalogue import Catalogue
-
     path = Path(path)
     state = checkpoint.load(path / "generator.safetensors" if path.is_dir() else path, "generator")
+    try:
+        return _build(path, state)
+    except (KeyError, TypeError, ValueError, RuntimeError, StopIteration) as error:  # another version, or made by hand
+        first = str(error).splitlines()[0] if str(error) else repr(error)
+        hint = "was it made by another version of ganlab or of the network's plugin, or by a trick that changes the network?"
+        raise GanlabError(f"{path} does not fit the installed network '{state.get('use')}': {first}", hint) from error
+
+
+def _build(path: Path, state: dict[str, Any]) -> LoadedGenerator:
+    """The generator that ``state``, from the file at ``path``, describes."""
+    from ganlab.catalogue import Catalogue
+
     catalogue = Catalogue.of_installed()
     entry, law = catalogue.find("network", state["use"]), catalogue.find("noise", state["noise"]["use"])
     if entry is None or law is None:
-        missing = state["use"] if entry is None else state["noise"]["use"]
-        raise GanlabError(f"{path} needs '{missing}', which no installed plugin brings", did_you_mean(missing, catalogue.names("network")))
+        missing, kind = (state["use"], "network") if entry is None else (state["noise"]["use"], "noise")
+        raise GanlabError(
+            f"{path} needs the {kind} '{missing}', which no installed plugin brings",
+            did_you_mean(missing, catalogue.names("network" if kind == "network" else "noise")),
+        )
     spec = state["spec"]
     shapes = {key: tuple(spec[key]) for key in ("input_shape", "output_shape")}
     with default_generators_restored(torch.device("cpu")):  # the factory draws initial weights

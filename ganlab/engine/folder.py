@@ -10,13 +10,14 @@ import secrets
 import shutil
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ganlab.errors import UsageError, did_you_mean
+from ganlab.errors import GanlabError, UsageError, did_you_mean
 
 CHECKPOINT = re.compile(r"step_(\d+)\.safetensors")
 
@@ -118,11 +119,19 @@ class RunFolder:
         for file in (self.metrics, self.system):
             if file.is_file():
                 lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-                kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+                kept = [line for line in lines if _step_of_line(line) <= step]
                 write_text(file, "".join(kept))
         for made in [*self.samples.glob("step_*.png"), *self.checkpoint_files()]:
             if step_of(made) > step:
                 made.unlink()
+
+
+def _step_of_line(line: str) -> float:
+    """The step of a line of metrics; infinite for one that was torn when its process was killed."""
+    try:
+        return float(json.loads(line)["step"]) if line.endswith("\n") else float("inf")
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
 
 
 def step_of(path: Path) -> int:
@@ -130,20 +139,31 @@ def step_of(path: Path) -> int:
     return int(path.stem.removeprefix("step_"))
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """A full disk or a folder that is gone is one clear error."""
+    try:
+        yield
+    except OSError as error:
+        hint = "free some space, or choose another folder with --runs-dir"
+        raise GanlabError(f"{path} cannot be written: {error.strerror or error}", hint) from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace ``path`` by ``text`` in one move."""
     aside = path.with_name(f".{path.name}.part")
-    with open(aside, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    with writing(path):
+        with open(aside, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
 
 
 def append_line(path: Path, step: int, metrics: dict[str, float]) -> None:
     """Append one line of metrics. Numbers that are not finite are written as null: JSON has no word for them."""
     finite = {name: value if abs(value) < float("inf") else None for name, value in metrics.items()}
-    with open(path, "a", encoding="utf-8") as file:
+    with writing(path), open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps({"step": step, "time": round(time.time(), 3), "metrics": finite}) + "\n")
 
 

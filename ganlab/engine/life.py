@@ -174,9 +174,11 @@ def _reopen(folder: RunFolder, library: Lookup, place: Place) -> Run:
             f"the data of run {name} have changed since it began", "put them back as they were; a resumed run must see the same data"
         )
     run = Run(recipe, folder, device, DTYPES[recipe.train.dtype], {})
-    run.info = _merged(info, birth_certificate(run, dataset))  # before anything is announced, which writes it down
+    run.info = _merged(info, birth_certificate(run, dataset))
+    run.opening = True
     prepare(run, dataset, place)
     run.restore(files[-1])
+    run.opening = False
     run.training_seconds = info.get("training_seconds", 0.0)
     run.resumed_from = run.step
     changed = run.info["resumed"][-1]["changed"].keys() - {"host"}

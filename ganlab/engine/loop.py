@@ -60,7 +60,7 @@ def plan(run: Run, step: int) -> Iterator[list[Turn]]:
 def may_play(run: Run, turn: Turn) -> bool:
     """Whether no trick vetoes the turn."""
     run.at(turn)
-    return all(answer is not False for answer in run.hooks.may_play(run=run, turn=turn))
+    return all(run.hooks.may_play(run=run, turn=turn))  # pluggy leaves out None; a tensor or a numpy bool counts as what it says
 
 
 def compute(run: Run, turn: Turn) -> None:

@@ -50,7 +50,7 @@ class Metrics:
         """What waits and what is added up. Nothing is added up for it: another order of additions would change a metric's last bits."""
         waiting = {}
         for name, values in self._waiting.items():
-            tensors = [(value.to(self.wide), weight) for value, weight in values if isinstance(value, Tensor)]
+            tensors = [(value.to(self.device, self.wide), weight) for value, weight in values if isinstance(value, Tensor)]
             waiting[name] = {
                 "tensors": torch.stack([value for value, _ in tensors]) if tensors else None,
                 "weights": [weight for _, weight in tensors],
@@ -88,7 +88,7 @@ class Metrics:
 
     def _fold(self, name: str) -> None:
         values = self._waiting.pop(name)
-        tensors = [value.to(self.wide) for value, _ in values if isinstance(value, Tensor)]
+        tensors = [value.to(self.device, self.wide) for value, _ in values if isinstance(value, Tensor)]
         total = torch.stack(tensors).sum() if tensors else torch.zeros((), dtype=self.wide, device=self.device)
         self._count(name, total + sum(value for value, _ in values if not isinstance(value, Tensor)), sum(weight for _, weight in values))
 
@@ -96,8 +96,9 @@ class Metrics:
         scores = torch.cat(self._scores.pop(side)).to(self.wide)  # (values so far,)
         count = float(scores.numel())
         self._count(f"score/{side}", (scores.sigmoid() if self.probabilities else scores).sum(), count)
-        right = scores > 0 if side == "real" else scores < 0
-        self._count(f"accuracy/{side}", right.to(self.wide).sum(), count)
+        if self.probabilities:
+            right = scores > 0 if side == "real" else scores < 0
+            self._count(f"accuracy/{side}", right.to(self.wide).sum(), count)
 
     def _count(self, name: str, total: Tensor, weight: float) -> None:
         for sums in self._sums.values():

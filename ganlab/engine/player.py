@@ -23,7 +23,7 @@ class Player:
 
     Attributes:
         role: ``"generator"`` or ``"discriminator"``.
-        network: a module called as ``network(x, labels)``, or ``network(x)`` if it takes no labels.
+        network: a module called as ``network(x, labels=labels)``, or ``network(x)`` if its ``forward`` has no parameter ``labels``.
         spec: what the network was built for.
         optimizer: of the network's trainable parameters.
         updates: how often the optimizer has stepped.
@@ -46,7 +46,7 @@ class Player:
 
     def __call__(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         with blamed(self.owner):
-            result = self.network(x, labels) if self.takes_labels else self.network(x)
+            result = self.network(x, labels=labels) if self.takes_labels else self.network(x)
         if not isinstance(result, Tensor):
             raise PluginError(f"{self.owner} returned a {type(result).__name__}, not a tensor", "a network returns one tensor")
         return result
@@ -114,7 +114,5 @@ class Player:
 
 
 def _takes_labels(network: nn.Module) -> bool:
-    """Whether ``network.forward`` has a second argument: ``labels``, or anything in its place."""
-    parameters = list(inspect.signature(network.forward).parameters.values())
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return len(positional) > 1 or any(p.name == "labels" for p in parameters)
+    """Whether ``network.forward`` has a parameter ``labels``."""
+    return "labels" in inspect.signature(network.forward).parameters

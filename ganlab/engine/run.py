@@ -96,6 +96,7 @@ class Run:
         self.step = 0
         self.resumed_from: int | None = None
         self.stopping = False
+        self.opening = False  # it is being put back to a checkpoint: until that is done, run.json stays as it was
         self.training_seconds = 0.0
         self.tell: Callable[[str], None] = log.warning
         self._epoch_before = 0
@@ -146,11 +147,11 @@ class Run:
         """
         if isinstance(value, Tensor) and value.dim():
             raise ValueError(f"run.record('{name}', ...) takes one number, not a tensor of shape {tuple(value.shape)}; take its mean()")
-        self.metrics.add(name, value)
+        self.metrics.add(name, value if isinstance(value, Tensor) else float(value))
 
     def count(self, name: str, number: float = 1) -> None:
         """Log the sum of ``number`` over each logging interval."""
-        self.metrics.add(name, number, weight=0.0)
+        self.metrics.add(name, float(number), weight=0.0)
 
     def record_clock(self, metrics: dict[str, float]) -> None:
         """Append to ``system.jsonl``, for what depends on the clock or the machine and is not the same when a run is repeated.
@@ -171,7 +172,7 @@ class Run:
 
     def save_info(self) -> None:
         """Write ``run.json``."""
-        if self.folder is not None:
+        if self.folder is not None and not self.opening:
             self.info["counters"] = self.counters if self.players else {}
             self.info["training_seconds"] = round(self.training_seconds, 3)
             with self._writing:
@@ -210,6 +211,7 @@ class Run:
         """The steps that are left, until the budget is spent or the run is asked to stop."""
         while self.step < self.total_steps and not self.stopping:
             self.step += 1
+            self.streams.moment = self.step * TURNS
             self._epoch_before = self.epoch
             yield self.step
 
@@ -237,14 +239,22 @@ class Run:
         self.streams.moment = step * TURNS
         self.hooks.after_step(run=self, step=step)
         train, last = self.recipe.train, step == self.total_steps
+        if self.epoch > self._epoch_before:
+            self.finish_epoch()
         if step % train.log_every == 0 or last:
             self.log_metrics()
-        if self.epoch > self._epoch_before:
-            self.hooks.after_epoch(run=self, epoch=self.epoch, means=self.metrics.epoch())
         if step % self.sampler.every == 0 or last:
             self.sample_sheet()
         if step % self.checkpoint_every == 0 or last:
             self.save_checkpoint()
+
+    def finish_epoch(self) -> None:
+        """Write down the epoch's means of both players' losses, as the tutorials report them, and hand all means to the tricks."""
+        means = self.metrics.epoch()
+        if self.folder is not None:
+            losses = {f"epoch/{role}_loss": means[f"loss/{role}"] for role in self.players if f"loss/{role}" in means}
+            append_line(self.folder.metrics, self.step, losses)
+        self.hooks.after_epoch(run=self, epoch=self.epoch, means=means)
 
     def start_clock(self) -> None:
         """Training begins now: what was before does not count as its time."""

@@ -69,5 +69,10 @@ def seed_default_generators(value: int, device: torch.device) -> None:
 @contextlib.contextmanager
 def default_generators_restored(device: torch.device) -> Iterator[None]:
     """Leave torch's default generators as they were found, so that a run inside a script disturbs nothing around it."""
+    mps = torch.mps.get_rng_state() if device.type == "mps" else None
     with torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else []):
-        yield
+        try:
+            yield
+        finally:
+            if mps is not None:
+                torch.mps.set_rng_state(mps)
