@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from engine_support import Capture, lines, trick
+from engine_support import Capture, lines, resumed, trick
 
 import ganlab
 from ganlab.engine import metrics as module
