@@ -8,7 +8,8 @@ from engine_support import Capture, Plugin
 from torch import Tensor, nn
 
 import ganlab
-from ganlab.testing import TinyNetwork, play
+from ganlab.errors import RecipeError
+from ganlab.testing import TinyNetwork, play, prepare
 
 Calls = list[tuple[str, Tensor, Tensor]]
 
@@ -97,3 +98,26 @@ def test_data_without_labels_have_none() -> None:
         run = play(steps=2, overrides=[*overrides, f"schedule.discriminator_turn={turn}"], plugins=plugins)
         run.generate(torch.zeros(2, 3))
     assert set(seen) == {None}
+
+
+def test_a_discriminator_that_could_tell_fakes_by_their_lack_of_a_label_is_refused() -> None:
+    with pytest.raises(RecipeError) as caught:
+        prepare(overrides=BOTH[1:], plugins=[conditional([])])
+    (mistake,) = caught.value.mistakes
+    assert mistake == (
+        '--set discriminator={use="conditional",optimizer={use="tiny"}}: the discriminator, network \'conditional\' (plugin plugin0, '
+        "the test) takes labels, and the generator, network 'tiny' (plugin testing, ganlab.testing) does not: fakes would have none"
+    )
+    assert caught.value.hint == "use a generator that takes labels too, or a discriminator that takes none"
+    prepare(overrides=BOTH[:1], plugins=[conditional([])])  # the other way round is no trouble
+
+
+def test_a_second_parameter_of_another_name_is_not_taken_for_labels() -> None:
+    class Scaled(TinyNetwork):
+        def forward(self, x: Tensor, scale: float = 2.0) -> Tensor:  # type: ignore[override]
+            assert scale == 2.0
+            return super().forward(x) * scale
+
+    overrides = [f'{role}={{use="scaled",optimizer={{use="tiny"}}}}' for role in ("generator", "discriminator")]
+    run = play(steps=2, overrides=overrides, plugins=[Plugin(networks={"scaled": Scaled})])
+    assert not any(player.takes_labels for player in run.players.values())

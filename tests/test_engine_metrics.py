@@ -54,6 +54,21 @@ def test_an_interval_and_an_epoch_are_the_means_of_their_turns() -> None:
         assert means == pytest.approx(expected([t for t in capture.turns if 8 * (epoch - 1) < t["step"] <= 8 * epoch]), rel=1e-6)
 
 
+def test_the_means_of_an_epochs_losses_are_written_down(tmp_path: Path) -> None:
+    capture = Capture()
+    run = play(capture, steps=17, overrides=["train.log_every=100"], folder=tmp_path)
+    written = [(line["step"], line["metrics"]) for line in lines(run)]
+    assert [step for step, _ in written] == [8, 16, 17]
+    for (_, metrics), (_, means) in zip(written, capture.epochs, strict=False):
+        assert metrics == {f"epoch/{role}_loss": means[f"loss/{role}"] for role in ("generator", "discriminator")}
+
+
+def test_scores_that_are_no_logits_have_no_accuracy() -> None:
+    capture = Capture()
+    play(capture, steps=1, overrides=['loss={use="relativistic_bce"}'])
+    assert not any(name.startswith("accuracy") for name in capture.metrics[0][1])
+
+
 def test_two_updates_are_logged_as_one_loss_of_both_sides() -> None:
     capture = Capture()
     play(capture, steps=4, overrides=["schedule.discriminator_turn=two_updates", "train.log_every=4"])
