@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import colorsys
+import dataclasses
+import doctest
+import json
+import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from mlflow_support import RUN, FakeRun
@@ -11,6 +16,7 @@ from mlflow_support import RUN, FakeRun
 from ganlab_mlflow import describe, place
 from ganlab_mlflow.state import Position, State
 from ganlab_mlflow.tail import new_lines
+from ganlab_mlflow.tracker import MlflowTracker
 
 
 @pytest.fixture
@@ -189,3 +195,15 @@ def test_reasons_are_one_line_for_a_person(error: Exception, words: str) -> None
 def test_the_name_in_mlflow_leaves_out_the_time() -> None:
     assert describe.short_name(RUN) == "ring-1a2b"
     assert describe.short_name("my own name") == "my own name"
+
+
+@pytest.mark.parametrize("module", [describe, place], ids=lambda module: module.__name__)
+def test_the_examples_in_docstrings_are_right(module: ModuleType) -> None:
+    assert doctest.testmod(module).failed == 0
+
+
+def test_the_page_has_the_options_as_they_are() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "tracking.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| `(\w+)` \| `(.+?)` \|", page, re.MULTILINE)
+    options = [field for field in dataclasses.fields(MlflowTracker) if field.init]
+    assert shown == [(field.name, json.dumps(field.default)) for field in options]

@@ -141,7 +141,7 @@ def test_no_store_is_an_error_with_what_to_type(tmp_path: Path) -> None:
         ui.serve_ui(tmp_path / "runs", "", 5000, False)
     assert str(caught.value) == (
         f"no runs are recorded in MLflow yet: {tmp_path}/mlflow.db does not exist\n"
-        f"`ganlab run mnist_adaptive` makes one; --runs-dir looks beside another folder than {tmp_path}/runs"
+        f"`ganlab run mnist_adaptive` makes one, within two minutes; --runs-dir looks beside another folder than {tmp_path}/runs"
     )
     assert not (tmp_path / "mlflow.db").exists()
 

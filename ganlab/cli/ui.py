@@ -200,7 +200,7 @@ def _check_file(uri: str, runs_dir: Path) -> None:
     if uri.startswith("sqlite") and not Path(path).is_file():
         raise UsageError(
             f"no runs are recorded in MLflow yet: {path or uri} does not exist",
-            f"`ganlab run mnist_adaptive` makes one; --runs-dir looks beside another folder than {runs_dir}",
+            f"`ganlab run mnist_adaptive` makes one, within two minutes; --runs-dir looks beside another folder than {runs_dir}",
         )
 
 

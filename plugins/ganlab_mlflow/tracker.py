@@ -18,9 +18,9 @@ from ganlab_mlflow.state import ARTIFACTS, State
 if TYPE_CHECKING:
     from ganlab.engine.run import Run
 
-# Seconds. MLflow needs two seconds of computing before it can do anything. Where training wants every core, these would cost it
-# about four; a run of this length is over by then, and the two seconds come after it.
-HEAD_START = 30.0
+# Seconds. MLflow needs two seconds of computing before it can do anything, which slow a training that wants every core by as much.
+# A run that is shorter than this pays for them after its end; of a longer one they are less than two percent.
+HEAD_START = 120.0
 
 
 @dataclass
