@@ -10,7 +10,6 @@ import importlib.metadata
 import importlib.util
 import sys
 import traceback
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -104,7 +103,9 @@ class Catalogue:
             return
         if not path.is_file():
             raise UsageError(f"plugin file {path} does not exist", "paths in `plugins` are relative to the recipe's folder")
-        name = f"ganlab_local_{path.stem}_{zlib.crc32(str(path).encode()):08x}"  # two files may have one name in two folders
+        if path.stem in self.plugins:
+            raise PluginError(f"plugin {path} has the name of plugin '{path.stem}' ({self.plugins[path.stem]})", "rename the file")
+        name = f"ganlab_local_{path.stem}"
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
             raise UsageError(f"plugin file {path} is not a Python file", "its name must end in .py")
@@ -115,7 +116,7 @@ class Catalogue:
         except Exception as error:
             sys.modules.pop(name, None)
             raise PluginError(f"plugin {path} cannot be loaded: {type(error).__name__}: {error}", _own_traceback(error, path)) from error
-        self.add(module, path.stem if path.stem not in self.plugins else str(path), str(path))
+        self.add(module, path.stem, str(path))
         self._files[path] = module
 
     def add(self, plugin: object, name: str, origin: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import shlex
 import time
 from types import TracebackType
@@ -26,8 +27,24 @@ if TYPE_CHECKING:
 
     from ganlab.engine.run import Run
 
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class PatientConsole(Console):
+    """A console whose reader may go away, or whose disk may fill: it falls silent then, and what is running runs on."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich's, but never raises what the operating system says of the output."""
+        with contextlib.suppress(OSError):
+            super().print(*objects, **options)
+
+    def on_broken_pipe(self) -> None:
+        """Fall silent, where rich would end the process."""
+        self.quiet = True
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
+console = PatientConsole(highlight=False, soft_wrap=True)
+errors = PatientConsole(stderr=True, highlight=False, soft_wrap=True)
 
 SECONDS_BETWEEN_LINES = 10.0  # where the output is no terminal
 REDRAWS_PER_SECOND = 2.0  # each costs the training about 5 ms
@@ -187,7 +204,9 @@ class Display:
         show_lines("", f"{status} at step {run.step:,} of {run.total_steps:,} after {minutes:.0f} min {seconds:.0f} s")
         show_facts(facts)
         on = [f"to go on:                   {command('resume', run)}"] if status == "interrupted" else []
-        show_lines("", *on, f"to compare runs in MLflow:  {command('ui', run)}")
+        tracked = any(choice.name == "tracking" for choice in run.recipe.tricks)
+        ui = [f"to compare runs in MLflow:  {command('ui', run)}"] if tracked else []
+        show_lines(*([""] if on or ui else []), *on, *ui)
 
     def _pace(self) -> str:
         """Speed and time left, from the steps since this process began."""
@@ -236,6 +255,8 @@ class HalfBlocks:
         self.picture, self.crop = picture, crop
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if console.color_system is None:  # half blocks of one colour show nothing
+            return
         from PIL import Image
         from rich.color import Color
         from rich.segment import Segment

@@ -29,7 +29,10 @@ def options_model(factory: Callable[..., Any], owner: str) -> type[pydantic.Base
     Raises:
         PluginError: an option has no annotation, an unusable one, or a name that ganlab keeps for itself.
     """
-    parameters = inspect.signature(factory).parameters.values()
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except ValueError as error:  # written in C
+        raise PluginError(f"{owner}: it has no signature that can be read", "wrap it in a function with annotated options") from error
     is_dataclass = dataclasses.is_dataclass(factory)
     wanted = [p for p in parameters if is_dataclass or p.kind is inspect.Parameter.KEYWORD_ONLY]
     try:

@@ -246,7 +246,9 @@ def test_two_local_files_of_one_name_are_refused(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         files.append(tmp_path / folder / "mine.py")
-        files[-1].write_text(f"import ganlab\n@ganlab.hookimpl\ndef register_tricks(register):\n    register('of_{folder}', dict)\n")
+        files[-1].write_text(
+            f"import ganlab\n@ganlab.hookimpl\ndef register_tricks(register):\n    register('of_{folder}', lambda: None)\n"
+        )
     catalogue.add_file(files[0])
     with pytest.raises(PluginError) as caught:
         catalogue.add_file(files[1])

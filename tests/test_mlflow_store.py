@@ -163,13 +163,19 @@ def test_a_resumed_run_goes_on_in_the_same_place(place: Place) -> None:
 
 
 def test_sending_twice_changes_nothing(place: Place) -> None:
+    from ganlab_mlflow.tracker import MlflowTracker
+
     place.run.log(1, loss=1.0)
+    MlflowTracker().on_images(place.run, 1, "kinds/of samples", place.run.sheet(1))
     place.run.end("finished")
     assert place.carry_out()
     (place.run.path / "mlflow.json").unlink()  # the mirror's memory is lost: MLflow is asked for the run
     place.run.log(2, loss=2.0)
+    MlflowTracker().on_images(place.run, 2, "kinds/of samples", place.run.sheet(2))
     assert place.carry_out()
     assert place.history("loss") == [(1, 1.0), (2, 2.0)]
+    sheets = [file.split("+")[:3] for file in place.artifacts("images") if file.endswith(".png")]
+    assert sheets == [["images/kinds~of samples", "step", "1"], ["images/kinds~of samples", "step", "2"]]
 
 
 def test_a_run_can_be_sent_to_two_places_in_turns(place: Place, tmp_path: Path) -> None:
@@ -235,6 +241,12 @@ def test_a_server_that_is_down_or_silent_is_a_problem_and_no_exception(place: Pl
     assert place.run.state.uri == uri
     assert place.mirror().attempt()  # and elsewhere it arrives
     assert place.run.state.problem == ""
+
+
+def test_a_store_that_cannot_be_read_is_a_problem_and_no_exception(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "broken.db").write_text("this is no database" * 100, encoding="utf-8")
+    assert not place.mirror(uri=f"sqlite:///{tmp_path / 'broken.db'}").attempt()
+    assert "file is not a database" in place.run.state.problem
 
 
 def test_a_folder_that_was_removed_ends_nothing_but_the_delivery(place: Place) -> None:

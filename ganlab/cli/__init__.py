@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -61,7 +64,8 @@ def cli() -> None:
 @QUIET
 def run(recipe: str, overrides: tuple[str, ...], **options: Any) -> None:
     """Train the GAN of RECIPE: the name of a shipped one (see `ganlab recipes`), or a TOML file."""
-    from ganlab.cli import train
+    with leaving_at_once():
+        from ganlab.cli import train
 
     train.run(recipe, list(overrides), **options)
 
@@ -73,7 +77,8 @@ def run(recipe: str, overrides: tuple[str, ...], **options: Any) -> None:
 @QUIET
 def resume(run: str, **options: Any) -> None:
     """Go on with a RUN that stopped, from its last checkpoint: its id, the end of it, its folder, or `last`."""
-    from ganlab.cli import train
+    with leaving_at_once():
+        from ganlab.cli import train
 
     train.resume(run, **options)
 
@@ -140,6 +145,21 @@ def schema() -> None:
     look.schema()
 
 
+@contextlib.contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """Ctrl-C while libraries are imported ends the process: some swallow the exception that Python makes of it."""
+
+    def leave(_number: int, _frame: object) -> None:
+        os.write(2, b"stopped\n")
+        os._exit(130)
+
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; errors become one message and an exit code, never a traceback."""
     # Threads that spin while they wait make training several times slower as soon as anything else runs on the machine. OpenMP
@@ -158,6 +178,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "ganlab"
         show_error(UsageError(error.format_message(), f"type `{command} --help`"))
         sys.exit(2)
+    except OSError as error:
+        from ganlab.console import show_error
+
+        show_error(GanlabError(str(error)))
+        sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
         print("stopped", file=sys.stderr)
         sys.exit(130)

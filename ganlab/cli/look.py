@@ -33,7 +33,10 @@ def recipes(copy: str | None) -> None:
     target = Path(f"{copy}.toml")
     if target.exists():
         raise UsageError(f"{target} is already here", "rename it first; nothing was overwritten")
-    shutil.copyfile(shipped[copy], target)
+    try:
+        shutil.copyfile(shipped[copy], target)
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written here: {error.strerror}", "go to a folder of yours") from error
     show_lines(f"{target} is here: edit it, then type  ganlab run {target}")
 
 
@@ -42,22 +45,25 @@ def runs(folder: Path) -> None:
     found = list_runs(folder)
     if not found:
         raise UsageError(f"there are no runs in {folder}", "`ganlab run mnist_adaptive` makes one; --runs-dir looks elsewhere")
-    table = Table("run", "status", "step", "seed", "device", "minutes", "started", box=None, pad_edge=False)
+    rows = [("run", "status", "step", "seed", "device", "minutes", "started")]
     for run in found:
         info = run.info
-        started = time.strftime("%Y-%m-%d %H:%M", time.localtime(info["created"])) if "created" in info else ""
+        created = info.get("created")
+        started = time.strftime("%Y-%m-%d %H:%M", time.localtime(created)) if isinstance(created, int | float) else ""
         step = f"{info.get('counters', {}).get('step', 0):,} of {info.get('total_steps', 0):,}"
         minutes = f"{info.get('training_seconds', 0) / 60:.1f}"
-        table.add_row(run.id, run.status, step, str(info.get("seed", "")), str(info.get("device", "")), minutes, started)
-    console.print(table)
+        rows.append((run.id, run.status, step, str(info.get("seed", "")), str(info.get("device", "")), minutes, started))
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]  # never cut: ids are there to be copied
+    show_lines(*("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows))
 
 
 def delete(name: str, folder: Path, yes: bool) -> None:
     """Remove a run after asking."""
     run = find_run(folder, name)
     size = sum(file.stat().st_size for file in run.folder.path.rglob("*") if file.is_file()) / 1e6
-    if not yes:
-        click.confirm(f"Remove {run.folder.path} ({run.status}, {size:.1f} MB) for good?", abort=True)
+    if not yes and not click.confirm(f"Remove {run.folder.path} ({run.status}, {size:.1f} MB) for good?"):
+        show_lines("nothing was removed")
+        return
     delete_run(run)
     show_lines(f"{run.folder.path} is removed")
 

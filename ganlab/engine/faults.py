@@ -26,7 +26,7 @@ class blamed:  # noqa: N801 - reads as a word: `with blamed(owner):`
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if isinstance(error, Exception) and not isinstance(error, GanlabError):
+        if isinstance(error, Exception | SystemExit) and not isinstance(error, GanlabError):
             raise PluginError(f"{self.owner} raised {type(error).__name__}: {error}", own_traceback(error)) from error
 
 

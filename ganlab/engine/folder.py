@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from ganlab.errors import GanlabError, UsageError, did_you_mean
 
+SHORTEST = 4  # characters of a run's id that stand for it: the short id at its end
 CHECKPOINT = re.compile(r"step_(\d+)\.safetensors")
 
 
@@ -200,18 +201,20 @@ def list_runs(runs: Path) -> list[RunSummary]:
 
 
 def find_run(runs: Path, name: str) -> RunSummary:
-    """The run called ``name``: a folder's path, a run's id, the beginning or the end of one, or ``last``.
+    """The run called ``name``: a folder's path, a run's id, four or more characters of its beginning or end, or ``last``.
 
     Raises:
         UsageError: none is, or more than one.
     """
-    if (Path(name) / "run.json").is_file():
+    if name and (Path(name) / "run.json").is_file():
         folder = RunFolder(Path(name))
         return RunSummary(folder, folder.read_info())
     known = list_runs(runs)
     if name == "last" and known:
         return known[-1]
-    matching = [run for run in known if run.id == name] or [run for run in known if run.id.startswith(name) or run.id.endswith(name)]
+    matching = [run for run in known if run.id == name]
+    if not matching and len(name) >= SHORTEST:
+        matching = [run for run in known if run.id.startswith(name) or run.id.endswith(name)]
     if len(matching) == 1:
         return matching[0]
     if matching:

@@ -199,16 +199,22 @@ def execute(run: Run) -> str:
     Raises:
         GanlabError, or whatever a step raised: status is then ``"failed"``.
     """
-    status = "failed"
     run.info |= {"status": "running", "started": run.info.get("started") or time.time()}
+    with stopped_by_ctrl_c(run):
+        return _execute(run)
+
+
+def _execute(run: Run) -> str:
+    """Train, and close the run whatever comes."""
+    status = "failed"
     try:
-        with default_generators_restored(run.device), stopped_by_ctrl_c(run):
+        with default_generators_restored(run.device):
             _train(run)
         status = "finished" if run.step >= run.total_steps else "interrupted"
     except KeyboardInterrupt:  # the second one: leave at once, with the last checkpoint
         status = "interrupted"
         raise
-    except Exception as error:
+    except BaseException as error:
         run.info["failure"] = f"{type(error).__name__}: {error}"
         raise
     finally:

@@ -49,6 +49,7 @@ class Session:
         elif state.run_id != known:
             state.begun, state.positions, state.run_id = False, {}, known  # mlflow.json was lost: what is sent twice counts once
         state.save(run)
+        self.there = self._pictures() if known and ARTIFACTS not in state.positions else set()
         self._begin()
 
     def deliver(self, images: bool = True) -> None:
@@ -163,16 +164,17 @@ class Session:
         if line["kind"] == "checkpoint":
             self.client.log_artifact(self.state.run_id, str(path), "checkpoints")
         elif images:
-            with Image.open(path) as picture:
-                picture.load()
-                self.client.log_image(
-                    self.state.run_id,
-                    picture,
-                    key=describe.key(str(line["name"])).replace(":", "_"),
-                    step=line["step"],
-                    timestamp=int(line["time"] * 1000),
-                    synchronous=True,
-                )
+            key, step, time = describe.key(str(line["name"])).replace(":", "_"), line["step"], int(line["time"] * 1000)
+            if (key, str(step), str(time)) not in self.there:
+                with Image.open(path) as picture:
+                    picture.load()
+                    self.client.log_image(self.state.run_id, picture, key=key, step=step, timestamp=time, synchronous=True)
+
+    def _pictures(self) -> set[tuple[str, str, str]]:
+        """Key, step and time of the pictures that MLflow has of this run, as its file names say them: other than metrics, they add up."""
+        files = [Path(file.path).name for file in self.client.list_artifacts(self.state.run_id, "images")]
+        parts = [name.replace("%", "+").split("+") for name in files]  # the separator of older versions
+        return {(part[0].replace("~", "/").replace("#", "/"), part[2], part[4]) for part in parts if len(part) > 4}
 
     def _position(self, name: str) -> Position:
         return self.state.positions.get(name, Position())
