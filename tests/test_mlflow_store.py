@@ -254,3 +254,16 @@ def test_a_folder_that_was_removed_ends_nothing_but_the_delivery(place: Place) -
     assert mirror.attempt()
     shutil.rmtree(place.run.path)
     assert not mirror.attempt(last=True)
+
+
+def test_no_name_leads_out_of_the_run_folder(tmp_path: Path) -> None:
+    from ganlab_mlflow.session import Session
+
+    session = object.__new__(Session)
+    session.run = tmp_path / "run"
+    session.run.mkdir()
+    (session.run / "own.png").write_bytes(b"")
+    (tmp_path / "secret").write_text("of somebody else")
+    (session.run / "link.png").symlink_to(tmp_path / "secret")
+    assert session._inside("own.png") == (session.run / "own.png").resolve()
+    assert [session._inside(name) for name in ("../secret", str(tmp_path / "secret"), "link.png", "none.png")] == [None] * 4

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 AT_ONCE = 1000  # metrics in one request: MLflow's own limit
+TEXTS = (".json", ".toml")  # sent as texts, without the passwords in their URIs
 STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 
 
@@ -74,12 +75,20 @@ class Session:
         if checkpoints == "last" and info.get("last_checkpoint"):
             names.append(str(info["last_checkpoint"]))
         for name in names:
-            if (self.run / name).is_file():
-                client.log_artifact(run_id, str(self.run / name), str(Path(name).parent) if Path(name).parent.name else None)
+            path = self._inside(name)
+            if path is not None and path.suffix in TEXTS:
+                client.log_text(run_id, redacted(path.read_text(encoding="utf-8")), name)
+            elif path is not None:
+                client.log_artifact(run_id, str(path), str(Path(name).parent) if Path(name).parent.name else None)
         client.set_tag(run_id, "mlflow.note.content", describe.note(info, self.recipe))  # with what was announced meanwhile
         client.set_terminated(run_id, STATUS.get(status, "FAILED"), int((info.get("ended") or 0) * 1000) or None)
         self.state.complete = True
         self.state.save(self.run)
+
+    def _inside(self, name: str) -> Path | None:
+        """The file ``name`` of the run's folder; None where there is none, or the name leads out of the folder (a stranger's run may)."""
+        path = (self.run / name).resolve()
+        return path if path.is_relative_to(self.run.resolve()) and path.is_file() else None
 
     # -- the run's place ---------------------------------------------------------------------------------------------------
 
@@ -130,7 +139,7 @@ class Session:
                 profile = json.dumps({"samples": data["size"]})
                 dataset = Dataset(str(data["use"]), str(data["fingerprint"])[:36], "code", source, profile=profile)
                 client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-            client.log_artifact(run_id, str(self.run / "recipe.toml"))
+            client.log_text(run_id, redacted((self.run / "recipe.toml").read_text(encoding="utf-8")), "recipe.toml")
             self.state.begun = True
         if self.info.get("status") == "running":
             client.update_run(run_id, "RUNNING")
@@ -158,8 +167,8 @@ class Session:
     def _deliver_file(self, line: dict[str, Any], images: bool) -> None:
         from PIL import Image
 
-        path = self.run / str(line["path"])
-        if not path.is_file():
+        path = self._inside(str(line["path"]))
+        if path is None:
             return  # pruned, or dropped when the run went back to a checkpoint
         if line["kind"] == "checkpoint":
             self.client.log_artifact(self.state.run_id, str(path), "checkpoints")
