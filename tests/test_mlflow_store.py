@@ -201,6 +201,14 @@ def test_a_run_that_was_deleted_in_mlflow_is_made_anew(place: Place) -> None:
     assert place.history("loss") == [(1, 1.0)]
 
 
+def test_runs_beside_each_other_have_different_colours(place: Place) -> None:
+    for number in range(10):
+        place.run = FakeRun(place.folder / "runs", f"20260102-030405-ring-{number:04d}")
+        assert place.mirror().attempt()
+    experiment = place.client.get_experiment_by_name("ganlab").experiment_id
+    assert len({run.data.tags["mlflow.runColor"] for run in place.client.search_runs([experiment])}) == 10
+
+
 def test_thousands_of_lines_are_sent_in_bundles(place: Place) -> None:
     for step in range(1, 801):
         place.run.log(step, a=1.0, b=2.0, c=float(step))

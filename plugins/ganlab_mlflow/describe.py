@@ -1,13 +1,13 @@
-"""What MLflow is told of a run besides its numbers: parameters, tags, colour and note, all read from the run's folder."""
+"""What MLflow is told of a run besides its numbers: parameters, tags, note and colour, all read from the run's folder."""
 
 from __future__ import annotations
 
-import colorsys
 import hashlib
 import json
 import posixpath
 import re
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from ganlab_mlflow.place import redacted
 
 VALUE_LENGTH = 6000  # of a parameter, in MLflow's own stores
 KEY_LENGTH = 250
+# Ten colours that are easily told apart on white and on black (the "Tableau 10" set); MLflow's own collide.
+COLOURS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"]
 
 
 def read_recipe(run: Path) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def parameters(recipe: dict[str, Any]) -> dict[str, str]:
 
 
 def tags(run: Path, info: dict[str, Any], recipe: dict[str, Any]) -> dict[str, str]:
-    """Who, where, on what and from which code; and the run's colour, for MLflow's own collide."""
+    """Who, where, on what and from which code."""
     data, git, command = info.get("data", {}), info.get("git") or {}, info.get("command") or [""]
     found = {
         "ganlab.version": info.get("ganlab", ""),
@@ -66,7 +68,6 @@ def tags(run: Path, info: dict[str, Any], recipe: dict[str, Any]) -> dict[str, s
         "mlflow.source.name": redacted(" ".join([Path(command[0]).name, *command[1:]])),
         "mlflow.source.git.commit": git.get("commit", ""),
         "ganlab.git.dirty": str(git["dirty"]).lower() if "dirty" in git else "",
-        "mlflow.runColor": colour(run.name),
         "mlflow.note.content": note(info, recipe),
     }
     return {name: value for name, value in found.items() if value}
@@ -87,12 +88,11 @@ def short_name(run: str) -> str:
     return re.sub(r"^\d{8}-\d{6}-(?=.)", "", run)
 
 
-def colour(name: str) -> str:
-    """A colour that depends on a run's name alone; dark enough for a line on white, light enough for one on black."""
-    digest = hashlib.sha256(name.encode()).digest()
-    hue, lightness, saturation = digest[0] / 256, (0.38, 0.48, 0.58)[digest[1] % 3], (0.6, 0.85)[digest[2] % 2]
-    red, green, blue = colorsys.hls_to_rgb(hue, lightness, saturation)
-    return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+def colour(run: str, taken: Collection[str]) -> str:
+    """A colour for a run's curves that is not ``taken``; if all are, and for runs that begin at one moment, the name decides."""
+    first = hashlib.sha256(run.encode()).digest()[0] % len(COLOURS)
+    order = COLOURS[first:] + COLOURS[:first]
+    return next((colour for colour in order if colour not in taken), order[0])
 
 
 def reason(error: BaseException) -> str:

@@ -123,7 +123,9 @@ class Session:
     def _create_run(self) -> str:
         from mlflow.tracking.context.registry import resolve_tags
 
-        tags = resolve_tags() | describe.tags(self.run, self.info, self.recipe)
+        latest = self.client.search_runs([self.state.experiment_id], max_results=len(describe.COLOURS) - 1)
+        colour = describe.colour(self.run.name, [str(run.data.tags.get("mlflow.runColor")) for run in latest])
+        tags = resolve_tags() | describe.tags(self.run, self.info, self.recipe) | {"mlflow.runColor": colour}
         created = int((self.info.get("started") or self.info.get("created") or 0) * 1000) or None
         return str(self.client.create_run(self.state.experiment_id, created, tags, describe.short_name(self.run.name)).info.run_id)
 
