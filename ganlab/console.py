@@ -8,6 +8,7 @@ import logging
 import os
 import shlex
 import time
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,14 @@ def show_lines(*lines: str) -> None:
     """Plain lines."""
     for line in lines:
         console.print(Text(line))
+
+
+def show_table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> None:
+    """Rows in aligned columns, those in ``right`` on the right; never cut: names are there to be copied."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.rjust(width) if n in right else cell.ljust(width) for n, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        show_lines("  ".join(cells).rstrip())
 
 
 def command(verb: str, run: Run) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from ganlab.engine.turn import Turn
 from ganlab.errors import RecipeError
 from ganlab.testing import play, prepare
 from ganlab_losses import BCE, RelativisticBCE
+from ganlab_losses.cross_entropy import softplus
 
 LOGITS = torch.tensor([-60.0, -21.0, -3.0, -0.1, 0.0, 0.4, 2.5, 19.9, 20.1, 36.0, 700.0], dtype=torch.float64)
 
@@ -111,6 +113,7 @@ def test_relativistic_bce_compares_pair_by_pair() -> None:
         (BCE(), ["real", "fake", "generator"]),
         (BCE(saturating=True, real_label=0.9, fake_label=0.2), ["real", "fake", "generator"]),
         (BCE(generator_label=0.7), ["generator"]),
+        (BCE(derivative="matlab_published"), ["real", "fake", "generator"]),
         (RelativisticBCE(), ["discriminator", "generator"]),
     ],
 )
@@ -127,6 +130,10 @@ def test_three_lanes_at_once_are_three_calls(loss: Any, methods: list[str]) -> N
     ("options", "why"),
     [
         ("saturating=true,generator_label=0.9", "generator_label has no effect when saturating = true; remove one of them"),
+        (
+            'saturating=true,derivative="matlab_published"',
+            'derivative = "matlab_published" is that of the non-saturating loss; remove saturating = true',
+        ),
         ("real_label=0.5,fake_label=0.5", "real_label = 0.5 must be greater than fake_label = 0.5"),
     ],
 )
@@ -175,3 +182,40 @@ def test_raw_scores_are_logged_where_they_are_no_logits() -> None:
     capture = Capture()
     play(capture, steps=1, overrides=['loss={use="bce"}'])
     assert capture.metrics[0][1]["score/real"] == pytest.approx(capture.turns[0]["real_scores"].sigmoid().mean().item())
+
+
+def published(logit: float, target: float) -> float:
+    """The derivative in the published code of the MATLAB tutorial (T1), as its reading has it."""
+    sigma = 1 / (1 + math.exp(-logit))
+    return 2 - sigma - target if logit > 0 else sigma - target if logit < 0 else -target
+
+
+@pytest.mark.parametrize(("method", "target"), [("real", 1.0), ("fake", 0.0), ("generator", 1.0), ("real", 0.9), ("fake", 0.2)])
+def test_the_published_derivative_with_the_true_losses(method: str, target: float) -> None:
+    options = {} if method == "generator" else {f"{method}_label": target}
+    ours, exact = BCE(derivative="matlab_published", **options), BCE(**options)
+    value, gradient = with_gradient(lambda s: getattr(ours, method)(turn(s, s)), LOGITS)
+    torch.testing.assert_close(value, getattr(exact, method)(turn(LOGITS, LOGITS)), rtol=1e-14, atol=0)
+    wanted = torch.tensor([published(logit, target) / len(LOGITS) for logit in LOGITS.tolist()], dtype=torch.float64)
+    torch.testing.assert_close(gradient, wanted, rtol=1e-13, atol=1e-15)
+
+
+def test_the_published_derivative_is_that_of_the_functions_the_reading_names() -> None:
+    """y = 1: softplus(-x) for x <= 0, 2 ln 2 - softplus(-x) for x > 0; y = 0: softplus(x), 2x - softplus(x) + 2 ln 2."""
+    away = LOGITS[LOGITS != 0]
+    ours = BCE(derivative="matlab_published")
+    for method, above in (("real", lambda x: -softplus(-x)), ("fake", lambda x: 2 * x - softplus(x))):
+        below = (lambda x: softplus(-x)) if method == "real" else softplus
+        _, gradient = with_gradient(lambda s, m=method: getattr(ours, m)(turn(s, s)), away)
+        _, wanted = with_gradient(lambda s, a=above, b=below: torch.where(s > 0, a(s), b(s)).mean(), away)
+        torch.testing.assert_close(gradient, wanted, rtol=1e-13, atol=1e-15)
+
+
+def test_the_published_derivative_takes_the_targets_of_a_trick() -> None:
+    soft = torch.full_like(LOGITS, 0.7)
+    gradients = []
+    for target in (0.7, soft):
+        loss = BCE(derivative="matlab_published")
+        gradients.append(with_gradient(lambda s, t=target, one=loss: one.real(turn(s, s, real_target=t)), LOGITS)[1])
+    assert gradients[0].equal(gradients[1])
+    assert gradients[0][-1].item() == pytest.approx((2 - 1 - 0.7) / len(LOGITS))

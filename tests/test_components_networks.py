@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from engine_support import Plugin
+from engine_support import Plugin, same, weights
 from torch import nn
 
 import ganlab
 from ganlab.components import NetworkSpec
 from ganlab.errors import RecipeError
-from ganlab.testing import prepare
+from ganlab.testing import play, prepare
 from ganlab_networks import MLP
 
 
@@ -181,3 +182,51 @@ def test_a_generator_whose_range_is_not_the_datas_is_announced() -> None:
 def test_values_out_of_range_are_refused(options: str) -> None:
     with pytest.raises(RecipeError):
         prepare(overrides=[f'generator={{use="mlp",{options},optimizer={{use="adam"}}}}'])
+
+
+def test_the_running_variance_may_be_fed_the_biased_one_as_keras_does() -> None:
+    x = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3 + 1
+    made = {}
+    for variance in ("unbiased", "biased"):
+        network = generator(hidden=[4], batch_norm="before_activation", batch_norm_momentum=0.2, batch_norm_variance=variance).double()
+        norm = network.layers[1]
+        norm.running_mean.fill_(0.5), norm.running_var.fill_(2.0)
+        with torch.no_grad():
+            norm.weight.copy_(torch.tensor([1.0, 2.0, -1.0, 0.5]))
+            norm.bias.copy_(torch.tensor([0.0, 1.0, -1.0, 3.0]))
+        inputs = x.clone().requires_grad_(True)
+        output = norm(inputs)
+        output.square().sum().backward()
+        made[variance] = (
+            output.detach(),
+            inputs.grad,
+            norm.weight.grad,
+            norm.bias.grad,
+            norm.running_mean.clone(),
+            norm.num_batches_tracked,
+        )
+        by_hand = (x - x.mean(0)).square().sum(0) / (6 if variance == "biased" else 5)
+        torch.testing.assert_close(norm.running_var, 0.8 * 2.0 + 0.2 * by_hand, rtol=1e-14, atol=0)
+        torch.testing.assert_close(norm.running_mean, 0.8 * 0.5 + 0.2 * x.mean(0), rtol=1e-14, atol=0)
+        before = norm.running_var.clone()
+        expected = (x - norm.running_mean) / (before + 1e-5).sqrt() * norm.weight + norm.bias
+        torch.testing.assert_close(norm.eval()(x), expected, rtol=1e-13, atol=1e-14)
+        assert norm.running_var.equal(before)
+    for ours, torchs in zip(made["biased"], made["unbiased"], strict=True):
+        torch.testing.assert_close(ours, torchs, rtol=1e-12, atol=1e-12)
+
+
+def test_the_biased_running_variance_goes_with_fixed_statistics_and_half_precision(tmp_path: Path) -> None:
+    judge = 'discriminator={use="mlp",hidden=[6],batch_norm="after_activation",batch_norm_variance="biased",optimizer={use="sgd",lr=0.1}}'
+    still, moving = (
+        play(steps=1, overrides=[judge, f"schedule.discriminator_statistics={flag}"]).players["discriminator"].network.layers[2]
+        for flag in ("false", "true")
+    )
+    assert (still.num_batches_tracked.item(), moving.num_batches_tracked.item()) == (2, 3)
+    assert not still.running_var.equal(moving.running_var)
+    run = play(steps=3, overrides=[judge, "train.autocast=bfloat16"])
+    assert run.players["discriminator"].network.layers[2].running_var.dtype == torch.float32
+    maker = judge.replace("discriminator=", "generator=")
+    made = play(steps=3, overrides=[maker, 'noise={use="normal",dimension=3}'], folder=tmp_path)
+    loaded = ganlab.load_generator(made.path).network.state_dict()
+    assert same({f"generator.{name}": value for name, value in loaded.items()}, {k: v for k, v in weights(made).items() if k[0] == "g"})

@@ -30,6 +30,7 @@ def expected(turns: list[dict[str, Any]]) -> dict[str, float]:
         found[f"loss/discriminator.{side}"] = mean([t["terms"][side] for t in own])
         scores = torch.cat([t[f"{side}_scores"] for t in own]).double()
         found[f"score/{side}"] = scores.sigmoid().mean().item()
+        found[f"logit/{side}"] = scores.mean().item()
         found[f"accuracy/{side}"] = (scores > 0 if side == "real" else scores < 0).double().mean().item()
     return found
 

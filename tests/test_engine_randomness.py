@@ -235,6 +235,21 @@ def test_every_sample_is_shown_in_the_long_run() -> None:
     assert {index for _ in range(50) for index in feed.next().tolist()} == set(range(23))
 
 
+def test_contiguous_batches_follow_each_other_from_a_start_drawn_anew() -> None:
+    """T4: the start is uniform in 0 .. N - B - 1 inclusive: of 12 samples, batches of 4 begin at 0 to 7, and sample 11 is never shown."""
+    feed = Feed(12, 4, 0, contiguous=True)
+    drawn = [feed.next().tolist() for _ in range(4000)]
+    assert all(batch == list(range(batch[0], batch[0] + 4)) for batch in drawn)
+    starts = torch.bincount(torch.tensor([batch[0] for batch in drawn]))
+    assert len(starts) == 8
+    assert ((starts - 500).abs() < 5 * (4000 * 1 / 8 * 7 / 8) ** 0.5).all()  # five standard deviations
+    assert (feed.per_epoch, feed.epoch) == (3, 1333)
+    jumped = Feed(12, 4, 0, contiguous=True)
+    jumped.drawn = 70
+    assert jumped.peek().tolist() == jumped.next().tolist() == drawn[70]
+    assert [Feed(12, 4, 1, contiguous=True).next().tolist() for _ in range(9)] != drawn[:9]
+
+
 def test_sheets_are_of_noise_that_is_the_same_all_through(tmp_path: Path) -> None:
     class Still:
         @ganlab.hookimpl

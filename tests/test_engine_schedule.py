@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from engine_support import Capture, Plugin, same, weights
+from engine_support import Capture, Plugin, StopAt, resumed, same, weights
 from torch import Tensor, nn
 
 import ganlab
 from ganlab.engine.run import Run
-from ganlab.testing import play
+from ganlab.errors import RecipeError, UsageError
+from ganlab.testing import play, prepare
 
 DOUBLE = "train.dtype=float64"
 
@@ -210,3 +212,86 @@ def test_simultaneous_is_not_alternating() -> None:
 def test_steps_of_each_player_count_their_own_updates() -> None:
     run, _ = played("schedule.discriminator_steps=3", "schedule.generator_steps=2", steps=4)
     assert run.counters == {"step": 4, "epoch": 1, "discriminator_updates": 12, "generator_updates": 8, "images_seen": 96}
+
+
+def test_contiguous_batches_are_slices_of_the_data(tmp_path: Path) -> None:
+    run, capture = played("schedule.real_batches=contiguous", steps=30)
+    points = run.dataset.images  # type: ignore[attr-defined]
+    starts = {int((points == turn["real"][0]).all(1).nonzero()) for turn in capture.of("discriminator")}
+    assert len(starts) > 15
+    for turn in capture.of("discriminator"):
+        start = int((points == turn["real"][0]).all(1).nonzero())
+        assert turn["real"].equal(points[start : start + 8])
+        assert turn["real_labels"].equal(run.dataset.labels[start : start + 8])  # type: ignore[attr-defined]
+    given = ["schedule.real_batches=contiguous"]
+    never = play(steps=9, overrides=given, folder=tmp_path / "never")
+    stopped = play(StopAt(5), steps=9, overrides=given, folder=tmp_path / "stopped")
+    assert same(weights(never), weights(resumed(stopped.path)))
+
+
+def test_the_discriminators_batches_may_have_a_size_of_their_own() -> None:
+    run, capture = played("train.discriminator_batch_size=5", "schedule.discriminator_steps=2", steps=3)
+    for turn in capture.turns:
+        assert len(turn["latent"]) == (5 if turn["role"] == "discriminator" else 8)
+        assert turn["role"] == "generator" or len(turn["real"]) == 5
+    assert run.images_seen == 3 * 2 * 5
+    assert run.steps_per_epoch == 64 // 5 // 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (
+            ["train.discriminator_batch_size=4", "schedule.noise=per_step"],
+            "--set train.discriminator_batch_size=4: train.discriminator_batch_size = 4 cannot go with schedule.noise = 'per_step': both "
+            "players use the same latents, and the generator has 8; use noise = 'fresh', or batches of one size",
+        ),
+        (
+            ["train.discriminator_batch_size=4", 'loss={use="relativistic_bce"}'],
+            "compares each fake with a real sample of the discriminator's batch, and train.discriminator_batch_size makes that another "
+            "size\nremove train.discriminator_batch_size",
+        ),
+        (
+            ["train.discriminator_batch_size=65"],
+            "train.discriminator_batch_size = 65 is more than dataset 'tiny' has: 64 samples\nuse a discriminator_batch_size of at most 64",
+        ),
+        (
+            ["train.batch_size=64", "schedule.real_batches=contiguous"],
+            "train.batch_size = 64 is as many as dataset 'tiny' has: 64 samples\nuse a batch_size of at most 63",
+        ),
+        (
+            ["train.discriminator_batch_size=7", 'tricks.packing={use="packing"}'],
+            "packing.size = 2 does not divide train.discriminator_batch_size = 7\nchange one of them",
+        ),
+    ],
+)
+def test_batches_that_cannot_be_are_refused(overrides: list[str], told: str) -> None:
+    with pytest.raises((RecipeError, UsageError)) as caught:
+        prepare(overrides=overrides)
+    assert told in str(caught.value)
+
+
+def test_a_discriminators_batch_as_large_as_the_generators_goes_with_shared_noise() -> None:
+    _, capture = played("train.discriminator_batch_size=8", "schedule.noise=per_step", steps=2)
+    for d_turn, g_turn in zip(capture.of("discriminator"), capture.of("generator"), strict=True):
+        assert d_turn["latent"].equal(g_turn["latent"])
+
+
+def test_samples_may_be_of_another_law_than_the_training(tmp_path: Path) -> None:
+    """T4's pictures are of N(0, 1), and its training of N(-0.5, 0.5^2)."""
+    more = ['noise={use="normal",dimension=3,location=5.0,scale=0.1}', 'generator={use="mlp",hidden=[],optimizer={use="tiny"}}']
+    capture = Capture()
+    run = play(capture, steps=2, folder=tmp_path, overrides=[*more, 'sampling_noise={use="uniform",dimension=3,location=-20.0}'])
+    assert all((turn["latent"] - 5).abs().max() < 1 for turn in capture.turns)
+    assert (run.sampler.fixed_latent(100) + 20).abs().max() <= 1
+    assert (ganlab.load_generator(run.path).noise.location, ganlab.load_generator(run.path).noise.scale) == (-20.0, 1.0)
+    plain = play(steps=2, folder=tmp_path, overrides=more)
+    assert same(weights(run), weights(plain))
+    assert (plain.sampler.fixed_latent(100) - 5).abs().max() < 1
+    assert ganlab.load_generator(plain.path).noise.location == 5.0
+    with pytest.raises(RecipeError) as caught:
+        prepare(overrides=[*more, 'sampling_noise={use="normal",dimension=4}'])
+    assert str(caught.value) == (
+        '--set sampling_noise={use="normal",dimension=4}: [sampling_noise] has latents of shape (4,), and [noise] (3,)\n'
+        "give both the same dimension"
+    )

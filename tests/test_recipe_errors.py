@@ -13,7 +13,7 @@ from ganlab.errors import PluginError, RecipeError, UsageError
 from ganlab.recipe import load_recipe
 
 TABLES = (
-    "choices: data, defaults, description, discriminator, extends, fallback, generator, loss, name, noise, plugins, schedule, "
+    "choices: data, defaults, description, discriminator, extends, fallback, generator, loss, name, noise, plugins, sampling_noise, schedule, "
     "tracking, train, tricks"
 )
 
@@ -42,7 +42,7 @@ def test_all_mistakes_at_once_in_the_order_of_the_file() -> None:
         "r.toml:4: data.modes must be a whole number of at least 1, not 0\n"
         "r.toml:6: noise.use: there is no noise 'nomral'; did you mean 'normal'? (choices: normal)\n"
         "r.toml:28: unknown key 'epoch' in [train]; did you mean 'epochs'? (choices: autocast, batch_size, checkpoint_every, device, "
-        "dtype, epochs, init_from, keep_checkpoints, log_every, sample_every, samples, seed, steps, threads)\n"
+        "discriminator_batch_size, dtype, epochs, init_from, keep_checkpoints, log_every, sample_every, samples, seed, steps, threads)\n"
         "put these right, then `ganlab check r.toml`; `ganlab schema` prints all that a recipe may say"
     )
     assert caught.value.exit_code == 2

@@ -92,6 +92,7 @@ def test_the_engines_tables_have_these_defaults() -> None:
         "discriminator_turn": "two_passes",
         "discriminator_loss": "sum",
         "first_side": "real",
+        "real_batches": "shuffled",
         "discriminator_steps": 1,
         "generator_steps": 1,
         "noise": "fresh",

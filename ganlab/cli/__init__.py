@@ -95,6 +95,17 @@ def check(recipe: str, overrides: tuple[str, ...], data_root: Path | None) -> No
 
 
 @cli.command()
+@click.argument("recipe")
+@SET
+@DATA
+def describe(recipe: str, overrides: tuple[str, ...], data_root: Path | None) -> None:
+    """Print what RECIPE builds: both networks' layers with shapes and parameter counts, the turns of a step, the tricks."""
+    from ganlab.cli import train
+
+    train.describe(recipe, list(overrides), data_root)
+
+
+@cli.command()
 @RUNS
 @click.option("--tracking-uri", help="The store to show.  [default: $MLFLOW_TRACKING_URI, else mlflow.db beside the runs folder]")
 @click.option(

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from ganlab.console import console, show_lines
+from ganlab.console import console, show_lines, show_table
 from ganlab.engine.folder import delete_run, find_run, list_runs
 from ganlab.errors import UsageError, did_you_mean
 
@@ -53,8 +53,7 @@ def runs(folder: Path) -> None:
         step = f"{info.get('counters', {}).get('step', 0):,} of {info.get('total_steps', 0):,}"
         minutes = f"{info.get('training_seconds', 0) / 60:.1f}"
         rows.append((run.id, run.status, step, str(info.get("seed", "")), str(info.get("device", "")), minutes, started))
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]  # never cut: ids are there to be copied
-    show_lines(*("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows))
+    show_table(rows)
 
 
 def delete(name: str, folder: Path, yes: bool) -> None:

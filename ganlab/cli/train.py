@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ganlab.catalogue import Catalogue
-from ganlab.console import Display, command, show_facts, show_lines, warn
-from ganlab.engine.build import describe
+from ganlab.console import Display, command, show_facts, show_lines, show_table, warn
 from ganlab.engine.folder import find_run
 from ganlab.engine.life import Place, assemble, execute, find_data, open_run, reopen_run
 from ganlab.engine.run import Run
+from ganlab.engine.summary import ROLES, facts, layers_of
 from ganlab.errors import GanlabError
 
 
@@ -60,9 +60,36 @@ def carry_out(run: Run, display: Display) -> None:
 
 def check(recipe: str, overrides: list[str], data_root: Path | None) -> None:
     """Validate a recipe, build all of it, and describe what was built."""
+    run = built(recipe, overrides, data_root)
+    show_facts(facts(run))
+    show_lines(f"{run.recipe.name} is a valid recipe: ganlab run {recipe}")
+
+
+def describe(recipe: str, overrides: list[str], data_root: Path | None) -> None:
+    """Build all of a recipe, and print the layers of both networks and the game."""
+    run = built(recipe, overrides, data_root)
+    for role in ROLES:
+        player, layers = run.players[role], layers_of(run.players[role], run)
+        trainable, fixed = sum(layer.trainable for layer in layers), sum(layer.fixed for layer in layers)
+        show_lines(f"{role}: {run.recipe.document[role]['use']}, {type(player.optimizer).__name__}")
+        rows = [("layer", "", "output", "parameters", "not trainable"), ("input", "", _shape(player.spec.input_shape), "", "")]
+        rows += [
+            (layer.name, layer.kind, _shape(layer.shape), f"{layer.trainable + layer.fixed:,}", f"{layer.fixed:,}" if layer.fixed else "")
+            for layer in layers
+        ]
+        show_table([*rows, ("output", "", _shape(player.spec.output_shape), "", "")], right=(3, 4))
+        show_lines(f"{trainable + fixed:,} parameters in all: {trainable:,} trainable, {fixed:,} not trainable", "")
+    show_facts({name: text for name, text in facts(run).items() if name not in ROLES})
+
+
+def built(recipe: str, overrides: list[str], data_root: Path | None) -> Run:
+    """The run that a recipe makes, built and not begun; nothing is downloaded or written."""
     place = Place(data=data_root, tell=warn)
     found = find_data(recipe, Catalogue.of_installed(), overrides, place, download=False)
     if found.why:
         warn(f"'{found.wanted}' is not here yet: this describes the recipe's fallback, the data set '{found.recipe.data.use}'. {found.why}")
-    show_facts(describe(assemble(found.recipe, found.dataset, place, in_folder=False)))
-    show_lines(f"{found.recipe.name} is a valid recipe: ganlab run {recipe}")
+    return assemble(found.recipe, found.dataset, place, in_folder=False)
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "not called" if shape is None else " x ".join(str(size) for size in shape)

@@ -44,10 +44,13 @@ def make_data(recipe: Recipe, root: Path, download: bool = True) -> Dataset:
         UsageError: it has fewer samples than a batch.
     """
     dataset: Dataset = make(recipe.data, DatasetSpec(root, derive(recipe.train.seed, "data"), download))
-    if len(dataset) < recipe.train.batch_size:
+    train = recipe.train
+    key = "batch_size" if train.discriminator_batch_size is None else "discriminator_batch_size"
+    batch, most = train.batch_of("discriminator"), len(dataset) - (recipe.schedule.real_batches == "contiguous")
+    if batch > most:
+        many = "more than" if batch > len(dataset) else "as many as"
         raise UsageError(
-            f"train.batch_size = {recipe.train.batch_size} is more than dataset '{recipe.data.use}' has: {len(dataset)} samples",
-            f"use a batch_size of at most {len(dataset)}",
+            f"train.{key} = {batch} is {many} dataset '{recipe.data.use}' has: {len(dataset)} samples", f"use a {key} of at most {most}"
         )
     return dataset
 
@@ -59,7 +62,7 @@ def build(run: Run, dataset: Dataset, extra: list[Trick]) -> None:
     run.tricks = [Trick(choice.name, make(choice), owner_of(choice)) for choice in recipe.tricks] + extra
     run.hooks = connect(run.tricks, run.streams)
     dataset.place(run.device, run.dtype)
-    run.use_data(dataset, noise)
+    run.use_data(dataset, noise, sampling_law(recipe, noise))
     for role in ROLES:
         run.losses[role] = PlayerLoss(make(recipe.losses[role]), owner_of(recipe.losses[role]))
     check_losses(run)
@@ -69,6 +72,19 @@ def build(run: Run, dataset: Dataset, extra: list[Trick]) -> None:
     check_labels(run)
     run.metrics.probabilities = run.losses["discriminator"].logits
     check_ranges(run)
+
+
+def sampling_law(recipe: Recipe, noise: Noise) -> Noise:
+    """The law of samples and sheets: that of ``[sampling_noise]``, else the training's own."""
+    if recipe.sampling_noise is None:
+        return noise
+    law: Noise = make(recipe.sampling_noise)
+    if tuple(law.shape) != tuple(noise.shape):
+        raise RecipeError(
+            [f"{recipe.sampling_noise.where}: [sampling_noise] has latents of shape {tuple(law.shape)}, and [noise] {tuple(noise.shape)}"],
+            "give both the same dimension",
+        )
+    return law
 
 
 def build_player(run: Run, role: Role) -> Player:
@@ -94,7 +110,11 @@ def build_player(run: Run, role: Role) -> Player:
 
 
 def check_losses(run: Run) -> None:
-    """Refuse a schedule that the discriminator's loss cannot be trained with."""
+    """Refuse a schedule that the losses cannot be trained with."""
+    train, other = run.recipe.train, run.losses["generator"]
+    if other.pairs and train.batch_of("generator") != train.batch_of("discriminator"):
+        text = f"{run.recipe.losses['generator'].where}: {other.owner} compares each fake with a real sample of the discriminator's batch"
+        raise RecipeError([f"{text}, and train.discriminator_batch_size makes that another size"], "remove train.discriminator_batch_size")
     loss, where = run.losses["discriminator"], run.recipe.losses["discriminator"].where
     if loss.pairs and run.schedule.discriminator_turn == "two_updates":
         text = f'{where}: {loss.owner} compares real with fake scores; schedule.discriminator_turn = "two_updates" never has both'
@@ -150,19 +170,3 @@ def load_weights(run: Run, source: str) -> None:
             detail = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
             raise UsageError(f"train.init_from: the {role} of {path} is another network than the recipe's: {detail}") from error
     run.info["init_from"] = str(path)
-
-
-def describe(run: Run) -> dict[str, Any]:
-    """What was built, for ``ganlab check``: shapes, parameter counts, the plan of a step, the tricks in call order."""
-    counts = {role: sum(p.numel() for p in run.players[role].network.parameters()) for role in ROLES}
-    data = run.dataset
-    return {
-        "data": f"{run.recipe.data.use}: {len(data):,} samples of shape {tuple(data.shape)}, {len(data.class_names)} classes",
-        **{
-            role: f"{run.recipe.document[role]['use']}: {counts[role]:,} parameters, {type(run.players[role].optimizer).__name__}"
-            for role in ROLES
-        },
-        "step": " then ".join(" with ".join(f"{part.player} on {' and '.join(part.sides)}" for part in group) for group in run.groups),
-        "tricks": ", ".join(trick.name for trick in run.tricks) or "none",
-        "budget": f"{run.total_steps:,} steps of {run.recipe.train.batch_size} images, {run.total_steps / run.steps_per_epoch:.1f} epochs",
-    }

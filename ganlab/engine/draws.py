@@ -7,13 +7,24 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ganlab.components import Batch
+from ganlab.components import Batch, Noise
 from ganlab.engine.faults import blamed
 from ganlab.engine.feed import Feed
 from ganlab.engine.turn import Turn
+from ganlab.errors import PluginError
+from ganlab.recipe import Choice
 
 if TYPE_CHECKING:
     from ganlab.engine.run import Run
+
+
+def draw_latent(run: Run, law: Noise, choice: Choice, count: int, generator: torch.Generator) -> Tensor:
+    """``count`` latents of ``law``, which is the recipe's ``choice``: ``(count, *noise shape)``, on the run's device."""
+    with blamed(f"noise '{choice.use}'"):
+        latent = law.sample(count, generator, run.device, run.dtype)
+    if latent.shape != (count, *law.shape):
+        raise PluginError(f"noise '{choice.use}' gave shape {tuple(latent.shape)} where it promised {(count, *law.shape)}")
+    return latent
 
 
 class Draws:
@@ -21,15 +32,15 @@ class Draws:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.count = run.recipe.train.batch_size
-        self.feed = Feed(len(run.dataset), self.count, run.seed)
+        self.counts = {role: run.recipe.train.batch_of(role) for role in ("generator", "discriminator")}
+        self.feed = Feed(len(run.dataset), self.counts["discriminator"], run.seed, run.schedule.real_batches == "contiguous")
         self._batch: tuple[int, Batch, bool] | None = None  # of which step, the batch, whether the discriminator had it
         self._latent: tuple[int, Tensor] | None = None  # of which step, the latent
 
     @property
     def images(self) -> int:
         """How many real images have been drawn."""
-        return self.feed.drawn * self.count
+        return self.feed.drawn * self.feed.batch_size
 
     def next_batch(self, step: int) -> Batch:
         """A new real batch for the discriminator; one that was drawn ahead, for the generator's turn, comes first."""
@@ -50,7 +61,7 @@ class Draws:
         run = self.run
         if run.schedule.noise == "per_step" and turn.repeat == 0 and self._latent is not None and self._latent[0] == turn.step:
             return self._latent[1]
-        latent = run.sampler.latent(run.streams.generator("training noise"), self.count)
+        latent = draw_latent(run, run.noise, run.recipe.noise, self.counts[turn.role], run.streams.generator("training noise"))
         self._latent = (turn.step, latent)
         return latent
 
@@ -62,7 +73,8 @@ class Draws:
             return None
         if turn.real_labels is not None:
             return turn.real_labels
-        return torch.randint(classes, (self.count,), generator=run.streams.generator("training labels"), device=run.device)
+        count = self.counts[turn.role]
+        return torch.randint(classes, (count,), generator=run.streams.generator("training labels"), device=run.device)
 
     def go_to(self, drawn: int) -> None:
         """Continue after so many batches."""

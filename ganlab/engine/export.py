@@ -24,7 +24,7 @@ def save_generator(run: Run) -> None:
     """Write ``generator.safetensors`` into the run's folder."""
     if run.folder is None:
         return
-    choice, noise = run.recipe.generator.network, run.recipe.noise
+    choice, noise = run.recipe.generator.network, run.recipe.sampling_law
     state: dict[str, Any] = {
         "network": plain_weights(run.players["generator"].network),
         "use": choice.use,

@@ -9,19 +9,23 @@ from ganlab.engine.seeding import derive
 
 
 class Feed:
-    """Batches of indices, in a new random order every epoch. Its whole state is one number, ``drawn``.
+    """Batches of indices. Its whole state is one number, ``drawn``.
 
-    Every batch is full: what is left at the end of an epoch, fewer than ``batch_size`` samples, is left out until the
-    next epoch's order brings it up.
+    Shuffled: in a new random order every epoch. Every batch is full: what is left at the end of an epoch, fewer than
+    ``batch_size`` samples, is left out until the next epoch's order brings it up.
+
+    Contiguous: indices that follow each other, from a start uniform in 0 .. size - batch_size - 1. (The start size - batch_size
+    would fit too; the Keras tutorial, where such batches come from, never draws it.) An epoch is as many batches as without it.
 
     Args:
         size: number of samples.
-        batch_size: at most ``size``.
+        batch_size: at most ``size``; less than it for contiguous batches.
         seed: of the run.
+        contiguous: which of the two.
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int) -> None:
-        self.size, self.batch_size, self.seed = size, batch_size, seed
+    def __init__(self, size: int, batch_size: int, seed: int, contiguous: bool = False) -> None:
+        self.size, self.batch_size, self.seed, self.contiguous = size, batch_size, seed, contiguous
         self.per_epoch = size // batch_size
         self.drawn = 0
         self._order: tuple[int, Tensor] = (-1, torch.empty(0))
@@ -33,6 +37,10 @@ class Feed:
 
     def peek(self) -> Tensor:
         """The indices of the next batch: int64 ``(batch_size,)``, on the CPU."""
+        if self.contiguous:
+            generator = torch.Generator().manual_seed(derive(self.seed, "contiguous batches", self.drawn))
+            start = int(torch.randint(self.size - self.batch_size, (), generator=generator))  # the upper end is exclusive
+            return torch.arange(start, start + self.batch_size)
         epoch, place = divmod(self.drawn, self.per_epoch)
         if self._order[0] != epoch:
             generator = torch.Generator().manual_seed(derive(self.seed, "data order", epoch))

@@ -97,6 +97,7 @@ class Metrics:
         count = float(scores.numel())
         self._count(f"score/{side}", (scores.sigmoid() if self.probabilities else scores).sum(), count)
         if self.probabilities:
+            self._count(f"logit/{side}", scores.sum(), count)
             right = scores > 0 if side == "real" else scores < 0
             self._count(f"accuracy/{side}", right.to(self.wide).sum(), count)
 

@@ -68,7 +68,8 @@ class Run:
     Attributes:
         recipe, folder, device, dtype, seed: what it was made with; ``path`` is the folder's.
         players: ``players["generator"]`` and ``players["discriminator"]``.
-        losses: each player's loss. dataset, noise: the components of the recipe.
+        losses: each player's loss. dataset, noise: the components of the recipe. sampling_noise: the law of samples and sheets,
+            ``noise`` itself where the recipe names no other.
         step, images_seen: counters, with ``epoch`` and each player's ``updates``; all together in ``counters``.
         total_steps, steps_per_epoch: the budget.
         resumed_from: the step that a resumed run went on from, or None.
@@ -103,10 +104,10 @@ class Run:
         self._clock = (0.0, 0)  # when the last interval was logged, and its step
         self._writing = threading.Lock()
 
-    def use_data(self, dataset: Dataset, noise: Noise) -> None:
+    def use_data(self, dataset: Dataset, noise: Noise, sampling_noise: Noise) -> None:
         """Take the data and the noise, and work out the budget from their size."""
         train = self.recipe.train
-        self.dataset, self.noise = dataset, noise
+        self.dataset, self.noise, self.sampling_noise = dataset, noise, sampling_noise
         self.draws = Draws(self)
         self.steps_per_epoch = max(1, self.draws.feed.per_epoch // batches_per_step(self.schedule))
         self.total_steps = train.steps or math.ceil((train.epochs or 0) * self.draws.feed.per_epoch / batches_per_step(self.schedule))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ganlab.engine.draws import draw_latent
 from ganlab.engine.faults import blamed
 from ganlab.engine.seeding import default_generators_restored, derive, seed_default_generators
-from ganlab.errors import PluginError
 from ganlab.pictures import save_png
 
 if TYPE_CHECKING:
@@ -32,20 +32,14 @@ class Sampler:
         self.every = train.sample_every or round_down(max(1, run.total_steps // 40))
         self.count = train.samples if len(run.dataset.shape) > 1 else max(POINTS, train.samples)
 
-    def latent(self, generator: torch.Generator, count: int) -> Tensor:
-        """``count`` latents of the recipe's law, ``(count, *noise shape)``, on the device."""
-        noise = self.run.noise
-        with blamed(f"noise '{self.run.recipe.noise.use}'"):
-            latent = noise.sample(count, generator, self.run.device, self.run.dtype)
-        if latent.shape != (count, *noise.shape):
-            raise PluginError(
-                f"noise '{self.run.recipe.noise.use}' gave shape {tuple(latent.shape)} where it promised {(count, *noise.shape)}"
-            )
-        return latent
-
     def fixed_latent(self, count: int, name: str = "sheet") -> Tensor:
-        """``count`` latents that depend on the seed and ``name`` alone. A longer draw does not begin like a shorter one."""
-        return self.latent(torch.Generator(self.run.device).manual_seed(derive(self.run.seed, "sampling noise", name)), count)
+        """``count`` latents of the law for sampling, which depend on the seed and ``name`` alone.
+
+        A longer draw does not begin like a shorter one.
+        """
+        run = self.run
+        generator = torch.Generator(run.device).manual_seed(derive(run.seed, "sampling noise", name))
+        return draw_latent(run, run.sampling_noise, run.recipe.sampling_law, count, generator)
 
     def generate(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples for ``latent``, on the CPU: ``(count, *data shape)``. The generator is in eval mode, and left as it was."""

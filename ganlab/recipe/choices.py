@@ -17,7 +17,7 @@ Kind = Literal["network", "loss", "dataset", "noise", "optimizer", "trick"]
 #: Where each kind is picked in a recipe; the order is that of a catalogue.
 TABLES_OF: dict[Kind, str] = {
     "dataset": "[data]",
-    "noise": "[noise]",
+    "noise": "[noise] and [sampling_noise]",
     "network": "[generator] and [discriminator]",
     "optimizer": "[generator.optimizer] and [discriminator.optimizer]",
     "loss": "[loss]",
@@ -111,6 +111,7 @@ class Recipe:
         tricks: the enabled ones in call order; the tracker is the last.
         document: the resolved recipe as plain tables: every option stands in it, also disabled tricks do.
         has_fallback: whether it says what to do where its data cannot be had; ``load_recipe(..., fallback=True)`` does that.
+        sampling_noise: a law of its own for sheets and the saved generator; None: that of the training.
     """
 
     name: str
@@ -127,3 +128,9 @@ class Recipe:
     train: Train
     document: dict[str, Any]
     has_fallback: bool
+    sampling_noise: Choice | None = None
+
+    @property
+    def sampling_law(self) -> Choice:
+        """The law of the latents that samples are made of."""
+        return self.sampling_noise or self.noise

@@ -14,6 +14,14 @@ def impossible(schedule: Schedule | None, train: Train | None) -> Iterator[tuple
         yield from _schedule(schedule)
     if train is not None:
         yield from _train(train)
+    if schedule is not None and train is not None and schedule.noise == "per_step":
+        own, other = train.batch_of("generator"), train.batch_of("discriminator")
+        if own != other:
+            yield (
+                ("train", "discriminator_batch_size"),
+                f"train.discriminator_batch_size = {other} cannot go with schedule.noise = 'per_step': both players use the same latents, "
+                f"and the generator has {own}; use noise = 'fresh', or batches of one size",
+            )
 
 
 def _schedule(schedule: Schedule) -> Iterator[tuple[Way, str]]:

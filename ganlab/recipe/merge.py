@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ganlab.recipe.places import Node
 
-_COMPONENTS = ("data", "noise", "generator", "discriminator", "tracking")
+_COMPONENTS = ("data", "noise", "sampling_noise", "generator", "discriminator", "tracking")
 _LOSS_ROLES = ("generator", "discriminator")
 
 

@@ -18,8 +18,8 @@ from ganlab.recipe.tables import SCHEDULE_OPTIONS, TRAIN_OPTIONS, Schedule, Trai
 from ganlab.recipe.words import sentences
 
 TOP_LEVEL = (
-    "name", "description", "extends", "defaults", "plugins", "data", "noise", "generator", "discriminator", "loss", "schedule",
-    "tricks", "train", "tracking", "fallback",
+    "name", "description", "extends", "defaults", "plugins", "data", "noise", "sampling_noise", "generator", "discriminator", "loss",
+    "schedule", "tricks", "train", "tracking", "fallback",
 )  # fmt: skip
 ROLES = ("generator", "discriminator")
 
@@ -56,6 +56,7 @@ class Resolver:
         if plugins:
             self.document["plugins"] = [str(file) for file in plugins]
         data, noise = self._component("dataset", "data"), self._component("noise", "noise")
+        sampling = self._component("noise", "sampling_noise") if "sampling_noise" in self.root.table else None
         players = {role: self._player(role) for role in ROLES}
         losses = self._losses()
         schedule = self._table("schedule", Schedule, SCHEDULE_OPTIONS)
@@ -74,7 +75,7 @@ class Resolver:
             return None
         return Recipe(
             name, path, description, plugins, data, noise, generator, discriminator, losses, schedule,
-            tricks + ([tracker] if tracker else []), train, self.document, fallback is not None,
+            tricks + ([tracker] if tracker else []), train, self.document, fallback is not None, sampling,
         )  # fmt: skip
 
     # -- the document's own keys -------------------------------------------------------------------------------------------

@@ -83,6 +83,10 @@ def _tables() -> Schema:
     return {
         "data": {"$ref": "#/$defs/data", "description": "What is learnt."},
         "noise": {"$ref": "#/$defs/noise", "description": "The law of the latent, which the generator starts from."},
+        "sampling_noise": {
+            "$ref": "#/$defs/noise",
+            "description": "Another law for sample sheets and the saved generator; left out, that of the training.",
+        },
         **players,
         "loss": {"$ref": "#/$defs/loss", "description": "What both players minimise, or each its own."},
         "schedule": {"$ref": "#/$defs/schedule"},

@@ -33,6 +33,8 @@ class Schedule:
             scores them as one batch (its batch normalization then sees both); ``two_updates`` updates after each side.
         discriminator_loss: ``sum`` of the loss on real and on fake samples, or their ``mean``, which is half of it.
         first_side: which side is scored first, and updated on first where there are two updates.
+        real_batches: ``shuffled`` goes through all samples in a new random order every epoch; ``contiguous`` takes samples that
+            follow each other in the data, from a start drawn anew for each batch, uniform over all but the last possible one.
         discriminator_steps: turns of the discriminator in a step, each with real samples of its own.
         generator_steps: turns of the generator in a step.
         noise: ``fresh`` latents for each turn, or one draw ``per_step`` that all turns of the step share.
@@ -46,6 +48,7 @@ class Schedule:
     discriminator_turn: Literal["two_passes", "one_pass", "two_updates"] = "two_passes"
     discriminator_loss: Literal["sum", "mean"] = "sum"
     first_side: Literal["real", "fake"] = "real"
+    real_batches: Literal["shuffled", "contiguous"] = "shuffled"
     discriminator_steps: Positive = 1
     generator_steps: Positive = 1
     noise: Literal["fresh", "per_step"] = "fresh"
@@ -62,6 +65,7 @@ class Train:
         steps: length of the run in steps of the game.
         epochs: length of the run in passes over the data.
         batch_size: samples of each side in a turn.
+        discriminator_batch_size: the same in the discriminator's turn alone; left out, ``batch_size``.
         seed: every stream of random numbers is derived from it.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         dtype: of parameters, samples and scores.
@@ -78,6 +82,7 @@ class Train:
     steps: Positive | None = None
     epochs: Positive | None = None
     batch_size: Positive = 64
+    discriminator_batch_size: Positive | None = None
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     device: Annotated[
         str,
@@ -93,6 +98,10 @@ class Train:
     checkpoint_every: Positive | None = None
     keep_checkpoints: Positive = 3
     init_from: str = ""
+
+    def batch_of(self, role: str) -> int:
+        """Samples of each side in a turn of ``"generator"`` or ``"discriminator"``."""
+        return (self.discriminator_batch_size or self.batch_size) if role == "discriminator" else self.batch_size
 
 
 #: What the options of the two tables are, in the same form as a component's.

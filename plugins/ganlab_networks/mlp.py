@@ -6,6 +6,7 @@ import math
 from itertools import pairwise
 from typing import Annotated, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -20,6 +21,29 @@ Init = Literal["pytorch", "normal", "xavier_uniform", "xavier_normal", "kaiming_
 OUTPUT_RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
 
 
+class BiasedBatchNorm1d(nn.BatchNorm1d):
+    """Batch normalization whose running variance is fed the batch's biased variance (over n, not n - 1), as Keras' is.
+
+    In a batch of 64 the unbiased variance, which PyTorch takes, is 64/63 of it. Inputs are ``(batch, features)``.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, features)`` to the same."""
+        if not (self.training and self.track_running_stats):
+            return super().forward(x)
+        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
+        assert self.momentum is not None
+        with torch.no_grad():
+            variance, mean = torch.var_mean(x, 0, correction=0)
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+            self.running_var.lerp_(variance.to(self.running_var.dtype), self.momentum)
+            self.num_batches_tracked.add_(1)
+        return nn.functional.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
+
+
+NORMS = {"unbiased": nn.BatchNorm1d, "biased": BiasedBatchNorm1d}
+
+
 class MLP(nn.Module):
     """A multi-layer perceptron: linear layers, with what an option asks for between them.
 
@@ -31,6 +55,8 @@ class MLP(nn.Module):
         batch_norm: batch normalization of each hidden layer before or after its activation, or none.
         batch_norm_momentum: weight of a new batch in the running statistics (Keras' momentum m is 1 - m here).
         batch_norm_eps: added to the variance.
+        batch_norm_variance: what the running variance is fed: a batch's "unbiased" variance, as in PyTorch, or the "biased" one,
+            as in Keras. Normalized is with the biased one in either case.
         output_activation: after the last layer; a discriminator's "none" gives logits, as the losses expect.
         init: law of the initial weights; "pytorch" is torch.nn.Linear's own (uniform, bound 1/sqrt(inputs)).
         init_std: standard deviation of init "normal", and of the biases' law "normal".
@@ -48,6 +74,7 @@ class MLP(nn.Module):
         batch_norm: Literal["none", "before_activation", "after_activation"] = "none",
         batch_norm_momentum: Share = 0.1,
         batch_norm_eps: Annotated[float, Field(gt=0)] = 1e-5,
+        batch_norm_variance: Literal["unbiased", "biased"] = "unbiased",
         output_activation: Activation = "none",
         init: Init = "pytorch",
         init_std: Annotated[float, Field(gt=0)] = 0.02,
@@ -64,7 +91,7 @@ class MLP(nn.Module):
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(widths[:-1]):
             layers.append(nn.Linear(inputs, outputs))
-            norm = nn.BatchNorm1d(outputs, eps=batch_norm_eps, momentum=batch_norm_momentum)
+            norm = NORMS[batch_norm_variance](outputs, eps=batch_norm_eps, momentum=batch_norm_momentum)
             layers += [norm] if batch_norm == "before_activation" else []
             layers += make_activation(activation, negative_slope)
             layers += [norm] if batch_norm == "after_activation" else []

@@ -31,9 +31,10 @@ class Packing:
 
     @hookimpl
     def before_build(self, run: Run, spec: NetworkSpec) -> None:
-        batch = run.recipe.train.batch_size
-        if batch % self.size:
-            raise UsageError(f"packing.size = {self.size} does not divide train.batch_size = {batch}", "change one of them")
+        train = run.recipe.train
+        for key, batch in (("batch_size", train.batch_size), ("discriminator_batch_size", train.discriminator_batch_size)):
+            if batch is not None and batch % self.size:
+                raise UsageError(f"packing.size = {self.size} does not divide train.{key} = {batch}", "change one of them")
         if spec.role == "discriminator":
             spec.input_shape = (self.size * spec.input_shape[0], *spec.input_shape[1:])
 
