@@ -1,0 +1,97 @@
+"""The pictures of the gallery."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from measures import Trained
+
+from ganlab.pictures import image_grid
+
+SIDE = 8  # samples in a row and in a column of a sheet
+COLUMNS = 3
+COLOURS = {"discriminator": "#0072b2", "generator": "#d55e00"}
+STYLE = {"font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 9, "axes.titlelocation": "left"}
+
+
+@contextlib.contextmanager
+def panels(path: Path, count: int, size: tuple[float, float], columns: int = COLUMNS, shared: bool = False) -> Iterator[list[Axes]]:
+    """A figure of panels, each of ``size`` in inches, saved at ``path`` in the end."""
+    rows = -(-count // columns)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(size[0] * columns, size[1] * rows), dpi=100, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = list(figure.subplots(rows, columns, squeeze=False, sharey=shared).flat)
+        for ax in axes[count:]:
+            ax.axis("off")
+        yield axes[:count]
+        figure.savefig(path, format="png")
+
+
+def sheet(ax: Axes, title: str, pictures: np.ndarray) -> None:
+    """The first samples, as a grid."""
+    images = torch.from_numpy(pictures[: SIDE * SIDE]).reshape(-1, 1, 28, 28)
+    ax.imshow(image_grid(images, (0, 255), SIDE), interpolation="nearest")
+    ax.set_title(title)
+    ax.axis("off")
+
+
+def samples(runs: Sequence[Trained], path: Path) -> None:
+    """Sheets of all recipes side by side."""
+    with panels(path, len(runs), (2.9, 3.05)) as axes:
+        for ax, run in zip(axes, runs, strict=True):
+            sheet(ax, run.name, run.pictures)
+
+
+def ports(runs: Sequence[Trained], path: Path) -> None:
+    """Each recipe beside its port."""
+    with panels(path, 2 * len(runs), (2.9, 3.05), columns=2) as axes:
+        for place, run in enumerate(runs):
+            assert run.port_pictures is not None
+            sheet(axes[2 * place], run.name, run.pictures)
+            sheet(axes[2 * place + 1], "its port", run.port_pictures)
+
+
+def losses(runs: Sequence[Trained], path: Path) -> None:
+    """Both players' losses over the steps, of all recipes."""
+    with panels(path, len(runs), (2.9, 1.9)) as axes:
+        for ax, run in zip(axes, runs, strict=True):
+            for role, colour in COLOURS.items():
+                steps, values = run.metrics[f"loss/{role}"]
+                ax.plot(steps, values, color=colour, linewidth=0.8, label=f"{role}'s loss")
+            guessing = np.log(2) if run.document["schedule"]["discriminator_loss"] == "mean" else np.log(4)
+            ax.axhline(guessing, color=COLOURS["discriminator"], linewidth=0.8, linestyle=":", label="D can only guess")
+            ax.set_title(run.name)
+            ax.xaxis.set_major_formatter("{x:,.0f}")
+            ax.xaxis.set_major_locator(_few())
+        axes[0].legend(frameon=False)
+        for ax in axes[-COLUMNS:]:
+            ax.set_xlabel("step")
+
+
+def logits(runs: Sequence[Trained], path: Path) -> None:
+    """D's mean logits on real images and on fakes over the steps, on one scale."""
+    with panels(path, len(runs), (4.3, 2.5), columns=len(runs), shared=True) as axes:
+        for ax, run in zip(axes, runs, strict=True):
+            for side, colour in (("real", COLOURS["discriminator"]), ("fake", COLOURS["generator"])):
+                ax.plot(*run.metrics[f"logit/{side}"], color=colour, linewidth=1.2, label=f"{side} images")
+            ax.axhline(0, color="#555555", linewidth=0.8, linestyle=":")
+            ax.set_title(run.name)
+            ax.set_xlabel("step")
+            ax.xaxis.set_major_formatter("{x:,.0f}")
+        axes[0].set_ylabel("D's mean logit")
+        axes[0].legend(frameon=False)
+
+
+def _few() -> object:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(4)
