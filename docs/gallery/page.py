@@ -64,14 +64,14 @@ def page(runs: Sequence[Trained], judge: Judge) -> str:
 INTRODUCTION = """\
 # Five tutorials, one loop
 
-Five tutorials on the same subject, a small GAN on handwritten digits, have five loops, and nobody can compare them. In ganlab they are
-nine recipes of one engine, `ganlab run NAME`. Each gives the numbers of its tutorial: `tests/tutorials` has every tutorial's algorithm
-written once more without ganlab, and trains both side by side on the same draws. After 200 steps in float64 the parameters of both players
-agree to better than 1e-10, and after 20 steps in float32 to 1e-6, as ||a - b|| / ||b||; and where a recipe is changed in any way that changes the
-numbers, the tests notice.
+Five tutorials on the same subject, a small GAN on handwritten digits, have five loops, and nobody can compare them. In
+ganlab they are nine recipes of one engine, `ganlab run NAME`. Each gives the numbers of its tutorial: `tests/tutorials`
+has every tutorial's algorithm written once more without ganlab, and trains both side by side on the same draws. After
+200 steps in float64 the parameters of both players agree to better than 1e-10, and after 20 steps in float32 to 1e-6,
+as ||a - b|| / ||b||; and where a recipe is changed in any way that changes the numbers, the tests notice.
 
-Each recipe says in its comments what its tutorial says, what that leaves open, and what was chosen.
-`ganlab describe NAME` prints its layers."""
+Each recipe says in its comments what its tutorial says, what that leaves open, and what was chosen. `ganlab describe
+NAME` prints its layers."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -118,8 +118,10 @@ def measured(runs: Sequence[Trained], judge: Judge) -> str:
         )
     head = ["recipe", "steps", "minutes", f"digits with >= {PRESENT:.0%}", "KL to even shares", f"sure (>= {SURE:.0%})", "variety"]
     return (
-        f"{SAMPLES:,} samples of each generator, read by a classifier that has {judge.accuracy:.2%} of MNIST's test images right and is sure of "
-        f"{judge.real_sure:.0%} of them. *Variety* is the mean distance of two samples of the same digit, as a share of the same for real "
+        f"{SAMPLES:,} samples of each generator, read by a classifier that has {judge.accuracy:.2%} of MNIST's test images right "
+        f"and is sure of "
+        f"{judge.real_sure:.0%} of them. *Variety* is the mean distance of two samples of the same digit, as a share of the same "
+        f"for real "
         f"images; a sample that is no digit at all is varied too, and then few are sure.\n\n{table(head, rows)}"
     )
 
@@ -152,8 +154,10 @@ def ends(runs: Sequence[Trained]) -> str:
         rows.append([f"`{run.name}`", *values, right])
     head = ["recipe", "D's loss", "G's loss", "D(x)", "D(G(z))", "D right on real / fake"]
     return (
-        "Means over the last tenth of each run, as D's turn has them before its update. The dotted line is D's loss where it can only guess: "
-        f"log 4 for a sum of both sides, log 2 for their mean. `mnist_adaptive`'s G minimises log(1 - D(G(z))), a negative number.\n\n{table(head, rows)}"
+        "Means over the last tenth of each run, as D's turn has them before its update. The dotted line is D's loss where it can "
+        "only guess: "
+        f"log 4 for a sum of both sides, log 2 for their mean. `mnist_adaptive`'s G minimises log(1 - D(G(z))), a negative "
+        f"number.\n\n{table(head, rows)}"
     )
 
 
@@ -162,15 +166,21 @@ def derivative(runs: dict[str, Trained]) -> str:
     right, wrong = runs["mnist_matlab_adam"], runs["mnist_matlab_published_derivative"]
     highest = max(right.metrics["logit/real"][1]), max(wrong.metrics["logit/real"][1])
     lines = [
-        "The derivative of the cross-entropy with respect to a logit x is sigmoid(x) - y. The published code computes 2 - sigmoid(x) - y "
-        "for x > 0, so D is pulled back from every positive logit, on real images too. Both runs are the same otherwise, the seed included.",
-        f"With the right derivative D's mean logit on real images rises to {highest[0]:.1f} and ends at {right.last('logit/real'):.1f}, and on "
-        f"fakes it ends at {right.last('logit/fake'):.1f}. With the published one it never exceeds {highest[1]:.2f} on real images, ends at "
+        "The derivative of the cross-entropy with respect to a logit x is sigmoid(x) - y. The published code computes 2 - "
+        "sigmoid(x) - y "
+        "for x > 0, so D is pulled back from every positive logit, on real images too. Both runs are the same otherwise, the seed "
+        "included.",
+        f"With the right derivative D's mean logit on real images rises to {highest[0]:.1f} and ends at "
+        f"{right.last('logit/real'):.1f}, and on "
+        f"fakes it ends at {right.last('logit/fake'):.1f}. With the published one it never exceeds {highest[1]:.2f} on real "
+        f"images, ends at "
         f"{wrong.last('logit/real'):.2f}, and on fakes at {wrong.last('logit/fake'):.1f}. D has "
         f"{wrong.last('accuracy/real'):.0%} of the real images and {wrong.last('accuracy/fake'):.0%} of the fakes right then, against "
         f"{right.last('accuracy/real'):.0%} and {right.last('accuracy/fake'):.0%}.",
-        f"Of the samples the classifier is sure of {wrong.measures.sure:.0%} with the published derivative and of {right.measures.sure:.0%} with the right "
-        f"one; the KL divergences to even shares are {wrong.measures.divergence:.3f} and {right.measures.divergence:.3f}. One seed each.",
+        f"Of the samples the classifier is sure of {wrong.measures.sure:.0%} with the published derivative and of "
+        f"{right.measures.sure:.0%} with the right "
+        f"one; the KL divergences to even shares are {wrong.measures.divergence:.3f} and {right.measures.divergence:.3f}. One "
+        f"seed each.",
     ]
     return "\n\n".join(lines)
 
@@ -187,7 +197,8 @@ def against_ports(runs: Sequence[Trained]) -> str:
                 )
     text = (
         "A recipe that does badly may be blamed on its tutorial only if the tutorial's own algorithm does as badly. So these were "
-        "trained to the end beside their ports, on the same draws, each in the recipe's precision. In float32 roundings drive the two apart, so "
+        "trained to the end beside their ports, on the same draws, each in the recipe's precision. In float32 roundings drive the "
+        "two apart, so "
         "that the port's samples are a second opinion and not a copy.\n\n"
     )
     return text + table(["", "digits", "most", "KL", "sure", "variety"], rows) + "\n\n![Recipes beside their ports](tutorials/ports.png)"
@@ -198,7 +209,9 @@ def made(runs: Sequence[Trained]) -> str:
     info = runs[0].info
     ports = " ".join(run.name for run in runs if run.port is not None)
     return (
-        f"```sh\n{f'python docs/gallery train --port {ports}' if ports else ''}\npython docs/gallery train\npython docs/gallery write\n```\n\n"
-        f"Seed 0 throughout, on {info['device']} ({info['device_name']}), {info['threads']} thread(s), torch {info['versions']['torch']}, ganlab "
+        f"```sh\n{f'python docs/gallery train --port {ports}' if ports else ''}\npython docs/gallery train\npython docs/gallery "
+        f"write\n```\n\n"
+        f"Seed 0 throughout, on {info['device']} ({info['device_name']}), {info['threads']} thread(s), torch "
+        f"{info['versions']['torch']}, ganlab "
         f"{info['ganlab']}. Minutes are those of a machine that did other work beside, and with a port beside a run, of both."
     )
