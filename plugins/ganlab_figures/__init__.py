@@ -1,4 +1,4 @@
-"""The trick ``loss_plot``: the run at a glance, in one picture."""
+"""Tricks that make pictures; here ``loss_plot``: the run at a glance."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ganlab.hookspecs import Register, hookimpl
+from ganlab_figures.last_batch import LastBatch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -208,3 +209,4 @@ def reference(ax: Axes, level: float, label: str, colour: str) -> None:
 @hookimpl
 def register_tricks(register: Register) -> None:
     register("loss_plot", LossPlot)
+    register("last_batch", LastBatch)

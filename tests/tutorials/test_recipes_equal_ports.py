@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -51,6 +51,25 @@ def test_20_steps_in_float32_agree_to_six_digits(name: str, mnist_root: Path) ->
     assert next(run.players["generator"].network.parameters()).dtype == torch.float32
     for what, apart in distances(run, replay.port).items():
         assert apart < 1e-6, what
+
+
+@pytest.mark.parametrize("name", [name for name in PORTS if "matlab" in name])
+def test_t1_reports_the_last_batch_of_each_epoch(name: str, mnist_root: Path) -> None:
+    class Epochs:
+        """What is logged of each epoch's last batch."""
+
+        lines: ClassVar[list[tuple[int, float, float]]] = []
+
+        @ganlab.hookimpl
+        def on_metrics(self, step: int, metrics: dict[str, float]) -> None:
+            self.lines.append((step, metrics["last_batch/generator_loss"], metrics["last_batch/discriminator_loss"]))
+
+    epoch = 1797 // 60
+    _, replay = beside(name, mnist_root, f"train.log_every={epoch}", steps=3 * epoch, tricks=[watch := Epochs()])
+    assert [step for step, _, _ in watch.lines] == [epoch, 2 * epoch, 3 * epoch]
+    for step, generator_loss, discriminator_loss in watch.lines:
+        told = replay.told[step - 1]
+        assert (generator_loss, discriminator_loss) == pytest.approx((told["g_loss_after"], told["d_loss"]), rel=1e-12)
 
 
 class Counting:
