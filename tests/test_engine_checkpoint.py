@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from engine_support import Plugin, trick
+from engine_support import Capture, Plugin, StopAt, lines, resumed, same, trick, weights
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -289,6 +289,47 @@ def test_old_checkpoints_go_once_a_newer_one_is_there(tmp_path: Path) -> None:
     assert [load(path)["step"] for path in run.checkpoints()] == [8, 10]
     assert run.info["last_checkpoint"] == "checkpoints/step_000000010.safetensors"
     assert len(list((run.path / "checkpoints").iterdir())) == 2
+
+
+@pytest.mark.parametrize(("best_is", "pick"), [("lowest", min), ("highest", max)])
+def test_the_best_and_round_steps_are_kept_too(best_is: str, pick: Any, tmp_path: Path) -> None:
+    rules = ["train.keep_checkpoints=1", "train.keep_checkpoints_every=6", "train.keep_best=loss/generator", f"train.best_is={best_is}"]
+    capture, given = Capture(), ["train.checkpoint_every=2", *rules]
+    run = play(capture, steps=15, overrides=given, folder=tmp_path)
+    values = {step: metrics["loss/generator"] for step, metrics in capture.metrics}
+    best = pick((step for step in values if step % 2 == 0 or step == 15), key=lambda step: values[step])
+    assert [load(path)["step"] for path in run.checkpoints()] == sorted({6, 12, 15, best})
+    name = f"checkpoints/step_{best:09d}.safetensors"
+    assert run.info["best_checkpoint"] == {"path": name, "metric": "loss/generator", "value": values[best]}
+    stopped = play(StopAt(9), steps=15, overrides=given, folder=tmp_path / "stopped")
+    again = resumed(stopped.path)
+    assert [path.name for path in again.checkpoints()] == [path.name for path in run.checkpoints()]
+    assert again.info["best_checkpoint"] == run.info["best_checkpoint"]
+
+
+def test_a_best_metric_that_is_not_logged_is_told(tmp_path: Path) -> None:
+    run = play(steps=8, overrides=["train.keep_best=frechet"], folder=tmp_path)
+    assert run.info["announcements"] == ["train.keep_best = 'frechet': no metric of that name has been logged up to now."]
+    assert "best_checkpoint" not in run.info
+
+
+def test_checkpoints_also_come_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("ganlab.engine.run.time.monotonic", lambda: now[0])
+
+    class Slow:
+        """Every step takes 20 seconds."""
+
+        @ganlab.hookimpl
+        def after_step(self) -> None:
+            now[0] += 20.0
+
+    by_clock = ["train.checkpoint_minutes=1.1", "train.checkpoint_every=1000", "train.keep_checkpoints=99"]
+    run = play(Slow(), steps=10, overrides=by_clock, folder=tmp_path)
+    assert [load(path)["step"] for path in run.checkpoints()] == [4, 8, 10]
+    plain = play(steps=10, overrides=["train.checkpoint_every=1000"], folder=tmp_path)
+    assert same(weights(run), weights(plain))
+    assert lines(run) == lines(plain)
 
 
 def test_checkpoints_come_once_an_epoch_and_at_the_end_unless_the_recipe_says_otherwise(tmp_path: Path) -> None:

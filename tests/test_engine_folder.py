@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from engine_support import StopAt
@@ -243,3 +244,21 @@ def test_the_umask_is_left_as_it_was(tmp_path: Path) -> None:
         assert os.umask(0o027) == 0o027
     finally:
         os.umask(before)
+
+
+def test_a_run_whose_lock_cannot_be_seen_is_running_while_its_process_lives(tmp_path: Path) -> None:
+    path = play(steps=1, folder=tmp_path).path
+    info = json.loads((path / "run.json").read_text())
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        record = {"status": "running", "pid": other.pid, "process_started": psutil.Process(other.pid).create_time()}
+
+        def status(**more: object) -> str:
+            (path / "run.json").write_text(json.dumps(info | record | more))
+            return module.find_run(tmp_path, path.name).status
+
+        assert status() == "running"
+        assert status(process_started=record["process_started"] - 60) == "interrupted"  # the number belongs to another process by now
+        assert status(boot=info["boot"] - 3600) == "interrupted"
+        assert status(pid="x") == status(pid=2**40) == "interrupted"
+        assert status(host="elsewhere", boot=0) == "running"  # nobody here can tell
+    assert status() == "interrupted"

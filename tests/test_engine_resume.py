@@ -160,15 +160,29 @@ def test_a_run_without_a_checkpoint_is_not_resumed(tmp_path: Path) -> None:
     assert refused(path) == f"run {path.name} has no checkpoint to go on from\nstart it anew: `ganlab run {path / 'recipe.toml'}`"
 
 
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_serves(tmp_path: Path) -> None:
+def test_damaged_checkpoints_are_skipped_and_named(tmp_path: Path) -> None:
     path = interrupted(tmp_path, "train.checkpoint_every=1")
-    last = path / "checkpoints" / "step_000000002.safetensors"
+    never = play(steps=6, overrides=["train.checkpoint_every=1"], folder=tmp_path / "never")
+    first, last = (path / "checkpoints" / f"step_00000000{step}.safetensors" for step in (1, 2))
     last.write_bytes(last.read_bytes()[:-3])
+    run = reopened(path)
+    assert run.resumed_from == 1
+    (told,) = run.info["announcements"]
+    assert told.startswith(f"checkpoint {last} is damaged: ")
+    assert told.endswith(f". It is skipped, and the run goes on from {first.name}.")
+    assert not last.exists()  # it goes, as all goes that came after
+    execute(run)
+    assert same(weights(run), weights(never))
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_not_resumed(tmp_path: Path) -> None:
+    path = interrupted(tmp_path, "train.checkpoint_every=1")
+    for file in (path / "checkpoints").iterdir():
+        file.write_bytes(b"")
     text = refused(path)
-    assert text.startswith(f"checkpoint {last} is damaged: ")
-    assert text.endswith("\nremove it, and the checkpoint before it is used")
-    last.unlink()
-    assert reopened(path).resumed_from == 1
+    assert text.startswith(f"run {path.name} has no checkpoint that can be read: checkpoint {path / 'checkpoints' / 'step_000000002'}")
+    assert text.count("is damaged: ") == 2
+    assert text.endswith(f"\nstart it anew: `ganlab run {path / 'recipe.toml'}`")
 
 
 #: The data are in [0, 1]: something is announced, and so written down, whenever a run with it is built.

@@ -1,4 +1,4 @@
-"""Ctrl-C, in real processes: once stops cleanly with everything saved, twice leaves at once."""
+"""Signals, in real processes: the first stops cleanly with everything saved, a second Ctrl-C leaves at once."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ import ganlab
 from ganlab.engine.folder import find_run
 from ganlab.engine.life import execute
 from ganlab.engine.run import Run
+from ganlab.engine.signals import ENDING
 from ganlab.testing import play, prepare
 
 RECIPE = """
@@ -78,22 +79,27 @@ def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", ENDING)
 def test_one_signal_stops_the_run_with_everything_saved(number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with started(tmp_path) as process:
         process.send_signal(number)
         time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)  # as a scheduler does after its warning: it changes nothing
+        time.sleep(0.1)
         assert process.poll() is None  # it ends its step first
         (tmp_path / "wait").unlink()
+        began = time.monotonic()
         out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+        assert time.monotonic() - began < 5
+    assert process.returncode == 128 + number
     assert err == ""
     run = find_run(tmp_path / "runs", "last")
     assert f"to go on:                   ganlab resume {run.id}" in out
     assert "interrupted at step 30 of 400" in out
     assert (run.status, run.info["counters"]["step"]) == ("interrupted", 30)
     assert run.info["last_checkpoint"] == "checkpoints/step_000000030.safetensors"
+    assert run.info["signal"] == number.name
     assert (run.folder.path / "generator.safetensors").is_file()
     if number is signal.SIGINT:
         continued = reopened(run.folder.path)
@@ -104,17 +110,34 @@ def test_one_signal_stops_the_run_with_everything_saved(number: signal.Signals, 
         assert same(weights(never), weights(continued))
 
 
-def test_a_second_signal_leaves_at_once(tmp_path: Path) -> None:
-    with started(tmp_path) as process:
+@pytest.mark.parametrize("every", [1000, 10])
+def test_a_second_ctrl_c_leaves_at_once_and_says_how_to_go_on(every: int, tmp_path: Path) -> None:
+    with started(tmp_path, "--set", f"train.checkpoint_every={every}") as process:
         process.send_signal(signal.SIGINT)
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)
+        began = time.monotonic()
         _, err = process.communicate(timeout=60)  # though it still waits in its step
+        assert time.monotonic() - began < 1
     assert process.returncode == 130
-    assert err.strip() == "stopped"
     run = find_run(tmp_path / "runs", "last")
-    assert run.status == run.info["status"] == "interrupted"
-    assert run.info["last_checkpoint"] is None
+    assert (run.info["status"], run.status) == ("running", "interrupted")
+    saved = f"it is saved up to step_000000020.safetensors; to go on from there: ganlab resume {run.id}"
+    assert err == f"\nstopped at once. The run is not finished: {saved if every == 10 else 'nothing of it was saved yet'}\n"
+
+
+def test_a_second_ctrl_c_in_a_script_is_an_exception() -> None:
+    class Impatient:
+        @ganlab.hookimpl
+        def after_step(self, step: int) -> None:
+            if step == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGINT)
+
+    run = prepare(Impatient(), steps=9)
+    with pytest.raises(KeyboardInterrupt):
+        execute(run)
+    assert run.info["status"] == "interrupted"
 
 
 def test_a_run_that_is_killed_is_seen_as_interrupted(tmp_path: Path) -> None:
@@ -127,7 +150,7 @@ def test_a_run_that_is_killed_is_seen_as_interrupted(tmp_path: Path) -> None:
 
 
 def test_handlers_of_signals_are_put_back() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(number) for number in ENDING]
     inside: list[object] = []
 
     class Look:
@@ -136,7 +159,7 @@ def test_handlers_of_signals_are_put_back() -> None:
             inside.append(signal.getsignal(signal.SIGINT))
 
     play(Look(), steps=1)
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(number) for number in ENDING] == before
     assert inside[0] is not before[0]
 
 

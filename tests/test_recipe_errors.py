@@ -41,8 +41,9 @@ def test_all_mistakes_at_once_in_the_order_of_the_file() -> None:
         f"r.toml:1: unknown key 'genrator'; did you mean 'generator'? ({TABLES})\n"
         "r.toml:4: data.modes must be a whole number of at least 1, not 0\n"
         "r.toml:6: noise.use: there is no noise 'nomral'; did you mean 'normal'? (choices: normal)\n"
-        "r.toml:28: unknown key 'epoch' in [train]; did you mean 'epochs'? (choices: autocast, batch_size, checkpoint_every, device, "
-        "discriminator_batch_size, dtype, epochs, init_from, keep_checkpoints, log_every, sample_every, samples, seed, steps, threads)\n"
+        "r.toml:28: unknown key 'epoch' in [train]; did you mean 'epochs'? (choices: autocast, batch_size, best_is, checkpoint_every, "
+        "checkpoint_minutes, device, discriminator_batch_size, dtype, epochs, init_from, keep_best, keep_checkpoints, keep_checkpoints_every, "
+        "log_every, sample_every, samples, seed, steps, threads)\n"
         "put these right, then `ganlab check r.toml`; `ganlab schema` prints all that a recipe may say"
     )
     assert caught.value.exit_code == 2

@@ -111,6 +111,9 @@ def test_the_engines_tables_have_these_defaults() -> None:
         "log_every": 100,
         "samples": 64,
         "keep_checkpoints": 3,
+        "keep_checkpoints_every": 0,
+        "keep_best": "",
+        "best_is": "lowest",
         "init_from": "",
     }
 

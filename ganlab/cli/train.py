@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 from ganlab.catalogue import Catalogue
 from ganlab.console import Display, command, show_facts, show_lines, show_table, warn
@@ -11,6 +15,9 @@ from ganlab.engine.life import Place, assemble, execute, find_data, open_run, re
 from ganlab.engine.run import Run
 from ganlab.engine.summary import ROLES, facts, layers_of
 from ganlab.errors import GanlabError
+
+SIGNALLED = 128  # a shell adds the signal's number to it
+SHOW_CURSOR = "\x1b[?25h"  # the live display hides it
 
 
 def run(
@@ -47,7 +54,7 @@ def resume(name: str, *, runs_dir: Path, data_root: Path | None, quiet: bool) ->
 def carry_out(run: Run, display: Display) -> None:
     """Train, and show how it ended."""
     try:
-        status = execute(run)
+        status = execute(run, leave_at_once)
     except GanlabError as error:
         if run.checkpoints():
             kept = f"The run is saved up to {run.checkpoints()[-1].name}; to go on from there: {command('resume', run)}"
@@ -55,7 +62,15 @@ def carry_out(run: Run, display: Display) -> None:
         raise
     display.show_end(run, status)
     if status == "interrupted":
-        raise SystemExit(130)
+        raise SystemExit(SIGNALLED + int(signal.Signals[run.info["signal"]]))
+
+
+def leave_at_once(run: Run) -> NoReturn:
+    """What a second Ctrl-C does: say what is saved, and end the process as it is. Its folder bears that, as it bears a kill."""
+    kept = [path.name for path in run.checkpoints()]
+    how = f"it is saved up to {kept[-1]}; to go on from there: {command('resume', run)}" if kept else "nothing of it was saved yet"
+    os.write(2, f"{SHOW_CURSOR if sys.stderr.isatty() else ''}\nstopped at once. The run is not finished: {how}\n".encode())
+    os._exit(SIGNALLED + signal.SIGINT)
 
 
 def check(recipe: str, overrides: list[str], data_root: Path | None) -> None:

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from ganlab.errors import GanlabError, UsageError, did_you_mean
 
+CLOCKS = 2.0  # seconds by which two readings of when a process, or the machine, was started may differ
 SHORTEST = 4  # characters of a run's id that stand for it: the short id at its end
 CHECKPOINT = re.compile(r"step_(\d+)\.safetensors")
 
@@ -168,6 +169,18 @@ def append_line(path: Path, step: int, metrics: dict[str, float]) -> None:
         file.write(json.dumps({"step": step, "time": round(time.time(), 3), "metrics": finite}) + "\n")
 
 
+def process_lives(info: dict[str, Any]) -> bool:
+    """Whether the process that ``info`` records is there still: its number may belong to another by now, or to another boot."""
+    import psutil
+
+    try:
+        same_boot = bool(abs(psutil.boot_time() - info["boot"]) < CLOCKS)
+        same_start = bool(abs(psutil.Process(info["pid"]).create_time() - info["process_started"]) < CLOCKS)
+        return same_boot and same_start and info["pid"] != os.getpid()
+    except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
+        return False
+
+
 @dataclass(frozen=True)
 class RunSummary:
     """A run, as ``ganlab runs`` lists it."""
@@ -182,11 +195,15 @@ class RunSummary:
 
     @property
     def status(self) -> str:
-        """As run.json has it; a run that says "running" but that no process writes was killed: "interrupted"."""
+        """As run.json has it; a run that says "running" but whose process is gone was killed: "interrupted"."""
         status = str(self.info.get("status", "unknown"))
-        if status == "running" and self.info.get("host") == socket.gethostname() and not self.folder.locked_elsewhere():
-            return "interrupted"
-        return status
+        return "interrupted" if status == "running" and self._abandoned() else status
+
+    def _abandoned(self) -> bool:
+        """Whether nobody writes this run any more, as far as this machine can tell: of another machine's run it cannot."""
+        if self.info.get("host") != socket.gethostname() or self.folder.locked_elsewhere():
+            return False
+        return not process_lives(self.info)  # some shared file systems have no locks that work
 
 
 def list_runs(runs: Path) -> list[RunSummary]:

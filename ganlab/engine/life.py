@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 
 from ganlab.components import Dataset
-from ganlab.engine import loop
+from ganlab.engine import checkpoint, loop
 from ganlab.engine.build import build, load_weights, make_data
 from ganlab.engine.device import DTYPES, find_device
 from ganlab.engine.export import save_generator
@@ -26,6 +23,7 @@ from ganlab.engine.hooks import Trick, call_each
 from ganlab.engine.provenance import birth_certificate
 from ganlab.engine.run import Run
 from ganlab.engine.seeding import default_generators_restored
+from ganlab.engine.signals import ended_by_signals
 from ganlab.errors import DataUnavailable, GanlabError, UsageError
 from ganlab.recipe import Lookup, Recipe, load_recipe, to_toml
 
@@ -161,9 +159,7 @@ def _reopen(folder: RunFolder, library: Lookup, place: Place) -> Run:
     info, name = folder.read_info(), folder.path.name
     if info.get("status") == "finished":
         raise UsageError(f"run {name} is finished", f"to train its networks on, start a new run with `--set train.init_from={folder.path}`")
-    files = folder.checkpoint_files()
-    if not files:
-        raise UsageError(f"run {name} has no checkpoint to go on from", f"start it anew: `ganlab run {folder.recipe}`")
+    path, state, skipped = newest_valid(folder)
     recipe = load_recipe(folder.recipe, library, [])
     dataset = make_data(recipe, place.data_root())
     device = find_device(recipe.train.device)
@@ -177,8 +173,10 @@ def _reopen(folder: RunFolder, library: Lookup, place: Place) -> Run:
     run.info = _merged(info, birth_certificate(run, dataset))
     run.opening = True
     prepare(run, dataset, place)
-    run.restore(files[-1])
+    run.restore(path, state)
     run.opening = False
+    for text in skipped:
+        run.announce(text)
     run.training_seconds = info.get("training_seconds", 0.0)
     run.resumed_from = run.step
     changed = run.info["resumed"][-1]["changed"].keys() - {"host"}
@@ -190,8 +188,30 @@ def _reopen(folder: RunFolder, library: Lookup, place: Place) -> Run:
     return run
 
 
-def execute(run: Run) -> str:
-    """Train, to the end of the budget, to Ctrl-C or to a failure; ``after_run`` is called and run.json written in any case.
+def newest_valid(folder: RunFolder) -> tuple[Path, dict[str, Any], list[str]]:
+    """The newest checkpoint that can be read, its state, and a sentence for each newer one that is skipped because it is damaged.
+
+    Raises:
+        UsageError: there is none.
+    """
+    skipped: list[str] = []
+    for path in reversed(folder.checkpoint_files()):
+        try:
+            return path, checkpoint.load(path), [f"{text} It is skipped, and the run goes on from {path.name}." for text in skipped]
+        except GanlabError as error:
+            skipped.append(f"{error.message}.")
+    anew = f"start it anew: `ganlab run {folder.recipe}`"
+    if skipped:
+        raise UsageError(f"run {folder.path.name} has no checkpoint that can be read: {' '.join(skipped)}", anew)
+    raise UsageError(f"run {folder.path.name} has no checkpoint to go on from", anew)
+
+
+def execute(run: Run, leave: Callable[[Run], None] | None = None) -> str:
+    """Train, to the end of the budget, to a signal or to a failure; ``after_run`` is called and run.json written in any case.
+
+    Args:
+        run: it.
+        leave: what a second Ctrl-C does; None raises KeyboardInterrupt.
 
     Returns:
         ``"finished"`` or ``"interrupted"``.
@@ -200,7 +220,7 @@ def execute(run: Run) -> str:
         GanlabError, or whatever a step raised: status is then ``"failed"``.
     """
     run.info |= {"status": "running", "started": run.info.get("started") or time.time()}
-    with stopped_by_ctrl_c(run):
+    with ended_by_signals(run, leave):
         return _execute(run)
 
 
@@ -255,28 +275,9 @@ def _close(run: Run, status: str) -> None:
         run.folder.unlock()
 
 
-@contextmanager
-def stopped_by_ctrl_c(run: Run) -> Iterator[None]:
-    """SIGINT and SIGTERM end the run after the step that is going on; a second one ends it at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        if run.stopping:
-            raise KeyboardInterrupt
-        run.stopping = True
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """run.json of a resumed run: as it was, with a note of the circumstances it goes on under."""
     changed = {key: new[key] for key in ("ganlab", "versions", "device_name", "threads", "host") if old.get(key) != new.get(key)}
     resumed = [*old.get("resumed", []), {"time": time.time(), "changed": changed}]
-    return old | {"resumed": resumed, "failure": None, "ended": None, "pid": new["pid"], "host": new["host"]}
+    process = {key: new[key] for key in ("pid", "host", "boot", "process_started")}
+    return old | {"resumed": resumed, "failure": None, "signal": None, "ended": None} | process

@@ -36,7 +36,7 @@ def birth_certificate(run: Run, dataset: Dataset) -> dict[str, Any]:
         "user": user(),
         "host": socket.gethostname(),
         "platform": platform.platform(),
-        "pid": os.getpid(),
+        **process(),
         "command": sys.argv,
         "device": str(run.device),
         "device_name": device_name(run.device),
@@ -49,9 +49,17 @@ def birth_certificate(run: Run, dataset: Dataset) -> dict[str, Any]:
         "ended": None,
         "announcements": [],
         "failure": None,
+        "signal": None,
         "last_checkpoint": None,
         "resumed": [],
     }
+
+
+def process() -> dict[str, Any]:
+    """Which process writes a run: its number, when it was started, and when the machine was, in seconds since 1970."""
+    import psutil
+
+    return {"pid": os.getpid(), "process_started": psutil.Process().create_time(), "boot": psutil.boot_time()}
 
 
 def versions() -> dict[str, str]:

@@ -23,6 +23,7 @@ from ganlab.engine.draws import Draws
 from ganlab.engine.faults import blamed
 from ganlab.engine.folder import RunFolder, append_line
 from ganlab.engine.hooks import Trick
+from ganlab.engine.keeping import Best, superseded
 from ganlab.engine.metrics import Metrics
 from ganlab.engine.player import Player
 from ganlab.engine.sampling import Sampler
@@ -103,6 +104,9 @@ class Run:
         self._epoch_before = 0
         self._clock = (0.0, 0)  # when the last interval was logged, and its step
         self._writing = threading.Lock()
+        self.best = Best(recipe.train)
+        self._saved_at = math.inf  # when the last checkpoint was written, by the clock; training has not begun
+        self._patience = 60 * (recipe.train.checkpoint_minutes or math.inf)  # seconds
 
     def use_data(self, dataset: Dataset, noise: Noise, sampling_noise: Noise) -> None:
         """Take the data and the noise, and work out the budget from their size."""
@@ -183,9 +187,14 @@ class Run:
         """Samples for ``latent``, ``(count, *noise shape)``: on the CPU, in eval mode; equal latents give equal samples."""
         return self.sampler.generate(latent, labels)
 
-    def restore(self, path: Path) -> None:
-        """Put the run into the state of a checkpoint. Metrics, sheets and checkpoints after it are dropped."""
-        state = checkpoint.load(path)
+    def restore(self, path: Path, state: dict[str, Any] | None = None) -> None:
+        """Put the run into the state of a checkpoint. Metrics, sheets and checkpoints after it are dropped.
+
+        Args:
+            path: its file.
+            state: what is in it, where that has been read already.
+        """
+        state = checkpoint.load(path) if state is None else state
         if set(state["tricks"]) != {trick.name for trick in self._stateful()}:
             raise GanlabError(f"checkpoint {path} has the state of other tricks than this recipe: {sorted(state['tricks'])}")
         for role, player in self.players.items():
@@ -198,6 +207,7 @@ class Run:
         self.step = state["step"]
         self.draws.go_to(state["batches_drawn"])
         self.metrics.load_state_dict(state["metrics"])
+        self.best.load_state_dict(state["best"])
         for trick in self._stateful():
             with blamed(f"{trick.owner}, in its load_state_dict,"):
                 trick.instance.load_state_dict(state["tricks"][trick.name])  # type: ignore[attr-defined]
@@ -246,7 +256,7 @@ class Run:
             self.log_metrics()
         if step % self.sampler.every == 0 or last:
             self.sample_sheet()
-        if step % self.checkpoint_every == 0 or last:
+        if step % self.checkpoint_every == 0 or last or time.monotonic() - self._saved_at > self._patience:
             self.save_checkpoint()
 
     def finish_epoch(self) -> None:
@@ -260,6 +270,7 @@ class Run:
     def start_clock(self) -> None:
         """Training begins now: what was before does not count as its time."""
         self._clock = (time.monotonic(), self.step)
+        self._saved_at = self._clock[0]
 
     def stop_clock(self) -> None:
         """Add the time since the last logging to ``training_seconds``."""
@@ -289,6 +300,7 @@ class Run:
             then, step = self._clock
             self.stop_clock()
             self.record_clock({"speed/steps_per_second": (self.step - step) / max(self._clock[0] - then, 1e-9)})
+        self.best.note(metrics)
         self.hooks.on_metrics(run=self, step=self.step, metrics=metrics)
         for name, value in metrics.items():
             if not abs(value) < float("inf"):
@@ -313,10 +325,17 @@ class Run:
             return
         self.check_weights()
         path = self.folder.checkpoint_path(self.step)
+        self.best.consider(self.step)
+        if self.best.metric and self.best.latest is None:
+            self.announce(f"train.keep_best = '{self.best.metric}': no metric of that name has been logged up to now.")
         checkpoint.save(path, self.state())
+        self._saved_at = time.monotonic()
         self.info["last_checkpoint"] = str(path.relative_to(self.path))
+        if self.best.step == self.step:
+            value = {"metric": self.best.metric, "value": self.best.value}
+            self.info["best_checkpoint"] = {"path": self.info["last_checkpoint"], **value}
         self.save_info()
-        for old in self.folder.checkpoint_files()[: -self.recipe.train.keep_checkpoints]:
+        for old in superseded(self.folder.checkpoint_files(), self.recipe.train, self.best):
             old.unlink(missing_ok=True)
         self.hooks.after_checkpoint(run=self, step=self.step, path=path)
 
@@ -344,7 +363,7 @@ class Run:
             for role, player in self.players.items()
         }
         state |= {"step": self.step, "batches_drawn": self.draws.feed.drawn}
-        state["metrics"] = self.metrics.state_dict()
+        state["metrics"], state["best"] = self.metrics.state_dict(), self.best.state_dict()
         state["tricks"] = {trick.name: self._state_of(trick) for trick in self._stateful()}
         return state
 

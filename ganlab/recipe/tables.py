@@ -75,7 +75,11 @@ class Train:
         sample_every: steps from one sheet of samples to the next; left out, about 40 sheets over the run.
         samples: samples on a sheet.
         checkpoint_every: steps from one checkpoint to the next; left out, once an epoch, but at most about 40 times in a run.
-        keep_checkpoints: how many of the latest checkpoints are kept.
+        checkpoint_minutes: write one as well when the last is so many minutes old; left out, the clock does not matter.
+        keep_checkpoints: how many of the latest checkpoints are kept. Older ones go once the new one is on disk.
+        keep_checkpoints_every: keep those of steps that are a multiple of this, too; 0 for none.
+        keep_best: keep the one at which this metric was best, too, such as ``loss/generator``; empty for none.
+        best_is: which value of it is best.
         init_from: a run's folder, or a checkpoint file, whose weights the networks start from; empty for fresh ones.
     """
 
@@ -96,7 +100,11 @@ class Train:
     sample_every: Positive | None = None
     samples: Annotated[int, Field(ge=1, le=1024)] = 64
     checkpoint_every: Positive | None = None
+    checkpoint_minutes: Annotated[float, Field(gt=0)] | None = None
     keep_checkpoints: Positive = 3
+    keep_checkpoints_every: Annotated[int, Field(ge=0)] = 0
+    keep_best: str = ""
+    best_is: Literal["lowest", "highest"] = "lowest"
     init_from: str = ""
 
     def batch_of(self, role: str) -> int:
