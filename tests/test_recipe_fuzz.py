@@ -16,9 +16,12 @@ from hypothesis import strategies as st
 from recipe_support import BASE, FakeCatalogue
 
 import ganlab.recipe.shipped
-from ganlab.errors import RecipeError, UsageError
-from ganlab.recipe import flatten, load_recipe, to_toml
+from ganlab.catalogue import Catalogue
+from ganlab.engine.schedule import groups_of
+from ganlab.errors import GanlabError, RecipeError, UsageError
+from ganlab.recipe import flatten, load_recipe, shipped_recipes, to_toml
 
+EXAMPLES = int(os.environ.get("GANLAB_FUZZ", "350"))  # of each property; docs/reliability.md says what was tried with more
 FULL = f"""\
 extends = "base.toml"
 {BASE}
@@ -33,6 +36,8 @@ train = {{ steps = 4 }}
 name = "clip"
 max_norm = 3
 """
+SHIPPED = {name: path.read_text(encoding="utf-8") for name, path in shipped_recipes().items()}
+CATALOGUE = Catalogue.of_installed()
 WORDS = [
     *sorted(set(FULL.split())), "plugins", "name", "defaults", "fallback", "extends", "enabled", "[loss.generator]", "[[tricks]]", "[tricks]",
     "[[data]]", "{", "}", "[", "]", '"', "'", '"""', ",", "=", ".", "\n", "\\", "inf", "nan", "-1", "9" * 30, "2024-01-01", "[[[]]]", "{}",
@@ -80,10 +85,8 @@ def check(text: str, overrides: list[str], *, fallback: bool) -> None:
     assert as_text(again.document) == as_text(recipe.document)
 
 
-@given(st.randoms(use_true_random=False), st.integers(1, 4), st.booleans())
-@settings(max_examples=350, deadline=None)
-def test_mutated_recipes(chance: random.Random, mutations: int, fallback: bool) -> None:
-    text = FULL
+def mutated(text: str, chance: random.Random, mutations: int) -> str:
+    """A recipe with some mistakes made in it."""
     for _ in range(mutations):
         kind = chance.randrange(4)
         if kind == 0:  # a line goes, or is doubled
@@ -103,7 +106,13 @@ def test_mutated_recipes(chance: random.Random, mutations: int, fallback: bool) 
         else:  # something is written in between
             at = chance.randrange(len(text) + 1)
             text = text[:at] + chance.choice(WORDS) + text[at:]
-    check(text, [], fallback=fallback)
+    return text
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 4), st.booleans())
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_mutated_recipes(chance: random.Random, mutations: int, fallback: bool) -> None:
+    check(mutated(FULL, chance, mutations), [], fallback=fallback)
 
 
 _value = st.one_of(
@@ -114,7 +123,7 @@ _override = st.builds(lambda keys, value: f"{'.'.join(keys)}={value}", st.lists(
 
 
 @given(st.lists(st.one_of(_override, st.text(max_size=20)), max_size=3), st.booleans())
-@settings(max_examples=350, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_any_overrides(overrides: list[str], fallback: bool) -> None:
     check(FULL, overrides, fallback=fallback)
 
@@ -126,3 +135,21 @@ def test_any_word_for_a_recipe(word: str) -> None:
         load_recipe(word, FakeCatalogue())
     except UsageError as error:
         assert str(error)
+
+
+@given(
+    st.sampled_from(sorted(SHIPPED)), st.randoms(use_true_random=False), st.integers(1, 3), st.lists(_override, max_size=1), st.booleans()
+)
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_mutated_shipped_recipes(name: str, chance: random.Random, mutations: int, overrides: list[str], fallback: bool) -> None:
+    """With the real plugins: a plan of turns, or an error with exit code 2."""
+    Path("r.toml").write_text(mutated(SHIPPED[name], chance, mutations), encoding="utf-8")
+    try:
+        recipe = load_recipe(Path("r.toml"), CATALOGUE, overrides, fallback=fallback)
+    except GanlabError as error:
+        assert isinstance(error, RecipeError | UsageError)
+        assert error.exit_code == 2
+        assert error.message.strip()
+        return
+    assert groups_of(recipe.schedule)
+    assert recipe.train.steps or recipe.train.epochs

@@ -134,6 +134,7 @@ def sentence(run: Trained) -> str:
     if run.name == "mnist_one_class":
         wanted = m.shares[1]
         said = f"{wanted:.1%} of the samples are read as the digit 1, which is all that it was shown"
+        said += f"; but they are nearly one image: their variety is {m.variety:.2f}" if m.variety < COLLAPSED_VARIETY else ""
     elif m.variety < COLLAPSED_VARIETY or m.shares[top] > COLLAPSED_SHARE:
         said = f"collapsed: {m.shares[top]:.0%} of the samples are read as {top}, and their variety is {m.variety:.2f}"
     elif missing:
