@@ -33,6 +33,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeRun:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     monkeypatch.setattr(tracker_module, "HEAD_START", 0.0)
+    monkeypatch.setattr(helper_module, "LONGEST_WAIT", LIMIT)
     return FakeRun(tmp_path / "runs")
 
 
@@ -184,6 +185,28 @@ def test_a_mirror_that_works_or_reports_is_not_given_up(run: FakeRun, monkeypatc
     reports = f"[(time.sleep(0.25), open({state}, 'w').close()) for _ in range(10)]"
     instead_of_the_mirror(monkeypatch, reports)
     assert Helper(settings(run)).finish() == ""
+
+
+def test_the_end_of_a_run_does_not_wait_for_ever_for_a_mirror_that_works(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helper_module, "LONGEST_WAIT", 1.0)
+    done = run.path / "done"
+    works = (
+        f"[None for _ in iter(time.process_time, None) if time.process_time() > 2.5 and (open({json.dumps(str(done))}, 'w'), os._exit(0))]"
+    )
+    instead_of_the_mirror(monkeypatch, works)
+    tracker = MlflowTracker(uri="sqlite://")
+    tracker.before_run(run)
+    began = time.monotonic()
+    tracker.after_run(run)
+    assert time.monotonic() - began < 5
+    assert run.info["mlflow"]["complete"] is False
+    (told,) = run.info["announcements"]
+    assert told.startswith("MLflow is still being told of this run, by a process that goes on now that training has ended. ")
+    assert told.endswith(f"`python -m ganlab_mlflow {run.path}` sends what is missing.")
+    assert not done.exists()
+    while not done.exists() and time.monotonic() - began < 100:
+        time.sleep(0.05)
+    assert done.exists()  # it was not stopped
 
 
 def test_ctrl_c_in_the_terminal_is_not_for_the_mirror(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:

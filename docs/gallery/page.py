@@ -10,6 +10,9 @@ import figures
 from measures import PRESENT, SURE, Judge, Trained, measure_run
 from training import BUDGETS, SAMPLES
 
+from ganlab.catalogue import Catalogue
+from ganlab.recipe import load_recipe
+
 COLLAPSED_SHARE, COLLAPSED_VARIETY = 0.5, 0.5  # more than this of one digit, or less than this of the real images' variety
 
 TUTORIALS = {
@@ -109,6 +112,7 @@ def measured(runs: Sequence[Trained], judge: Judge) -> str:
             [
                 f"`{run.name}`",
                 f"{run.info['counters']['step']:,}",
+                f"{budget_share(run.name):.0%}",
                 f"{run.info['training_seconds'] / 60:.1f}",
                 str(len(m.present)),
                 f"{m.divergence:.3f}",
@@ -116,14 +120,31 @@ def measured(runs: Sequence[Trained], judge: Judge) -> str:
                 f"{m.variety:.2f}",
             ]
         )
-    head = ["recipe", "steps", "minutes", f"digits with >= {PRESENT:.0%}", "KL to even shares", f"sure (>= {SURE:.0%})", "variety"]
+    head = [
+        "recipe",
+        "steps",
+        "of the tutorial's budget",
+        "minutes",
+        f"digits with >= {PRESENT:.0%}",
+        "KL to even shares",
+        f"sure (>= {SURE:.0%})",
+        "variety",
+    ]
     return (
         f"{SAMPLES:,} samples of each generator, read by a classifier that has {judge.accuracy:.2%} of MNIST's test images right "
         f"and is sure of "
         f"{judge.real_sure:.0%} of them. *Variety* is the mean distance of two samples of the same digit, as a share of the same "
         f"for real "
-        f"images; a sample that is no digit at all is varied too, and then few are sure.\n\n{table(head, rows)}"
+        f"images; a sample that is no digit at all is varied too. The classifier reads a digit into anything: look at the samples, too."
+        f"\n\n{table(head, rows)}"
     )
+
+
+def budget_share(name: str) -> float:
+    """The budget here as a share of the recipe's own, which is its tutorial's."""
+    key, _, number = BUDGETS[name].partition("=")
+    whole = getattr(load_recipe(name, Catalogue.of_installed()).train, key.removeprefix("train."))
+    return int(number) / whole if whole else 1.0
 
 
 def sentence(run: Trained) -> str:

@@ -22,16 +22,22 @@ _BOOT = (
     "import json, sys; settings = json.loads(sys.stdin.readline()); sys.path[:] = settings.pop('path'); "
     "from ganlab_mlflow.process import main; from ganlab_mlflow.place import Settings; sys.exit(main(Settings(**settings)))"
 )
-PATIENCE = 10.0  # seconds without a sign of life, after which a mirror is given up
+PATIENCE = 5.0  # seconds without a sign of life, after which a mirror is given up
+LONGEST_WAIT = 8.0  # seconds that the end of a run waits for a mirror that gets on; it then goes on by itself
 BUSY = 0.01  # share of a core that counts as one: waiting for a tracker that does not answer takes less
 
 
 class Helper:
     """A mirror at work.
 
+    Attributes:
+        left: it was still at work when :meth:`finish` had waited long enough, and goes on after this process has ended.
+
     Raises:
         OSError: the process cannot be started.
     """
+
+    left = False
 
     def __init__(self, settings: Settings) -> None:
         self._state = Path(settings.run) / FILE
@@ -63,19 +69,25 @@ class Helper:
         return f"its process {how}{f': {said[-1]}' if said else ''}"
 
     def finish(self) -> str:
-        """Tell the mirror that the run is over, and wait for it as long as it gets on.
+        """Tell the mirror that the run is over, and wait for it as long as it gets on, but not for ever.
 
         Returns:
-            How it came to no good end; empty when it has delivered everything, or has written down why it could not.
+            How it came to no good end; empty when it has delivered everything, has written down why it could not, or is ``left``.
         """
         try:
             self._tell("end", close=True)
-            self._wait()
+            self.left = self._wait()
+            if self.left:
+                return ""
             if self._process.poll() is None:
                 return f"it has not answered for {PATIENCE:.0f} s"
             return self.death if self._process.returncode not in (0, 1) else ""
         finally:
-            self.stop()
+            if self.left:
+                self._errors.close()
+                self._process.returncode = 0  # it is nobody's child from here on, and Popen must not complain
+            else:
+                self.stop()
 
     def stop(self) -> None:
         """End the mirror now."""
@@ -86,16 +98,27 @@ class Helper:
             self._tell("", close=True)
         self._errors.close()
 
-    def _wait(self) -> None:
-        alive, worked = time.monotonic(), self._worked()
+    def _wait(self) -> bool:
+        """Until it has ended, or shows no sign of life, or long enough: only then True."""
+        began, alive, worked = time.monotonic(), time.monotonic(), self._worked()
         while self._process.poll() is None and time.monotonic() - alive < PATIENCE:
+            if time.monotonic() - began > LONGEST_WAIT:
+                return True
             time.sleep(0.02)
             now = self._worked()
-            if self.news() or now - worked > BUSY * PATIENCE:
+            if self.news() or now - worked > BUSY * PATIENCE or self._starves():
                 alive, worked = time.monotonic(), now
+        return False
+
+    def _starves(self) -> bool:
+        """Whether the mirror would compute now if it were let: on a busy machine it is not stuck, it has to wait."""
+        try:
+            return bool(psutil.Process(self._process.pid).status() == psutil.STATUS_RUNNING)
+        except psutil.Error:
+            return False
 
     def _worked(self) -> float:
-        """Seconds that the mirror has computed. A mirror that starves on a busy machine is not stuck."""
+        """Seconds that the mirror has computed."""
         try:
             times = psutil.Process(self._process.pid).cpu_times()
         except psutil.Error:

@@ -76,9 +76,14 @@ class MlflowTracker:
         helper, self.helper = self.helper, None
         failure = helper.finish()
         state = State.load(run.path)
-        state.complete = state.complete and not failure
+        state.complete = state.complete and not failure and not helper.left
         run.info["mlflow"] = state.summary()
-        if not state.complete:
+        if helper.left:
+            run.announce(
+                "MLflow is still being told of this run, by a process that goes on now that training has ended. Should it be stopped, "
+                f"`python -m ganlab_mlflow {run.path}` sends what is missing."
+            )
+        elif not state.complete:
             self._announce(run, failure or state.problem or "its process ended before its time")
 
     def _look(self, run: Run) -> None:
