@@ -359,7 +359,7 @@ def test_rest_is_the_whole_part(loss: float, rest: int) -> None:
 
 
 def test_rests_exactly_four_steps() -> None:
-    """L = -0.5: four idle steps, then G trains again. A step past 1.75 is idle, too, and lowers the rest."""
+    """After l = -0.5: four idle steps, then G trains again. A step past 1.75 is idle, too, and lowers the rest."""
     port = frozen()
     assert step(port, 0.7, 0.7, 0.5000001)["rest"] == 4
     for left, fake_loss in ((3, 0.7), (2, 1.7), (1, 0.7), (0, 0.7)):

@@ -193,7 +193,7 @@ def test_two_steps_by_hand() -> None:
 
 
 def test_a_decayed_rate_falls_with_the_steps_already_taken() -> None:
-    """Lr / (1 + decay * taken): whole in the first step. A decay of 1 halves the second step and leaves a third of the third.
+    """The rate is lr / (1 + decay * taken): whole in the first step. A decay of 1 halves the second step and leaves a third of the third.
 
     D's logit is its bias, 100: the gradient is (0 + 1) / 2 in each step, which Adam makes a step of lr.
     """
@@ -252,6 +252,15 @@ def test_large_logits_keep_their_gradient() -> None:
     told = port.step(Tape([column(0.0)], [column(0.0), column(1.0, -1.0)]))
     assert told["generator_loss"] == pytest.approx(1000, rel=0, abs=1e-3)
     assert port.generator[5].item() == pytest.approx(2e-4, rel=0, abs=1e-13)
+
+
+def test_losses_are_exact_at_logits_where_softplus_gives_up() -> None:
+    """torch's softplus(x) is x from 20 on: at 21 it would lack exp(-21) = 7.6e-10, in either turn."""
+    port = KerasPort(generator_of(1.0, 0.0, 1.0, 0.0, 0.0, 0.0), discriminator_of(0.0, -21.0), lr=0.0)
+    told = port.step(Tape([column(0.0)], [column(0.0), column(1.0, -1.0)]))
+    assert math.log1p(math.exp(21.0)) - 21 == pytest.approx(7.5826e-10, rel=1e-4)
+    assert told["generator_loss"] == same(math.log1p(math.exp(21.0)))
+    assert told["discriminator_loss"] == same((math.log1p(math.exp(21.0)) + math.log1p(math.exp(-21.0))) / 2)
 
 
 def test_every_draw_is_used() -> None:
