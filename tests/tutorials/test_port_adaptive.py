@@ -441,3 +441,12 @@ def test_wider_networks_equal_torchs_modules() -> None:
     latent, image = torch.randn(7, 3, dtype=torch.float64), torch.randn(7, 4, dtype=torch.float64)
     torch.testing.assert_close(port.samples(latent), generator(latent), rtol=0, atol=1e-12)
     torch.testing.assert_close(port.logits(image), discriminator[:-1](image)[:, 0], rtol=0, atol=1e-12)
+    torch.testing.assert_close(port.logits(image), discriminator[:-1](image)[:, 0], rtol=0, atol=1e-12)
+
+
+def test_no_threshold_in_the_softplus() -> None:
+    """softplus(25) is not 25: a margin of 1e-12 leaves 25 outside the dead zone (its edge is 27.6)."""
+    zero, one = torch.zeros(1, dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+    port = AdaptivePort([one, zero], [0 * one, zero + 25], lr=0.0, clamp_margin=1e-12)
+    told = port.step(Tape([one], [one]))
+    assert told["fake_loss"] - 25 == pytest.approx(math.exp(-25), rel=1e-3)

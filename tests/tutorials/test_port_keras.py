@@ -343,3 +343,9 @@ def test_wider_networks_equal_torchs_modules() -> None:
     latent, image = torch.randn(7, 3, dtype=torch.float64), torch.randn(7, 4, dtype=torch.float64)
     torch.testing.assert_close(port.samples(latent), generator.eval()(latent), rtol=0, atol=1e-12)
     torch.testing.assert_close(port.logits(image), discriminator(image)[:, 0], rtol=0, atol=1e-12)
+
+
+def test_accuracy_counts_a_half_as_fake() -> None:
+    """Keras guesses 1 where the probability is above 0.5; a logit of 0 is not. Real 4 and -4, fake 0 and 0: three of four right."""
+    port = KerasPort(generator_of(1.0, 0.0, 1.0, 0.0, 0.0, 0.0), discriminator_of(4.0, 0.0))
+    assert port.step(Tape([column(1.0, -1.0)], [column(1.0, -1.0), column(1.0, -1.0)]))["accuracy"] == 0.75
