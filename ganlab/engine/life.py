@@ -18,7 +18,7 @@ from ganlab.engine import checkpoint, loop
 from ganlab.engine.build import build, load_weights, make_data
 from ganlab.engine.device import DTYPES, find_device
 from ganlab.engine.export import save_generator
-from ganlab.engine.folder import RunFolder, RunSummary
+from ganlab.engine.folder import RunFolder, RunSummary, write_text
 from ganlab.engine.hooks import Trick, call_each
 from ganlab.engine.provenance import birth_certificate
 from ganlab.engine.run import Run
@@ -115,7 +115,7 @@ def assemble(recipe: Recipe, dataset: Dataset, place: Place, in_folder: bool) ->
             load_weights(run, recipe.train.init_from)
         if folder is not None:
             folder.lock()
-            (folder.path / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")
+            write_text(folder.recipe, to_toml(recipe))
             run.save_info()
     except BaseException:
         if folder is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from ganlab.errors import cannot_be_written
 from ganlab.hookspecs import hookimpl
 from ganlab_mlflow.helper import Helper
 from ganlab_mlflow.place import Settings, redacted, tracking_uri
@@ -103,8 +104,11 @@ class MlflowTracker:
     def _list(self, run: Run, step: int, kind: str, name: str, path: Path) -> None:
         """Put a file on the list that the mirror follows."""
         line = {"step": step, "time": round(time.time(), 3), "kind": kind, "name": name, "path": path.relative_to(run.path).as_posix()}
-        with open(run.path / ARTIFACTS, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with open(run.path / ARTIFACTS, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise cannot_be_written(run.path / ARTIFACTS, error) from error
 
     def _announce(self, run: Run, problem: str) -> None:
         """Tell the person, once in a run: a tracker that comes and goes must not fill the screen."""

@@ -83,7 +83,7 @@ def serve() -> None:
 
 
 def warm_up() -> None:
-    """Import what any run may need. No tensor is differentiated here: autograd's threads would not survive a fork."""
+    """Import what any run may need. No tensor is differentiated here: autograd would not survive the fork."""
     import matplotlib.backends.backend_agg
     import matplotlib.figure  # noqa: F401
     import PIL.PngImagePlugin  # noqa: F401
@@ -93,8 +93,10 @@ def warm_up() -> None:
     import ganlab.cli.train
     from ganlab.catalogue import Catalogue
 
-    Catalogue.of_installed()
     torch.set_num_threads(1)
+    Catalogue.of_installed()
+    torch.optim.Adam([torch.zeros(1)])  # imports a thousand modules
+    sklearn.datasets.load_digits()
 
 
 def carry_out(job: dict[str, Any]) -> dict[str, Any]:
