@@ -21,6 +21,8 @@ from ganlab.engine import journal
 from ganlab.errors import UsageError, cannot_be_written, did_you_mean
 
 CLOCKS = 2.0  # seconds by which two readings of when a process, or the machine, was started may differ
+#: What is read from run.json again, and of what type it is.
+RECORD: dict[str, type] = {"status": str, "data": dict, "resumed": list, "announcements": list, "training_seconds": float}
 SHORTEST = 4  # characters of a run's id that stand for it: the short id at its end
 CHECKPOINT = re.compile(r"step_(\d+)\.safetensors")
 SHEET_OR_CHECKPOINT = re.compile(r"step_(\d+)\.(png|safetensors)")
@@ -104,7 +106,10 @@ class RunFolder:
             ) from error
         if not isinstance(info, dict):
             raise UsageError(f"{self.path / 'run.json'} is not a run's")
-        return info
+        wrong = [key for key, kind in RECORD.items() if not isinstance(info.get(key, kind()), kind)]
+        if wrong:
+            raise UsageError(f"{self.path / 'run.json'} is damaged: its {wrong[0]} is {info[wrong[0]]!r}")
+        return {"data": {}, **info}
 
     def write_info(self, info: dict[str, Any]) -> None:
         """Write run.json."""
@@ -257,6 +262,9 @@ def find_run(runs: Path, name: str) -> RunSummary:
     known = list_runs(runs)
     if name == "last" and known:
         return known[-1]
+    for folder in map(RunFolder, (Path(name), runs / name)):
+        if name and folder.checkpoints.is_dir():
+            return RunSummary(folder, folder.read_info())  # which says why it cannot
     matching = [run for run in known if run.id == name]
     if not matching and len(name) >= SHORTEST:
         matching = [run for run in known if run.id.startswith(name) or run.id.endswith(name)]

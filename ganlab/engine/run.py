@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ganlab.components import Dataset, Noise, Role
-from ganlab.engine import checkpoint, keeping
+from ganlab.engine import checkpoint, keeping, sameness
 from ganlab.engine.draws import Draws
 from ganlab.engine.faults import blamed
 from ganlab.engine.folder import RunFolder, append_line, flush
@@ -362,7 +362,7 @@ class Run:
             role: {"network": dict(player.network.state_dict()), "optimizer": player.optimizer_state(), "updates": player.updates}
             for role, player in self.players.items()
         }
-        state |= {"step": self.step, "batches_drawn": self.draws.feed.drawn}
+        state |= {"recipe": sameness.kept(self.recipe), "step": self.step, "batches_drawn": self.draws.feed.drawn}
         state |= {"metrics": self.metrics.state_dict(), "journal": self.journal.state_dict(), "best": self.best.state_dict()}
         state["tricks"] = {trick.name: self._state_of(trick) for trick in self._stateful()}
         return state
