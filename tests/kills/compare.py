@@ -15,8 +15,13 @@ from ganlab.engine.folder import RunFolder
 RECORD = ("status", "counters", "total_steps", "last_checkpoint", "best_checkpoint", "failure", "seed", "data")
 
 
-def differences(never: Path, run: Path) -> list[str]:
-    """What the run in ``run`` ended with that the one in ``never``, which was never stopped, did not; empty when they are equal."""
+def differences(never: Path, run: Path, finished: bool = False) -> list[str]:
+    """What the run in ``run`` ended with that the one in ``never``, which was never stopped, did not; empty when they are equal.
+
+    Args:
+        never, run: their folders.
+        finished: it was killed after it had been written down as finished, and may have begun to write that down once more.
+    """
     found: list[str] = []
     ours, theirs = RunFolder(run), RunFolder(never)
     names = [[path.name for path in folder.checkpoint_files()] for folder in (ours, theirs)]
@@ -38,7 +43,7 @@ def differences(never: Path, run: Path) -> list[str]:
             found += same_bytes(run / pictures / name, never / pictures / name)
     records = [json.loads((folder / "run.json").read_text(encoding="utf-8")) for folder in (run, never)]
     found += [f"run.json: {key} = {records[0].get(key)}, not {records[1].get(key)}" for key in RECORD if records[0].get(key) != records[1].get(key)]
-    return found + leftovers(run)
+    return found + [text for text in leftovers(run) if not (finished and text.endswith(".run.json.part"))]
 
 
 def leftovers(run: Path) -> list[str]:

@@ -2,7 +2,8 @@
 
 All that is patched is patched in the child, which is about to die; the product's code knows nothing of it. The kinds:
 
-- ``hook``: in the run hook of that name, at the first call from ``step`` on, after all tricks have been called.
+- ``hook``: in the run hook of that name, at the first call from ``step`` on, after all tricks have been called. With a ``command`` it
+  is not the process that is ended there: the command is carried out, which does something to its disk; ``{run}`` is the run's folder.
 - ``file``: at the ``count``-th time that something is done with a file whose name matches ``name``: ``half`` of its bytes are written,
   ``fsync`` is about to be called, it is about to be renamed (``before``) or has been (``after``), is about to be removed
   (``removing``) or has been (``removed``).
@@ -16,6 +17,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,7 +34,7 @@ def die() -> NoReturn:
 def arm(moment: Moment, sign: int) -> None:
     """Prepare this process's death."""
     if moment["kind"] == "hook":
-        arm_hook(moment["name"], moment["step"])
+        arm_hook(moment["name"], moment["step"], moment.get("command", []))
     elif moment["kind"] == "line":
         arm_line(moment["count"])
     elif moment["kind"] == "file":
@@ -41,15 +43,20 @@ def arm(moment: Moment, sign: int) -> None:
         arm_sign(sign)
 
 
-def arm_hook(name: str, step: int) -> None:
+def arm_hook(name: str, step: int, command: list[str]) -> None:
     """Let the command line add a watcher to its run: it comes after all tricks and the display."""
     import ganlab
     from ganlab.cli import train
     from ganlab.engine.hooks import KNOWN
 
-    def hook(run: Any, *_given: Any) -> None:
-        if run.step >= step:
-            die()
+    left = [command or None]
+
+    def hook(run: Any) -> None:
+        if run.step >= step and left:
+            words = left.pop()
+            if words is None:
+                die()
+            subprocess.run([word.replace("{run}", str(run.path)) for word in words], check=True)
 
     others = ", ".join(parameter for parameter in KNOWN[name] if parameter != "run")
     scope: dict[str, Any] = {"hook": hook}

@@ -31,15 +31,16 @@ KINDS = (
 )
 
 
-def draw(kind: str, rng: random.Random, whole: float) -> moments.Moment:
+def draw(kind: str, rng: random.Random, whole: float, again: bool = False) -> moments.Moment:
     """A moment of that kind, after the first checkpoint has been begun.
 
     Args:
         kind: one of ``KINDS``.
         rng: where it is drawn from.
         whole: seconds that the run takes when nobody kills it.
+        again: it is of a run that has been killed before, and has less before it.
     """
-    count = rng.randint(2, WRITTEN)
+    count = rng.randint(1, 2) if again else rng.randint(2, WRITTEN)
     if kind == "in a hook":
         return {"kind": "hook", "name": rng.choice(moments.hooks()), "step": rng.randint(CHECKPOINT_EVERY + 1, STEPS - 1)}
     if kind == "any time":
@@ -87,6 +88,7 @@ class Outcome:
         kills: SIGKILLs that found their process alive.
         resumes: of ``ganlab resume``, those after which the run ended as one that was never stopped.
         anew: a run that had no checkpoint yet, and was begun again as its error said.
+        finished: the last kill came after the run had been written down as finished.
         troubles: what is not as it must be.
     """
 
@@ -95,6 +97,7 @@ class Outcome:
     kills: int = 0
     resumes: int = 0
     anew: int = 0
+    finished: bool = False
     troubles: list[str] = field(default_factory=list)
 
 
@@ -125,19 +128,19 @@ class Bench:
         never, whole = self.never(case)
         for _ in range(8):
             self.number += 1
-            place = self.folder / f"{self.number:04d}"
-            case.prepare(place)
+            folder = self.folder / f"{self.number:04d}"
+            case.prepare(folder)
             outcome.kills = outcome.resumes = outcome.anew = 0
-            if self._kill(case, place, [draw(kind, rng, whole) for kind in kinds], outcome):
+            if self._kill(case, folder, [draw(kind, rng, whole, place > 0) for place, kind in enumerate(kinds)], outcome):
                 break
         else:
             outcome.troubles.append("it was never killed")
             return outcome
         if not outcome.troubles:
-            outcome.troubles += compare.differences(never, only_run(place))
+            outcome.troubles += compare.differences(never, only_run(folder), finished=outcome.finished)
         if outcome.troubles:
             outcome.resumes = 0
-            outcome.troubles.append(f"in {place}")
+            outcome.troubles.append(f"in {folder}")
         return outcome
 
     def _kill(self, case: Case, place: Path, planned: list[moments.Moment], outcome: Outcome) -> bool:
@@ -149,7 +152,8 @@ class Bench:
             outcome.kills += 1
             outcome.troubles += compare.damaged(only_run(place))
             ended = self.server.run(place, "resume", "last", "--quiet", moment=moment)
-            if ended.code == 2 and "is finished" in ended.text:  # killed after its last word
+            outcome.finished = ended.code == 2 and "is finished" in ended.text  # killed after its last word
+            if outcome.finished:
                 return True
             outcome.resumes += 1
             if "has no checkpoint to go on from" in ended.text:

@@ -8,6 +8,7 @@ one on the standard output. Started by :class:`Server`, which is the handle on i
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import select
@@ -61,7 +62,8 @@ class Server:
             folder: the working folder.
             words: of the command.
             moment: when to kill it; None lets it end.
-            more: ``file_size``, a limit in bytes that the child sets itself; ``environment``, variables.
+            more: ``file_size``, a limit in bytes that the child sets itself; ``environment``, variables; ``constants``, other values of
+                names of modules, by ``module:name``.
         """
         self.jobs += 1
         log = folder / f".log-{os.getpid()}-{self.process.pid}-{self.jobs}"
@@ -154,6 +156,9 @@ def be_the_child(job: dict[str, Any], sign: int) -> NoReturn:
 
         import ganlab.cli
 
+        for name, value in job.get("constants", {}).items():
+            module, _, constant = name.partition(":")
+            setattr(importlib.import_module(module), constant, value)
         if job.get("moment"):
             moments.arm(job["moment"], sign)
         if job.get("file_size"):
