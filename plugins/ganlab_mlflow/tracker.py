@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from dataclasses import dataclass, field
@@ -63,7 +64,7 @@ class MlflowTracker:
     @hookimpl
     def on_images(self, run: Run, step: int, name: str, path: Path) -> None:
         if self.images:
-            self._list(run, step, "image", name, path)
+            self._list(run, step, "image", name, path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
     @hookimpl
     def after_checkpoint(self, run: Run, step: int, path: Path) -> None:
@@ -101,9 +102,10 @@ class MlflowTracker:
         elif self.helper.death:
             self._announce(run, self.helper.death)
 
-    def _list(self, run: Run, step: int, kind: str, name: str, path: Path) -> None:
+    def _list(self, run: Run, step: int, kind: str, name: str, path: Path, **more: str) -> None:
         """Put a file on the list that the mirror follows."""
-        line = {"step": step, "time": round(time.time(), 3), "kind": kind, "name": name, "path": path.relative_to(run.path).as_posix()}
+        place = path.relative_to(run.path).as_posix()
+        line = {"step": step, "time": round(time.time(), 3), "kind": kind, "name": name, "path": place, **more}
         try:
             with open(run.path / ARTIFACTS, "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
