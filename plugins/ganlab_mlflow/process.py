@@ -62,11 +62,15 @@ def the_only_one(run: Path, patience: float = -1) -> Iterator[None]:
     Raises:
         filelock.Timeout: another one is at it.
     """
-    from filelock import FileLock
+    from filelock import FileLock, Timeout
 
     lock = FileLock(run / LOCK)
-    with contextlib.suppress(OSError):  # the folder is gone or may not be written: delivery says so itself, or needs nothing there
+    try:
         lock.acquire(timeout=patience)
+    except Timeout:
+        raise
+    except OSError:
+        pass  # the folder is gone or may not be written: delivery says so itself, or needs nothing there
     try:
         yield
     finally:

@@ -138,7 +138,7 @@ def tricks() -> list[Case]:
         more = ["schedule.discriminator_turn=two_updates"] if entry.name == "adaptive_generator_steps" else []
         made.append(Case(f"trick {entry.name}", "ring", (*short, *RING, *more, f'tricks.{entry.name}={{use="{entry.name}"{options}}}')))
     gone_wrong = 'extends = "ring"\nplugins = ["./nan.py"]\n'
-    back = ("tricks.nan={use=\"nan\"}", 'tricks.back={use="restore_on_non_finite"}')
+    back = ('tricks.nan={use="nan"}', 'tricks.back={use="restore_on_non_finite"}')
     lr = ("generator.optimizer.lr=0.01", "discriminator.optimizer.lr=0.01")
     files = (("nan.py", NAN), ("gone_wrong.toml", gone_wrong))
     return [*made, Case("a restoration", "gone_wrong.toml", (*SHORT, *RING, *lr, *back), files)]

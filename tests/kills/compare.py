@@ -42,7 +42,11 @@ def differences(never: Path, run: Path, finished: bool = False) -> list[str]:
         for name in sheets[1]:
             found += same_bytes(run / pictures / name, never / pictures / name)
     records = [json.loads((folder / "run.json").read_text(encoding="utf-8")) for folder in (run, never)]
-    found += [f"run.json: {key} = {records[0].get(key)}, not {records[1].get(key)}" for key in RECORD if records[0].get(key) != records[1].get(key)]
+    found += [
+        f"run.json: {key} = {records[0].get(key)}, not {records[1].get(key)}"
+        for key in RECORD
+        if records[0].get(key) != records[1].get(key)
+    ]
     return found + [text for text in leftovers(run) if not (finished and text.endswith(".run.json.part"))]
 
 
@@ -69,7 +73,11 @@ def trees(one: Any, other: Any, path: str) -> list[str]:
     if type(one) is not type(other):
         return [f"{path}: {one!r} and {other!r}"]
     if isinstance(one, Tensor):
-        equal = one.dtype == other.dtype and one.shape == other.shape and torch.equal(one.flatten().view(torch.uint8), other.flatten().view(torch.uint8))
+        equal = (
+            one.dtype == other.dtype
+            and one.shape == other.shape
+            and torch.equal(one.flatten().view(torch.uint8), other.flatten().view(torch.uint8))
+        )
         return [] if equal else [f"{path}: other numbers"]
     if isinstance(one, dict):
         if list(one) != list(other):

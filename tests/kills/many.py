@@ -13,8 +13,6 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent)]
-
 from cases import cases
 from plan import Bench, Outcome, sample, summary, table
 from server import Server

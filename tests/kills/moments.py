@@ -163,5 +163,3 @@ def hooks() -> list[str]:
 
     early = {"before_build", "after_build", "before_run"}
     return [name for name, parameters in KNOWN.items() if name not in early and name not in DECIDING and "run" in parameters]
-
-

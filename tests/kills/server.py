@@ -89,10 +89,9 @@ def warm_up() -> None:
     import matplotlib.backends.backend_agg
     import matplotlib.figure  # noqa: F401
     import PIL.PngImagePlugin  # noqa: F401
-    import sklearn.datasets  # noqa: F401
+    import sklearn.datasets
     import torch
 
-    import ganlab.cli.train
     from ganlab.catalogue import Catalogue
 
     torch.set_num_threads(1)
