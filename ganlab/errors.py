@@ -8,6 +8,7 @@ where it is the plugin author's own.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -54,6 +55,22 @@ class PluginError(GanlabError):
 
 class NonFiniteError(GanlabError):
     """A loss or a score became infinite or not a number; the message names it, with the step."""
+
+
+def cannot_be_written(what: object, error: Exception) -> GanlabError:
+    """The error for a file that cannot be written, with what to do about it.
+
+    Args:
+        what: the file's path, with a word before it where that helps.
+        error: what writing it raised; an OSError tells more than others.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    hint = "free some space, or choose another folder with --runs-dir"
+    if number == errno.ENOENT:
+        hint = "was the run's folder removed or moved while the run went on? then begin the run anew"
+    elif number in (errno.EROFS, errno.EACCES, errno.EPERM):
+        hint = "make its folder writable, or choose another one with --runs-dir"
+    return GanlabError(f"{what} cannot be written: {getattr(error, 'strerror', None) or error}", hint)
 
 
 def closest(word: str, choices: Iterable[str]) -> str | None:

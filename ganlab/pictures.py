@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlab.errors import GanlabError
+from ganlab.errors import cannot_be_written
 
 PAD = 2  # pixels between the images of a grid
 
@@ -74,4 +75,6 @@ def save_png(picture: np.ndarray, path: Path) -> None:
         Image.fromarray(picture).save(aside, format="PNG")
         aside.replace(path)
     except OSError as error:
-        raise GanlabError(f"{path} cannot be written: {error.strerror or error}", "free some space, or choose another folder") from error
+        with contextlib.suppress(OSError):
+            aside.unlink()
+        raise cannot_be_written(path, error) from error

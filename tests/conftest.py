@@ -1,6 +1,28 @@
 """Before torch is imported: one thread, that sleeps while it waits. Tests are small, and others may be at work beside them."""
 
+from __future__ import annotations
+
 import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent / "kills"))
+
+if TYPE_CHECKING:
+    from server import Server
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A warm parent of `ganlab` processes; starting it takes as long as a fresh Python takes for its imports."""
+    from server import Server
+
+    with Server() as server:
+        yield server

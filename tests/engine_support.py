@@ -158,12 +158,13 @@ def resumed(path: Path, *watchers: object, plugins: tuple[object, ...] = ()) -> 
     return run
 
 
-def reopened(path: Path, *watchers: object, plugins: tuple[object, ...] = ()) -> Run:
+def reopened(path: Path, *watchers: object, plugins: tuple[object, ...] = (), changed: bool = False) -> Run:
     """The run in ``path``, put back to its last checkpoint."""
     found = catalogue()
     for number, plugin in enumerate(plugins):
         found.add(plugin, f"plugin{number}", "the test")
-    return reopen_run(find_run(path.parent, path.name), found, Place(runs=path.parent, tell=lambda text: None, watchers=list(watchers)))
+    place = Place(runs=path.parent, tell=lambda text: None, watchers=list(watchers))
+    return reopen_run(find_run(path.parent, path.name), found, place, changed)
 
 
 def hooked(**methods: Callable[..., Any]) -> Any:

@@ -200,7 +200,7 @@ def test_the_old_file_outlives_a_failed_write(function: str, tmp_path: Path, mon
     with pytest.raises(GanlabError) as caught:
         save(path, {"w": torch.zeros(3)})
     assert str(caught.value) == (
-        f"checkpoint {path} cannot be written: No space left on device\nfree some space or choose another folder with --runs-dir"
+        f"checkpoint {path} cannot be written: No space left on device\nfree some space, or choose another folder with --runs-dir"
     )
     monkeypatch.undo()
     assert load(path)["w"].eq(1).all()

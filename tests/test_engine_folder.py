@@ -20,6 +20,7 @@ from engine_support import StopAt
 import ganlab
 from ganlab.engine import folder as module
 from ganlab.engine.folder import RunFolder, append_line, delete_run, find_run, list_runs, write_text
+from ganlab.engine.journal import whole_lines
 from ganlab.engine.sampling import round_down
 from ganlab.errors import GanlabError, UsageError
 from ganlab.testing import play
@@ -116,6 +117,27 @@ def test_listing_leaves_out_what_is_no_run(tmp_path: Path) -> None:
     text = message(RunFolder(tmp_path / "torn").read_info)
     assert text.startswith(f"{tmp_path / 'torn' / 'run.json'} cannot be read: ")
     assert text.endswith("\nis this a run's folder? `ganlab runs` lists them")
+
+
+def test_a_record_that_is_damaged_or_gone_is_named(tmp_path: Path) -> None:
+    make(tmp_path, "20260101-120000-ring-ab12")
+    path = tmp_path / "20260101-120000-ring-ab12"
+    (path / "checkpoints").mkdir(exist_ok=True)
+    for key, value in (("data", "85"), ("resumed", 3), ("training_seconds", "1"), ("status", None)):
+        (path / "run.json").write_text(json.dumps({"id": "x", key: value}))
+        assert message(RunFolder(path).read_info) == f"{path / 'run.json'} is damaged: its {key} is {value!r}"
+    (path / "run.json").unlink()
+    for name in (path.name, str(path)):
+        assert message(find_run, tmp_path, name).startswith(f"{path / 'run.json'} cannot be read: [Errno 2] No such file or directory")
+
+
+def test_lines_that_are_torn_or_damaged_are_no_lines() -> None:
+    good = b'{"step": 1, "time": 1.5, "metrics": {"a": 1}}\n'
+    later = good.replace(b"1,", b"9,", 1)
+    for bad in (b'{"step": 1, "ti\n', b"\xff" + good, b"[]\n", b'{"step": "1", "time": 1, "metrics": {}}\n', b"\0" * 20 + b"\n", good[:-1]):
+        assert whole_lines(good + bad, 5) == [good.decode()]
+    assert whole_lines(good + later, 5) == [good.decode()]
+    assert whole_lines(good + later) == [good.decode(), later.decode()]
 
 
 HOLD = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import shutil
 from pathlib import Path
@@ -12,8 +13,10 @@ import torch
 from engine_support import RICH, Capture, Plugin, StopAt, lines, reopened, resumed, same, trick, weights
 
 import ganlab
+from ganlab.engine import sameness
 from ganlab.engine.life import execute
 from ganlab.engine.run import Run
+from ganlab.engine.sameness import changes
 from ganlab.errors import GanlabError, UsageError
 from ganlab.testing import play, prepare
 
@@ -235,6 +238,67 @@ def test_other_circumstances_are_announced(tmp_path: Path) -> None:
         "so its numbers may differ in the last digits from those of a run that never stopped."
     ]
     assert run.info["resumed"][0]["changed"].keys() == {"device_name", "threads"}
+
+
+def test_a_changed_recipe_must_be_asked_for(tmp_path: Path) -> None:
+    path = interrupted(tmp_path, "train.log_every=3")
+    recipe = path / "recipe.toml"
+    text = recipe.read_text()
+    recipe.write_text(text.replace("steps = 6\n", "steps = 9\n").replace("log_every = 3\n", "log_every = 1\n"))
+    assert refused(path) == (
+        f"{recipe} is not the recipe that run {path.name} was trained with up to step_000000002: "
+        "train.steps = 9 (was 6); train.log_every = 1 (was 3)\n"
+        f"put it back as it was, or go on with it as it is now: `ganlab resume {path} --changed`"
+    )
+    run = reopened(path, changed=True)
+    assert run.info["announcements"] == [
+        "From step 2 on this run goes on with a changed recipe: train.steps = 9 (was 6); train.log_every = 1 (was 3)."
+    ]
+    assert execute(run) == "finished"
+    assert run.step == 9
+    assert same(weights(whole(tmp_path / "never", ["train.log_every=1"], steps=9)[0]), weights(run))
+
+
+def test_the_order_of_the_tricks_belongs_to_the_recipe() -> None:
+    assert changes({"a": 1, "b": 2}, {"b": 2, "a": 1}) == ["the order of the tricks"]
+    assert changes({"a": 1, "b": 2}, {"a": 1, "b": 2}) == []
+    assert changes({"a": 1}, {"a": 1.0}) == ["a = 1.0 (was 1)"]
+    assert doctest.testmod(sameness).failed == 0
+
+
+def test_a_checkpoint_keeps_no_password(tmp_path: Path) -> None:
+    run = prepare(overrides=['tracking={use="mlflow",uri="http://me:secret@host"}'], folder=tmp_path)
+    assert "secret" not in str(run.state())
+
+
+def test_a_record_that_lost_a_line_is_told(tmp_path: Path) -> None:
+    path = interrupted(tmp_path)
+    file = path / "metrics.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[1:]))
+    (told,) = reopened(path).info["announcements"]
+    assert told == (
+        f"{file} is not what this run wrote up to step 2: lines are missing or damaged. Training is not touched by that, for it does "
+        "not read them, but that part of the record is lost."
+    )
+
+
+def test_a_run_that_was_killed_before_it_pruned_catches_up(tmp_path: Path) -> None:
+    path = play(StopAt(4), steps=6, overrides=["train.checkpoint_every=1", "train.keep_checkpoints=2"], folder=tmp_path).path
+    last = path / "checkpoints" / "step_000000004.safetensors"
+    shutil.copy(last, last.with_name("step_000000002.safetensors"))
+    info = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps(info | {"last_checkpoint": "checkpoints/step_000000003.safetensors"}))
+    halves = [
+        path / ".run.json.part",
+        path / ".tmpAb12Cd",
+        *(last.with_name(name) for name in (".step_000000005.safetensors.part", ".tmpxYz890")),
+    ]
+    for half in halves:
+        half.write_text("half")
+    run = reopened(path)
+    assert [file.name for file in run.checkpoints()] == ["step_000000003.safetensors", "step_000000004.safetensors"]
+    assert run.info["last_checkpoint"] == "checkpoints/step_000000004.safetensors"
+    assert [half for half in halves if half.exists()] == []
 
 
 def test_training_seconds_add_up(tmp_path: Path) -> None:

@@ -120,6 +120,18 @@ def test_what_could_not_be_sent_is_sent_later_by_hand(run: FakeRun) -> None:
     assert f"{run.path / 'samples'} is not a run's folder" in done.stderr
 
 
+def test_two_processes_do_not_send_one_run_at_once(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from ganlab_mlflow import __main__ as command
+
+    run.end("finished")
+    monkeypatch.setattr(command, "PATIENCE", 0.1)
+    with process_module.the_only_one(run.path):
+        done = CliRunner().invoke(command.send, [str(run.path)])
+    assert (done.exit_code, done.output) == (1, f"Error: another process is sending {run.path} to MLflow; wait until it is done\n")
+
+
 def test_a_training_process_that_is_killed_leaves_a_true_status(run: FakeRun) -> None:
     code = (
         "import os, signal, sys\n"

@@ -72,6 +72,7 @@ def run(recipe: str, overrides: tuple[str, ...], **options: Any) -> None:
 
 @cli.command()
 @click.argument("run")
+@click.option("--changed", is_flag=True, help="Go on although the run's recipe.toml is no longer the one it was trained with.")
 @RUNS
 @DATA
 @QUIET

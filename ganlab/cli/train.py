@@ -43,12 +43,12 @@ def run(
         carry_out(open_run(recipe, Catalogue.of_installed(), overrides, place), display)
 
 
-def resume(name: str, *, runs_dir: Path, data_root: Path | None, quiet: bool) -> None:
+def resume(name: str, *, changed: bool, runs_dir: Path, data_root: Path | None, quiet: bool) -> None:
     """Go on with a run that stopped."""
     summary = find_run(runs_dir, name)
     with Display(quiet) as display:
         place = Place(summary.folder.path.parent, data_root, display.tell, [display])
-        carry_out(reopen_run(summary, Catalogue.of_installed(), place), display)
+        carry_out(reopen_run(summary, Catalogue.of_installed(), place, changed), display)
 
 
 def carry_out(run: Run, display: Display) -> None:

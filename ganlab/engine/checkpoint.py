@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ganlab.errors import GanlabError
+from ganlab.errors import GanlabError, cannot_be_written
 
 FORMAT = 1
 
@@ -37,7 +37,7 @@ def save(path: Path, state: dict[str, Any], what: str = "checkpoint") -> None:
     header = json.dumps({"format": f"ganlab {what} {FORMAT}", "sha256": _checksum(tensors, document), "state": document})
     aside = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)  # without its parents: a run's folder that is gone is not made anew
         save_file(tensors, aside, {"ganlab": header})
         with open(aside, "rb+") as file:
             os.fsync(file.fileno())
@@ -47,9 +47,7 @@ def save(path: Path, state: dict[str, Any], what: str = "checkpoint") -> None:
     except (OSError, SafetensorError) as error:
         with contextlib.suppress(OSError):
             aside.unlink()
-        raise GanlabError(
-            f"{what} {path} cannot be written: {error}", "free some space or choose another folder with --runs-dir"
-        ) from error
+        raise cannot_be_written(f"{what} {path}", error) from error
 
 
 def load(path: Path, what: str = "checkpoint") -> dict[str, Any]:

@@ -17,11 +17,15 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ganlab.errors import GanlabError, UsageError, did_you_mean
+from ganlab.engine import journal
+from ganlab.errors import UsageError, cannot_be_written, did_you_mean
 
 CLOCKS = 2.0  # seconds by which two readings of when a process, or the machine, was started may differ
+#: What is read from run.json again, and of what type it is.
+RECORD: dict[str, type] = {"status": str, "data": dict, "resumed": list, "announcements": list, "training_seconds": float}
 SHORTEST = 4  # characters of a run's id that stand for it: the short id at its end
 CHECKPOINT = re.compile(r"step_(\d+)\.safetensors")
+SHEET_OR_CHECKPOINT = re.compile(r"step_(\d+)\.(png|safetensors)")
 
 
 class RunFolder:
@@ -62,14 +66,17 @@ class RunFolder:
         """Keep other processes from writing this run until :meth:`unlock` or the process's end.
 
         Raises:
-            UsageError: another process is writing it.
+            UsageError: another process is writing it, or its folder cannot be written.
         """
         try:
             self._lock.acquire(timeout=0)
-        except Timeout:
+        except Timeout:  # an OSError itself
             raise UsageError(
                 f"run {self.path.name} is being written by another process", "wait for it, or stop it with Ctrl-C where it runs"
             ) from None
+        except OSError as error:
+            reason = cannot_be_written(self.path, error)
+            raise UsageError(reason.message, reason.hint) from error
 
     def unlock(self) -> None:
         """Let others write this run again."""
@@ -99,7 +106,10 @@ class RunFolder:
             ) from error
         if not isinstance(info, dict):
             raise UsageError(f"{self.path / 'run.json'} is not a run's")
-        return info
+        wrong = [key for key, kind in RECORD.items() if not isinstance(info.get(key, kind()), kind)]
+        if wrong:
+            raise UsageError(f"{self.path / 'run.json'} is damaged: its {wrong[0]} is {info[wrong[0]]!r}")
+        return {"data": {}, **info}
 
     def write_info(self, info: dict[str, Any]) -> None:
         """Write run.json."""
@@ -116,24 +126,29 @@ class RunFolder:
         )
         return sorted(found, key=step_of)
 
+    def lines(self) -> list[str]:
+        """The whole lines of metrics.jsonl."""
+        return journal.whole_lines(self.metrics.read_bytes()) if self.metrics.is_file() else []
+
     def truncate(self, step: int) -> None:
-        """Drop the metrics, sheets and checkpoints after ``step``, before a run goes on from there."""
+        """Drop the metrics, sheets and checkpoints after ``step``, before a run goes on from there, and what was left half written."""
         for file in (self.metrics, self.system):
             if file.is_file():
-                lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-                kept = [line for line in lines if _step_of_line(line) <= step]
+                with writing(file):
+                    kept = journal.whole_lines(file.read_bytes(), step)
                 write_text(file, "".join(kept))
-        for made in [*self.samples.glob("step_*.png"), *self.checkpoint_files()]:
-            if step_of(made) > step:
-                made.unlink()
+        with writing(self.path):
+            for made in [*self.samples.glob("step_*.png"), *self.checkpoint_files()]:
+                if SHEET_OR_CHECKPOINT.fullmatch(made.name) and step_of(made) > step:
+                    made.unlink()
+            for left in self._half_written():
+                left.unlink(missing_ok=True)
 
-
-def _step_of_line(line: str) -> float:
-    """The step of a line of metrics; infinite for one that was torn when its process was killed."""
-    try:
-        return float(json.loads(line)["step"]) if line.endswith("\n") else float("inf")
-    except (ValueError, KeyError, TypeError):
-        return float("inf")
+    def _half_written(self) -> list[Path]:
+        """What a process that was killed had written aside: under ganlab's names for that, and under the safetensors library's."""
+        whole = [self.path / "run.json", self.recipe, self.metrics, self.system, self.generator]
+        ours = [*map(beside, whole), *self.samples.glob(".step_*.part"), *self.checkpoints.glob(".step_*.part")]
+        return [path for path in [*ours, *self.path.glob(".tmp??????"), *self.checkpoints.glob(".tmp??????")] if path.is_file()]
 
 
 def step_of(path: Path) -> int:
@@ -141,32 +156,50 @@ def step_of(path: Path) -> int:
     return int(path.stem.removeprefix("step_"))
 
 
+def beside(path: Path) -> Path:
+    """Where ``path`` is written before it is renamed."""
+    return path.with_name(f".{path.name}.part")
+
+
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """A full disk or a folder that is gone is one clear error."""
+    """A full disk, or a folder that is gone or may not be written, is one clear error."""
     try:
         yield
     except OSError as error:
-        hint = "free some space, or choose another folder with --runs-dir"
-        raise GanlabError(f"{path} cannot be written: {error.strerror or error}", hint) from error
+        raise cannot_be_written(path, error) from error
 
 
 def write_text(path: Path, text: str) -> None:
     """Replace ``path`` by ``text`` in one move."""
-    aside = path.with_name(f".{path.name}.part")
+    aside = beside(path)
     with writing(path):
-        with open(aside, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
+        try:
+            with open(aside, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                aside.unlink()
+            raise
+
+
+def flush(path: Path) -> None:
+    """Make sure that what has been appended to ``path`` is on the disk."""
+    if path.is_file():
+        with writing(path), open(path, "rb+") as file:
             os.fsync(file.fileno())
-        aside.replace(path)
 
 
-def append_line(path: Path, step: int, metrics: dict[str, float]) -> None:
-    """Append one line of metrics. Numbers that are not finite are written as null: JSON has no word for them."""
+def append_line(path: Path, step: int, metrics: dict[str, float]) -> str:
+    """Append one line of metrics, and return it. Numbers that are not finite are written as null: JSON has no word for them."""
     finite = {name: value if abs(value) < float("inf") else None for name, value in metrics.items()}
+    line = json.dumps({"step": step, "time": round(time.time(), 3), "metrics": finite}) + "\n"
     with writing(path), open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps({"step": step, "time": round(time.time(), 3), "metrics": finite}) + "\n")
+        file.write(line)
+    return line
 
 
 def process_lives(info: dict[str, Any]) -> bool:
@@ -229,6 +262,9 @@ def find_run(runs: Path, name: str) -> RunSummary:
     known = list_runs(runs)
     if name == "last" and known:
         return known[-1]
+    for folder in map(RunFolder, (Path(name), runs / name)):
+        if name and folder.checkpoints.is_dir():
+            return RunSummary(folder, folder.read_info())  # which says why it cannot
     matching = [run for run in known if run.id == name]
     if not matching and len(name) >= SHORTEST:
         matching = [run for run in known if run.id.startswith(name) or run.id.endswith(name)]

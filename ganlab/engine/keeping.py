@@ -1,12 +1,15 @@
-"""Which checkpoints are kept: the latest, those at round steps, and the best by a metric."""
+"""Which checkpoints are kept: the latest, those at round steps, and the best by a metric; and how run.json keeps up with them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ganlab.engine.folder import step_of
+from ganlab.engine.folder import RunFolder, step_of, writing
 from ganlab.recipe import Train
+
+if TYPE_CHECKING:
+    from ganlab.engine.run import Run
 
 
 class Best:
@@ -51,3 +54,38 @@ def superseded(files: list[Path], train: Train, best: Best) -> list[Path]:
     return [
         path for path in files if path not in latest and step_of(path) != best.step and not (round_step and step_of(path) % round_step == 0)
     ]
+
+
+def record(run: Run, folder: RunFolder, path: Path) -> None:
+    """Let ``run.info`` say that ``path`` is the last checkpoint, and which is the best."""
+    run.info["last_checkpoint"] = path.relative_to(folder.path).as_posix()
+    run.info.pop("best_checkpoint", None)
+    if run.best.step is not None:
+        best = folder.checkpoint_path(run.best.step).relative_to(folder.path).as_posix()
+        run.info["best_checkpoint"] = {"path": best, "metric": run.best.metric, "value": run.best.value}
+
+
+def prune(run: Run, folder: RunFolder) -> None:
+    """Remove the checkpoints that no rule keeps any more."""
+    with writing(folder.checkpoints):
+        for old in superseded(folder.checkpoint_files(), run.recipe.train, run.best):
+            old.unlink(missing_ok=True)
+
+
+def go_back(run: Run, folder: RunFolder, path: Path, journal: dict[str, Any]) -> None:
+    """Do what the process that wrote the checkpoint ``path`` may not have come to, and see that the lines before it are still there.
+
+    Args:
+        run: which has been put back to that checkpoint.
+        folder: its own.
+        path: of the checkpoint.
+        journal: what it says of the lines of metrics.jsonl up to its moment.
+    """
+    record(run, folder, path)
+    prune(run, folder)
+    run.journal.read(folder.lines())
+    if run.journal.state_dict() != journal:
+        run.announce(
+            f"{folder.metrics} is not what this run wrote up to step {run.step}: lines are missing or damaged. Training is not touched by "
+            "that, for it does not read them, but that part of the record is lost."
+        )

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 
 from ganlab.components import Dataset
-from ganlab.engine import checkpoint, loop
+from ganlab.engine import checkpoint, loop, sameness
 from ganlab.engine.build import build, load_weights, make_data
 from ganlab.engine.device import DTYPES, find_device
 from ganlab.engine.export import save_generator
-from ganlab.engine.folder import RunFolder, RunSummary
+from ganlab.engine.folder import RunFolder, RunSummary, write_text
 from ganlab.engine.hooks import Trick, call_each
 from ganlab.engine.provenance import birth_certificate
 from ganlab.engine.run import Run
@@ -115,7 +115,7 @@ def assemble(recipe: Recipe, dataset: Dataset, place: Place, in_folder: bool) ->
             load_weights(run, recipe.train.init_from)
         if folder is not None:
             folder.lock()
-            (folder.path / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")
+            write_text(folder.recipe, to_toml(recipe))
             run.save_info()
     except BaseException:
         if folder is not None:
@@ -140,32 +140,42 @@ def prepare(run: Run, dataset: Dataset, place: Place) -> None:
     run.info["total_steps"] = run.total_steps
 
 
-def reopen_run(summary: RunSummary, library: Lookup, place: Place) -> Run:
+def reopen_run(summary: RunSummary, library: Lookup, place: Place, changed: bool = False) -> Run:
     """A run that stopped, put back to its last checkpoint and ready for :func:`execute`.
 
+    Args:
+        summary, library, place: the run, what its recipe may pick from, and where it finds things.
+        changed: go on although its recipe is no longer the one it was trained with.
+
     Raises:
-        UsageError: it is finished, or has no checkpoint, or another process is writing it.
+        UsageError: it is finished, or has no checkpoint, or another process is writing it, or its recipe or data have changed.
     """
     folder = summary.folder
     folder.lock()
     try:
-        return _reopen(folder, library, place)
+        return _reopen(folder, library, place, changed)
     except BaseException:
         folder.unlock()
         raise
 
 
-def _reopen(folder: RunFolder, library: Lookup, place: Place) -> Run:
+def _reopen(folder: RunFolder, library: Lookup, place: Place, may_change: bool) -> Run:
     info, name = folder.read_info(), folder.path.name
     if info.get("status") == "finished":
         raise UsageError(f"run {name} is finished", f"to train its networks on, start a new run with `--set train.init_from={folder.path}`")
     path, state, skipped = newest_valid(folder)
     recipe = load_recipe(folder.recipe, library, [])
+    changes = sameness.changes(state["recipe"], sameness.kept(recipe))
+    if changes and not may_change:
+        raise UsageError(
+            f"{folder.recipe} is not the recipe that run {name} was trained with up to {path.stem}: {'; '.join(changes)}",
+            f"put it back as it was, or go on with it as it is now: `ganlab resume {folder.path} --changed`",
+        )
     dataset = make_data(recipe, place.data_root())
     device = find_device(recipe.train.device)
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
-    if info["data"]["fingerprint"] != dataset.fingerprint():
+    if info["data"].get("fingerprint") != dataset.fingerprint():
         raise UsageError(
             f"the data of run {name} have changed since it began", "put them back as they were; a resumed run must see the same data"
         )
@@ -177,6 +187,8 @@ def _reopen(folder: RunFolder, library: Lookup, place: Place) -> Run:
     run.opening = False
     for text in skipped:
         run.announce(text)
+    if changes:
+        run.announce(f"From step {run.step} on this run goes on with a changed recipe: {'; '.join(changes)}.")
     run.training_seconds = info.get("training_seconds", 0.0)
     run.resumed_from = run.step
     changed = run.info["resumed"][-1]["changed"].keys() - {"host"}

@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 
 from ganlab.components import Dataset, Noise, Role
-from ganlab.engine import checkpoint
+from ganlab.engine import checkpoint, keeping, sameness
 from ganlab.engine.draws import Draws
 from ganlab.engine.faults import blamed
-from ganlab.engine.folder import RunFolder, append_line
+from ganlab.engine.folder import RunFolder, append_line, flush
 from ganlab.engine.hooks import Trick
-from ganlab.engine.keeping import Best, superseded
+from ganlab.engine.journal import Journal
+from ganlab.engine.keeping import Best
 from ganlab.engine.metrics import Metrics
 from ganlab.engine.player import Player
 from ganlab.engine.sampling import Sampler
@@ -104,7 +105,7 @@ class Run:
         self._epoch_before = 0
         self._clock = (0.0, 0)  # when the last interval was logged, and its step
         self._writing = threading.Lock()
-        self.best = Best(recipe.train)
+        self.journal, self.best = Journal(), Best(recipe.train)
         self._saved_at = math.inf  # when the last checkpoint was written, by the clock; training has not begun
         self._patience = 60 * (recipe.train.checkpoint_minutes or math.inf)  # seconds
 
@@ -214,6 +215,8 @@ class Run:
         if self.folder is not None:
             with self._writing:
                 self.folder.truncate(self.step)
+            if path.parent == self.folder.checkpoints:
+                keeping.go_back(self, self.folder, path, state["journal"])
         self.start_clock()
 
     # -- what the loop uses ------------------------------------------------------------------------------------------------
@@ -264,7 +267,7 @@ class Run:
         means = self.metrics.epoch()
         if self.folder is not None:
             losses = {f"epoch/{role}_loss": means[f"loss/{role}"] for role in self.players if f"loss/{role}" in means}
-            append_line(self.folder.metrics, self.step, losses)
+            self.journal.note(append_line(self.folder.metrics, self.step, losses))
         self.hooks.after_epoch(run=self, epoch=self.epoch, means=means)
 
     def start_clock(self) -> None:
@@ -296,7 +299,7 @@ class Run:
             metrics[f"updates/{player.role}"] = float(player.updates)
         metrics["progress/epoch"], metrics["progress/images_seen"] = float(self.epoch), float(self.images_seen)
         if self.folder is not None:
-            append_line(self.folder.metrics, self.step, metrics)
+            self.journal.note(append_line(self.folder.metrics, self.step, metrics))
             then, step = self._clock
             self.stop_clock()
             self.record_clock({"speed/steps_per_second": (self.step - step) / max(self._clock[0] - then, 1e-9)})
@@ -325,18 +328,15 @@ class Run:
             return
         self.check_weights()
         path = self.folder.checkpoint_path(self.step)
+        flush(self.folder.metrics)  # a checkpoint vouches for the lines before it
         self.best.consider(self.step)
         if self.best.metric and self.best.latest is None:
             self.announce(f"train.keep_best = '{self.best.metric}': no metric of that name has been logged up to now.")
         checkpoint.save(path, self.state())
         self._saved_at = time.monotonic()
-        self.info["last_checkpoint"] = str(path.relative_to(self.path))
-        if self.best.step == self.step:
-            value = {"metric": self.best.metric, "value": self.best.value}
-            self.info["best_checkpoint"] = {"path": self.info["last_checkpoint"], **value}
+        keeping.record(self, self.folder, path)
         self.save_info()
-        for old in superseded(self.folder.checkpoint_files(), self.recipe.train, self.best):
-            old.unlink(missing_ok=True)
+        keeping.prune(self, self.folder)
         self.hooks.after_checkpoint(run=self, step=self.step, path=path)
 
     def checkpoints(self) -> list[Path]:
@@ -362,8 +362,8 @@ class Run:
             role: {"network": dict(player.network.state_dict()), "optimizer": player.optimizer_state(), "updates": player.updates}
             for role, player in self.players.items()
         }
-        state |= {"step": self.step, "batches_drawn": self.draws.feed.drawn}
-        state["metrics"], state["best"] = self.metrics.state_dict(), self.best.state_dict()
+        state |= {"recipe": sameness.kept(self.recipe), "step": self.step, "batches_drawn": self.draws.feed.drawn}
+        state |= {"metrics": self.metrics.state_dict(), "journal": self.journal.state_dict(), "best": self.best.state_dict()}
         state["tricks"] = {trick.name: self._state_of(trick) for trick in self._stateful()}
         return state
 

@@ -6,11 +6,14 @@ import sys
 from pathlib import Path
 
 import click
+from filelock import Timeout
 
 from ganlab_mlflow import describe
 from ganlab_mlflow.mirror import Mirror
 from ganlab_mlflow.place import Settings, redacted, tracking_uri
-from ganlab_mlflow.process import quieten
+from ganlab_mlflow.process import quieten, the_only_one
+
+PATIENCE = 10.0  # seconds to wait for another process that sends the same run
 
 
 @click.command()
@@ -28,9 +31,13 @@ def send(run: Path, uri: str, experiment: str) -> None:
         raise click.UsageError(f"{run} is not a run's folder: {error}; `ganlab runs` lists them") from None
     uri = tracking_uri(uri or tracking.get("uri", ""), run)
     quieten()
-    mirror = Mirror(Settings(str(run.resolve()), uri, experiment or tracking.get("experiment", "ganlab")))
-    if not mirror.attempt(last=status != "running"):
-        raise click.ClickException(f"MLflow at {redacted(uri)} cannot be used: {mirror.state.problem}")
+    try:
+        with the_only_one(run, PATIENCE):
+            mirror = Mirror(Settings(str(run.resolve()), uri, experiment or tracking.get("experiment", "ganlab")))
+            if not mirror.attempt(last=status != "running"):
+                raise click.ClickException(f"MLflow at {redacted(uri)} cannot be used: {mirror.state.problem}")
+    except Timeout:
+        raise click.ClickException(f"another process is sending {run} to MLflow; wait until it is done") from None
     click.echo(f"{run} is in MLflow at {redacted(uri)}, experiment '{mirror.state.experiment}'")
 
 

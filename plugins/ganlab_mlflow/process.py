@@ -6,6 +6,7 @@ input, which also comes when the training process is killed.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -13,6 +14,8 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 
@@ -20,6 +23,7 @@ from ganlab_mlflow.place import Settings
 
 # The share of a core that Linux gives to a process of this niceness, when a process of niceness 0 wants all of it, is 1.5 %.
 NICENESS = 19
+LOCK = ".mlflow.lock"  # in the run's folder
 AFTER_THE_END = 300.0  # seconds after which a mirror whose run is over stops in any case
 # MLflow's own retries would block for minutes; here the next look at the folder is the retry.
 ENVIRONMENT = {
@@ -43,7 +47,34 @@ def main(settings: Settings) -> int:
     quieten()
     from ganlab_mlflow.mirror import Mirror
 
-    return 0 if Mirror(settings).follow(ended) else 1
+    with the_only_one(Path(settings.run)):
+        return 0 if Mirror(settings).follow(ended) else 1
+
+
+@contextlib.contextmanager
+def the_only_one(run: Path, patience: float = -1) -> Iterator[None]:
+    """Inside, no other process sends this run: two at once would send pictures twice. That of a run that was killed may be at it still.
+
+    Args:
+        run: its folder.
+        patience: seconds to wait for another; less than 0 is as long as it takes, which is ``AFTER_THE_END`` at most.
+
+    Raises:
+        filelock.Timeout: another one is at it.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(run / LOCK)
+    try:
+        lock.acquire(timeout=patience)
+    except Timeout:
+        raise
+    except OSError:
+        pass  # the folder is gone or may not be written: delivery says so itself, or needs nothing there
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def quieten() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ganlab_mlflow import describe
 from ganlab_mlflow.place import redacted, sqlite_file
 from ganlab_mlflow.state import ARTIFACTS, METRICS, Position, State
-from ganlab_mlflow.tail import new_lines
+from ganlab_mlflow.tail import new_lines, was_cut
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -43,14 +43,18 @@ class Session:
             self.client: MlflowClient = MlflowClient(tracking_uri=uri)
             state.experiment_id = self._experiment(experiment, uri)
         state.uri, state.experiment = redacted(uri), experiment
+        self.doubtful: set[str] = set()  # files of which MLflow may have lines that are older than what has been noted
         known = self._known_run()
         if known is None:
             state.begun, state.positions, state.complete = False, {}, False
             state.run_id = self._create_run()
         elif state.run_id != known:
             state.begun, state.positions, state.run_id = False, {}, known  # mlflow.json was lost: what is sent twice counts once
+            self.doubtful.add(METRICS[0])
         state.save(run)
         self.there = self._pictures() if known and ARTIFACTS not in state.positions else set()
+        before = self._position(ARTIFACTS).next
+        self.listed = {_mark(line.content) for line in new_lines(run / ARTIFACTS, Position()) if line.position.next <= before}
         self._begin()
 
     def deliver(self, images: bool = True) -> None:
@@ -153,8 +157,12 @@ class Session:
     def _deliver_metrics(self, name: str) -> None:
         waiting: list[Any] = []
         position = self._position(name)
+        # A run that was killed goes through its last steps again: on the CPU with the same numbers, at another time.
+        again = name == METRICS[0] and (name in self.doubtful or was_cut(self.run / name, position))
+        there = self._points() if again else set()
+        self.doubtful.discard(name)
         for line in new_lines(self.run / name, position):
-            new = _metrics(line.content)
+            new = [metric for metric in _metrics(line.content) if _point(metric) not in there]
             if len(waiting) + len(new) > AT_ONCE and waiting:
                 self._send(name, waiting, position)
                 waiting = []
@@ -176,7 +184,9 @@ class Session:
             self.client.log_artifact(self.state.run_id, str(path), "checkpoints")
         elif images:
             key, step, time = describe.key(str(line["name"])).replace(":", "_"), line["step"], int(line["time"] * 1000)
-            if (key, str(step), str(time)) not in self.there:
+            again = _mark(line) in self.listed and any((key, str(step)) == picture[:2] for picture in self._pictures())
+            self.listed.add(_mark(line))
+            if (key, str(step), str(time)) not in self.there and not again:
                 with Image.open(path) as picture:
                     picture.load()
                     self.client.log_image(self.state.run_id, picture, key=key, step=step, timestamp=time, synchronous=True)
@@ -186,6 +196,11 @@ class Session:
         files = [Path(file.path).name for file in self.client.list_artifacts(self.state.run_id, "images")]
         parts = [name.replace("%", "+").split("+") for name in files]  # the separator of older versions
         return {(part[0].replace("~", "/").replace("#", "/"), part[2], part[4]) for part in parts if len(part) > 4}
+
+    def _points(self) -> set[tuple[str, int, str]]:
+        """Key, step and value of all points that MLflow has of this run."""
+        keys = self.client.get_run(self.state.run_id).data.metrics
+        return {_point(metric) for key in keys for metric in self.client.get_metric_history(self.state.run_id, key)}
 
     def _position(self, name: str) -> Position:
         return self.state.positions.get(name, Position())
@@ -204,6 +219,16 @@ def _metrics(line: dict[str, Any]) -> list[Any]:
         Metric(describe.key(name), float("nan") if value is None else float(value), milliseconds, line["step"])
         for name, value in line["metrics"].items()
     ]
+
+
+def _point(metric: Any) -> tuple[str, int, str]:
+    """What makes two points of a chart the same. NaN is no equal of itself, but its text is."""
+    return (metric.key, metric.step, repr(float(metric.value)))
+
+
+def _mark(line: dict[str, Any]) -> tuple[Any, ...]:
+    """What makes two lines of a list tell of the same picture."""
+    return tuple(line.get(key) for key in ("kind", "name", "step", "sha256"))
 
 
 def _artifacts(store: Path) -> Path:

@@ -41,6 +41,15 @@ def new_lines(path: Path, position: Position) -> Iterator[Line]:
             at += len(raw)
 
 
+def was_cut(path: Path, position: Position) -> bool:
+    """Whether the line that was delivered last is no longer at its place: the run went back to a checkpoint."""
+    try:
+        with open(path, "rb") as file:
+            return not _fits(file.read, file.seek, position)
+    except FileNotFoundError:
+        return position.next > 0
+
+
 def _fits(read: Any, seek: Any, position: Position) -> bool:
     if position.next == 0:
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from ganlab.errors import cannot_be_written
 from ganlab.hookspecs import hookimpl
 from ganlab_mlflow.helper import Helper
 from ganlab_mlflow.place import Settings, redacted, tracking_uri
@@ -62,7 +64,7 @@ class MlflowTracker:
     @hookimpl
     def on_images(self, run: Run, step: int, name: str, path: Path) -> None:
         if self.images:
-            self._list(run, step, "image", name, path)
+            self._list(run, step, "image", name, path, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
     @hookimpl
     def after_checkpoint(self, run: Run, step: int, path: Path) -> None:
@@ -100,11 +102,15 @@ class MlflowTracker:
         elif self.helper.death:
             self._announce(run, self.helper.death)
 
-    def _list(self, run: Run, step: int, kind: str, name: str, path: Path) -> None:
+    def _list(self, run: Run, step: int, kind: str, name: str, path: Path, **more: str) -> None:
         """Put a file on the list that the mirror follows."""
-        line = {"step": step, "time": round(time.time(), 3), "kind": kind, "name": name, "path": path.relative_to(run.path).as_posix()}
-        with open(run.path / ARTIFACTS, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        place = path.relative_to(run.path).as_posix()
+        line = {"step": step, "time": round(time.time(), 3), "kind": kind, "name": name, "path": place, **more}
+        try:
+            with open(run.path / ARTIFACTS, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise cannot_be_written(run.path / ARTIFACTS, error) from error
 
     def _announce(self, run: Run, problem: str) -> None:
         """Tell the person, once in a run: a tracker that comes and goes must not fill the screen."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import psutil
 from pydantic import Field
 
+from ganlab.errors import GanlabError
 from ganlab.hookspecs import Register, hookimpl
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class SystemMetrics:
         pause = min(1.0, self.every_seconds)
         with gpu_of(run.device) as gpu:
             while not self.stopped.wait(pause):
-                with contextlib.suppress(OSError):  # the run's folder is gone, or full: the training thread will say so
+                with contextlib.suppress(OSError, GanlabError):  # the run's folder is gone, or full: the training thread will say so
                     run.record_clock(sample(process) | gpu_sample(gpu))
                 pause = self.every_seconds
 

@@ -1,0 +1,165 @@
+"""The moments at which a process is killed. Each is plain data, that the child arms itself with before it begins.
+
+All that is patched is patched in the child, which is about to die; the product's code knows nothing of it. The kinds:
+
+- ``hook``: in the run hook of that name, at the first call from ``step`` on, after all tricks have been called. With a ``command`` it
+  is not the process that is ended there: the command is carried out, which does something to its disk; ``{run}`` is the run's folder.
+- ``file``: at the ``count``-th time that something is done with a file whose name matches ``name``: ``half`` of its bytes are written,
+  ``fsync`` is about to be called, it is about to be renamed (``before``) or has been (``after``), is about to be removed
+  (``removing``) or has been (``removed``).
+- ``line``: half of the ``count``-th line of metrics.jsonl is written.
+- ``seconds``, with or without ``after``: the parent kills, so long after the start or after the child's ``after``-th sign, which it
+  gives when it begins to write a checkpoint.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+Moment = dict[str, Any]
+
+
+def die() -> NoReturn:
+    """As `kill -9` does it: nothing is flushed, closed or told."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("still alive")
+
+
+def arm(moment: Moment, sign: int) -> None:
+    """Prepare this process's death."""
+    if moment["kind"] == "hook":
+        arm_hook(moment["name"], moment["step"], moment.get("command", []))
+    elif moment["kind"] == "line":
+        arm_line(moment["count"])
+    elif moment["kind"] == "file":
+        arm_file(moment["name"], moment["when"], moment["count"])
+    elif moment.get("after"):
+        arm_sign(sign)
+
+
+def arm_hook(name: str, step: int, command: list[str]) -> None:
+    """Let the command line add a watcher to its run: it comes after all tricks and the display."""
+    import ganlab
+    from ganlab.cli import train
+    from ganlab.engine.hooks import KNOWN
+
+    left = [command or None]
+
+    def hook(run: Any) -> None:
+        if run.step >= step and left:
+            words = left.pop()
+            if words is None:
+                die()
+            subprocess.run([word.replace("{run}", str(run.path)) for word in words], check=True)
+
+    others = ", ".join(parameter for parameter in KNOWN[name] if parameter != "run")
+    scope: dict[str, Any] = {"hook": hook}
+    exec(f"def {name}(self, run{', ' + others if others else ''}):\n    hook(run)", scope)  # pluggy reads parameter names
+    assassin = type("Assassin", (), {name: ganlab.hookimpl(scope[name])})()
+    place = train.Place
+
+    def with_the_assassin(*given: Any, **named: Any) -> Any:
+        made = place(*given, **named)
+        made.watchers.append(assassin)
+        return made
+
+    train.Place = with_the_assassin  # type: ignore[misc, assignment]
+
+
+def arm_line(count: int) -> None:
+    """The process dies while it appends a line of metrics."""
+    from ganlab.engine import folder, run
+
+    append, left = folder.append_line, [count]
+
+    def torn(path: Path, *given: Any) -> None:
+        if path.name == "metrics.jsonl":
+            left[0] -= 1
+        if left[0] > 0:
+            return append(path, *given)
+        before = path.stat().st_size if path.exists() else 0
+        append(path, *given)
+        with open(path, "rb+") as file:
+            file.truncate((before + path.stat().st_size) // 2)
+        die()
+
+    run.append_line = torn  # type: ignore[assignment]
+
+
+def arm_file(name: str, when: str, count: int) -> None:
+    """The process dies while it does something with a file."""
+    left = [count]
+
+    def due(path: Any) -> bool:
+        left[0] -= fnmatch.fnmatch(Path(path).name, name)
+        return fnmatch.fnmatch(Path(path).name, name) and left[0] == 0
+
+    if when == "half":
+        arm_half(due)
+    elif when == "fsync":
+        fsync = os.fsync
+        os.fsync = lambda handle: die() if due(os.readlink(f"/proc/self/fd/{handle}")) else fsync(handle)  # type: ignore[assignment]
+    else:
+        method = "replace" if when in ("before", "after") else "unlink"
+        original = getattr(Path, method)
+
+        def wrapped(self: Path, *given: Any, **named: Any) -> Any:
+            ours = due(given[0] if method == "replace" else self)
+            if ours and when in ("before", "removing"):
+                die()
+            result = original(self, *given, **named)
+            return die() if ours else result
+
+        setattr(Path, method, wrapped)
+
+
+def arm_half(due: Callable[[Any], bool]) -> None:
+    """Half of the bytes: of a safetensors file as its library writes it, aside of the aside; of a text as ganlab does."""
+    import safetensors.torch
+
+    from ganlab.engine import checkpoint, folder
+
+    save_file, write_text = checkpoint.save_file, folder.write_text
+
+    def half_a_file(tensors: Any, path: Path, metadata: Any) -> None:
+        if due(path.name.removeprefix(".").removesuffix(".part")):
+            content = safetensors.torch.save(tensors, metadata)
+            path.with_name(".tmpHaLf42").write_bytes(content[: len(content) // 2])
+            die()
+        save_file(tensors, path, metadata)
+
+    def half_a_text(path: Path, text: str) -> None:
+        if due(path):
+            path.with_name(f".{path.name}.part").write_text(text[: len(text) // 2])
+            die()
+        write_text(path, text)
+
+    checkpoint.save_file = half_a_file  # type: ignore[assignment]
+    folder.write_text = half_a_text
+
+
+def arm_sign(sign: int) -> None:
+    """Tell the parent whenever a checkpoint begins to be written."""
+    from ganlab.engine import checkpoint
+
+    save = checkpoint.save
+
+    def telling(*given: Any) -> None:
+        os.write(sign, b".")
+        save(*given)
+
+    checkpoint.save = telling  # type: ignore[assignment]
+
+
+def hooks() -> list[str]:
+    """The hooks that a watcher may have and that are called while the steps go on, or at the end of the run."""
+    from ganlab.engine.hooks import DECIDING, KNOWN
+
+    early = {"before_build", "after_build", "before_run"}
+    return [name for name, parameters in KNOWN.items() if name not in early and name not in DECIDING and "run" in parameters]

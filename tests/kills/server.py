@@ -1,0 +1,181 @@
+"""A warm parent of real `ganlab` processes: it has imported everything, and forks a child for each command.
+
+A fresh Python needs four seconds for its imports here, a fork some milliseconds; from there on the child is a process like any other,
+with the command line's own code, its own files and its own death. One job is one line of JSON on the standard input, one answer
+one on the standard output. Started by :class:`Server`, which is the handle on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+HERE = Path(__file__).resolve().parent
+LIMIT = 120.0  # seconds that a child may take
+TRACEBACK = 70  # exit code of a child whose command let an exception out
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code, or minus a signal's number; what it printed; how long it took."""
+
+    code: int
+    text: str
+    seconds: float
+
+    @property
+    def killed(self) -> bool:
+        """Whether it was killed, by SIGKILL."""
+        return self.code == -signal.SIGKILL
+
+
+class Server:
+    """The handle on a warm parent. Use it in a ``with`` statement."""
+
+    def __init__(self) -> None:
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "COLUMNS": "200", "NO_COLOR": "1"}
+        command = [sys.executable, str(HERE / "server.py")]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        self.jobs = 0
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.communicate()
+
+    def run(self, folder: Path, *words: str, moment: dict[str, Any] | None = None, **more: Any) -> Ended:
+        """`ganlab WORDS` in ``folder``, killed at ``moment`` (see moments.py).
+
+        Args:
+            folder: the working folder.
+            words: of the command.
+            moment: when to kill it; None lets it end.
+            more: ``file_size``, a limit in bytes that the child sets itself; ``environment``, variables; ``constants``, other values of
+                names of modules, by ``module:name``.
+        """
+        self.jobs += 1
+        log = folder / f".log-{os.getpid()}-{self.process.pid}-{self.jobs}"
+        job = {"folder": str(folder), "words": words, "moment": moment, "log": str(log), **more}
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        text = log.read_text(encoding="utf-8", errors="replace")
+        log.unlink()
+        return Ended(answer["code"], text, answer["seconds"])
+
+
+def serve() -> None:
+    """Answer jobs until there are no more."""
+    warm_up()
+    for line in sys.stdin:
+        print(json.dumps(carry_out(json.loads(line))), flush=True)
+
+
+def warm_up() -> None:
+    """Import what any run may need. No tensor is differentiated here: autograd would not survive the fork."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.figure  # noqa: F401
+    import PIL.PngImagePlugin  # noqa: F401
+    import sklearn.datasets
+    import torch
+
+    from ganlab.catalogue import Catalogue
+
+    torch.set_num_threads(1)
+    Catalogue.of_installed()
+    torch.optim.Adam([torch.zeros(1)])  # imports a thousand modules
+    sklearn.datasets.load_digits()
+
+
+def carry_out(job: dict[str, Any]) -> dict[str, Any]:
+    """Fork, wait, and kill where the moment is the parent's to choose: so many seconds after the start or after a sign of the child's."""
+    reading, writing = os.pipe()
+    started = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        be_the_child(job, writing)
+    os.close(writing)
+    moment = job.get("moment") or {}
+    if "seconds" in moment:
+        await_the_moment(reading, moment)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    code = end_of(child, started + LIMIT)
+    os.close(reading)
+    return {"code": code, "seconds": time.monotonic() - started}
+
+
+def await_the_moment(reading: int, moment: dict[str, Any]) -> None:
+    """Wait for the child's signs (``after`` of them, each a byte; the end of its life is one too), and then for ``seconds``."""
+    for _ in range(moment.get("after", 0)):
+        if not os.read(reading, 1):
+            return
+    end = time.monotonic() + moment["seconds"]
+    while (left := end - time.monotonic()) > 0:
+        if select.select([reading], [], [], left)[0] and not os.read(reading, 64):
+            return
+
+
+def end_of(child: int, limit: float) -> int:
+    """The child's exit code, or minus the signal that ended it; a child that takes too long is ended by SIGTERM."""
+    while True:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > limit:
+            os.kill(child, signal.SIGABRT)
+        time.sleep(0.002)
+
+
+def be_the_child(job: dict[str, Any], sign: int) -> NoReturn:
+    """From here on this is `ganlab`."""
+    code = TRACEBACK
+    try:
+        os.chdir(job["folder"])
+        log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for old, new in ((nothing, 0), (log, 1), (log, 2)):
+            os.dup2(old, new)
+        os.environ.update(job.get("environment", {}))
+        import moments
+
+        import ganlab.cli
+
+        for name, value in job.get("constants", {}).items():
+            module, _, constant = name.partition(":")
+            setattr(importlib.import_module(module), constant, value)
+        if job.get("moment"):
+            moments.arm(job["moment"], sign)
+        if job.get("file_size"):
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_FSIZE, (job["file_size"], job["file_size"]))
+        sys.argv = ["ganlab", *job["words"]]
+        ganlab.cli.main(list(job["words"]))
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else TRACEBACK
+    except BaseException:
+        traceback.print_exc()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(HERE))
+    serve()
