@@ -44,7 +44,7 @@ def draw(kind: str, rng: random.Random, whole: float, again: bool = False) -> mo
     if kind == "in a hook":
         return {"kind": "hook", "name": rng.choice(moments.hooks()), "step": rng.randint(CHECKPOINT_EVERY + 1, STEPS - 1)}
     if kind == "any time":
-        return {"kind": "seconds", "after": 1, "seconds": rng.uniform(0.0, 0.6 * whole)}
+        return {"kind": "seconds", "after": 1, "seconds": rng.uniform(0.0, 0.3 * whole)}
     if kind == "while a checkpoint is written":
         return {"kind": "seconds", "after": count, "seconds": rng.uniform(0.0, 0.004)}
     if kind == "half a checkpoint":
@@ -126,7 +126,7 @@ class Bench:
         """
         outcome = Outcome(case.name, kinds)
         never, whole = self.never(case)
-        for _ in range(8):
+        for _ in range(20):
             self.number += 1
             folder = self.folder / f"{self.number:04d}"
             case.prepare(folder)
