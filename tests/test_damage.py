@@ -102,3 +102,35 @@ def test_damage_is_noticed(seed: int, stopped: Stopped) -> None:
     if resume(stopped, copy, done) == "error":
         victim.write_bytes(before)  # the error has made nothing worse
         assert resume(stopped, copy, f"{done}, and put back") == "exact"
+
+
+def replace(path: Path, old: bytes, new: bytes) -> None:
+    content = path.read_bytes()
+    assert content.count(old) == 1, path
+    path.write_bytes(content.replace(old, new))
+
+
+def test_a_recipe_that_still_is_one_is_refused(stopped: Stopped) -> None:
+    """One bit makes 3 of 1: nothing but the checkpoint knows that it is wrong."""
+    copy = stopped.copy()
+    replace(copy / "recipe.toml", b"max_norm = 1.0", b"max_norm = 3.0")
+    ended = stopped.server.run(copy.parent.parent, "resume", copy.name, "--quiet")
+    assert ended.code == 2
+    assert "up to step_000000015: tricks.gradient_clipping.max_norm = 3.0 (was 1.0)" in ended.text
+
+
+def test_a_weight_that_lost_a_bit_is_noticed(stopped: Stopped) -> None:
+    copy = stopped.copy()
+    file = copy / "checkpoints" / "step_000000015.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-9] ^= 1
+    file.write_bytes(content)
+    ended = stopped.server.run(copy.parent.parent, "resume", copy.name)
+    assert "is damaged: its checksum does not match its content." in " ".join(ended.text.split())
+    assert compare.differences(stopped.never, copy) == []
+
+
+def test_a_number_on_record_that_changed_is_told(stopped: Stopped) -> None:
+    copy = stopped.copy()
+    replace(copy / "metrics.jsonl", b'"progress/images_seen": 512.0', b'"progress/images_seen": 513.0')
+    assert resume(stopped, copy, "a number changed") == "record lost"

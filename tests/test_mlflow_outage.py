@@ -24,6 +24,7 @@ from server import Ended, Server
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow
 
+LONG = pytest.mark.skipif("GANLAB_LONG" not in os.environ, reason="takes long; runs with GANLAB_LONG=1")
 LIMIT = 120.0  # seconds that a busy machine may take
 #: Waits in each step while a file is there, and a little in any case, so that things can happen to the tracker meanwhile.
 SLOW = """
@@ -220,7 +221,7 @@ def test_a_server_that_comes_late_is_suspended_and_comes_back(server: Server, ml
     mlflow.is_told_of(training.run)
 
 
-@pytest.mark.parametrize("how", ["suspended", "stopped"])
+@pytest.mark.parametrize("how", ["suspended", pytest.param("stopped", marks=LONG)])
 def test_a_server_that_is_gone_when_the_run_ends(how: str, server: Server, mlflow: Mlflow, tmp_path: Path) -> None:
     CASE.prepare(tmp_path)
     mlflow.start()
@@ -247,13 +248,13 @@ def test_a_server_that_is_gone_when_the_run_ends(how: str, server: Server, mlflo
 def test_a_run_that_is_killed_and_resumed_is_told_of_once(server: Server, mlflow: Mlflow, tmp_path: Path) -> None:
     CASE.prepare(tmp_path)
     mlflow.start()
-    go_on = hold(tmp_path, 17)
+    go_on = hold(tmp_path, 21)  # the last checkpoint is of step 18; metrics and a sheet of step 20 have been sent
     training = Training(server, tmp_path, *CASE.words(), "--tracking-uri", mlflow.uri)
-    wait_for(lambda: training.step() == 16 and training.delivered("metrics.jsonl", "artifacts.jsonl"))
+    wait_for(lambda: training.step() == 20 and training.delivered("metrics.jsonl", "artifacts.jsonl"))
     victim = json.loads((training.run / "run.json").read_text())["pid"]
     os.kill(victim, signal.SIGKILL)
     assert training.result().killed
-    go_on(17)
+    go_on(21)
     resumed = Training(server, tmp_path, "resume", "last", "--quiet").result()
     assert resumed.code == 0, resumed.text
     assert warnings(training.run) == []
