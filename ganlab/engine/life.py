@@ -17,12 +17,13 @@ from typing import Any
 import torch
 
 from ganlab.components import Dataset
-from ganlab.engine import loop
+from ganlab.engine import loop, rescue
 from ganlab.engine.build import build, load_weights, make_data
 from ganlab.engine.device import DTYPES, find_device
 from ganlab.engine.export import save_generator
 from ganlab.engine.folder import RunFolder, RunSummary
 from ganlab.engine.hooks import Trick, call_each
+from ganlab.engine.memory import memory_errors_in_words
 from ganlab.engine.provenance import birth_certificate
 from ganlab.engine.run import Run
 from ganlab.engine.seeding import default_generators_restored
@@ -112,9 +113,10 @@ def assemble(recipe: Recipe, dataset: Dataset, place: Place, in_folder: bool) ->
     run = Run(recipe, folder, device, DTYPES[recipe.train.dtype], {})
     try:
         run.info |= birth_certificate(run, dataset)
-        prepare(run, dataset, place)
-        if recipe.train.init_from:
-            load_weights(run, recipe.train.init_from)
+        with memory_errors_in_words(recipe, device):
+            prepare(run, dataset, place)
+            if recipe.train.init_from:
+                load_weights(run, recipe.train.init_from)
         if folder is not None:
             folder.lock()
             (folder.path / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")
@@ -176,8 +178,9 @@ def _reopen(folder: RunFolder, library: Lookup, place: Place) -> Run:
     run = Run(recipe, folder, device, DTYPES[recipe.train.dtype], {})
     run.info = _merged(info, birth_certificate(run, dataset))
     run.opening = True
-    prepare(run, dataset, place)
-    run.restore(files[-1])
+    with memory_errors_in_words(recipe, device):
+        prepare(run, dataset, place)
+        run.restore(files[-1])
     run.opening = False
     run.training_seconds = info.get("training_seconds", 0.0)
     run.resumed_from = run.step
@@ -231,9 +234,10 @@ def _train(run: Run) -> None:
     while True:
         try:
             loop.train(run)
+            run.guard.settle(due=True)
             break
         except Exception as error:
-            if run.hooks.on_failure(run=run, error=error) is not True:
+            if not rescue.rescued(run, error):
                 raise
     run.stop_clock()
     if run.step < run.total_steps:

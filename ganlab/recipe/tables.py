@@ -76,6 +76,10 @@ class Train:
         samples: samples on a sheet.
         checkpoint_every: steps from one checkpoint to the next; left out, once an epoch, but at most about 40 times in a run.
         keep_checkpoints: how many of the latest checkpoints are kept.
+        non_finite: what happens when the loss or a gradient of a turn is infinite or not a number. Its update never reaches the weights.
+            ``stop`` saves these and ends the run; ``skip`` goes on without that update; ``rollback`` goes back to the last checkpoint.
+        non_finite_most: how often in a run: updates skipped, or returns to a checkpoint. Then it stops after all.
+        rollback_lr_factor: what both players' learning rates are multiplied by at each return.
         init_from: a run's folder, or a checkpoint file, whose weights the networks start from; empty for fresh ones.
     """
 
@@ -97,6 +101,9 @@ class Train:
     samples: Annotated[int, Field(ge=1, le=1024)] = 64
     checkpoint_every: Positive | None = None
     keep_checkpoints: Positive = 3
+    non_finite: Literal["stop", "skip", "rollback"] = "stop"
+    non_finite_most: Positive = 10
+    rollback_lr_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     init_from: str = ""
 
     def batch_of(self, role: str) -> int:
