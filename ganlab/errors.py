@@ -50,11 +50,24 @@ class DataUnavailable(UsageError):
 
 
 class PluginError(GanlabError):
-    """A plugin's own code raised, or a plugin breaks the rules of registration; the message names plugin and hook."""
+    """A plugin's own code raised, or a plugin breaks the rules of registration; the message names plugin and hook.
+
+    Args:
+        message, hint: as ever.
+        trick: the name in the recipe of the trick whose hook raised; empty where it was none.
+    """
+
+    def __init__(self, message: str, hint: str = "", trick: str = "") -> None:
+        super().__init__(message, hint)
+        self.trick = trick
 
 
 class NonFiniteError(GanlabError):
-    """A loss or a score became infinite or not a number; the message names it, with the step."""
+    """A loss term, a gradient or a weight became infinite or not a number; the message names it, with player, hook and step."""
+
+
+class MemoryExhausted(GanlabError):
+    """The machine or the GPU has no memory left for the run; the message names device and batch size."""
 
 
 def cannot_be_written(what: object, error: Exception) -> GanlabError:

@@ -152,7 +152,11 @@ class RunHooks:
 
     @hookspec
     def after_update(self, run: Run, turn: Turn) -> None:
-        """``turn.player`` has been updated, and counted. First-party users: ``adaptive_generator_steps``, ``spectral_normalization``."""
+        """``turn.player`` has been updated, and counted; or its update was withheld, for the loss or a gradient was not finite.
+
+        An accelerator does not tell which: a trick that takes values here sees to it that they are finite. First-party users:
+        ``adaptive_generator_steps``, ``spectral_normalization``.
+        """
 
     @hookspec
     def play_again(self, run: Run, turn: Turn) -> bool | None:
@@ -197,9 +201,10 @@ class RunHooks:
 
     @hookspec(firstresult=True)
     def on_failure(self, run: Run, error: Exception) -> bool | None:
-        """A step failed. Return True when the run has been put into a state to go on from (with ``run.restore``), None to let it end.
+        """A step failed, and ``[train] non_finite`` has no answer to it. Return True when the run has been put into a state to
+        go on from (with ``run.restore``), None to let it end.
 
-        **This hook decides**: one trick of a recipe may implement it. First-party user: ``restore_on_non_finite``.
+        **This hook decides**: one trick of a recipe may implement it. First-party user: ``restore_on_read_error``.
         """
 
     @hookspec

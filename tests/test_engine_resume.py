@@ -30,7 +30,7 @@ EVERYTHING = [
     trick("adaptive_generator_steps", rest_per_loss=1.0, generator_loss_below=0.7, max_updates=3),
     trick("spectral_normalization"),
     trick("r1_penalty", every=3),
-    trick("restore_on_non_finite"),
+    trick("restore_on_read_error"),
 ]
 STEPS = 21
 

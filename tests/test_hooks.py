@@ -392,7 +392,7 @@ def test_after_run_is_called_for_every_trick_though_one_raises(tmp_path: Path) -
     assert execute(run) == "finished"
     assert seen == ["second"]
     assert told[0].startswith(
-        "The run is finished, but at its end Mine, in its hook after_run, raised ZeroDivisionError: division by zero\n"
+        "The run is finished, but at its end Mine, in its hook after_run in step 1, raised ZeroDivisionError: division by zero\n"
     )
     assert run.folder is not None
     assert run.folder.read_info()["status"] == "finished"

@@ -121,7 +121,7 @@ def test_a_trick_that_raises_is_named_with_its_own_traceback() -> None:
     with pytest.raises(PluginError) as caught:
         play(overrides=broken, plugins=[Plugin(tricks={"broken": Broken})])
     message, hint = caught.value.message, caught.value.hint
-    assert message == "trick 'broken' named 'mine' (plugin plugin0, the test), in its hook before_update, raised KeyError: 'lost'"
+    assert message == "trick 'broken' named 'mine' (plugin plugin0, the test), in its hook before_update in step 3, raised KeyError: 'lost'"
     frames = hint.splitlines()
     assert frames[0] == "Traceback (of the plugin's own code):"
     assert frames[-1] == "KeyError: 'lost'"

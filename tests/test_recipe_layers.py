@@ -114,6 +114,9 @@ def test_the_engines_tables_have_these_defaults() -> None:
         "keep_checkpoints_every": 0,
         "keep_best": "",
         "best_is": "lowest",
+        "non_finite": "stop",
+        "non_finite_most": 10,
+        "rollback_lr_factor": 0.5,
         "init_from": "",
     }
 

@@ -12,6 +12,7 @@ import pluggy
 
 from ganlab.engine.faults import blamed
 from ganlab.engine.seeding import Streams
+from ganlab.engine.trace import HOOKS, watched
 from ganlab.errors import PluginError, did_you_mean
 from ganlab.hookspecs import PROJECT, RunHooks
 
@@ -89,7 +90,7 @@ def call_each(caller: pluggy.HookCaller, **given: Any) -> list[Exception]:
 
 def _guarded(trick: Trick, hook: str, method: Callable[..., Any], streams: Streams) -> Callable[..., Any]:
     base = streams.base(f"trick/{trick.name}/{hook}")
-    blame = blamed(f"{trick.owner}, in its hook {hook},")
+    blame = blamed(f"{trick.owner}, in its hook {hook}", trick.name, streams)
     reseed = streams.reseed
 
     @functools.wraps(method)
@@ -98,6 +99,9 @@ def _guarded(trick: Trick, hook: str, method: Callable[..., Any], streams: Strea
         with blame:
             return method(*args)
 
+    parameters = list(inspect.signature(method).parameters)
+    if hook in HOOKS and "turn" in parameters:
+        return watched(trick.owner, hook, parameters.index("turn"), call)
     return call
 
 

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 
 from ganlab.components import Dataset
-from ganlab.engine import checkpoint, loop, sameness
+from ganlab.engine import checkpoint, loop, rescue, sameness
 from ganlab.engine.build import build, load_weights, make_data
 from ganlab.engine.device import DTYPES, find_device
 from ganlab.engine.export import save_generator
 from ganlab.engine.folder import RunFolder, RunSummary, write_text
 from ganlab.engine.hooks import Trick, call_each
+from ganlab.engine.memory import memory_errors_in_words
 from ganlab.engine.provenance import birth_certificate
 from ganlab.engine.run import Run
 from ganlab.engine.seeding import default_generators_restored
@@ -110,9 +111,10 @@ def assemble(recipe: Recipe, dataset: Dataset, place: Place, in_folder: bool) ->
     run = Run(recipe, folder, device, DTYPES[recipe.train.dtype], {})
     try:
         run.info |= birth_certificate(run, dataset)
-        prepare(run, dataset, place)
-        if recipe.train.init_from:
-            load_weights(run, recipe.train.init_from)
+        with memory_errors_in_words(recipe, device):
+            prepare(run, dataset, place)
+            if recipe.train.init_from:
+                load_weights(run, recipe.train.init_from)
         if folder is not None:
             folder.lock()
             write_text(folder.recipe, to_toml(recipe))
@@ -182,8 +184,9 @@ def _reopen(folder: RunFolder, library: Lookup, place: Place, may_change: bool) 
     run = Run(recipe, folder, device, DTYPES[recipe.train.dtype], {})
     run.info = _merged(info, birth_certificate(run, dataset))
     run.opening = True
-    prepare(run, dataset, place)
-    run.restore(path, state)
+    with memory_errors_in_words(recipe, device):
+        prepare(run, dataset, place)
+        run.restore(path, state)
     run.opening = False
     for text in skipped:
         run.announce(text)
@@ -263,9 +266,10 @@ def _train(run: Run) -> None:
     while True:
         try:
             loop.train(run)
+            run.guard.settle(due=True)
             break
         except Exception as error:
-            if run.hooks.on_failure(run=run, error=error) is not True:
+            if not rescue.rescued(run, error):
                 raise
     run.stop_clock()
     if run.step < run.total_steps:

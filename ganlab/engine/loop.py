@@ -21,6 +21,7 @@ def train(run: Run) -> None:
     """Play the game until the budget is spent or the run is asked to stop."""
     for step in run.steps():
         for group in plan(run, step):
+            run.guard.begin_group()
             for turn in group:
                 compute(run, turn)
             for turn in group:
@@ -36,6 +37,8 @@ def plan(run: Run, step: int) -> Iterator[list[Turn]]:
     index = 0
     planned = run.hooks.plan_step(run=run, step=step)
     for parts in run.groups if planned is None else planned:
+        if run.guard.halted:  # numbers were not finite: the step ends here
+            return
         group = []
         for part in parts:
             turn = Turn(run.players[part.player], part.sides, step, index)
@@ -45,7 +48,7 @@ def plan(run: Run, step: int) -> Iterator[list[Turn]]:
         if group:
             yield group
         for turn in group:
-            while any(run.hooks.play_again(run=run, turn=turn)):
+            while not run.guard.halted and any(run.hooks.play_again(run=run, turn=turn)):
                 turn = Turn(turn.player, turn.sides, step, index, turn.repeat + 1)
                 if turn.repeat > MOST_REPEATS:
                     raise PluginError(
@@ -84,8 +87,8 @@ def compute(run: Run, turn: Turn) -> None:
 
 
 def apply(run: Run, turn: Turn) -> None:
-    """One player's update."""
+    """One player's update, unless its numbers are not finite."""
     run.at(turn)
     run.streams.reseed(run.bases["optimizer"])
-    turn.player.apply()
+    run.guard.update(turn)
     run.hooks.after_update(run=run, turn=turn)

@@ -97,10 +97,21 @@ class Player:
         """Multiply all gradients by ``factor`` (a scalar), in place, on the device."""
         torch._foreach_mul_([p.grad for p in self.parameters if p.grad is not None], factor)
 
-    def apply(self) -> None:
-        """One step of the optimizer, counted."""
+    def apply(self, found: Tensor | None = None) -> None:
+        """One step of the optimizer, counted.
+
+        Args:
+            found: float32 (), on the device: 1 makes one of torch's fused optimizers leave weights and state alone.
+        """
         with self._blaming_optimizer():
-            self.optimizer.step()
+            if found is None:
+                self.optimizer.step()
+            else:
+                self.optimizer.found_inf = found  # type: ignore[attr-defined] # as torch.amp.GradScaler hands it over
+                try:
+                    self.optimizer.step()
+                finally:
+                    del self.optimizer.found_inf  # type: ignore[attr-defined]
         self.updates += 1
 
     def optimizer_state(self) -> dict[str, Any]:

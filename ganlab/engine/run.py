@@ -21,24 +21,24 @@ from ganlab.components import Dataset, Noise, Role
 from ganlab.engine import checkpoint, keeping, sameness
 from ganlab.engine.draws import Draws
 from ganlab.engine.faults import blamed
+from ganlab.engine.finite import Guard, check_weights
 from ganlab.engine.folder import RunFolder, append_line, flush
-from ganlab.engine.hooks import Trick
+from ganlab.engine.hooks import Trick, call_each
 from ganlab.engine.journal import Journal
 from ganlab.engine.keeping import Best
 from ganlab.engine.metrics import Metrics
 from ganlab.engine.player import Player
 from ganlab.engine.sampling import Sampler
 from ganlab.engine.schedule import batches_per_step, groups_of
-from ganlab.engine.seeding import Streams
+from ganlab.engine.seeding import TURNS, Streams
 from ganlab.engine.turn import Turn
-from ganlab.errors import GanlabError, NonFiniteError
+from ganlab.errors import GanlabError
 from ganlab.recipe import Recipe
 
 if TYPE_CHECKING:
     import numpy as np
 
 log = logging.getLogger("ganlab")
-TURNS = 1 << 20  # moments in a step: more than MOST_REPEATS for each player
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,14 @@ class PlayerLoss:
     def logits(self) -> bool:
         """Whether sigmoid(score) is a probability."""
         return bool(getattr(self.instance, "logits", False))
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The end of a step, as far as the next one can be undone before it has updated a player."""
+
+    batches_drawn: int
+    metrics: dict[str, int]
 
 
 class Run:
@@ -91,6 +99,7 @@ class Run:
         self.streams = Streams(self.seed, device)
         self.bases = {name: self.streams.base(f"network/{name}") for name in ("generator", "real", "fake", "both", "loss", "optimizer")}
         self.metrics = Metrics(device)
+        self.guard = Guard(self)
         self.zero = torch.zeros((), device=device, dtype=dtype)
         self.players: dict[Role, Player] = {}
         self.losses: dict[Role, PlayerLoss] = {}
@@ -102,6 +111,9 @@ class Run:
         self.opening = False  # it is being put back to a checkpoint: until that is done, run.json stays as it was
         self.training_seconds = 0.0
         self.tell: Callable[[str], None] = log.warning
+        self.mark: Mark | None = None  # the end of the step before
+        self.whole = True  # the state is that of the end of `step`
+        self.undone = 0  # steps that failed and were undone
         self._epoch_before = 0
         self._clock = (0.0, 0)  # when the last interval was logged, and its step
         self._writing = threading.Lock()
@@ -188,15 +200,16 @@ class Run:
         """Samples for ``latent``, ``(count, *noise shape)``: on the CPU, in eval mode; equal latents give equal samples."""
         return self.sampler.generate(latent, labels)
 
-    def restore(self, path: Path, state: dict[str, Any] | None = None) -> None:
+    def restore(self, path: Path, state: dict[str, Any] | None = None, other_tricks: bool = False) -> None:
         """Put the run into the state of a checkpoint. Metrics, sheets and checkpoints after it are dropped.
 
         Args:
             path: its file.
             state: what is in it, where that has been read already.
+            other_tricks: the run may have other tricks than the checkpoint: those that it does not know begin anew.
         """
         state = checkpoint.load(path) if state is None else state
-        if set(state["tricks"]) != {trick.name for trick in self._stateful()}:
+        if not other_tricks and set(state["tricks"]) != {trick.name for trick in self._stateful()}:
             raise GanlabError(f"checkpoint {path} has the state of other tricks than this recipe: {sorted(state['tricks'])}")
         for role, player in self.players.items():
             try:
@@ -209,7 +222,11 @@ class Run:
         self.draws.go_to(state["batches_drawn"])
         self.metrics.load_state_dict(state["metrics"])
         self.best.load_state_dict(state["best"])
+        self.guard.load_state_dict(state["non_finite"])
+        self.whole = True
         for trick in self._stateful():
+            if trick.name not in state["tricks"]:
+                continue
             with blamed(f"{trick.owner}, in its load_state_dict,"):
                 trick.instance.load_state_dict(state["tricks"][trick.name])  # type: ignore[attr-defined]
         if self.folder is not None:
@@ -224,6 +241,9 @@ class Run:
     def steps(self) -> Iterator[int]:
         """The steps that are left, until the budget is spent or the run is asked to stop."""
         while self.step < self.total_steps and not self.stopping:
+            self.mark = Mark(self.draws.feed.drawn, self.metrics.mark())
+            self.guard.begin_step()
+            self.whole = False
             self.step += 1
             self.streams.moment = self.step * TURNS
             self._epoch_before = self.epoch
@@ -249,26 +269,42 @@ class Run:
                 self.metrics.add(f"loss/{turn.role}.{name}", term)
 
     def finish_step(self, step: int) -> None:
-        """What comes after all turns of a step: hooks, and at their intervals metrics, sheets and checkpoints."""
+        """What comes after all turns of a step: hooks, and at their intervals metrics, sheets and checkpoints.
+
+        A trick that raises does not keep the others from finishing the step, so that it can be saved.
+
+        Raises:
+            NonFiniteError: a turn was not finite, and the recipe does not say to skip it.
+        """
         self.streams.moment = step * TURNS
-        self.hooks.after_step(run=self, step=step)
+        raised = call_each(self.hooks.after_step, run=self, step=step)
         train, last = self.recipe.train, step == self.total_steps
         if self.epoch > self._epoch_before:
-            self.finish_epoch()
-        if step % train.log_every == 0 or last:
-            self.log_metrics()
-        if step % self.sampler.every == 0 or last:
+            raised += self.finish_epoch()
+        log, sheet, save = (step % every == 0 or last for every in (train.log_every, self.sampler.every, self.checkpoint_every))
+        save = save or time.monotonic() - self._saved_at > self._patience
+        if log:
+            raised += self.log_metrics()
+        self.whole = True
+        self.guard.settle(due=log or sheet or save)
+        if raised:
+            raise raised[0]
+        if sheet:
             self.sample_sheet()
-        if step % self.checkpoint_every == 0 or last or time.monotonic() - self._saved_at > self._patience:
+        if save:
             self.save_checkpoint()
 
-    def finish_epoch(self) -> None:
-        """Write down the epoch's means of both players' losses, as the tutorials report them, and hand all means to the tricks."""
+    def finish_epoch(self) -> list[Exception]:
+        """Write down the epoch's means of both players' losses, as the tutorials report them, and hand all means to the tricks.
+
+        Returns:
+            What tricks raised.
+        """
         means = self.metrics.epoch()
         if self.folder is not None:
             losses = {f"epoch/{role}_loss": means[f"loss/{role}"] for role in self.players if f"loss/{role}" in means}
             self.journal.note(append_line(self.folder.metrics, self.step, losses))
-        self.hooks.after_epoch(run=self, epoch=self.epoch, means=means)
+        return call_each(self.hooks.after_epoch, run=self, epoch=self.epoch, means=means)
 
     def start_clock(self) -> None:
         """Training begins now: what was before does not count as its time."""
@@ -288,12 +324,13 @@ class Run:
         """Steps between checkpoints: as the recipe says, else an epoch, but at most about forty in a run."""
         return self.recipe.train.checkpoint_every or max(self.steps_per_epoch, self.total_steps // 40)
 
-    def log_metrics(self) -> None:
+    def log_metrics(self) -> list[Exception]:
         """Bring the interval's metrics to the host, write them down, and hand them to the tricks.
 
-        Raises:
-            NonFiniteError: a loss or score is infinite or not a number.
+        Returns:
+            What tricks raised.
         """
+        self.guard.read()
         metrics = self.metrics.interval()
         for player in self.players.values():
             metrics[f"updates/{player.role}"] = float(player.updates)
@@ -304,13 +341,18 @@ class Run:
             self.stop_clock()
             self.record_clock({"speed/steps_per_second": (self.step - step) / max(self._clock[0] - then, 1e-9)})
         self.best.note(metrics)
-        self.hooks.on_metrics(run=self, step=self.step, metrics=metrics)
-        for name, value in metrics.items():
-            if not abs(value) < float("inf"):
-                raise NonFiniteError(
-                    f"{name} is {value} at step {self.step} (or up to {self.recipe.train.log_every} steps before)",
-                    "try a lower learning rate, or the tricks gradient_clipping and clamp",
-                )
+        raised = call_each(self.hooks.on_metrics, run=self, step=self.step, metrics=metrics)
+        self._tell_of_lost()
+        return raised
+
+    def _tell_of_lost(self) -> None:
+        """Say once of each metric that it had values that were not finite, where no turn that was not finite explains it."""
+        lost, self.metrics.lost = self.metrics.lost, set()
+        explained, self.guard.told = self.guard.told, False
+        told = self.info.setdefault("not_finite", [])
+        for name in sorted(lost - set(told)) if not explained else ():
+            told.append(name)
+            self.announce(f"{name} had values that are not finite, up to step {self.step}; its means are of the others.")
 
     def sample_sheet(self) -> None:
         """Make a sheet of samples from the run's fixed noise."""
@@ -326,7 +368,7 @@ class Run:
         """Write a checkpoint of this moment between two steps; older ones go once it is on disk."""
         if self.folder is None:
             return
-        self.check_weights()
+        check_weights(self.players, self.step)
         path = self.folder.checkpoint_path(self.step)
         flush(self.folder.metrics)  # a checkpoint vouches for the lines before it
         self.best.consider(self.step)
@@ -343,19 +385,6 @@ class Run:
         """The run's checkpoint files, oldest first."""
         return self.folder.checkpoint_files() if self.folder is not None else []
 
-    def check_weights(self) -> None:
-        """See that a checkpoint would be worth going back to.
-
-        Raises:
-            NonFiniteError: a player's weights are no longer finite.
-        """
-        for role, player in self.players.items():
-            if not torch.stack(torch._foreach_norm(list[Tensor](player.parameters))).isfinite().all():
-                raise NonFiniteError(
-                    f"the {role}'s weights are not finite at step {self.step}",
-                    "try a lower learning rate, or the tricks gradient_clipping and clamp",
-                )
-
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on, as a tree of tensors and plain data."""
         state: dict[str, Any] = {
@@ -364,6 +393,7 @@ class Run:
         }
         state |= {"recipe": sameness.kept(self.recipe), "step": self.step, "batches_drawn": self.draws.feed.drawn}
         state |= {"metrics": self.metrics.state_dict(), "journal": self.journal.state_dict(), "best": self.best.state_dict()}
+        state["non_finite"] = self.guard.state_dict()
         state["tricks"] = {trick.name: self._state_of(trick) for trick in self._stateful()}
         return state
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import torch
 
 MASK = (1 << 64) - 1
+TURNS = 1 << 20  # moments in a step: more than MOST_REPEATS for each player
 
 
 def derive(seed: int, *names: str | int) -> int:
@@ -41,6 +42,11 @@ class Streams:
         self.moment = 0
         self._bases: dict[str, int] = {}
         self._generator = torch.Generator(device)
+
+    @property
+    def step(self) -> int:
+        """The step that the moment is in; 0 before the first."""
+        return self.moment // TURNS
 
     def base(self, name: str) -> int:
         """The number of the stream called ``name``."""

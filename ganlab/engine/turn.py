@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
+from ganlab.engine.trace import Trace
+
 if TYPE_CHECKING:
     from ganlab.components import Role
     from ganlab.engine.player import Player
@@ -43,6 +45,7 @@ class Turn:
         real_target, fake_target: label values that a trick wants in place of the loss's own; None leaves them.
         loss_terms: the loss, term by term (scalars); the turn's loss is their sum.
         loss: that sum, once it is made.
+        trace: what hooks have changed, for the report of a number that is not finite.
     """
 
     player: Player
@@ -61,6 +64,7 @@ class Turn:
     fake_target: float | Tensor | None = None
     loss_terms: dict[str, Tensor] = field(default_factory=dict)
     loss: Tensor | None = None
+    trace: Trace = field(default_factory=Trace, repr=False)
 
     @property
     def role(self) -> Role:

@@ -80,6 +80,10 @@ class Train:
         keep_checkpoints_every: keep those of steps that are a multiple of this, too; 0 for none.
         keep_best: keep the one at which this metric was best, too, such as ``loss/generator``; empty for none.
         best_is: which value of it is best.
+        non_finite: what happens when the loss or a gradient of a turn is infinite or not a number. Its update never reaches the weights.
+            ``stop`` saves these and ends the run; ``skip`` goes on without that update; ``rollback`` goes back to the last checkpoint.
+        non_finite_most: how often in a run: updates skipped, or returns to a checkpoint. Then it stops after all.
+        rollback_lr_factor: what both players' learning rates are multiplied by at each return.
         init_from: a run's folder, or a checkpoint file, whose weights the networks start from; empty for fresh ones.
     """
 
@@ -105,6 +109,9 @@ class Train:
     keep_checkpoints_every: Annotated[int, Field(ge=0)] = 0
     keep_best: str = ""
     best_is: Literal["lowest", "highest"] = "lowest"
+    non_finite: Literal["stop", "skip", "rollback"] = "stop"
+    non_finite_most: Positive = 10
+    rollback_lr_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     init_from: str = ""
 
     def batch_of(self, role: str) -> int:

@@ -9,7 +9,7 @@ from ganlab_stability.clipping import GradientClipping
 from ganlab_stability.head_start import DiscriminatorHeadStart
 from ganlab_stability.packing import Packing
 from ganlab_stability.r1 import R1Penalty
-from ganlab_stability.restore import RestoreOnNonFinite
+from ganlab_stability.restore import RestoreOnReadError
 from ganlab_stability.smoothing import LabelSmoothing
 from ganlab_stability.spectral import SpectralNormalization
 
@@ -23,5 +23,5 @@ def register_tricks(register: Register) -> None:
     register("label_smoothing", LabelSmoothing)
     register("packing", Packing)
     register("r1_penalty", R1Penalty)
-    register("restore_on_non_finite", RestoreOnNonFinite)
+    register("restore_on_read_error", RestoreOnReadError)
     register("spectral_normalization", SpectralNormalization)

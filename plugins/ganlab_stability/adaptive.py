@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,11 +78,14 @@ class AdaptiveGeneratorSteps:
     @hookimpl
     def after_update(self, turn: Turn) -> None:
         if turn.role == "discriminator":  # .item() waits for the device: the rule decides on values
-            self.losses |= {name: term.item() for name, term in turn.loss_terms.items() if name in ("real", "fake", "adversarial")}
+            terms = {name: term.item() for name, term in turn.loss_terms.items() if name in ("real", "fake", "adversarial")}
+            if all(map(math.isfinite, terms.values())):  # otherwise the update has been withheld, and the rule goes by the last one
+                self.losses |= terms
         else:
             assert turn.fake_scores is not None
             self.updates += 1
-            self.loss = softplus(turn.fake_scores.detach()).mean(0).item()  # |mean log(1 - D(G(z)))|
+            loss = softplus(turn.fake_scores.detach()).mean(0).item()  # |mean log(1 - D(G(z)))|
+            self.loss = loss if math.isfinite(loss) else self.loss
 
     @hookimpl
     def play_again(self, turn: Turn) -> bool:

@@ -1,13 +1,14 @@
-"""Going back to a checkpoint when numbers are no longer finite."""
+"""Going back to a checkpoint when the data could not be read: for data on a network's file system."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from ganlab.errors import NonFiniteError
+from ganlab.errors import PluginError
 from ganlab.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -15,41 +16,34 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class RestoreOnNonFinite:
-    """When a loss, a score or a weight is no longer finite, go back to the last checkpoint and on from there with smaller steps.
+class RestoreOnReadError:
+    """When the data cannot be read (an OSError: a server that is away for a while), wait, go back to the last checkpoint and go on.
+
+    The run ends as if nothing had happened, bit for bit, for what is played again is the same. Where there is no checkpoint yet, the
+    run fails as it would without this trick.
 
     Options:
-        learning_rate_factor: both players' learning rates are multiplied by it each time.
-        times: how often, before the run ends as failed after all.
+        times: how often in a row, before the run ends as failed after all; a checkpoint that is newer begins a new row.
+        wait_seconds: before each return.
     """
 
-    learning_rate_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    times: Annotated[int, Field(ge=1)] = 3
+    times: Annotated[int, Field(ge=1)] = 5
+    wait_seconds: Annotated[float, Field(ge=0)] = 10.0
 
-    restored: int = field(default=0, init=False)
+    row: tuple[str, int] = field(default=("", 0), init=False)  # the checkpoint gone back to, and how often
 
     @hookimpl
     def on_failure(self, run: Run, error: Exception) -> bool | None:
         checkpoints = run.checkpoints()
-        if not isinstance(error, NonFiniteError) or self.restored >= self.times or not checkpoints:
+        by_data = isinstance(error, PluginError) and not error.trick and isinstance(error.__cause__, OSError)
+        if not by_data or not checkpoints:
             return None
-        restored = self.restored + 1
-        run.restore(checkpoints[-1])  # its learning rates are those of its moment, and so is its count of restorations
-        times = restored - self.restored
-        self.restored = restored
-        for player in run.players.values():
-            for group in player.optimizer.param_groups:
-                group["lr"] *= self.learning_rate_factor**times
-        run.announce(
-            f"{error.message}. The run went back to step {run.step} and goes on with learning rates multiplied by "
-            f"{self.learning_rate_factor} (restoration {restored} of {self.times})."
-        )
+        last = checkpoints[-1]
+        times = self.row[1] + 1 if self.row[0] == last.name else 1
+        if times > self.times:
+            return None
+        self.row = (last.name, times)
+        time.sleep(self.wait_seconds)
+        run.restore(last)
+        run.announce(f"{error.args[0]}. The run went back to step {run.step} and goes on ({times} of at most {self.times} times in a row).")
         return True
-
-    def state_dict(self) -> dict[str, Any]:
-        """How often the run has been restored."""
-        return {"restored": self.restored}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what ``state_dict`` gave."""
-        self.restored = state["restored"]

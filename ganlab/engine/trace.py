@@ -1,0 +1,147 @@
+"""Whose hook made a number not finite: what tricks change in a turn is noted while it goes on, and looked at only when it must be."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from ganlab.engine.turn import Turn
+
+#: What hooks may change in a turn, in the order in which it is used.
+VALUES = ("latent", "real", "fake", "real_scores", "fake_scores", "real_target", "fake_target")
+GRADIENTS = "the gradients"
+#: The hooks in which they do.
+HOOKS = ("before_turn", "before_scores", "after_scores", "loss_terms", "before_update")
+
+
+def look_at(turn: Turn) -> Tensor:
+    """1 if the turn's loss or a gradient of its player is not finite, else 0: float32 (), on the device. Nothing is changed.
+
+    The loss stands for its terms, for their sum is not finite where one of them is not. This is the operation that
+    torch.amp.GradScaler does it with, at a scale of 1: two thirds of the time of a norm, and it cannot overflow.
+    """
+    assert turn.loss is not None
+    gradients = [p.grad for p in turn.player.parameters if p.grad is not None]
+    device = turn.loss.device
+    found = torch.zeros((), device=device)
+    if device.type in ("cpu", "cuda"):
+        torch._amp_foreach_non_finite_check_and_unscale_([turn.loss.detach(), *gradients], found, _one(device))
+        return found
+    norms = torch._foreach_norm([turn.loss.detach(), *gradients])
+    return (~torch.isfinite(torch.stack(norms).sum())).to(torch.float32)
+
+
+@functools.cache
+def _one(device: torch.device) -> Tensor:
+    return torch.ones((), device=device)
+
+
+@dataclass
+class Change:
+    """A hook has changed a value of the turn, or its gradients: of these, ``before`` and ``after`` are what :func:`look_at` gave.
+
+    ``how``: another value is there now; or the same was changed ``in place``, and what it was before is gone; or there was none.
+    """
+
+    hook: str
+    name: str
+    before: Any
+    after: Any
+    how: Literal["changed", "in place", "set"] = "changed"
+
+    def to_be_read_later(self) -> Change:
+        """The same with sums in place of tensors, which are finite if all numbers are: a scalar each, left on the device."""
+        return Change(self.hook, self.name, _sum(self.before), _sum(self.after), self.how)
+
+
+@dataclass
+class Trace:
+    """What hooks have changed in one turn, and the latest look at its gradients among them."""
+
+    changes: list[Change] = field(default_factory=list)
+    flag: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Culprit:
+    """The first value that was not finite, and the hook that made it so; empty where unknown."""
+
+    value: str = ""
+    hook: str = ""
+    how: Literal["changed", "in place", "set"] = "changed"
+
+    @classmethod
+    def among(cls, changes: list[Change], turn: Turn | None) -> Culprit:
+        """The culprit of a turn that was not finite. Reads values: for the host.
+
+        Args:
+            changes: what hooks changed in it, in this order.
+            turn: it, unless it is gone already.
+        """
+        for change in changes:
+            if not _fine(change.name, change.after):
+                if change.how != "changed" or _fine(change.name, change.before):
+                    return cls(change.name, change.hook, change.how)
+                break
+        given = () if turn is None else VALUES
+        return cls(next((name for name in given if not _fine(name, getattr(turn, name))), ""))
+
+    def in_words(self) -> str:
+        """How a report goes on."""
+        name = self.value if self.value.startswith("the ") else f"turn.{self.value}"
+        if self.hook:
+            how = {"set": f"has set {name}", "in place": f"has changed {name} in place"}
+            return f": {self.hook}, {how.get(self.how, f'has changed {name}, finite until then')}"
+        return f": {name} was not finite, before any trick could change it" if self.value else ""
+
+
+def watched(owner: str, hook: str, place: int, call: Callable[..., Any]) -> Callable[..., Any]:
+    """``call``, an implementation of ``hook`` that takes the turn as its argument number ``place``, noting what it changes."""
+    words = f"{owner}, in its hook {hook}"
+
+    def values(*args: Any) -> Any:
+        turn: Turn = args[place]
+        before = _values(turn)
+        result = call(*args)
+        for name, (value, version) in _values(turn).items():
+            old, old_version = before.get(name, (None, 0))
+            if value is not old:
+                turn.trace.changes.append(Change(words, name, old, value, "set" if old is None else "changed"))
+            elif version != old_version:
+                turn.trace.changes.append(Change(words, name, None, value, "in place"))
+        return result
+
+    def gradients(*args: Any) -> Any:
+        turn: Turn = args[place]
+        before = look_at(turn) if turn.trace.flag is None else turn.trace.flag
+        result = call(*args)
+        turn.trace.flag = look_at(turn)
+        turn.trace.changes.append(Change(words, GRADIENTS, before, turn.trace.flag))
+        return result
+
+    return functools.wraps(call)(gradients if hook == "before_update" else values)
+
+
+def _values(turn: Turn) -> dict[str, tuple[Any, int]]:
+    """What a hook may change, by name, with the number of times it has been changed in place."""
+    found = {name: getattr(turn, name) for name in VALUES}
+    found |= {f"the loss term '{name}'": term for name, term in turn.loss_terms.items()}
+    return {name: (value, value._version if isinstance(value, Tensor) else 0) for name, value in found.items()}
+
+
+def _fine(name: str, value: Any) -> bool:
+    if name == GRADIENTS:
+        return not bool(value)
+    if isinstance(value, Tensor):
+        return bool(value.isfinite().all())
+    return value is None or abs(value) < float("inf")
+
+
+def _sum(value: Any) -> Any:
+    return value.detach().sum() if isinstance(value, Tensor) else value
