@@ -25,7 +25,7 @@ def test_everything_is_killed() -> None:
     names = {case.name for case in cases()}
     assert {f"recipe {name}" for name in shipped_recipes()} <= names
     assert {f"trick {name}" for name in stateful()} <= names
-    assert {"restore_on_non_finite", "r1_penalty", "adaptive_generator_steps"} <= stateful()
+    assert {"r1_penalty", "adaptive_generator_steps"} <= stateful()
     assert {options.split('"')[1] for options in OPTIMIZERS.values()} == set(Catalogue.of_installed().names("optimizer"))
     assert {kind for _, kinds in SAMPLE for kind in kinds} == set(KINDS)
 

@@ -51,7 +51,6 @@ TRICKS: dict[str, dict[str, Any]] = {
     "discriminator_head_start": {"steps": 11},
     "r1_penalty": {"every": 4},
     "packing": {"size": 2},
-    "restore_on_non_finite": {"times": 3},
 }
 #: Goes wrong once, after the 13th step, and no more once the learning rates have been made smaller.
 NAN = """
@@ -138,7 +137,7 @@ def tricks() -> list[Case]:
         more = ["schedule.discriminator_turn=two_updates"] if entry.name == "adaptive_generator_steps" else []
         made.append(Case(f"trick {entry.name}", "ring", (*short, *RING, *more, f'tricks.{entry.name}={{use="{entry.name}"{options}}}')))
     gone_wrong = 'extends = "ring"\nplugins = ["./nan.py"]\n'
-    back = ('tricks.nan={use="nan"}', 'tricks.back={use="restore_on_non_finite"}')
+    back = ('tricks.nan={use="nan"}', "train.non_finite=rollback")
     lr = ("generator.optimizer.lr=0.01", "discriminator.optimizer.lr=0.01")
     files = (("nan.py", NAN), ("gone_wrong.toml", gone_wrong))
     return [*made, Case("a restoration", "gone_wrong.toml", (*SHORT, *RING, *lr, *back), files)]
