@@ -106,7 +106,8 @@ def saved(folder: Path) -> list[int]:
         ("in_place", "loss term 'adversarial' is nan in step 7: Spoil, in its hook after_scores, has changed turn.fake_scores in place"),
         (
             "loss_terms",
-            "loss term 'adversarial' is nan in step 7: Spoil, in its hook loss_terms, has changed the loss term 'adversarial', finite until then",
+            "loss term 'adversarial' is nan in step 7: Spoil, in its hook loss_terms, has changed the loss term 'adversarial', "
+            "finite until then",
         ),
         ("new_term", "loss term 'mine' is inf in step 7: Spoil, in its hook loss_terms, has set the loss term 'mine'"),
         (
@@ -239,7 +240,7 @@ def test_weights_that_an_update_of_finite_gradients_has_spoilt_are_not_saved(tmp
     told: list[str] = []
     run = prepare(hooked(after_update=overflow), steps=9, overrides=["train.checkpoint_every=3"], folder=tmp_path)
     run.tell = told.append
-    with pytest.raises(NonFiniteError, match="the discriminator's loss term 'fake' is nan in step 6: turn.fake was not finite"):
+    with pytest.raises(NonFiniteError, match=r"the discriminator's loss term 'fake' is nan in step 6: turn\.fake was not finite"):
         execute(run)
     assert saved(tmp_path) == [3]
     assert told == [
