@@ -1,0 +1,118 @@
+"""Out of memory: a real allocation that fails, in a process with a limit, and in words everything that a person needs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from engine_support import hooked
+
+import ganlab
+from ganlab.engine.checkpoint import load
+from ganlab.engine.memory import is_memory_error
+from ganlab.errors import MemoryExhausted
+from ganlab.testing import play
+
+#: The tiny problem in a process of its own: from step 7 on it may have no more than 2 GiB more, and the trick's network pass wants 64.
+SCRIPT = """
+import resource, sys
+from pathlib import Path
+import torch
+import ganlab
+from ganlab.cli import main
+from ganlab.testing import TINY, TinyPlugin
+
+class Greedy:
+    @ganlab.hookimpl
+    def {hook}(self, turn):
+        if turn.step == 7 and turn.role == "{role}":
+            with open("/proc/self/statm") as file:
+                used = int(file.read().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (used + 2**31, resource.RLIM_INFINITY))
+            torch.zeros(2**34)
+
+class Plugin(TinyPlugin):
+    @ganlab.hookimpl
+    def register_tricks(self, register):
+        register("greedy", Greedy)
+
+import ganlab.catalogue
+of_installed = ganlab.catalogue.Catalogue.of_installed.__func__
+
+def with_tiny(cls):
+    found = of_installed(cls)
+    found.add(Plugin(), "tiny", "the test")
+    return found
+
+ganlab.catalogue.Catalogue.of_installed = classmethod(with_tiny)
+Path("tiny.toml").write_text(TINY + "checkpoint_every = 4\\n[[tricks]]\\nuse = 'greedy'\\nenabled = true\\n")
+sys.argv = ["ganlab", *sys.argv[1:]]
+main()
+"""
+
+
+def ganlab_in(folder: Path, hook: str, role: str, *words: str) -> subprocess.CompletedProcess[str]:
+    script = folder / "script.py"
+    script.write_text(SCRIPT.format(hook=hook, role=role))
+    return subprocess.run([sys.executable, str(script), *words], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc, and limits the address space")
+@pytest.mark.parametrize(("hook", "role", "saved", "lost"), [("before_scores", "discriminator", 6, 0), ("loss_terms", "generator", 4, 3)])
+def test_a_real_allocation_that_fails(tmp_path: Path, hook: str, role: str, saved: int, lost: int) -> None:
+    done = ganlab_in(tmp_path, hook, role, "run", "tiny.toml", "--set", "train.steps=9", "--quiet")
+    assert done.returncode == 1
+    (path,) = (tmp_path / "runs").iterdir()
+    assert "Traceback" not in done.stderr
+    text = " ".join(done.stderr.split())
+    assert "error: out of memory on cpu in step 7, with train.batch_size = 8: " in text
+    assert "DefaultCPUAllocator: can't allocate memory" in text
+    assert 'hint: set a smaller train.batch_size, such as 4; train.autocast = "bfloat16" halves what the passes need; ' in text
+    assert f"The run is saved up to step_{saved:09d}.safetensors" in text
+    assert (f", {lost} steps before the one that failed" in text) is bool(lost)
+    info = json.loads((path / "run.json").read_text())
+    assert info["status"] == "failed"
+    assert info["failure"].startswith("MemoryExhausted: out of memory on cpu in step 7")
+    assert max(load(file)["step"] for file in (path / "checkpoints").iterdir()) == saved
+    again = ganlab_in(tmp_path, hook, "nobody", "resume", path.name, "--quiet")  # with more memory free
+    assert again.returncode == 0, again.stderr
+    assert json.loads((path / "run.json").read_text())["status"] == "finished"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has ..."),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:128] DefaultCPUAllocator: can't allocate memory: you tried to allocate 68719476736 bytes."
+        ),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        MemoryError(),
+    ],
+)
+def test_what_allocators_raise(error: Exception) -> None:
+    def fail(turn: ganlab.Turn) -> None:
+        raise error
+
+    with pytest.raises(MemoryExhausted) as caught:
+        play(hooked(loss_terms=fail), overrides=["train.discriminator_batch_size=4", "train.autocast=bfloat16"])
+    first = str(error).splitlines()[0] if str(error) else "MemoryError"
+    assert caught.value.message == (
+        f"out of memory on cpu in step 1, with train.batch_size = 8, train.discriminator_batch_size = 4: {first}"
+    )
+    assert "autocast" not in caught.value.hint
+    assert caught.value.exit_code == 1
+
+
+def test_what_others_raise_is_theirs() -> None:
+    assert not is_memory_error(RuntimeError("shapes do not match"))
+    assert not is_memory_error(ValueError("out of memory"))
+
+
+def test_a_network_too_large_to_be_built() -> None:
+    with pytest.raises(MemoryExhausted, match=r"out of memory on cpu before the first step, with train\.batch_size = 8: .*can't allocate"):
+        play(overrides=['generator={use="mlp",hidden=[9000000000000],optimizer={use="adam"}}'], steps=1)
