@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ganlab.engine.run import Run
 
 DOWN, UP = 0.3, 3.0  # a learning rate is changed by about half a decade
+SMALL, LARGE = 1e-5, 1e-2  # learning rates beyond which the other way is the likelier one
 
 
 class Advice:
@@ -22,6 +23,15 @@ class Advice:
         player = self.recipe.discriminator if role == "discriminator" else self.recipe.generator
         rate = player.optimizer.options.get("lr")
         return [f"`--set {role}.optimizer.lr={rate * factor:.2g}` (it is {rate:g})"] if isinstance(rate, float | int) else []
+
+    def other_learning_rate(self, role: str) -> list[str]:
+        """A smaller or a larger learning rate, whichever is not absurd, where it is not known which is needed."""
+        player = self.recipe.discriminator if role == "discriminator" else self.recipe.generator
+        rate = player.optimizer.options.get("lr")
+        if not isinstance(rate, float | int):
+            return []
+        smaller, larger = self.learning_rate(role, DOWN), self.learning_rate(role, UP)
+        return smaller if rate > LARGE else larger if rate < SMALL else [*smaller, *larger]
 
     def trick(self, use: str, option: str = "", factor: float = 1.0) -> list[str]:
         """A trick that is missing or switched off; or, where it is on, an option of it multiplied by ``factor``."""

@@ -54,13 +54,21 @@ def _gradient(role: str) -> tuple[Finding, Finding]:
             f"{role}_gradient_large",
             partial(signs.gradient_large, role),
             "Gradients of this size usually explode: one update throws away what many have learned, and losses soon are no numbers.",
-            lambda advice: [*advice.trick("gradient_clipping"), *advice.learning_rate(role, DOWN), *advice.trick("spectral_normalization")],
+            lambda advice: [
+                *advice.trick("gradient_clipping"),
+                *advice.other_learning_rate("discriminator"),
+                *advice.trick("spectral_normalization"),
+            ],
         ),
         Finding(
             f"{role}_gradient_clipped",
             partial(signs.gradient_clipped, role),
             "All updates then have the same length whatever the loss says; the direction of such large gradients is mostly noise.",
-            lambda advice: [*advice.learning_rate(role, DOWN), *advice.trick("spectral_normalization"), *advice.trick("r1_penalty")],
+            lambda advice: [
+                *advice.other_learning_rate("discriminator"),
+                *advice.trick("spectral_normalization"),
+                *advice.trick("r1_penalty"),
+            ],
             unless=(f"{role}_gradient_large",),
         ),
     )
@@ -140,8 +148,7 @@ FINDINGS: tuple[Finding, ...] = (
         "The discriminator is too weak to teach, so the generator cannot learn: its learning rate is too small, or so large that it "
         "never settles.",
         lambda advice: [
-            *advice.learning_rate("discriminator", DOWN),
-            *advice.learning_rate("discriminator", UP),
+            *advice.other_learning_rate("discriminator"),
             *advice.trick("gradient_clipping"),
         ],
         unless=("logarithm_of_nothing",),

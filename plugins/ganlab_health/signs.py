@@ -49,7 +49,7 @@ def generator_stalled(seen: Seen, health: Health) -> Sign:
     loss = seen.generator
     if loss is None or not health.saturating:
         return None
-    stalled = -loss < health.stalled_below
+    stalled = abs(loss) < health.stalled_below
     return f"the generator's saturating loss is nearly 0: mean log(1 - D(G(z))) is {loss:.3g}" if stalled else ""
 
 
@@ -58,7 +58,8 @@ def adaptive_capped(seen: Seen, health: Health) -> Sign:
     if "adaptive/capped" not in seen.metrics:
         return None
     hits = sum(count for _, count in health.hits)
-    return f"the adaptive rule hit its cap of generator updates in {hits:.0f} of the last {health.patience} steps" * (hits >= health.capped)
+    steps = min(health.patience, seen.step)
+    return f"the adaptive rule hit its cap of generator updates in {hits:.0f} of the last {steps:,} steps" * (hits >= health.capped)
 
 
 def scores_clamped(seen: Seen, health: Health) -> Sign:
@@ -92,11 +93,17 @@ def gradient_clipped(role: str, seen: Seen, health: Health) -> Sign:
 
 
 def fakes_alike(seen: Seen, health: Health) -> Sign:
-    """The fakes of a batch are nearly the same."""
+    """The fakes of a batch are nearly the same, though the generator has been trained."""
     variety = seen.get("health/variety")
-    if variety is None:
+    if variety is None or seen.get("updates/generator") == 0:
         return None
-    return f"the fakes of a batch are nearly the same: their spread is {variety:.2%} of the real samples'" * (variety < health.variety)
+    health.varied = max(health.varied, min(variety, 1.0))
+    lost = health.varied >= POOR and variety < health.variety_lost * health.varied
+    if variety >= health.variety and not lost:
+        return ""
+    return f"the fakes of a batch are nearly the same: their spread is {variety:.2%} of the real samples'" + (
+        f", and has been {health.varied:.0%}" if lost else ""
+    )
 
 
 def both_losses_high(seen: Seen, health: Health) -> Sign:

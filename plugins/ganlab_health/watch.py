@@ -67,7 +67,9 @@ class Health:
         clip_rate: share of clipped updates, if their norm is also ``clipped_by`` times the limit. Ours: T3's recipe is well with
             all of its updates clipped, from norms of up to 15 times the limit.
         clipped_by: see there.
-        variety: spread of the fakes, as a share of the real one, below which they are nearly the same. Ours.
+        variety: spread of the fakes, as a share of the real one, below which they are nearly the same. Ours: fakes of a healthy
+            mnist_adaptive are at 0.05 before they become digits, those of mnist_one_class at 0.02.
+        variety_lost: share of the greatest spread that fakes have had, if that was half of the real one, below which it is lost. Ours.
         falling: share of its value by which G's loss falls, over twice ``patience``, before that is expected to show. Ours.
         weak_above: D's loss from which on it is too weak to teach. T3's number, in its rule for when G may train.
         ignore: findings that are not told.
@@ -83,7 +85,8 @@ class Health:
     gradient_norm: Positive = 100.0
     clip_rate: Share = 0.99
     clipped_by: Annotated[float, Field(ge=1)] = 25.0
-    variety: Share = 0.1
+    variety: Share = 0.01
+    variety_lost: Share = 0.2
     falling: Share = 0.2
     weak_above: Positive = 1.75
     ignore: tuple[Name, ...] = ()
@@ -95,6 +98,7 @@ class Health:
     bounded: bool = field(default=True, init=False, repr=False)  # D's loss was never negative
     saturating: bool = field(default=False, init=False, repr=False)  # G's loss on logits was negative
     started: bool = field(default=False, init=False, repr=False)  # some loss was below chance, or the fakes had some spread
+    varied: float = field(default=0.0, init=False, repr=False)  # the greatest variety, at most 1
     head_start: bool = field(default=False, init=False, repr=False)  # G is meant to wait
     limits: dict[str, float] = field(default_factory=dict, init=False, repr=False)  # of gradient_clipping, by player
 
@@ -183,6 +187,7 @@ class Health:
             "bounded": self.bounded,
             "saturating": self.saturating,
             "started": self.started,
+            "varied": self.varied,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -191,5 +196,5 @@ class Health:
         self.gauge.due = dict(state["gauge"]["due"])
         self.gauge.now = {"generator": 0, "discriminator": 0}
         self.looked, self.bounded = state["looked"], state["bounded"]
-        self.saturating, self.started = state["saturating"], state["started"]
+        self.saturating, self.started, self.varied = state["saturating"], state["started"], state["varied"]
         self.hits, self.past = [list(hit) for hit in state["hits"]], [list(point) for point in state["past"]]
