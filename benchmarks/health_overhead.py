@@ -1,0 +1,96 @@
+"""What the trick `health` costs: ``python benchmarks/health_overhead.py [RECIPE ...]``.
+
+Two equal runs side by side in one process, one with the trick and one without; they take turns of 100 steps, so that both meet the
+same neighbours on the machine. Printed: the median and the lower quartile of the ratios of their times, and, since that noise is
+larger than the cost, the time inside the trick's own hooks as a share of all.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from ganlab.engine import loop
+from ganlab.engine.life import Place, open_run
+from ganlab.engine.run import Run
+from ganlab.testing import catalogue
+
+BLOCK, BLOCKS = 100, 30
+
+
+def opened(recipe: str, folder: Path, enabled: bool) -> Run:
+    """A run of ``BLOCK * BLOCKS`` steps, not begun."""
+    off = ["tracking", "tricks.loss_plot", "tricks.system_metrics", *([] if enabled else ["tricks.health"])]
+    overrides = [*(f"{name}.enabled=false" for name in off), f"train.steps={BLOCK * BLOCKS}", "train.device=cpu"]
+    run = open_run(recipe, catalogue(), overrides, Place(runs=folder, tell=lambda text: None))
+    run.hooks.before_run(run=run)
+    return run
+
+
+def timed_hooks(run: Run) -> list[float]:
+    """Put a clock around every hook of the trick, the engine's guard included; returns where the seconds add up."""
+    spent = [0.0]
+
+    def clocked(function: Any) -> Any:
+        def call(*given: Any) -> Any:
+            begin = time.perf_counter()
+            try:
+                return function(*given)
+            finally:
+                spent[0] += time.perf_counter() - begin
+
+        return call
+
+    for hook in ("before_update", "on_metrics"):
+        for implementation in getattr(run.hooks, hook).get_hookimpls():
+            if implementation.plugin_name == "health":
+                implementation.function = clocked(implementation.function)
+    return spent
+
+
+def block(run: Run) -> float:
+    """Seconds of ``BLOCK`` steps."""
+    begin = time.perf_counter()
+    for step in run.steps():
+        for group in loop.plan(run, step):
+            for turn in group:
+                loop.compute(run, turn)
+            for turn in group:
+                loop.apply(run, turn)
+        run.hooks.after_step(run=run, step=step)
+        if step % run.recipe.train.log_every == 0:
+            run.log_metrics()
+        if step % BLOCK == 0:
+            break
+    return time.perf_counter() - begin
+
+
+def main() -> None:
+    for recipe in sys.argv[1:] or ["ring", "mnist_mlp", "mnist_adaptive"]:
+        with tempfile.TemporaryDirectory() as folder:
+            run, without = opened(recipe, Path(folder), True), opened(recipe, Path(folder), False)
+            spent, total, ratios = timed_hooks(run), 0.0, []
+            for number in range(BLOCKS):
+                pair = [(run, 0.0), (without, 0.0)]
+                for one, _ in pair if number % 2 else reversed(pair):
+                    seconds = block(one)
+                    if one is run:
+                        ours = seconds
+                    else:
+                        theirs = seconds
+                total += ours
+                ratios.append(ours / theirs)
+        quartile = statistics.quantiles(ratios, n=4)[0]
+        print(
+            f"{recipe}: with / without, median {statistics.median(ratios):.3f} (lower quartile {quartile:.3f}); "
+            f"inside its hooks {spent[0] / total:.2%} of {total / BLOCK / BLOCKS * 1e3:.2f} ms a step",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
