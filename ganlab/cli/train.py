@@ -14,7 +14,7 @@ from ganlab.engine.folder import find_run, step_of
 from ganlab.engine.life import Place, assemble, execute, find_data, open_run, reopen_run
 from ganlab.engine.run import Run
 from ganlab.engine.summary import ROLES, facts, layers_of
-from ganlab.errors import GanlabError, PluginError
+from ganlab.errors import GanlabError
 
 SIGNALLED = 128  # a shell adds the signal's number to it
 SHOW_CURSOR = "\x1b[?25h"  # the live display hides it
@@ -56,7 +56,7 @@ def carry_out(run: Run, display: Display) -> None:
     try:
         status = execute(run, leave_at_once)
     except GanlabError as error:
-        error.hint = "\n".join([*([error.hint] if error.hint else []), *how_to_go_on(run, error)])
+        error.hint = "\n".join([*([error.hint] if error.hint else []), *how_to_go_on(run)])
         raise
     display.show_end(run, status)
     if status == "interrupted":
@@ -71,18 +71,14 @@ def leave_at_once(run: Run) -> NoReturn:
     os._exit(SIGNALLED + signal.SIGINT)
 
 
-def how_to_go_on(run: Run, error: GanlabError) -> list[str]:
+def how_to_go_on(run: Run) -> list[str]:
     """Up to where a run that failed is saved, and what to type."""
     if not run.checkpoints():
         return []
     saved = step_of(run.checkpoints()[-1])
     lost = run.step - saved
     behind = f", {lost} step{'s' * (lost > 1)} before the one that failed (they are played again, and end as they did)" if lost else ""
-    resume = command("resume", run)
-    lines = [f"The run is saved up to {run.checkpoints()[-1].name}{behind}; to go on from there: {resume}"]
-    if isinstance(error, PluginError) and error.trick in {choice.name for choice in run.recipe.tricks}:
-        lines.append(f"To go on without this trick: {resume} --set tricks.{error.trick}.enabled=false")
-    return lines
+    return [f"The run is saved up to {run.checkpoints()[-1].name}{behind}; to go on from there: {command('resume', run)}"]
 
 
 def check(recipe: str, overrides: list[str], data_root: Path | None) -> None:
