@@ -70,7 +70,7 @@ def test_it_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folder=tmp_path,
         **away_at(5),
     )
-    assert waited == [7.0]
+    assert waited.count(7.0) == 1  # other threads of this process sleep, too
 
 
 def test_without_a_checkpoint_there_is_nothing_to_go_back_to(tmp_path: Path) -> None:
