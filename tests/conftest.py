@@ -19,6 +19,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+@pytest.fixture(autouse=True)
+def environment_put_back() -> Iterator[None]:
+    """What a command sets for its own process (MLflow's log level, say) must not reach the tests that come after it."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """A warm parent of `ganlab` processes; starting it takes as long as a fresh Python takes for its imports."""

@@ -123,7 +123,8 @@ def test_ctrl_c_ends_it_with_all_its_processes(served: Served) -> None:  # the l
     assert sorted(path.name for path in served.folder.iterdir()) == ["mlartifacts", "mlflow.db", "runs"]
 
 
-def test_a_store_that_cannot_be_read_is_an_error_with_the_servers_last_words(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_read_is_an_error_with_the_servers_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_LOGGING_LEVEL", "CRITICAL")  # as who does not want to hear MLflow in training may set it
     (tmp_path / "mlflow.db").write_text("this is no database", encoding="utf-8")
     (tmp_path / "runs").mkdir()
     with pytest.raises(GanlabError) as caught:

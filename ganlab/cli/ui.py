@@ -33,7 +33,11 @@ ASKING = 5.0  # seconds for a question to a server
 STOPPING = 5.0  # seconds that the server's processes have to end by themselves
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 # Without these two the server starts seven helpers that serve language models, in 2.4 GB.
-ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+ENVIRONMENT = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "INFO",  # quieter, and it would not say why it cannot start
+}
 
 
 def serve_ui(runs_dir: Path, uri: str, port: int, open_browser: bool) -> None:
