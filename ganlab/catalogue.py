@@ -7,7 +7,6 @@ a recipe names; its registration hooks say which names it brings, and a recipe p
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import sys
 import traceback
 from collections import Counter
@@ -23,6 +22,7 @@ import pydantic
 from ganlab.errors import GanlabError, PluginError, UsageError, did_you_mean
 from ganlab.hookspecs import PROJECT, RegistrationHooks
 from ganlab.options import options_model, summary
+from ganlab.recipe.choices import PluginFile
 
 Kind = Literal["network", "loss", "dataset", "noise", "optimizer", "trick"]
 HOOK_OF: dict[Kind, str] = {
@@ -62,18 +62,23 @@ class Broken:
 
 
 class Catalogue:
-    """All components and tricks that can be picked by name."""
+    """All components and tricks that can be picked by name.
 
-    def __init__(self) -> None:
+    Args:
+        on_file: called with each plugin file before it is run.
+    """
+
+    def __init__(self, on_file: Callable[[PluginFile], None] | None = None) -> None:
+        self.on_file = on_file
         self.broken: list[Broken] = []
         self.plugins: dict[str, str] = {}  # name -> origin
         self._entries: dict[tuple[Kind, str], Entry] = {}
-        self._files: dict[Path, ModuleType] = {}
+        self._files: dict[Path, PluginFile] = {}
 
     @classmethod
-    def of_installed(cls) -> Catalogue:
+    def of_installed(cls, on_file: Callable[[PluginFile], None] | None = None) -> Catalogue:
         """The catalogue of every plugin that is installed, each loaded by itself, so that a broken one breaks no other."""
-        catalogue = cls()
+        catalogue = cls(on_file)
         points = sorted(importlib.metadata.entry_points(group=PROJECT), key=lambda point: point.name)
         points = list({(p.name, p.value, _origin(p)): p for p in points}.values())  # one install may be on the path twice
         twice = {name for name, count in Counter(point.name for point in points).items() if count > 1}
@@ -91,8 +96,12 @@ class Catalogue:
                 catalogue.broken.append(Broken(point.name, _origin(point), f"{type(error).__name__}: {error}"))
         return catalogue
 
-    def add_file(self, path: Path) -> None:
-        """Load a plugin from a Python file that a recipe names in ``plugins``.
+    def add_file(self, path: Path, content: bytes | None = None) -> PluginFile:
+        """Load a plugin from a Python file that a recipe names in ``plugins``. One that is loaded already is not loaded again.
+
+        Args:
+            path: the file.
+            content: run this in its name; None reads the file. What is run is what was read, once, and no compiled file beside it.
 
         Raises:
             UsageError: there is no such file.
@@ -100,24 +109,25 @@ class Catalogue:
         """
         path = path.resolve()
         if path in self._files:
-            return
-        if not path.is_file():
-            raise UsageError(f"plugin file {path} does not exist", "paths in `plugins` are relative to the recipe's folder")
+            return self._files[path]
+        file = PluginFile(path, _read(path) if content is None else content)
         if path.stem in self.plugins:
             raise PluginError(f"plugin {path} has the name of plugin '{path.stem}' ({self.plugins[path.stem]})", "rename the file")
-        name = f"ganlab_local_{path.stem}"
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
+        if path.suffix != ".py":
             raise UsageError(f"plugin file {path} is not a Python file", "its name must end in .py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module  # dataclasses look their module up
+        if self.on_file is not None:
+            self.on_file(file)
+        module = ModuleType(f"ganlab_local_{path.stem}")
+        module.__file__ = str(path)
+        sys.modules[module.__name__] = module  # dataclasses look their module up
         try:
-            spec.loader.exec_module(module)
+            exec(compile(file.content, str(path), "exec"), vars(module))
         except Exception as error:
-            sys.modules.pop(name, None)
+            sys.modules.pop(module.__name__, None)
             raise PluginError(f"plugin {path} cannot be loaded: {type(error).__name__}: {error}", _own_traceback(error, path)) from error
         self.add(module, path.stem, str(path))
-        self._files[path] = module
+        self._files[path] = file
+        return file
 
     def add(self, plugin: object, name: str, origin: str) -> None:
         """Register what ``plugin`` (a module, or any object with registration hooks) brings: all of it, or nothing.
@@ -181,6 +191,14 @@ class Catalogue:
         """All entries of these kinds, by kind and name."""
         wanted = list(kinds)
         return sorted((e for e in self._entries.values() if e.kind in wanted), key=lambda e: (wanted.index(e.kind), e.name))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        why = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror or error}"
+        raise UsageError(f"plugin file {path} {why}", "paths in `plugins` are relative to the recipe's folder") from error
 
 
 def _origin(point: importlib.metadata.EntryPoint) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +18,10 @@ sys.path.append(str(Path(__file__).parent / "kills"))
 if TYPE_CHECKING:
     from server import Server
 
+# The key that signs runs lies where the tests leave nothing behind.
+_state = tempfile.mkdtemp(prefix="ganlab-state-")
+atexit.register(shutil.rmtree, _state, ignore_errors=True)
+os.environ["GANLAB_STATE"] = _state
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 import ganlab
 from ganlab.engine.folder import find_run
-from ganlab.engine.life import Place, execute, reopen_run
+from ganlab.engine.life import Place, execute
+from ganlab.engine.reopen import Wish, reopen_run
 from ganlab.engine.run import Run
 from ganlab.testing import Recorder, catalogue
 
@@ -158,13 +159,20 @@ def resumed(path: Path, *watchers: object, plugins: tuple[object, ...] = ()) -> 
     return run
 
 
-def reopened(path: Path, *watchers: object, plugins: tuple[object, ...] = (), changed: bool = False) -> Run:
+def reopened(
+    path: Path,
+    *watchers: object,
+    plugins: tuple[object, ...] = (),
+    overrides: tuple[str, ...] = (),
+    changed: bool = False,
+    trust: bool = False,
+) -> Run:
     """The run in ``path``, put back to its last checkpoint."""
     found = catalogue()
     for number, plugin in enumerate(plugins):
         found.add(plugin, f"plugin{number}", "the test")
     place = Place(runs=path.parent, tell=lambda text: None, watchers=list(watchers))
-    return reopen_run(find_run(path.parent, path.name), found, place, changed)
+    return reopen_run(find_run(path.parent, path.name), found, place, Wish(overrides, changed, trust))
 
 
 def hooked(**methods: Callable[..., Any]) -> Any:

@@ -13,7 +13,7 @@ from pydantic import Field
 from ganlab.errors import RecipeError, UsageError
 from ganlab.options import options_model
 from ganlab.recipe import Recipe, load_recipe
-from ganlab.recipe.choices import Kind
+from ganlab.recipe.choices import Kind, PluginFile
 
 BASE = """\
 [data]
@@ -224,9 +224,11 @@ class FakeCatalogue:
     def names(self, kind: Kind) -> list[str]:
         return sorted(name for found, name in self.entries if found == kind)
 
-    def add_file(self, path: Path) -> None:
-        self.files.append(path)
-        self._add("trick", path.stem, Clamp)
+    def add_file(self, path: Path, content: bytes | None = None) -> PluginFile:
+        if path not in self.files:
+            self.files.append(path)
+            self._add("trick", path.stem, Clamp)
+        return PluginFile(path, b"")
 
 
 def load(text: str = BASE, *overrides: str, fallback: bool = False, name: str = "r.toml", catalogue: FakeCatalogue | None = None) -> Recipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -115,7 +116,8 @@ def test_resume_of_an_unknown_and_of_a_finished_run(capsys: pytest.CaptureFixtur
     assert ganlab("resume", "last") == 2
     run = only_run()
     assert capsys.readouterr().err == (
-        f"error: run {run.name} is finished\nhint: to train its networks on, start a new run with `--set train.init_from={run}`\n"
+        f"error: run {run.name} is finished\nhint: to train it longer: `ganlab resume {run} --set train.steps=40`\n"
+        f"to begin a new run with its networks: `--set train.init_from={run}`\n"
     )
 
 
@@ -193,11 +195,20 @@ def test_a_trick_that_raises_is_named_with_its_own_traceback(capsys: pytest.Capt
     run, err = only_run(), capsys.readouterr().err
     where = Path("mine.py").resolve()
     owner = f"trick 'quarrelsome' (plugin mine, {where})"
-    assert err.startswith(f"error: {owner}, in its hook after_step in step 12, raised RuntimeError: enough of this\n")
+    digest = hashlib.sha256(where.read_bytes()).hexdigest()
+    noted, err = err.split("error: ")
+    assert noted.replace("\n", " ") == f"note: Running the plugin file {where} (sha256 {digest}). "
+    assert err.startswith(f"{owner}, in its hook after_step in step 12, raised RuntimeError: enough of this\n")
     assert f'File "{where}", line 8, in after_step' in err
     assert "ganlab/engine" not in err
-    assert err.endswith(f"The run is saved up to step_000000012.safetensors; to go on from there: ganlab resume {run.name}\n")
+    again = f"ganlab resume {run.name}"
+    without = f"{again} --changed --set tricks.quarrelsome.enabled=false"
+    assert err.endswith(
+        f"The run is saved up to step_000000012.safetensors; to go on from there: {again}\nTo go on without the trick: {without}\n"
+    )
     assert json.loads((run / "run.json").read_text())["status"] == "failed"
+    assert ganlab(*without.split()[1:], "--quiet") == 0
+    assert json.loads((run / "run.json").read_text())["status"] == "finished"
 
 
 def test_recipes_are_listed_and_copied(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from ganlab.engine import sameness
 from ganlab.engine.life import execute
 from ganlab.engine.run import Run
 from ganlab.engine.sameness import changes
+from ganlab.engine.state import state_of
 from ganlab.errors import GanlabError, UsageError
 from ganlab.testing import play, prepare
 
@@ -152,7 +153,10 @@ def refused(path: Path, **options: Any) -> str:
 
 def test_a_finished_run_is_not_resumed(tmp_path: Path) -> None:
     path = play(steps=2, folder=tmp_path).path
-    expected = f"run {path.name} is finished\nto train its networks on, start a new run with `--set train.init_from={path}`"
+    expected = (
+        f"run {path.name} is finished\nto train it longer: `ganlab resume {path} --set train.steps=4`\n"
+        f"to begin a new run with its networks: `--set train.init_from={path}`"
+    )
     assert refused(path) == expected
     assert refused(path) == expected  # and no lock is left behind
 
@@ -252,7 +256,8 @@ def test_a_changed_recipe_must_be_asked_for(tmp_path: Path) -> None:
     )
     run = reopened(path, changed=True)
     assert run.info["announcements"] == [
-        "From step 2 on this run goes on with a changed recipe: train.steps = 9 (was 6); train.log_every = 1 (was 3)."
+        "From step 2 on this run goes on with a changed recipe: train.log_every = 1 (was 3).",
+        "The budget is now 9 steps (it was 6).",
     ]
     assert execute(run) == "finished"
     assert run.step == 9
@@ -260,15 +265,15 @@ def test_a_changed_recipe_must_be_asked_for(tmp_path: Path) -> None:
 
 
 def test_the_order_of_the_tricks_belongs_to_the_recipe() -> None:
-    assert changes({"a": 1, "b": 2}, {"b": 2, "a": 1}) == ["the order of the tricks"]
-    assert changes({"a": 1, "b": 2}, {"a": 1, "b": 2}) == []
-    assert changes({"a": 1}, {"a": 1.0}) == ["a = 1.0 (was 1)"]
+    assert changes({"a": 1, "b": 2}, {"b": 2, "a": 1}) == {"tricks": "the order of the tricks"}
+    assert changes({"a": 1, "b": 2}, {"a": 1, "b": 2}) == {}
+    assert changes({"a": 1}, {"a": 1.0}) == {"a": "a = 1.0 (was 1)"}
     assert doctest.testmod(sameness).failed == 0
 
 
 def test_a_checkpoint_keeps_no_password(tmp_path: Path) -> None:
     run = prepare(overrides=['tracking={use="mlflow",uri="http://me:secret@host"}'], folder=tmp_path)
-    assert "secret" not in str(run.state())
+    assert "secret" not in str(state_of(run))
 
 
 def test_a_record_that_lost_a_line_is_told(tmp_path: Path) -> None:

@@ -274,7 +274,7 @@ def test_each_kind_of_option(options: str, expected: str) -> None:
 
 def test_the_options_of_tables_in_tables_are_taken() -> None:
     options = load(folder('path = "a"\nsize = 3\nweights = { a = 1 }\ncorners = { left = 2 }\nflags = [[true]]')).data.options
-    assert (options["path"], options["size"], options["weights"], options["corners"].left) == (Path("a"), 3, {"a": 1.0}, 2)
+    assert (options["path"], options["size"], options["weights"], options["corners"].left) == (Path.cwd() / "a", 3, {"a": 1.0}, 2)
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,6 @@ def test_the_engines_tables_have_these_defaults() -> None:
         "non_finite": "stop",
         "non_finite_most": 10,
         "rollback_lr_factor": 0.5,
-        "init_from": "",
     }
 
 
@@ -264,9 +263,9 @@ def test_plugins_of_all_layers_are_loaded_relative_to_their_own_file() -> None:
     catalogue = FakeCatalogue()
     text = 'extends = "sub/base.toml"\nplugins = ["two.py", "sub/one.py"]\n[[tricks]]\nuse = "two"\n'
     recipe = load(text, catalogue=catalogue)
-    assert recipe.plugins == catalogue.files == [Path.cwd() / "sub/one.py", Path.cwd() / "two.py"]
+    assert [file.path for file in recipe.plugins] == catalogue.files == [Path.cwd() / "sub/one.py", Path.cwd() / "two.py"]
     assert names(recipe) == ["clamp", "clip", "two"]
-    assert recipe.document["plugins"] == [str(file) for file in recipe.plugins]
+    assert recipe.document["plugins"] == [str(file.path) for file in recipe.plugins]
 
 
 # -- defaults --------------------------------------------------------------------------------------------------------------

@@ -72,16 +72,21 @@ def run(recipe: str, overrides: tuple[str, ...], **options: Any) -> None:
 
 @cli.command()
 @click.argument("run")
-@click.option("--changed", is_flag=True, help="Go on although the run's recipe.toml is no longer the one it was trained with.")
+@SET
+@click.option("--changed", is_flag=True, help="Go on although recipe or plugin files are no longer those it was trained with.")
+@click.option("--trust", is_flag=True, help="Run the plugin files, and follow the paths, of a run folder that came from elsewhere.")
 @RUNS
 @DATA
 @QUIET
-def resume(run: str, **options: Any) -> None:
-    """Go on with a RUN that stopped, from its last checkpoint: its id, the end of it, its folder, or `last`."""
+def resume(run: str, overrides: tuple[str, ...], **options: Any) -> None:
+    """Go on with a RUN that stopped, from its last checkpoint: its id, the end of it, its folder, or `last`.
+
+    A longer budget (`--set train.steps=...`) is all that may be new; whatever else is needs --changed as well.
+    """
     with leaving_at_once():
         from ganlab.cli import train
 
-    train.resume(run, **options)
+    train.resume(run, list(overrides), **options)
 
 
 @cli.command()

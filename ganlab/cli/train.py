@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 from ganlab.catalogue import Catalogue
 from ganlab.console import Display, command, show_facts, show_lines, show_table, warn
 from ganlab.engine.folder import find_run, step_of
-from ganlab.engine.life import Place, assemble, execute, find_data, open_run, reopen_run
+from ganlab.engine.life import Place, assemble, execute, find_data, open_run
+from ganlab.engine.reopen import Wish, reopen_run
 from ganlab.engine.run import Run
 from ganlab.engine.summary import ROLES, facts, layers_of
-from ganlab.errors import GanlabError
+from ganlab.errors import GanlabError, PluginError
+from ganlab.recipe import PluginFile
 
 SIGNALLED = 128  # a shell adds the signal's number to it
 SHOW_CURSOR = "\x1b[?25h"  # the live display hides it
@@ -40,15 +43,21 @@ def run(
     overrides += [f"tracking.uri={json.dumps(tracking_uri)}"] if tracking_uri is not None else []
     with Display(quiet) as display:
         place = Place(runs_dir, data_root, display.tell, [display])
-        carry_out(open_run(recipe, Catalogue.of_installed(), overrides, place), display)
+        carry_out(open_run(recipe, Catalogue.of_installed(naming(display.tell)), overrides, place), display)
 
 
-def resume(name: str, *, changed: bool, runs_dir: Path, data_root: Path | None, quiet: bool) -> None:
+def resume(name: str, overrides: list[str], *, changed: bool, trust: bool, runs_dir: Path, data_root: Path | None, quiet: bool) -> None:
     """Go on with a run that stopped."""
     summary = find_run(runs_dir, name)
     with Display(quiet) as display:
         place = Place(summary.folder.path.parent, data_root, display.tell, [display])
-        carry_out(reopen_run(summary, Catalogue.of_installed(), place, changed), display)
+        wish = Wish(tuple(overrides), changed, trust)
+        carry_out(reopen_run(summary, Catalogue.of_installed(naming(display.tell)), place, wish), display)
+
+
+def naming(tell: Callable[[str], None]) -> Callable[[PluginFile], None]:
+    """What says which plugin file is about to be run."""
+    return lambda file: tell(f"Running the plugin file {file.path} (sha256 {file.sha256}).")
 
 
 def carry_out(run: Run, display: Display) -> None:
@@ -56,7 +65,7 @@ def carry_out(run: Run, display: Display) -> None:
     try:
         status = execute(run, leave_at_once)
     except GanlabError as error:
-        error.hint = "\n".join([*([error.hint] if error.hint else []), *how_to_go_on(run)])
+        error.hint = "\n".join([*([error.hint] if error.hint else []), *how_to_go_on(run, error)])
         raise
     display.show_end(run, status)
     if status == "interrupted":
@@ -71,14 +80,22 @@ def leave_at_once(run: Run) -> NoReturn:
     os._exit(SIGNALLED + signal.SIGINT)
 
 
-def how_to_go_on(run: Run) -> list[str]:
+def how_to_go_on(run: Run, error: GanlabError) -> list[str]:
     """Up to where a run that failed is saved, and what to type."""
     if not run.checkpoints():
         return []
     saved = step_of(run.checkpoints()[-1])
     lost = run.step - saved
     behind = f", {lost} step{'s' * (lost > 1)} before the one that failed (they are played again, and end as they did)" if lost else ""
-    return [f"The run is saved up to {run.checkpoints()[-1].name}{behind}; to go on from there: {command('resume', run)}"]
+    words = [f"The run is saved up to {run.checkpoints()[-1].name}{behind}; to go on from there: {command('resume', run)}"]
+    if isinstance(error, PluginError) and error.trick:
+        words.append(f"To go on without the trick: {command('resume', run)} --changed --set {switch_of(error.trick)}.enabled=false")
+    return words
+
+
+def switch_of(trick: str) -> str:
+    """The table of a trick, as ``--set`` takes it."""
+    return trick if trick == "tracking" else f"tricks.{trick}"
 
 
 def check(recipe: str, overrides: list[str], data_root: Path | None) -> None:
@@ -108,7 +125,7 @@ def describe(recipe: str, overrides: list[str], data_root: Path | None) -> None:
 def built(recipe: str, overrides: list[str], data_root: Path | None) -> Run:
     """The run that a recipe makes, built and not begun; nothing is downloaded or written."""
     place = Place(data=data_root, tell=warn)
-    found = find_data(recipe, Catalogue.of_installed(), overrides, place, download=False)
+    found = find_data(recipe, Catalogue.of_installed(naming(warn)), overrides, place, download=False)
     if found.why:
         warn(f"'{found.wanted}' is not here yet: this describes the recipe's fallback, the data set '{found.recipe.data.use}'. {found.why}")
     return assemble(found.recipe, found.dataset, place, in_folder=False)

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from ganlab.components import Dataset, DatasetSpec, NetworkSpec, Noise, Role
-from ganlab.engine import checkpoint
+from ganlab.engine import checkpoint, keeping
 from ganlab.engine.faults import blamed
 from ganlab.engine.folder import RunFolder
 from ganlab.engine.hooks import Trick, connect
@@ -16,7 +16,7 @@ from ganlab.engine.player import Player
 from ganlab.engine.run import PlayerLoss, Run
 from ganlab.engine.seeding import default_generators_restored, derive, seed_default_generators
 from ganlab.errors import RecipeError, UsageError
-from ganlab.recipe import Choice, Recipe
+from ganlab.recipe import Choice, Recipe, display
 
 ROLES: tuple[Role, Role] = ("generator", "discriminator")
 
@@ -145,24 +145,26 @@ def check_ranges(run: Run) -> None:
         )
 
 
-def load_weights(run: Run, source: str) -> None:
+def load_weights(run: Run, path: Path) -> None:
     """``train.init_from``: both networks' weights from a checkpoint file, or from a run's last checkpoint.
 
     Raises:
         UsageError: there is none, or it is of other networks.
     """
-    path = Path(source).expanduser()
     if path.is_dir():
-        files = RunFolder(path).checkpoint_files()
-        if not files:
-            raise UsageError(f"train.init_from = '{source}': the run has no checkpoint", "name a run's folder or a checkpoint file")
-        path = files[-1]
-    elif not path.is_file():
+        folder = RunFolder(path)
+        if not folder.checkpoint_files():
+            raise UsageError(f"train.init_from = '{display(path)}': the run has no checkpoint", "name a run's folder or a checkpoint file")
+        path, state, skipped = keeping.newest_valid(folder)
+        for text in skipped:
+            run.announce(f"train.init_from: {text}")
+    elif path.is_file():
+        state = checkpoint.load(path)
+    else:
         raise UsageError(
-            f"train.init_from = '{source}': there is no such file or folder",
+            f"train.init_from = '{display(path)}': there is no such file or folder",
             "name a run's folder or a checkpoint file; `ganlab runs` lists runs",
         )
-    state = checkpoint.load(path)
     for role in ROLES:
         try:
             run.players[role].network.load_state_dict(state[role]["network"])

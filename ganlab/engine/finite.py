@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ganlab.engine.keeping import newest_valid
 from ganlab.engine.statistics import RunningStatistics
 from ganlab.engine.trace import Change, Culprit, look_at
-from ganlab.errors import NonFiniteError
+from ganlab.errors import NonFiniteError, UsageError
 
 if TYPE_CHECKING:
     from ganlab.components import Role
@@ -189,10 +190,17 @@ class Guard:
 
     def roll_back(self, error: NonFiniteError) -> bool:
         """Go back to the last checkpoint with smaller learning rates, if the recipe says so, and not too often."""
-        run, checkpoints, times = self.run, self.run.checkpoints(), self.times + 1
-        if self.policy != "rollback" or times > self.most or not checkpoints:
+        run, times = self.run, self.times + 1
+        if self.policy != "rollback" or times > self.most or run.folder is None or not run.checkpoints():
             return False
-        run.restore(checkpoints[-1])  # its learning rates are those of its moment, and so is its count
+        try:
+            path, state, skipped = newest_valid(run.folder)
+        except UsageError as damaged:
+            run.tell(damaged.message)
+            return False
+        for text in skipped:
+            run.announce(text)
+        run.restore(path, state)  # its learning rates are those of its moment, and so is its count
         factor = run.recipe.train.rollback_lr_factor
         for player in run.players.values():
             for group in player.optimizer.param_groups:

@@ -22,7 +22,7 @@ from ganlab.errors import UsageError, cannot_be_written, did_you_mean
 
 CLOCKS = 2.0  # seconds by which two readings of when a process, or the machine, was started may differ
 #: What is read from run.json again, and of what type it is.
-RECORD: dict[str, type] = {"status": str, "data": dict, "resumed": list, "announcements": list, "training_seconds": float}
+RECORD: dict[str, type] = {"status": str, "data": dict, "resumed": list, "announcements": list, "plugins": list, "training_seconds": float}
 SHORTEST = 4  # characters of a run's id that stand for it: the short id at its end
 CHECKPOINT = re.compile(r"step_(\d+)\.safetensors")
 SHEET_OR_CHECKPOINT = re.compile(r"step_(\d+)\.(png|safetensors)")
@@ -109,6 +109,8 @@ class RunFolder:
         wrong = [key for key, kind in RECORD.items() if not isinstance(info.get(key, kind()), kind)]
         if wrong:
             raise UsageError(f"{self.path / 'run.json'} is damaged: its {wrong[0]} is {info[wrong[0]]!r}")
+        if not all(map(_is_plugin_file, info.get("plugins", []))):
+            raise UsageError(f"{self.path / 'run.json'} is damaged: its list of plugin files cannot be read")
         return {"data": {}, **info}
 
     def write_info(self, info: dict[str, Any]) -> None:
@@ -151,6 +153,11 @@ class RunFolder:
         return [path for path in [*ours, *self.path.glob(".tmp??????"), *self.checkpoints.glob(".tmp??????")] if path.is_file()]
 
 
+def _is_plugin_file(said: Any) -> bool:
+    """Whether this is what run.json says of a plugin file."""
+    return isinstance(said, dict) and {*said} == {"name", "from", "sha256"} and all(isinstance(text, str) for text in said.values())
+
+
 def step_of(path: Path) -> int:
     """The step in a file's name: 1000 of ``step_000001000.png``."""
     return int(path.stem.removeprefix("step_"))
@@ -172,11 +179,16 @@ def writing(path: Path) -> Iterator[None]:
 
 def write_text(path: Path, text: str) -> None:
     """Replace ``path`` by ``text`` in one move."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace ``path`` by ``content`` in one move."""
     aside = beside(path)
     with writing(path):
         try:
-            with open(aside, "w", encoding="utf-8") as file:
-                file.write(text)
+            with open(aside, "wb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             aside.replace(path)

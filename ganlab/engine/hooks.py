@@ -38,6 +38,11 @@ class Trick:
                 found[name] = getattr(self.instance, name)
         return found
 
+    def asks_for(self, attribute: str) -> bool:
+        """Whether its class reads an attribute of this name of anything, such as ``total_steps`` of the run, as far as its code tells."""
+        functions = [member for kind in type(self.instance).__mro__ for member in vars(kind).values() if inspect.isfunction(member)]
+        return any(attribute in function.__code__.co_names for function in functions)
+
 
 class _Handle:
     """What is registered with pluggy for a trick: compares by identity, where two equal dataclasses would be taken for one."""

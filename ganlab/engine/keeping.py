@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganlab.engine import checkpoint
 from ganlab.engine.folder import RunFolder, step_of, writing
+from ganlab.errors import GanlabError, UsageError
 from ganlab.recipe import Train
 
 if TYPE_CHECKING:
@@ -89,3 +91,21 @@ def go_back(run: Run, folder: RunFolder, path: Path, journal: dict[str, Any]) ->
             f"{folder.metrics} is not what this run wrote up to step {run.step}: lines are missing or damaged. Training is not touched by "
             "that, for it does not read them, but that part of the record is lost."
         )
+
+
+def newest_valid(folder: RunFolder) -> tuple[Path, dict[str, Any], list[str]]:
+    """The newest checkpoint that can be read, its state, and a sentence for each newer one that is skipped because it is damaged.
+
+    Raises:
+        UsageError: there is none.
+    """
+    skipped: list[str] = []
+    for path in reversed(folder.checkpoint_files()):
+        try:
+            return path, checkpoint.load(path), [f"{text} It is skipped, and the run goes on from {path.name}." for text in skipped]
+        except GanlabError as error:
+            skipped.append(f"{error.message}.")
+    anew = f"start it anew: `ganlab run {folder.recipe}`"
+    if skipped:
+        raise UsageError(f"run {folder.path.name} has no checkpoint that can be read: {' '.join(skipped)}", anew)
+    raise UsageError(f"run {folder.path.name} has no checkpoint to go on from", anew)

@@ -1,4 +1,4 @@
-"""The life of a run: opened, carried out to whatever end, resumed."""
+"""The life of a run: opened, and carried out to whatever end. :mod:`ganlab.engine.reopen` is how it goes on after that."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ganlab.components import Dataset
-from ganlab.engine import checkpoint, loop, rescue, sameness
+from ganlab.engine import loop, plugin_files, rescue, trust
 from ganlab.engine.build import build, load_weights, make_data
 from ganlab.engine.device import DTYPES, find_device
 from ganlab.engine.export import save_generator
-from ganlab.engine.folder import RunFolder, RunSummary, write_text
+from ganlab.engine.folder import RunFolder, write_text
 from ganlab.engine.hooks import Trick, call_each
 from ganlab.engine.memory import memory_errors_in_words
 from ganlab.engine.provenance import birth_certificate
 from ganlab.engine.run import Run
 from ganlab.engine.seeding import default_generators_restored
 from ganlab.engine.signals import ended_by_signals
-from ganlab.errors import DataUnavailable, GanlabError, UsageError
+from ganlab.errors import DataUnavailable, GanlabError
 from ganlab.recipe import Lookup, Recipe, load_recipe, to_toml
 
 
@@ -117,7 +116,9 @@ def assemble(recipe: Recipe, dataset: Dataset, place: Place, in_folder: bool) ->
                 load_weights(run, recipe.train.init_from)
         if folder is not None:
             folder.lock()
+            run.info["plugins"] = plugin_files.keep(folder, recipe)
             write_text(folder.recipe, to_toml(recipe))
+            run.info["signature"] = trust.sign(folder, run.info["plugins"])
             run.save_info()
     except BaseException:
         if folder is not None:
@@ -140,85 +141,6 @@ def prepare(run: Run, dataset: Dataset, place: Place) -> None:
     with default_generators_restored(run.device):
         build(run, dataset, watchers)
     run.info["total_steps"] = run.total_steps
-
-
-def reopen_run(summary: RunSummary, library: Lookup, place: Place, changed: bool = False) -> Run:
-    """A run that stopped, put back to its last checkpoint and ready for :func:`execute`.
-
-    Args:
-        summary, library, place: the run, what its recipe may pick from, and where it finds things.
-        changed: go on although its recipe is no longer the one it was trained with.
-
-    Raises:
-        UsageError: it is finished, or has no checkpoint, or another process is writing it, or its recipe or data have changed.
-    """
-    folder = summary.folder
-    folder.lock()
-    try:
-        return _reopen(folder, library, place, changed)
-    except BaseException:
-        folder.unlock()
-        raise
-
-
-def _reopen(folder: RunFolder, library: Lookup, place: Place, may_change: bool) -> Run:
-    info, name = folder.read_info(), folder.path.name
-    if info.get("status") == "finished":
-        raise UsageError(f"run {name} is finished", f"to train its networks on, start a new run with `--set train.init_from={folder.path}`")
-    path, state, skipped = newest_valid(folder)
-    recipe = load_recipe(folder.recipe, library, [])
-    changes = sameness.changes(state["recipe"], sameness.kept(recipe))
-    if changes and not may_change:
-        raise UsageError(
-            f"{folder.recipe} is not the recipe that run {name} was trained with up to {path.stem}: {'; '.join(changes)}",
-            f"put it back as it was, or go on with it as it is now: `ganlab resume {folder.path} --changed`",
-        )
-    dataset = make_data(recipe, place.data_root())
-    device = find_device(recipe.train.device)
-    if recipe.train.threads:
-        torch.set_num_threads(recipe.train.threads)
-    if info["data"].get("fingerprint") != dataset.fingerprint():
-        raise UsageError(
-            f"the data of run {name} have changed since it began", "put them back as they were; a resumed run must see the same data"
-        )
-    run = Run(recipe, folder, device, DTYPES[recipe.train.dtype], {})
-    run.info = _merged(info, birth_certificate(run, dataset))
-    run.opening = True
-    with memory_errors_in_words(recipe, device):
-        prepare(run, dataset, place)
-        run.restore(path, state)
-    run.opening = False
-    for text in skipped:
-        run.announce(text)
-    if changes:
-        run.announce(f"From step {run.step} on this run goes on with a changed recipe: {'; '.join(changes)}.")
-    run.training_seconds = info.get("training_seconds", 0.0)
-    run.resumed_from = run.step
-    changed = run.info["resumed"][-1]["changed"].keys() - {"host"}
-    if changed:
-        run.announce(
-            f"This run goes on under other circumstances than it began ({', '.join(sorted(changed))}; see run.json), "
-            "so its numbers may differ in the last digits from those of a run that never stopped."
-        )
-    return run
-
-
-def newest_valid(folder: RunFolder) -> tuple[Path, dict[str, Any], list[str]]:
-    """The newest checkpoint that can be read, its state, and a sentence for each newer one that is skipped because it is damaged.
-
-    Raises:
-        UsageError: there is none.
-    """
-    skipped: list[str] = []
-    for path in reversed(folder.checkpoint_files()):
-        try:
-            return path, checkpoint.load(path), [f"{text} It is skipped, and the run goes on from {path.name}." for text in skipped]
-        except GanlabError as error:
-            skipped.append(f"{error.message}.")
-    anew = f"start it anew: `ganlab run {folder.recipe}`"
-    if skipped:
-        raise UsageError(f"run {folder.path.name} has no checkpoint that can be read: {' '.join(skipped)}", anew)
-    raise UsageError(f"run {folder.path.name} has no checkpoint to go on from", anew)
 
 
 def execute(run: Run, leave: Callable[[Run], None] | None = None) -> str:
@@ -289,11 +211,3 @@ def _close(run: Run, status: str) -> None:
         run.save_info()
     if run.folder is not None:
         run.folder.unlock()
-
-
-def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """run.json of a resumed run: as it was, with a note of the circumstances it goes on under."""
-    changed = {key: new[key] for key in ("ganlab", "versions", "device_name", "threads", "host") if old.get(key) != new.get(key)}
-    resumed = [*old.get("resumed", []), {"time": time.time(), "changed": changed}]
-    process = {key: new[key] for key in ("pid", "host", "boot", "process_started")}
-    return old | {"resumed": resumed, "failure": None, "signal": None, "ended": None} | process

@@ -7,7 +7,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,8 @@ import torch
 from torch import Tensor
 
 from ganlab.components import Dataset, Noise, Role
-from ganlab.engine import checkpoint, keeping, sameness
+from ganlab.engine import checkpoint, keeping
 from ganlab.engine.draws import Draws
-from ganlab.engine.faults import blamed
 from ganlab.engine.finite import Guard, check_weights
 from ganlab.engine.folder import RunFolder, append_line, flush
 from ganlab.engine.hooks import Trick, call_each
@@ -31,8 +30,8 @@ from ganlab.engine.player import Player
 from ganlab.engine.sampling import Sampler
 from ganlab.engine.schedule import batches_per_step, groups_of
 from ganlab.engine.seeding import TURNS, Streams
+from ganlab.engine.state import put_back, state_of
 from ganlab.engine.turn import Turn
-from ganlab.errors import GanlabError
 from ganlab.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ class Run:
         self.undone = 0  # steps that failed and were undone
         self._epoch_before = 0
         self._clock = (0.0, 0)  # when the last interval was logged, and its step
-        self._writing = threading.Lock()
+        self.writing = threading.Lock()
         self.journal, self.best = Journal(), Best(recipe.train)
         self._saved_at = math.inf  # when the last checkpoint was written, by the clock; training has not begun
         self._patience = 60 * (recipe.train.checkpoint_minutes or math.inf)  # seconds
@@ -177,7 +176,7 @@ class Run:
         May be called from any thread.
         """
         if self.folder is not None:
-            with self._writing:
+            with self.writing:
                 append_line(self.folder.system, self.step, metrics)
 
     def announce(self, text: str) -> None:
@@ -193,48 +192,23 @@ class Run:
         if self.folder is not None and not self.opening:
             self.info["counters"] = self.counters if self.players else {}
             self.info["training_seconds"] = round(self.training_seconds, 3)
-            with self._writing:
+            with self.writing:
                 self.folder.write_info(self.info)
 
     def generate(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples for ``latent``, ``(count, *noise shape)``: on the CPU, in eval mode; equal latents give equal samples."""
         return self.sampler.generate(latent, labels)
 
-    def restore(self, path: Path, state: dict[str, Any] | None = None, other_tricks: bool = False) -> None:
+    def restore(self, path: Path, state: dict[str, Any] | None = None, other_tricks: bool = False, changed: Collection[str] = ()) -> None:
         """Put the run into the state of a checkpoint. Metrics, sheets and checkpoints after it are dropped.
 
         Args:
             path: its file.
             state: what is in it, where that has been read already.
             other_tricks: the run may have other tricks than the checkpoint: those that it does not know begin anew.
+            changed: the keys of the recipe that are other than the checkpoint's; an optimizer's are taken from the recipe.
         """
-        state = checkpoint.load(path) if state is None else state
-        if not other_tricks and set(state["tricks"]) != {trick.name for trick in self._stateful()}:
-            raise GanlabError(f"checkpoint {path} has the state of other tricks than this recipe: {sorted(state['tricks'])}")
-        for role, player in self.players.items():
-            try:
-                player.network.load_state_dict(state[role]["network"])
-                player.optimizer.load_state_dict(state[role]["optimizer"])
-            except (RuntimeError, ValueError) as error:
-                raise GanlabError(f"checkpoint {path} is of another {role} than this recipe's: {error}") from error
-            player.updates = state[role]["updates"]
-        self.step = state["step"]
-        self.draws.go_to(state["batches_drawn"])
-        self.metrics.load_state_dict(state["metrics"])
-        self.best.load_state_dict(state["best"])
-        self.guard.load_state_dict(state["non_finite"])
-        self.whole = True
-        for trick in self._stateful():
-            if trick.name not in state["tricks"]:
-                continue
-            with blamed(f"{trick.owner}, in its load_state_dict,"):
-                trick.instance.load_state_dict(state["tricks"][trick.name])  # type: ignore[attr-defined]
-        if self.folder is not None:
-            with self._writing:
-                self.folder.truncate(self.step)
-            if path.parent == self.folder.checkpoints:
-                keeping.go_back(self, self.folder, path, state["journal"])
-        self.start_clock()
+        put_back(self, path, checkpoint.load(path) if state is None else state, other_tricks, changed)
 
     # -- what the loop uses ------------------------------------------------------------------------------------------------
 
@@ -321,8 +295,12 @@ class Run:
 
     @property
     def checkpoint_every(self) -> int:
-        """Steps between checkpoints: as the recipe says, else an epoch, but at most about forty in a run."""
-        return self.recipe.train.checkpoint_every or max(self.steps_per_epoch, self.total_steps // 40)
+        """Steps between checkpoints."""
+        return self.checkpoint_interval(self.total_steps)
+
+    def checkpoint_interval(self, total_steps: int) -> int:
+        """Steps between checkpoints with that budget: as the recipe says, else an epoch, but at most about forty in a run."""
+        return self.recipe.train.checkpoint_every or max(self.steps_per_epoch, total_steps // 40)
 
     def log_metrics(self) -> list[Exception]:
         """Bring the interval's metrics to the host, write them down, and hand them to the tricks.
@@ -374,7 +352,7 @@ class Run:
         self.best.consider(self.step)
         if self.best.metric and self.best.latest is None:
             self.announce(f"train.keep_best = '{self.best.metric}': no metric of that name has been logged up to now.")
-        checkpoint.save(path, self.state())
+        checkpoint.save(path, state_of(self))
         self._saved_at = time.monotonic()
         keeping.record(self, self.folder, path)
         self.save_info()
@@ -384,22 +362,3 @@ class Run:
     def checkpoints(self) -> list[Path]:
         """The run's checkpoint files, oldest first."""
         return self.folder.checkpoint_files() if self.folder is not None else []
-
-    def state(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on, as a tree of tensors and plain data."""
-        state: dict[str, Any] = {
-            role: {"network": dict(player.network.state_dict()), "optimizer": player.optimizer_state(), "updates": player.updates}
-            for role, player in self.players.items()
-        }
-        state |= {"recipe": sameness.kept(self.recipe), "step": self.step, "batches_drawn": self.draws.feed.drawn}
-        state |= {"metrics": self.metrics.state_dict(), "journal": self.journal.state_dict(), "best": self.best.state_dict()}
-        state["non_finite"] = self.guard.state_dict()
-        state["tricks"] = {trick.name: self._state_of(trick) for trick in self._stateful()}
-        return state
-
-    def _state_of(self, trick: Trick) -> Any:
-        with blamed(f"{trick.owner}, in its state_dict,"):
-            return checkpoint.checked(trick.instance.state_dict())  # type: ignore[attr-defined]
-
-    def _stateful(self) -> list[Trick]:
-        return [trick for trick in self.tricks if hasattr(trick.instance, "state_dict")]

@@ -18,9 +18,15 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ganlab.engine.run import Run
+    from ganlab.recipe import Train
 
 CHUNK = 1000  # samples made at once
 POINTS = 1000  # of a 2-D sheet, where an image sheet has train.samples images
+
+
+def sheet_interval(train: Train, total_steps: int) -> int:
+    """Steps between sheets with that budget: as the recipe says, else about forty in a run."""
+    return train.sample_every or round_down(max(1, total_steps // 40))
 
 
 class Sampler:
@@ -29,7 +35,7 @@ class Sampler:
     def __init__(self, run: Run) -> None:
         self.run = run
         train = run.recipe.train
-        self.every = train.sample_every or round_down(max(1, run.total_steps // 40))
+        self.every = sheet_interval(train, run.total_steps)
         self.count = train.samples if len(run.dataset.shape) > 1 else max(POINTS, train.samples)
 
     def fixed_latent(self, count: int, name: str = "sheet") -> Tensor:

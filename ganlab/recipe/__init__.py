@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from ganlab.recipe.choices import Choice, Lookup, PlayerChoice, Recipe
+from ganlab.recipe.choices import Choice, Lookup, PlayerChoice, PluginFile, Recipe
 from ganlab.recipe.load import load_recipe
+from ganlab.recipe.places import display
 from ganlab.recipe.schema import schema
 from ganlab.recipe.shipped import describe_recipe, shipped_recipes
 from ganlab.recipe.tables import Schedule, Train
@@ -16,10 +17,12 @@ __all__ = [
     "Choice",
     "Lookup",
     "PlayerChoice",
+    "PluginFile",
     "Recipe",
     "Schedule",
     "Train",
     "describe_recipe",
+    "display",
     "flatten",
     "load_recipe",
     "schema",

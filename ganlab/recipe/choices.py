@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,19 @@ TABLES_OF: dict[Kind, str] = {
     "loss": "[loss]",
     "trick": "[[tricks]]",
 }
+
+
+@dataclass(frozen=True)
+class PluginFile:
+    """A Python file that a recipe names in ``plugins``: where it is, and the very bytes that were run."""
+
+    path: Path
+    content: bytes
+
+    @property
+    def sha256(self) -> str:
+        """The digest of its content, as ``sha256sum`` prints it."""
+        return hashlib.sha256(self.content).hexdigest()
 
 
 class FoundEntry(Protocol):
@@ -65,8 +79,8 @@ class Lookup(Protocol):
     def names(self, kind: Kind) -> list[str]:
         """The names of all components of one kind."""
 
-    def add_file(self, path: Path) -> None:
-        """Load a plugin from a file."""
+    def add_file(self, path: Path, content: bytes | None = None) -> PluginFile:
+        """Load a plugin from a file, or ``content`` in its name; one that is loaded already is not loaded again."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +120,7 @@ class Recipe:
         name: the file's name without its suffix, or the recipe's ``name``.
         path: the file it was read from.
         description: one line.
-        plugins: the files it brings as plugins, absolute; they have been loaded into the catalogue.
+        plugins: the files it brings as plugins; they have been loaded into the catalogue.
         losses: by role, ``"generator"`` and ``"discriminator"``; one choice for both where there is one ``[loss]``.
         tricks: the enabled ones in call order; the tracker is the last.
         document: the resolved recipe as plain tables: every option stands in it, also disabled tricks do.
@@ -117,7 +131,7 @@ class Recipe:
     name: str
     path: Path
     description: str
-    plugins: list[Path]
+    plugins: list[PluginFile]
     data: Choice
     noise: Choice
     generator: PlayerChoice

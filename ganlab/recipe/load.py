@@ -52,7 +52,7 @@ def load_recipe(source: str | Path, catalogue: Lookup, overrides: Iterable[str] 
             'add one that says what to do where the data cannot be had, for instance: fallback.data = { use = "digits" }',
         )
     for item in asked.table["plugins"].value if "plugins" in asked.table else []:
-        catalogue.add_file(Path(item.value))
+        catalogue.add_file(Path(item.value))  # what it brings must be known before the rest can be checked
     plain = Resolver(assemble(defaults, own, chosen), catalogue, mistakes).recipe(path)
     other: Recipe | None = None
     if fragment is not None and fragment.is_table:

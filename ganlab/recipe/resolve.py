@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -52,9 +53,11 @@ class Resolver:
         if "name" in self.root.table and not NAME.fullmatch(name):
             self.mistakes.add(self.root.table["name"].place, f"name may have letters, digits, _ and - in it, not {show(name)}")
         self.document |= {"name": name, "description": description}
-        plugins = [Path(item.value) for item in self.root.table["plugins"].value] if "plugins" in self.root.table else []
+        plugins = (
+            [self.catalogue.add_file(Path(item.value)) for item in self.root.table["plugins"].value] if "plugins" in self.root.table else []
+        )
         if plugins:
-            self.document["plugins"] = [str(file) for file in plugins]
+            self.document["plugins"] = [str(file.path) for file in plugins]
         data, noise = self._component("dataset", "data"), self._component("noise", "noise")
         sampling = self._component("noise", "sampling_noise") if "sampling_noise" in self.root.table else None
         players = {role: self._player(role) for role in ROLES}
@@ -168,7 +171,7 @@ class Resolver:
     ) -> dict[str, Any] | None:
         values = node.plain()
         try:
-            return validate_options(model, values)
+            return self._absolute(node, validate_options(model, values))
         except pydantic.ValidationError as error:
             for path, text in sentences(error, model, values, label, what, also):
                 at = node.at(path)
@@ -182,6 +185,15 @@ class Resolver:
                 "a check in a plugin's annotations must raise ValueError for a wrong value; this is for its author to mend",
             ) from error
         return None
+
+    def _absolute(self, node: Node, options: dict[str, Any]) -> dict[str, Any]:
+        """The options with their paths absolute: those of a file are relative to its folder, those of ``--set`` to the current one."""
+        for name, value in options.items():
+            given = node.get(name)
+            if isinstance(value, Path) and given is not None:
+                folder = Path() if given.place.line is None else Path(given.place.source).parent
+                options[name] = Path(os.path.abspath(folder / value.expanduser()))  # links stay as they were written
+        return options
 
     def _player(self, role: str) -> PlayerChoice | None:
         network = self._component("network", role, apart=("optimizer",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pydantic
@@ -84,7 +85,8 @@ class Train:
             ``stop`` saves these and ends the run; ``skip`` goes on without that update; ``rollback`` goes back to the last checkpoint.
         non_finite_most: how often in a run: updates skipped, or returns to a checkpoint. Then it stops after all.
         rollback_lr_factor: what both players' learning rates are multiplied by at each return.
-        init_from: a run's folder, or a checkpoint file, whose weights the networks start from; empty for fresh ones.
+        init_from: a run's folder, or a checkpoint file, whose weights the networks start from; left out, fresh ones. Relative to the
+            recipe's folder.
     """
 
     steps: Positive | None = None
@@ -112,7 +114,7 @@ class Train:
     non_finite: Literal["stop", "skip", "rollback"] = "stop"
     non_finite_most: Positive = 10
     rollback_lr_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    init_from: str = ""
+    init_from: Annotated[Path | None, pydantic.BeforeValidator(lambda text: text or None)] = None
 
     def batch_of(self, role: str) -> int:
         """Samples of each side in a turn of ``"generator"`` or ``"discriminator"``."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from torch import Tensor
 
 from ganlab.components import Batch, DatasetSpec, ResidentDataset
@@ -102,10 +103,16 @@ class ImageFolder:
         return digest.hexdigest()[:16]
 
 
+def _named(path: object) -> object:
+    if path == "":
+        raise ValueError("must name a folder")
+    return path
+
+
 def image_folder(
     spec: DatasetSpec,
     *,
-    path: Annotated[str, Field(min_length=1, description="the folder; below it every image is taken")],
+    path: Annotated[Path, BeforeValidator(_named), Field(description="the folder; below it every image is taken")],
     size: Annotated[int, Field(ge=1, le=4096, description="height and width that all images are brought to, in pixels")] = 64,
     channels: Annotated[int, Field(ge=1, le=256, description="1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; any number for .npy files")] = 3,
     range: ValueRange = (-1.0, 1.0),
@@ -121,7 +128,7 @@ def image_folder(
 
     Args:
         spec: not needed; nothing is read from the data folder.
-        path: the folder, relative to the folder that ganlab is started in; ``~`` is the home folder.
+        path: the folder, relative to the recipe's; ``~`` is the home folder.
         size: height and width that all images are brought to, in pixels.
         channels: 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGBA; any number for ``.npy`` files.
         range: the values shown for black and for white.

@@ -35,7 +35,7 @@ class Listing:
     class_names: tuple[str, ...]
 
 
-def list_images(path: str, labels: Labels) -> Listing:
+def list_images(path: str | Path, labels: Labels) -> Listing:
     """All image files in a folder and below it, sorted by name; hidden files and folders are left out.
 
     As in torchvision's ``ImageFolder``, each sub-folder is a class, when there are any and ``labels`` does not say otherwise.

@@ -1,0 +1,121 @@
+"""The plugin files of a run: their copies in its folder, and which of their versions a resumed run goes on with."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from ganlab.engine.folder import RunFolder, write_bytes
+from ganlab.errors import UsageError
+from ganlab.recipe import PluginFile, Recipe
+
+FOLDER = "plugins"  # in the run's
+
+
+def keep(folder: RunFolder, recipe: Recipe) -> list[dict[str, str]]:
+    """Copy a new run's plugin files into its folder, and let its resolved recipe name the copies.
+
+    Returns:
+        What run.json says of them: ``name``, ``from`` (where the file was) and ``sha256``.
+    """
+    _name_copies(recipe)
+    for file in recipe.plugins:
+        _copy(folder, file)
+    return [{"name": file.path.name, "from": str(file.path), "sha256": file.sha256} for file in recipe.plugins]
+
+
+def chosen(folder: RunFolder, info: dict[str, Any], own: bool, trust: bool, changed: bool) -> dict[Path, bytes]:
+    """What a resumed run runs in place of its plugin files, by their paths in its folder.
+
+    The original is the author's; the copy makes sure that nothing is lost. While both are the same, there is nothing to ask.
+
+    Args:
+        folder: the run's.
+        info: its run.json.
+        own: whether this account has made the run: only then its originals are looked for.
+        trust: run the copies in its folder.
+        changed: run the originals as they are now.
+
+    Raises:
+        UsageError: an original is no longer what it was, or is gone, or so is a copy; neither ``trust`` nor ``changed`` was given.
+    """
+    found = {}
+    for said in info.get("plugins", []):
+        copy, original = folder.path / FOLDER / Path(str(said["name"])).name, Path(str(said["from"]))
+        kept, now = _content(copy), _content(original) if own else None
+        if now is not None and _sha256(now) == said["sha256"]:
+            found[copy] = now
+            if kept != now:
+                _copy(folder, PluginFile(copy, now))  # a part of the run was lost, and can be had again
+        elif trust and kept is not None and _sha256(kept) == said["sha256"]:
+            found[copy] = kept
+        elif changed and (now or kept) is not None:
+            found[copy] = now or kept or b""
+        elif trust or not own:
+            raise UsageError(
+                f"{copy} is not the plugin file that run {folder.path.name} was made with: {_was(kept, said)}",
+                "get a whole copy of the run; to go on with the file as it is, add --changed",
+            )
+        elif now is None:
+            raise UsageError(
+                f"plugin file {original} is gone, and the copy in run {folder.path.name} is all there is",
+                f"put it back; or run the copy, {copy}: `ganlab resume {folder.path} --trust`",
+            )
+        else:
+            raise UsageError(
+                f"plugin file {original} is not what run {folder.path.name} was made with: {_was(now, said)}",
+                f"go on with the file as it is now: `ganlab resume {folder.path} --changed`\n"
+                f"or with the run's own copy of what it was: `ganlab resume {folder.path} --trust`",
+            )
+    return found
+
+
+def keep_again(folder: RunFolder, info: dict[str, Any], recipe: Recipe) -> tuple[list[dict[str, str]], list[str]]:
+    """Bring the copies up to what a resumed run runs; an older version stays beside the new one under a name with its digest.
+
+    Returns:
+        What run.json says of them, and in words what is new.
+    """
+    _name_copies(recipe)
+    before = {said["name"]: said for said in info.get("plugins", [])}
+    now, words = [], []
+    for file in recipe.plugins:
+        name, copy = file.path.name, folder.path / FOLDER / file.path.name
+        said = before.get(name, {"from": str(file.path), "sha256": ""})
+        there = _content(copy)
+        if there is not None and _sha256(there) != file.sha256:
+            write_bytes(copy.with_name(f"{name}.{_sha256(there)[:8]}"), there)
+        if there is None or _sha256(there) != file.sha256:
+            _copy(folder, file)
+        if said["sha256"] != file.sha256:
+            words.append(f"plugin file {name} has sha256 {file.sha256[:8]} (was {said['sha256'][:8] or 'not there'})")
+        now.append({"name": name, "from": said["from"], "sha256": file.sha256})
+    return now, words
+
+
+def _name_copies(recipe: Recipe) -> None:
+    """Let the resolved recipe name the copies, from which the run's folder alone reproduces it."""
+    if recipe.plugins:
+        recipe.document["plugins"] = [f"{FOLDER}/{file.path.name}" for file in recipe.plugins]
+
+
+def _copy(folder: RunFolder, file: PluginFile) -> None:
+    (folder.path / FOLDER).mkdir(exist_ok=True)
+    write_bytes(folder.path / FOLDER / file.path.name, file.content)
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes() if path.is_file() else None
+    except (OSError, ValueError):
+        return None
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _was(content: bytes | None, said: dict[str, str]) -> str:
+    now = "it is gone" if content is None else f"its sha256 is {_sha256(content)}"
+    return f"{now}, and was {said['sha256']}"

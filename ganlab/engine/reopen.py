@@ -1,0 +1,211 @@
+"""A run that stopped goes on: from its last checkpoint, with the recipe and the code it was made with, or openly with others."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganlab.components import Dataset
+from ganlab.engine import checkpoint, plugin_files, sameness, trust
+from ganlab.engine.build import make_data
+from ganlab.engine.device import DTYPES, find_device
+from ganlab.engine.folder import RunFolder, RunSummary, step_of, write_text
+from ganlab.engine.keeping import newest_valid
+from ganlab.engine.life import Place, prepare
+from ganlab.engine.memory import memory_errors_in_words
+from ganlab.engine.provenance import birth_certificate
+from ganlab.engine.run import Run
+from ganlab.engine.sampling import sheet_interval
+from ganlab.engine.state import state_of
+from ganlab.errors import UsageError
+from ganlab.recipe import Lookup, Recipe, load_recipe, to_toml
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a run should go on.
+
+    Attributes:
+        overrides: ``"a.b=c"``, as from ``--set``, laid over the run's recipe.
+        changed: go on although its recipe or its plugin files are no longer those that it was trained with.
+        trust: run and follow what its folder holds, though somebody else may have made it.
+    """
+
+    overrides: tuple[str, ...] = ()
+    changed: bool = False
+    trust: bool = False
+
+
+def reopen_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish | None = None) -> Run:
+    """A run that stopped, put back to its last checkpoint and ready for :func:`ganlab.engine.life.execute`.
+
+    Args:
+        summary, library, place: the run, what its recipe may pick from, and where it finds things.
+        wish: how it should go on; None: as it was.
+
+    Raises:
+        UsageError: its budget is spent, or it has no checkpoint, or another process is writing it, or its recipe, plugin files or
+            data have changed, or it is a stranger's.
+    """
+    folder = summary.folder
+    folder.lock()
+    try:
+        return _reopen(folder, library, place, wish or Wish())
+    except BaseException:
+        folder.unlock()
+        raise
+
+
+def _reopen(folder: RunFolder, library: Lookup, place: Place, wish: Wish) -> Run:
+    info = folder.read_info()
+    if info.get("status") == "finished" and not (wish.overrides or wish.changed):
+        raise _finished(folder)
+    own = trust.is_own(folder, info)
+    if not (own or wish.trust):
+        trust.refuse_strangers_files(folder)
+    for file, content in plugin_files.chosen(folder, info, own, wish.trust, wish.changed).items():
+        library.add_file(file, content)
+    recipe = load_recipe(folder.recipe, library, wish.overrides)
+    if not (own or wish.trust):
+        trust.refuse_strangers_options(folder, recipe, {text.partition("=")[0].strip() for text in wish.overrides})
+    path, state, skipped = newest_valid(folder)
+    changes = sameness.changes(state["recipe"], sameness.kept(recipe))
+    _refuse_changes(folder, path, changes, wish)
+    dataset = make_data(recipe, place.data_root())
+    if info["data"].get("fingerprint") != dataset.fingerprint():
+        raise UsageError(
+            f"the data of run {folder.path.name} have changed since it began",
+            "put them back as they were; a resumed run must see the same data",
+        )
+    run = _put_back(folder, info, recipe, dataset, place, path, state, changes)
+    for text in skipped:
+        run.announce(text)
+    _keep_up(run, folder, info, path, changes)
+    return run
+
+
+def _refuse_changes(folder: RunFolder, path: Path, changes: dict[str, str], wish: Wish) -> None:
+    """See that the recipe is the one that the checkpoint ``path`` was trained with, but for its budget; or that it was asked for.
+
+    Raises:
+        UsageError: it is not.
+    """
+    name = folder.path.name
+    fixed = [text for key, text in changes.items() if sameness.is_part_of(key, sameness.FIXED)]
+    if fixed:
+        raise UsageError(
+            f"run {name} cannot go on with other batches, by which its counters are reckoned: {'; '.join(fixed)}",
+            f"start a new run from its networks: `--set train.init_from={folder.path}`",
+        )
+    if wish.changed or all(key in sameness.BUDGET for key in changes):
+        return
+    whole = "; ".join(changes.values())
+    if wish.overrides:
+        sets = " ".join(f"--set {text}" for text in wish.overrides)
+        raise UsageError(
+            f"run {name} would go on with another recipe than it was trained with up to {path.stem}: {whole}",
+            f"if that is what you want: `ganlab resume {folder.path} --changed {sets}`",
+        )
+    raise UsageError(
+        f"{folder.recipe} is not the recipe that run {name} was trained with up to {path.stem}: {whole}",
+        f"put it back as it was, or go on with it as it is now: `ganlab resume {folder.path} --changed`",
+    )
+
+
+def _put_back(
+    folder: RunFolder, info: dict[str, Any], recipe: Recipe, dataset: Dataset, place: Place,
+    path: Path, state: dict[str, Any], changes: dict[str, str],
+) -> Run:  # fmt: skip
+    """The run, built, in the state of its checkpoint; nothing in its folder is touched before all of that is known to work."""
+    device = find_device(recipe.train.device)
+    if recipe.train.threads:
+        torch.set_num_threads(recipe.train.threads)
+    run = Run(recipe, folder, device, DTYPES[recipe.train.dtype], {})
+    run.info = _merged(info, birth_certificate(run, dataset))
+    run.opening = True
+    with memory_errors_in_words(recipe, device):
+        prepare(run, dataset, place)
+        _check_budget(run, folder, info, state["step"])
+        other_tricks = any(sameness.is_part_of(key, ("tricks",)) for key in changes)
+        run.restore(path, state, other_tricks, changes)
+    run.opening = False
+    run.training_seconds = info.get("training_seconds", 0.0)
+    run.resumed_from = run.step
+    return run
+
+
+def _check_budget(run: Run, folder: RunFolder, info: dict[str, Any], step: int) -> None:
+    """See that there is something left to do.
+
+    Raises:
+        UsageError: there is not.
+    """
+    if step > run.total_steps:
+        raise UsageError(
+            f"run {folder.path.name} has trained {step:,} steps already, and its budget would be {run.total_steps:,}",
+            f"give it more than it has: `--set train.steps={2 * step}`, for instance",
+        )
+    if info.get("status") == "finished" and step == run.total_steps:
+        raise _finished(folder)
+
+
+def _finished(folder: RunFolder) -> UsageError:
+    steps = step_of(folder.checkpoint_files()[-1]) if folder.checkpoint_files() else 0
+    return UsageError(
+        f"run {folder.path.name} is finished",
+        f"to train it longer: `ganlab resume {folder.path} --set train.steps={2 * steps}`\n"
+        f"to begin a new run with its networks: `--set train.init_from={folder.path}`",
+    )
+
+
+def _keep_up(run: Run, folder: RunFolder, info: dict[str, Any], path: Path, changes: dict[str, str]) -> None:
+    """Let the run's folder say what it goes on with, and tell the person what is not as it was."""
+    run.info["plugins"], new_files = plugin_files.keep_again(folder, info, run.recipe)
+    text = to_toml(run.recipe)
+    if text != folder.recipe.read_text(encoding="utf-8"):
+        old = next(
+            name for number in range(1, 10**6)
+            if not (name := folder.path / f"recipe.before_step_{run.step + 1:09d}{f'.{number}' if number > 1 else ''}.toml").exists()
+        )  # fmt: skip
+        write_text(old, folder.recipe.read_text(encoding="utf-8"))
+        write_text(folder.recipe, text)
+        if changes:
+            checkpoint.save(path, state_of(run))  # the same, but for the recipe in it: the next resume needs no flag
+    run.info["signature"] = trust.sign(folder, run.info["plugins"])
+    told = [words for key, words in changes.items() if key not in sameness.BUDGET] + new_files
+    if told:
+        run.announce(f"From step {run.step} on this run goes on with a changed recipe: {'; '.join(told)}.")
+    if run.total_steps != info.get("total_steps", run.total_steps):
+        run.announce(" ".join([f"The budget is now {run.total_steps:,} steps (it was {info['total_steps']:,}).", *_budgeted(run, info)]))
+    changed = run.info["resumed"][-1]["changed"].keys() - {"host"}
+    if changed:
+        run.announce(
+            f"This run goes on under other circumstances than it began ({', '.join(sorted(changed))}; see run.json), "
+            "so its numbers may differ in the last digits from those of a run that never stopped."
+        )
+    run.save_info()
+
+
+def _budgeted(run: Run, info: dict[str, Any]) -> list[str]:
+    """A sentence on what else depends on the budget, if anything does."""
+    train, before = run.recipe.train, info["total_steps"]
+    intervals = {
+        "sheets": (sheet_interval(train, before), run.sampler.every),
+        "checkpoints": (run.checkpoint_interval(before), run.checkpoint_every),
+    }
+    found = [f"{name} are {now} steps apart (were {was})" for name, (was, now) in intervals.items() if was != now]
+    chosen = {choice.name for choice in run.recipe.tricks}
+    found += [f"trick '{trick.name}' reckons with it" for trick in run.tricks if trick.name in chosen and trick.asks_for("total_steps")]
+    return [f"With it change: {'; '.join(found)}."] if found else []
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """run.json of a resumed run: as it was, with a note of the circumstances it goes on under."""
+    changed = {key: new[key] for key in ("ganlab", "versions", "device_name", "threads", "host") if old.get(key) != new.get(key)}
+    resumed = [*old.get("resumed", []), {"time": time.time(), "changed": changed}]
+    process = {key: new[key] for key in ("pid", "host", "boot", "process_started")}
+    return old | {"resumed": resumed, "failure": None, "signal": None, "ended": None} | process
