@@ -213,3 +213,13 @@ class RunHooks:
 
         First-party users: ``mlflow``, ``loss_plot``.
         """
+
+    # -- later -------------------------------------------------------------------------------------------------------------
+
+    @hookspec
+    def sync(self, path: Path, tell: Callable[[str], None]) -> None:
+        """``ganlab sync``: send what is not there yet of the run in the folder ``path`` to where the trick sends runs.
+
+        There is no run, only its files. ``tell`` prints one clear paragraph; raise a ``GanlabError`` when it cannot be done.
+        Doing it twice must change nothing. First-party user: ``mlflow``.
+        """

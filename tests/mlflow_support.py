@@ -93,6 +93,10 @@ class FakeRun:
         (self.path / "generator.safetensors").write_bytes(b"weights")
         self.save_info()
 
+    def state_is(self, **known: str) -> None:
+        """What the mirror of an earlier process has left in mlflow.json."""
+        State(**known).save(self.path)  # type: ignore[arg-type]
+
     @property
     def state(self) -> State:
         return State.load(self.path)

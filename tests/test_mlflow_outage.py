@@ -237,10 +237,10 @@ def test_a_server_that_is_gone_when_the_run_ends(how: str, server: Server, mlflo
     assert training.end - began < 10 + 3  # three for the last step, sheet and checkpoint on a busy machine
     assert ended.code == 0, ended.text
     (warning,) = warnings(training.run)
-    assert f"`python -m ganlab_mlflow runs/{training.run.name}`" in warning
+    assert f"`ganlab sync runs/{training.run.name}`" in warning
     mlflow.tell(signal.SIGCONT) if how == "suspended" else mlflow.start()
     for _ in range(2):  # the second time nothing is missing, and nothing comes twice
-        done = subprocess.run([sys.executable, "-m", "ganlab_mlflow", str(training.run)], capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, "-m", "ganlab", "sync", str(training.run)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         mlflow.is_told_of(training.run)
 

@@ -15,8 +15,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from mlflow_support import FakeRun, SilentServer, closed_port
 
+from ganlab.errors import GanlabError
 from ganlab_mlflow import helper as helper_module
 from ganlab_mlflow import process as process_module
 from ganlab_mlflow import tracker as tracker_module
@@ -40,7 +42,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeRun:
 def announcement(uri: str, problem: str, run: FakeRun) -> str:
     return (
         f"MLflow at {uri} cannot be used: {problem}. The run does not need it: all that it records is in its folder, and is sent as "
-        f"soon as MLflow answers, or later with `python -m ganlab_mlflow {run.path}`."
+        f"soon as MLflow answers, by the next run here that can reach it, or by `ganlab sync {run.path}`."
     )
 
 
@@ -104,32 +106,48 @@ def test_a_server_that_is_down_is_told_at_the_end_when_no_hook_came_before(run: 
     assert "secret" not in json.dumps(run.info) + (run.path / "mlflow.json").read_text(encoding="utf-8")
 
 
-def test_what_could_not_be_sent_is_sent_later_by_hand(run: FakeRun) -> None:
+def test_hook_sync(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracker_module, "PATIENCE", 0.1)
     run.log(1, loss=1.0)
     run.end("finished")
-    store = f"sqlite:///{run.path.parent.parent / 'other.db'}"
-    command = [sys.executable, "-m", "ganlab_mlflow", str(run.path), "--tracking-uri"]
-    done = subprocess.run([*command, closed_port()], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "cannot be used: nothing listens there (connection refused)" in done.stderr
-    done = subprocess.run([*command, store], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{run.path} is in MLflow at {store}, experiment 'ganlab'\n", "")
+    store, told = f"sqlite:///{run.path.parent.parent / 'other.db'}", []
+    with pytest.raises(GanlabError) as caught:
+        MlflowTracker(uri=(nowhere := closed_port())).sync(run.path, told.append)
+    assert str(caught.value) == (
+        f"MLflow at {nowhere} cannot be used: nothing listens there (connection refused)\nnothing is lost; try again once it answers"
+    )
+    with process_module.the_only_one(run.path), pytest.raises(GanlabError) as caught:
+        MlflowTracker(uri=store).sync(run.path, told.append)
+    assert str(caught.value) == f"another process is sending {run.path} to MLflow\nwait until it is done"
+    for _ in range(2):
+        MlflowTracker(uri=store).sync(run.path, told.append)
+    assert told == [f"{run.path} is in MLflow at {store}, experiment 'ganlab'"] * 2
     assert run.state.complete
-    done = subprocess.run([*command[:3], str(run.path / "samples")], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert f"{run.path / 'samples'} is not a run's folder" in done.stderr
+    database = sqlite3.connect(run.path.parent.parent / "other.db")
+    assert database.execute("SELECT status, (SELECT count(*) FROM metrics) FROM runs").fetchall() == [("FINISHED", 1)]
+    database.close()
 
 
-def test_two_processes_do_not_send_one_run_at_once(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    from click.testing import CliRunner
-
-    from ganlab_mlflow import __main__ as command
-
-    run.end("finished")
-    monkeypatch.setattr(command, "PATIENCE", 0.1)
-    with process_module.the_only_one(run.path):
-        done = CliRunner().invoke(command.send, [str(run.path)])
-    assert (done.exit_code, done.output) == (1, f"Error: another process is sending {run.path} to MLflow; wait until it is done\n")
+def test_the_next_run_sends_what_others_could_not(run: FakeRun, tmp_path: Path) -> None:
+    others = [FakeRun(tmp_path / "runs", name) for name in ("a", "b", "going", "elsewhere")]
+    for other in others:
+        other.log(1, loss=1.0)
+        other.end("finished")
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    for other in others[:3]:
+        other.state_is(uri=store, experiment="kept", problem="nothing listens there")
+    others[3].state_is(uri="http://elsewhere", experiment="kept", problem="nothing listens there")
+    tracker = MlflowTracker(uri=store)
+    with FileLock(others[2].path / ".lock"):
+        tracker.before_run(run)
+        wait_for(lambda: others[0].state.complete and others[1].state.complete)  # while this run goes on
+        assert not run.state.complete
+        run.end("finished")
+        tracker.after_run(run)
+    assert run.state.complete
+    assert run.info["announcements"] == []
+    assert [other.state.complete for other in others] == [True, True, False, False]
+    assert {other.state.experiment for other in others} == {"kept"}
 
 
 def test_a_training_process_that_is_killed_leaves_a_true_status(run: FakeRun) -> None:
@@ -214,7 +232,7 @@ def test_the_end_of_a_run_does_not_wait_for_ever_for_a_mirror_that_works(run: Fa
     assert run.info["mlflow"]["complete"] is False
     (told,) = run.info["announcements"]
     assert told.startswith("MLflow is still being told of this run, by a process that goes on now that training has ended. ")
-    assert told.endswith(f"`python -m ganlab_mlflow {run.path}` sends what is missing.")
+    assert told.endswith(f"`ganlab sync {run.path}` sends what is missing.")
     assert not done.exists()
     while not done.exists() and time.monotonic() - began < 100:
         time.sleep(0.05)

@@ -20,6 +20,7 @@ from ganlab.engine.folder import find_run
 from ganlab.engine.life import Place, execute, open_run
 from ganlab.engine.reopen import Wish, reopen_run
 from ganlab.engine.run import Run
+from ganlab.engine.sync import sync_run
 from ganlab.errors import GanlabError, UsageError
 from ganlab.recipe import PluginFile
 from ganlab.testing import catalogue, play
@@ -302,7 +303,7 @@ def test_a_strangers_code_is_not_run(home: Path, stopped: Path, monkeypatch: pyt
     trap = f"open({str(home / 'trapped')!r}, 'w').close()\n"
     was = digest(stopped / "plugins/mine.py")
     assert refused(stopped) == (
-        f"run {stopped.name} was not made by this account, or its recipe has been edited since, and resuming it would reach beyond its "
+        f"run {stopped.name} was not made by this account, or its recipe has been edited since, and `ganlab resume` would reach beyond its "
         f"folder: it runs the plugin file plugins/mine.py (sha256 {was})\n"
         f"look at these; if you trust whoever made it: `ganlab resume {stopped} --trust`"
     )
@@ -371,3 +372,31 @@ def test_the_key_is_made_once_and_is_the_accounts_alone(tmp_path: Path, monkeypa
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["key"]
     monkeypatch.setenv("GANLAB_STATE", "/dev/null/state")
     assert trust._key() is None
+
+
+# -- sync ------------------------------------------------------------------------------------------------------------------
+
+
+def sync(path: Path, *overrides: str, trust: bool = False) -> list[str]:
+    """What `ganlab sync` says."""
+    told: list[str] = []
+    sync_run(find_run(path.parent, path.name), catalogue(), Wish(overrides, trust=trust), told.append)
+    return told
+
+
+def test_a_run_that_nothing_was_to_send_is_sent_when_asked_to(home: Path, stopped: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        sync(stopped)
+    assert str(caught.value) == (
+        f"no trick of run {stopped.name} sends it anywhere: its recipe says `[tracking] enabled = false`\n"
+        f"to send it to MLflow: `ganlab sync {stopped} --set tracking.enabled=true`"
+    )
+    (home / "code/mine.py").unlink()  # the run's own copy will do
+    (told,) = sync(stopped, "tracking.enabled=true")
+    assert told == f"{stopped} is in MLflow at sqlite:///{home / 'mlflow.db'}, experiment 'ganlab'"
+
+
+def test_a_strangers_run_is_not_sent_where_it_says(home: Path, stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    become_a_stranger(monkeypatch, home)
+    with pytest.raises(UsageError, match=r"and `ganlab sync` would reach beyond its folder: it runs the plugin file plugins/mine.py"):
+        sync(stopped, "tracking.enabled=true")

@@ -112,6 +112,19 @@ def describe(recipe: str, overrides: tuple[str, ...], data_root: Path | None) ->
 
 
 @cli.command()
+@click.argument("run")
+@SET
+@click.option("--tracking-uri", help="Where to; the same as --set tracking.uri=...  [default: as the run's recipe says]")
+@click.option("--trust", is_flag=True, help="Follow the paths and addresses of a run folder that came from elsewhere.")
+@RUNS
+def sync(run: str, overrides: tuple[str, ...], **options: Any) -> None:
+    """Send RUN to its tracker: what is missing there, or all of it. Sending twice changes nothing."""
+    from ganlab.cli import train
+
+    train.sync(run, list(overrides), **options)
+
+
+@cli.command()
 @RUNS
 @click.option("--tracking-uri", help="The store to show.  [default: $MLFLOW_TRACKING_URI, else mlflow.db beside the runs folder]")
 @click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from ganlab.engine.life import Place, assemble, execute, find_data, open_run
 from ganlab.engine.reopen import Wish, reopen_run
 from ganlab.engine.run import Run
 from ganlab.engine.summary import ROLES, facts, layers_of
+from ganlab.engine.sync import sync_run
 from ganlab.errors import GanlabError, PluginError
 from ganlab.recipe import PluginFile
 
@@ -35,12 +37,10 @@ def run(
     quiet: bool,
 ) -> None:
     """Train a recipe in a new run."""
-    import json
-
     overrides = list(overrides)
     overrides += [f"train.device={json.dumps(device)}"] if device is not None else []
     overrides += [f"train.seed={seed}"] if seed is not None else []
-    overrides += [f"tracking.uri={json.dumps(tracking_uri)}"] if tracking_uri is not None else []
+    overrides += _tracking(tracking_uri)
     with Display(quiet) as display:
         place = Place(runs_dir, data_root, display.tell, [display])
         carry_out(open_run(recipe, Catalogue.of_installed(naming(display.tell)), overrides, place), display)
@@ -53,6 +53,13 @@ def resume(name: str, overrides: list[str], *, changed: bool, trust: bool, runs_
         place = Place(summary.folder.path.parent, data_root, display.tell, [display])
         wish = Wish(tuple(overrides), changed, trust)
         carry_out(reopen_run(summary, Catalogue.of_installed(naming(display.tell)), place, wish), display)
+
+
+def sync(name: str, overrides: list[str], *, tracking_uri: str | None, trust: bool, runs_dir: Path) -> None:
+    """Send a run to its tracker."""
+    overrides = [*overrides, *_tracking(tracking_uri)]
+    catalogue = Catalogue.of_installed(naming(warn))
+    sync_run(find_run(runs_dir, name), catalogue, Wish(tuple(overrides), trust=trust), lambda text: show_lines(text))
 
 
 def naming(tell: Callable[[str], None]) -> Callable[[PluginFile], None]:
@@ -129,6 +136,11 @@ def built(recipe: str, overrides: list[str], data_root: Path | None) -> Run:
     if found.why:
         warn(f"'{found.wanted}' is not here yet: this describes the recipe's fallback, the data set '{found.recipe.data.use}'. {found.why}")
     return assemble(found.recipe, found.dataset, place, in_folder=False)
+
+
+def _tracking(uri: str | None) -> list[str]:
+    """What ``--tracking-uri`` means."""
+    return [f"tracking.uri={json.dumps(uri)}"] if uri is not None else []
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:

@@ -64,14 +64,7 @@ def _reopen(folder: RunFolder, library: Lookup, place: Place, wish: Wish) -> Run
     info = folder.read_info()
     if info.get("status") == "finished" and not (wish.overrides or wish.changed):
         raise _finished(folder)
-    own = trust.is_own(folder, info)
-    if not (own or wish.trust):
-        trust.refuse_strangers_files(folder)
-    for file, content in plugin_files.chosen(folder, info, own, wish.trust, wish.changed).items():
-        library.add_file(file, content)
-    recipe = load_recipe(folder.recipe, library, wish.overrides)
-    if not (own or wish.trust):
-        trust.refuse_strangers_options(folder, recipe, {text.partition("=")[0].strip() for text in wish.overrides})
+    recipe = recipe_of(folder, info, library, wish)
     path, state, skipped = newest_valid(folder)
     changes = sameness.changes(state["recipe"], sameness.kept(recipe))
     _refuse_changes(folder, path, changes, wish)
@@ -86,6 +79,27 @@ def _reopen(folder: RunFolder, library: Lookup, place: Place, wish: Wish) -> Run
         run.announce(text)
     _keep_up(run, folder, info, path, changes)
     return run
+
+
+def recipe_of(folder: RunFolder, info: dict[str, Any], library: Lookup, wish: Wish, command: str = "resume") -> Recipe:
+    """The recipe of a run, its plugin files loaded; nothing of a stranger's is run or followed unless ``wish`` says so.
+
+    Args:
+        folder, info, library, wish: the run's folder, its run.json, what its recipe may pick from, how it should go on.
+        command: the one that ``--trust`` must be given to.
+
+    Raises:
+        UsageError: a stranger's run leads out of its folder, or a plugin file is not what it was.
+    """
+    own = trust.is_own(folder, info)
+    if not (own or wish.trust):
+        trust.refuse_strangers_files(folder, command)
+    for file, content in plugin_files.chosen(folder, info, own, wish.trust, wish.changed).items():
+        library.add_file(file, content)
+    recipe = load_recipe(folder.recipe, library, wish.overrides)
+    if not (own or wish.trust):
+        trust.refuse_strangers_options(folder, recipe, {text.partition("=")[0].strip() for text in wish.overrides}, command)
+    return recipe
 
 
 def _refuse_changes(folder: RunFolder, path: Path, changes: dict[str, str], wish: Wish) -> None:
@@ -208,4 +222,4 @@ def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     changed = {key: new[key] for key in ("ganlab", "versions", "device_name", "threads", "host") if old.get(key) != new.get(key)}
     resumed = [*old.get("resumed", []), {"time": time.time(), "changed": changed}]
     process = {key: new[key] for key in ("pid", "host", "boot", "process_started")}
-    return old | {"resumed": resumed, "failure": None, "signal": None, "ended": None} | process
+    return old | {"status": "interrupted", "resumed": resumed, "failure": None, "signal": None, "ended": None} | process

@@ -52,7 +52,7 @@ def is_own(folder: RunFolder, info: dict[str, Any]) -> bool:
         return False
 
 
-def refuse_strangers_files(folder: RunFolder) -> None:
+def refuse_strangers_files(folder: RunFolder, command: str) -> None:
     """Before anything of a stranger's run is loaded: see that nothing of it would be run, and no path in it be followed.
 
     Raises:
@@ -71,10 +71,10 @@ def refuse_strangers_files(folder: RunFolder) -> None:
     for path in sorted(folder.path.rglob("*")):
         if path.is_symlink():
             found.append(f"its {path.relative_to(folder.path).as_posix()} is a link to {os.readlink(path)}")
-    _refuse(folder, found)
+    _refuse(folder, found, command)
 
 
-def refuse_strangers_options(folder: RunFolder, recipe: Recipe, overridden: set[str]) -> None:
+def refuse_strangers_options(folder: RunFolder, recipe: Recipe, overridden: set[str], command: str) -> None:
     """See that no option of a stranger's recipe can lead anywhere: a path, or an address that the run would be sent to.
 
     Which option is one, only its plugin knows. So every option that takes any text counts, unless it has its default value.
@@ -83,6 +83,7 @@ def refuse_strangers_options(folder: RunFolder, recipe: Recipe, overridden: set[
         folder: the run's.
         recipe: its recipe.
         overridden: the keys that the person has set (``--set``), which are no stranger's.
+        command: the one that ``--trust`` must be given to.
 
     Raises:
         UsageError: one can.
@@ -95,15 +96,15 @@ def refuse_strangers_options(folder: RunFolder, recipe: Recipe, overridden: set[
         for name in _free_texts(choice):
             if f"{table}.{name}" not in overridden:
                 found.append(f'its recipe says {table}.{name} = "{choice.options[name]}"')
-    _refuse(folder, found)
+    _refuse(folder, found, command)
 
 
-def _refuse(folder: RunFolder, found: list[str]) -> None:
+def _refuse(folder: RunFolder, found: list[str], command: str) -> None:
     if found:
         raise UsageError(
-            f"run {folder.path.name} was not made by this account, or its recipe has been edited since, and resuming it would reach "
-            f"beyond its folder: {'; '.join(found)}",
-            f"look at these; if you trust whoever made it: `ganlab resume {folder.path} --trust`",
+            f"run {folder.path.name} was not made by this account, or its recipe has been edited since, and `ganlab {command}` would "
+            f"reach beyond its folder: {'; '.join(found)}",
+            f"look at these; if you trust whoever made it: `ganlab {command} {folder.path} --trust`",
         )
 
 

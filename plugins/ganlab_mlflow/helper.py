@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from ganlab_mlflow.place import Settings
-from ganlab_mlflow.state import FILE
+from ganlab_mlflow.state import FILE, State
 
 # The mirror finds its modules where this process finds them, whatever put them there.
 _BOOT = (
@@ -23,6 +23,7 @@ _BOOT = (
     "from ganlab_mlflow.process import main; from ganlab_mlflow.place import Settings; sys.exit(main(Settings(**settings)))"
 )
 PATIENCE = 5.0  # seconds without a sign of life, after which a mirror is given up
+GRACE = 0.5  # seconds that a mirror has to end once it has delivered all; after these it is busy with other runs
 LONGEST_WAIT = 8.0  # seconds that the end of a run waits for a mirror that gets on; it then goes on by itself
 BUSY = 0.01  # share of a core that counts as one: waiting for a tracker that does not answer takes less
 
@@ -68,29 +69,30 @@ class Helper:
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
         return f"its process {how}{f': {said[-1]}' if said else ''}"
 
-    def finish(self) -> str:
+    def finish(self, longest: float | None = None) -> str:
         """Tell the mirror that the run is over, and wait for it as long as it gets on, but not for ever.
+
+        Args:
+            longest: seconds to wait for a mirror that gets on; left out, ``LONGEST_WAIT``.
 
         Returns:
             How it came to no good end; empty when it has delivered everything, has written down why it could not, or is ``left``.
         """
         try:
             self._tell("end", close=True)
-            self.left = self._wait()
+            self.left = self._wait(LONGEST_WAIT if longest is None else longest)
             if self.left:
+                self.left = not State.load(self._state.parent).complete  # if it is, the rest that it does is for other runs
+                self._process.returncode = 0  # it is nobody's child from here on, and Popen must not complain
                 return ""
             if self._process.poll() is None:
                 return f"it has not answered for {PATIENCE:.0f} s"
             return self.death if self._process.returncode not in (0, 1) else ""
         finally:
-            if self.left:
-                self._errors.close()
-                self._process.returncode = 0  # it is nobody's child from here on, and Popen must not complain
-            else:
-                self.stop()
+            self.stop()
 
     def stop(self) -> None:
-        """End the mirror now."""
+        """End the mirror now, unless it goes on alone."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
@@ -98,15 +100,17 @@ class Helper:
             self._tell("", close=True)
         self._errors.close()
 
-    def _wait(self) -> bool:
-        """Until it has ended, or shows no sign of life, or long enough: only then True."""
+    def _wait(self, longest: float) -> bool:
+        """Until it has ended, or shows no sign of life, or has delivered all of this run, or long enough: True for these two."""
         began, alive, worked = time.monotonic(), time.monotonic(), self._worked()
         while self._process.poll() is None and time.monotonic() - alive < PATIENCE:
-            if time.monotonic() - began > LONGEST_WAIT:
+            if time.monotonic() - began > longest:
                 return True
             time.sleep(0.02)
-            now = self._worked()
-            if self.news() or now - worked > BUSY * PATIENCE or self._starves():
+            now, news = self._worked(), self.news()
+            if news and State.load(self._state.parent).complete:
+                longest = time.monotonic() - began + GRACE
+            if news or now - worked > BUSY * PATIENCE or self._starves():
                 alive, worked = time.monotonic(), now
         return False
 

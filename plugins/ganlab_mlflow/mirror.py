@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from ganlab_mlflow import describe
@@ -24,11 +25,20 @@ class Mirror:
         self.state.complete, self.state.problem = False, ""
         self.session: Session | None = None
 
-    def follow(self, ended: threading.Event) -> bool:
-        """Deliver until ``ended`` is set, then once more, with the final status. Whether everything has been delivered."""
+    def follow(self, ended: threading.Event, once_it_answers: Callable[[], None] | None = None) -> bool:
+        """Deliver until ``ended`` is set, then once more, with the final status. Whether everything has been delivered.
+
+        Args:
+            ended: the run is over.
+            once_it_answers: called after the first delivery.
+        """
         pause = EVERY
         while not ended.is_set():
-            pause = EVERY if self.attempt() else min(2 * pause, LONGEST_PAUSE)
+            delivered = self.attempt()
+            if delivered and once_it_answers is not None:
+                once_it_answers()
+                once_it_answers = None
+            pause = EVERY if delivered else min(2 * pause, LONGEST_PAUSE)
             ended.wait(pause)
         return self.attempt(last=True)
 

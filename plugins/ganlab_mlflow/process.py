@@ -15,11 +15,15 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
+from filelock import FileLock, Timeout
 
-from ganlab_mlflow.place import Settings
+from ganlab_mlflow import describe
+from ganlab_mlflow.place import Settings, redacted
+from ganlab_mlflow.state import FILE, State
 
 # The share of a core that Linux gives to a process of this niceness, when a process of niceness 0 wants all of it, is 1.5 %.
 NICENESS = 19
@@ -48,7 +52,43 @@ def main(settings: Settings) -> int:
     from ganlab_mlflow.mirror import Mirror
 
     with the_only_one(Path(settings.run)):
-        return 0 if Mirror(settings).follow(ended) else 1
+        done = Mirror(settings).follow(ended, lambda: catch_up(settings, ended))
+    if done:
+        catch_up(settings)
+    return 0 if done else 1
+
+
+def catch_up(settings: Settings, ended: threading.Event | None = None) -> None:
+    """Send what runs beside this one could not, now that the tracker answers; until ``ended`` is set, for then this run comes first."""
+    from ganlab_mlflow.mirror import Mirror
+
+    for run in left_behind(Path(settings.run), settings.uri):
+        if ended is not None and ended.is_set():
+            return
+        with contextlib.suppress(Timeout, OSError, ValueError), the_only_one(run, 0):
+            asked = describe.read_recipe(run).get("tracking", {})
+            own = {key: asked[key] for key in ("images", "checkpoints") if key in asked}
+            Mirror(replace(settings, run=str(run), experiment=State.load(run).experiment, **own)).attempt(last=True)
+
+
+def left_behind(run: Path, uri: str) -> list[Path]:
+    """The runs beside ``run`` that are over, and were to go to the same place, but have not been delivered whole."""
+    found = []
+    for path in sorted(run.parent.iterdir()):
+        if path != run and (path / FILE).is_file():
+            state = State.load(path)
+            if state.uri == redacted(uri) and state.experiment and not state.complete and is_over(path):
+                found.append(path)
+    return found
+
+
+def is_over(run: Path) -> bool:
+    """Whether nobody writes a run any more."""
+    try:
+        with FileLock(run / ".lock", timeout=0):
+            return True
+    except (Timeout, OSError):
+        return False
 
 
 @contextlib.contextmanager
@@ -62,8 +102,6 @@ def the_only_one(run: Path, patience: float = -1) -> Iterator[None]:
     Raises:
         filelock.Timeout: another one is at it.
     """
-    from filelock import FileLock, Timeout
-
     lock = FileLock(run / LOCK)
     try:
         lock.acquire(timeout=patience)

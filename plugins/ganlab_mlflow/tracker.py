@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from filelock import Timeout
 from pydantic import Field
 
-from ganlab.errors import cannot_be_written
+from ganlab.errors import GanlabError, cannot_be_written
 from ganlab.hookspecs import hookimpl
 from ganlab_mlflow.helper import Helper
 from ganlab_mlflow.place import Settings, redacted, tracking_uri
+from ganlab_mlflow.process import the_only_one
 from ganlab_mlflow.state import ARTIFACTS, State
 
 if TYPE_CHECKING:
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 # Seconds. MLflow needs two seconds of computing before it can do anything, which slow a training that wants every core by as much.
 # A run that is shorter than this pays for them after its end; of a longer one they are less than two percent.
 HEAD_START = 120.0
+PATIENCE = 10.0  # seconds that `ganlab sync` waits for another process that sends the same run
 
 
 @dataclass
@@ -83,10 +88,29 @@ class MlflowTracker:
         if helper.left:
             run.announce(
                 "MLflow is still being told of this run, by a process that goes on now that training has ended. Should it be stopped, "
-                f"`python -m ganlab_mlflow {run.path}` sends what is missing."
+                f"`ganlab sync {run.path}` sends what is missing."
             )
         elif not state.complete:
             self._announce(run, failure or state.problem or "its process ended before its time")
+
+    @hookimpl
+    def sync(self, path: Path, tell: Callable[[str], None]) -> None:
+        uri = tracking_uri(self.uri, path)
+        try:
+            with the_only_one(path, PATIENCE):
+                pass
+        except Timeout:
+            raise GanlabError(f"another process is sending {path} to MLflow", "wait until it is done") from None
+        try:
+            helper = Helper(Settings(str(path.resolve()), uri, self.experiment, self.images, self.checkpoints))
+        except OSError as error:
+            raise GanlabError(f"MLflow's process cannot be started: {error}") from error
+        failure = helper.finish(math.inf)
+        state = State.load(path)
+        problem = failure or state.problem or ("" if state.complete else "its process ended before its time")
+        if problem:
+            raise GanlabError(f"MLflow at {redacted(uri)} cannot be used: {problem}", "nothing is lost; try again once it answers")
+        tell(f"{path} is in MLflow at {redacted(uri)}, experiment '{state.experiment}'")
 
     def _look(self, run: Run) -> None:
         """Has the mirror something to say? Two system calls while it has not."""
@@ -119,6 +143,6 @@ class MlflowTracker:
         self.announced = True
         run.announce(
             f"MLflow at {redacted(tracking_uri(self.uri, run.path))} cannot be used: {problem.rstrip('.')}. The run does not need it: "
-            f"all that it records is in its folder, and is sent as soon as MLflow answers, or later with "
-            f"`python -m ganlab_mlflow {run.path}`."
+            f"all that it records is in its folder, and is sent as soon as MLflow answers, by the next run here that can reach it, or by "
+            f"`ganlab sync {run.path}`."
         )
