@@ -241,7 +241,17 @@ def test_a_loss_that_falls_with_the_variety_of_the_fakes() -> None:
         return names(found)
 
     assert told(0.8, 0.2) == ["loss_falls_in_vain"]
-    assert told(1.0, 0.6) == [] and told(0.2, 0.45) == []
+    assert told(1.0, 0.6) == [] and told(1.5, 0.6) == [] and told(0.2, 0.45) == []
+
+
+def test_a_loss_that_fell_and_rises_again_does_not_fall() -> None:
+    patient = Patient()
+    for loss in (2.0, 1.0, 1.5):  # the thirds of the first 21 intervals
+        assert patient.live(7, loss__generator=loss, score__real=0.4, score__fake=0.45) == []
+
+
+def test_a_clamp_keeps_logarithms_from_nothing() -> None:
+    assert Patient().live(60, loss__discriminator=17.0, loss__generator=0.1) == []
 
 
 @pytest.mark.parametrize("error", [OSError("No space left on device"), GanlabError("run.json cannot be written", "free some space")])
@@ -264,6 +274,7 @@ def test_its_state_may_be_saved_at_any_moment(name: str) -> None:
         first, second = Patient(), Patient()
         told = first.live(cut, **changes)
         second.trick.load_state_dict(first.trick.state_dict())
+        assert second.trick == first.trick
         second.step = first.step
         assert told + second.live(25 - cut, **changes) == expected
         assert second.trick.state_dict() == whole.trick.state_dict()
@@ -285,7 +296,7 @@ def test_everything_that_is_advised_can_be_set(recipe: str, tmp_path: Path) -> N
         run = prepare(recipe=source)
         advice = Advice(run)
         tries = {text for finding in FINDINGS for text in finding.tries(advice)}
-        assert len(tries) > 5
+        assert len(tries) > 5 and ("`--set tricks.clamp.enabled=true`" in tries) == ("enabled" in more)
         for text in tries:
             (given,) = re.findall(r"`--set ([^`]+)`", text)
             before, after = (load_recipe(source, catalogue, overrides).document for overrides in ([], [given]))

@@ -154,7 +154,9 @@ def test_numbers_that_are_not_finite_do_not_end_the_run() -> None:
     for value in (torch.inf, torch.nan):
         spoilt = hooked(before_update=infinite(value))
         mended = hooked(before_update=lambda turn: turn.player.parameters[0].grad.nan_to_num_(0, 0, 0))
-        run = play(spoilt, _Health(), mended, steps=3)
+        capture = Capture()
+        run = play(spoilt, _Health(), mended, capture, steps=3)
+        assert capture.metrics[0][1]["health/generator_gradient_norm"] == 1e6
         assert run.info["status"] == "finished"
     assert variety(torch.tensor(0.0), torch.tensor(0.0)) == 1 and variety(torch.tensor(0.0), torch.tensor(2.0)) == 1e6
 
