@@ -204,7 +204,8 @@ def test_a_trick_that_raises_is_named_with_its_own_traceback(capsys: pytest.Capt
     again = f"ganlab resume {run.name}"
     without = f"{again} --changed --set tricks.quarrelsome.enabled=false"
     assert err.endswith(
-        f"The run is saved up to step_000000012.safetensors; to go on from there: {again}\nTo go on without the trick: {without}\n"
+        f"The run is saved up to step_000000012.safetensors; to go on from there: {again}\n"
+        f"Once mine.py is mended: {again} --changed\nTo go on without the trick: {without}\n"
     )
     assert json.loads((run / "run.json").read_text())["status"] == "failed"
     assert ganlab(*without.split()[1:], "--quiet") == 0

@@ -382,6 +382,21 @@ def test_without_a_checkpoint_there_is_nothing_to_go_back_to(tmp_path: Path) -> 
     fails(None, Spoil(7), overrides=(ROLLBACK,))  # a run without a folder
 
 
+def test_a_damaged_checkpoint_is_not_gone_back_to(tmp_path: Path) -> None:
+    def damage(step: int, path: Path) -> None:
+        if step in (6, bad[0]):
+            path.write_bytes(path.read_bytes()[:-4] + b"what")
+
+    bad = [6]
+    run = goes_on(tmp_path / "a", Spoil(8), hooked(after_checkpoint=damage), overrides=(ROLLBACK,))
+    assert run.info["status"] == "finished"
+    damaged = f"checkpoint {run.path / 'checkpoints/step_000000006.safetensors'} is damaged: its checksum does not match its content"
+    assert run.info["announcements"][0] == f"{damaged}. It is skipped, and the run goes on from step_000000003.safetensors."
+    assert "The run went back to step 3 " in run.info["announcements"][1]
+    bad[0] = 3
+    fails(tmp_path / "b", Spoil(8), hooked(after_checkpoint=damage), overrides=(ROLLBACK,))
+
+
 def test_weights_that_are_spoilt_are_gone_back_from_too(tmp_path: Path) -> None:
     done: list[int] = []
 

@@ -286,8 +286,13 @@ def test_a_plugin_file_that_is_gone_is_asked_for(home: Path, stopped: Path) -> N
 
 def test_a_damaged_copy_is_mended_from_the_original(home: Path, stopped: Path) -> None:
     (stopped / "plugins/mine.py").unlink()
+    again(stopped)[0].folder.unlock()  # type: ignore[union-attr]
+    assert digest(stopped / "plugins/mine.py") == digest(home / "code/mine.py")
+    (stopped / "plugins/mine.py").write_text("somebody's work")
     again(stopped)
     assert digest(stopped / "plugins/mine.py") == digest(home / "code/mine.py")
+    (aside,) = (stopped / "plugins").glob("mine.py.*")
+    assert aside.read_text() == "somebody's work"
 
 
 # -- a stranger's folder ---------------------------------------------------------------------------------------------------

@@ -96,6 +96,9 @@ def how_to_go_on(run: Run, error: GanlabError) -> list[str]:
     behind = f", {lost} step{'s' * (lost > 1)} before the one that failed (they are played again, and end as they did)" if lost else ""
     words = [f"The run is saved up to {run.checkpoints()[-1].name}{behind}; to go on from there: {command('resume', run)}"]
     if isinstance(error, PluginError) and error.trick:
+        files = {str(file.path): file.path.name for file in run.recipe.plugins}
+        mended = [files[choice.entry.origin] for choice in run.recipe.tricks if choice.name == error.trick and choice.entry.origin in files]
+        words += [f"Once {file} is mended: {command('resume', run)} --changed" for file in mended]
         words.append(f"To go on without the trick: {command('resume', run)} --changed --set {switch_of(error.trick)}.enabled=false")
     return words
 

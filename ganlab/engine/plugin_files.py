@@ -46,8 +46,9 @@ def chosen(folder: RunFolder, info: dict[str, Any], own: bool, trust: bool, chan
         kept, now = _content(copy), _content(original) if own else None
         if now is not None and _sha256(now) == said["sha256"]:
             found[copy] = now
-            if kept != now:
-                _copy(folder, PluginFile(copy, now))  # a part of the run was lost, and can be had again
+            if kept != now:  # a part of the run was lost, and can be had again
+                _set_aside(copy)
+                _copy(folder, PluginFile(copy, now))
         elif trust and kept is not None and _sha256(kept) == said["sha256"]:
             found[copy] = kept
         elif changed and (now or kept) is not None:
@@ -84,9 +85,8 @@ def keep_again(folder: RunFolder, info: dict[str, Any], recipe: Recipe) -> tuple
         name, copy = file.path.name, folder.path / FOLDER / file.path.name
         said = before.get(name, {"from": str(file.path), "sha256": ""})
         there = _content(copy)
-        if there is not None and _sha256(there) != file.sha256:
-            write_bytes(copy.with_name(f"{name}.{_sha256(there)[:8]}"), there)
-        if there is None or _sha256(there) != file.sha256:
+        if there != file.content:
+            _set_aside(copy)
             _copy(folder, file)
         if said["sha256"] != file.sha256:
             words.append(f"plugin file {name} has sha256 {file.sha256[:8]} (was {said['sha256'][:8] or 'not there'})")
@@ -103,6 +103,13 @@ def _name_copies(recipe: Recipe) -> None:
 def _copy(folder: RunFolder, file: PluginFile) -> None:
     (folder.path / FOLDER).mkdir(exist_ok=True)
     write_bytes(folder.path / FOLDER / file.path.name, file.content)
+
+
+def _set_aside(copy: Path) -> None:
+    """Keep a copy that is about to be replaced, under a name with its digest: somebody may have worked in it."""
+    content = _content(copy)
+    if content is not None:
+        write_bytes(copy.with_name(f"{copy.name}.{_sha256(content)[:8]}"), content)
 
 
 def _content(path: Path) -> bytes | None:
