@@ -56,6 +56,7 @@ class FakeRun:
         (self.path / "checkpoints").mkdir()
         self.info: dict[str, Any] = {**INFO, "announcements": []}
         self.saved = 0
+        self.resumed_from: int | None = None
         (self.path / "recipe.toml").write_text(RECIPE, encoding="utf-8")
         self.save_info()
 

@@ -128,6 +128,33 @@ def test_hook_sync(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     database.close()
 
 
+def test_a_run_that_is_over_at_once_sends_what_others_could_not_after_its_own(
+    run: FakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracker_module, "HEAD_START", 100.0)
+    other, store = FakeRun(tmp_path / "runs", "other"), f"sqlite:///{tmp_path / 'mlflow.db'}"
+    other.end("finished")
+    other.state_is(uri=store, experiment="kept", problem="nothing listens there")
+    tracker = MlflowTracker(uri=store)
+    tracker.before_run(run)
+    run.end("finished")
+    tracker.after_run(run)
+    assert run.state.complete
+    assert run.info["announcements"] == []
+    wait_for(lambda: other.state.complete)
+
+
+def test_a_checkpoint_that_a_kill_left_off_the_list_is_sent_by_the_resumed_run(run: FakeRun, tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    run.end("interrupted")  # with a checkpoint of step 2, which is on no list
+    run.resumed_from = 2
+    tracker = MlflowTracker(uri=store, checkpoints="every")
+    tracker.before_run(run)
+    tracker.after_run(run)
+    sent = list((tmp_path / "mlartifacts").rglob("step_000000002.safetensors"))
+    assert [path.parent.name for path in sent] == ["checkpoints"]
+
+
 def test_the_next_run_sends_what_others_could_not(run: FakeRun, tmp_path: Path) -> None:
     others = [FakeRun(tmp_path / "runs", name) for name in ("a", "b", "going", "elsewhere")]
     for other in others:

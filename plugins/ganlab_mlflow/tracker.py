@@ -61,6 +61,9 @@ class MlflowTracker:
             self.helper = Helper(settings)
         except OSError as error:
             self._announce(run, f"its process cannot be started ({error})")
+        if run.resumed_from is not None and self.checkpoints == "every":  # a kill may have come between its writing and this list
+            for path in (run.path / "checkpoints").glob(f"step_{run.resumed_from:09d}.safetensors"):
+                self._list(run, run.resumed_from, "checkpoint", path.stem, path)
 
     @hookimpl
     def on_metrics(self, run: Run) -> None:
