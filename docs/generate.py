@@ -17,6 +17,7 @@ from ganlab.catalogue import HOOK_OF, Catalogue
 from ganlab.cli import cli
 from ganlab.hookspecs import RegistrationHooks, RunHooks
 from ganlab.recipe import schema
+from ganlab.recipe.manual import snippet
 
 HERE = Path(__file__).resolve().parent
 MADE = "<!-- made by docs/generate.py; change the code, not this page -->\n\n"
@@ -69,19 +70,10 @@ def components_page() -> str:
     for kind in HOOK_OF:
         parts.append(f"\n## {titles[kind]}\n")
         for entry in catalogue.entries([kind]):
-            fields = entry.options.model_fields.items()
-            options = "\n".join(f"{name} = {written(field.get_default(call_default_factory=True))}" for name, field in fields)
             document = (inspect.getdoc(entry.factory) or "").replace("Options:\n", "Options:\n\n")
-            table = f'```toml\nuse = "{entry.name}"\n{options}\n```'
+            table = f"```toml\n{snippet(entry)}\n```"
             parts.append(f"\n### `{entry.name}`\n\nFrom plugin `{entry.plugin}`.\n\n{table}\n\n{listed(document)}\n")
     return "".join(parts).replace("\n\n```\n", "\n```\n")
-
-
-def written(value: object) -> str:
-    """A default as TOML has it; a comment where an option must be given."""
-    if repr(value) == "PydanticUndefined":
-        return "...  # must be given"
-    return json.dumps(list(value) if isinstance(value, tuple) else value) if value is not None else "...  # left out by default"
 
 
 def listed(document: str) -> str:

@@ -92,12 +92,13 @@ def resume(run: str, overrides: tuple[str, ...], **options: Any) -> None:
 @cli.command()
 @click.argument("recipe")
 @SET
+@click.option("--hooks", is_flag=True, help="Print which trick is called where, in order.")
 @DATA
-def check(recipe: str, overrides: tuple[str, ...], data_root: Path | None) -> None:
+def check(recipe: str, overrides: tuple[str, ...], hooks: bool, data_root: Path | None) -> None:
     """Validate RECIPE and build its networks without training; downloads and writes nothing."""
     from ganlab.cli import train
 
-    train.check(recipe, list(overrides), data_root)
+    train.check(recipe, list(overrides), data_root, hooks)
 
 
 @cli.command()
@@ -165,6 +166,15 @@ def recipes(name: str | None) -> None:
     from ganlab.cli import look
 
     look.recipes(name)
+
+
+@cli.command()
+@click.argument("name", required=False)
+def plugins(name: str | None) -> None:
+    """List what is installed, or tell all about NAME: a plugin, a component, a trick, or a plugin file of yours."""
+    from ganlab.cli import installed
+
+    installed.plugins(name)
 
 
 @cli.command()

@@ -13,6 +13,7 @@ from typing import NoReturn
 from ganlab.catalogue import Catalogue
 from ganlab.console import Display, command, show_facts, show_lines, show_table, warn
 from ganlab.engine.folder import find_run, step_of
+from ganlab.engine.hooks import transcript_of
 from ganlab.engine.life import Place, assemble, execute, find_data, open_run
 from ganlab.engine.reopen import Wish, reopen_run
 from ganlab.engine.run import Run
@@ -108,10 +109,15 @@ def switch_of(trick: str) -> str:
     return trick if trick == "tracking" else f"tricks.{trick}"
 
 
-def check(recipe: str, overrides: list[str], data_root: Path | None) -> None:
-    """Validate a recipe, build all of it, and describe what was built."""
+def check(recipe: str, overrides: list[str], data_root: Path | None, hooks: bool) -> None:
+    """Validate a recipe, build all of it, and describe what was built, or who is called where."""
     run = built(recipe, overrides, data_root)
-    show_facts(facts(run))
+    if hooks:
+        called = transcript_of(run.hooks)
+        show_table([("hook", "tricks, in the order of their calls"), *((name, ", ".join(tricks)) for name, tricks in called.items())])
+        show_lines("")
+    else:
+        show_facts(facts(run))
     show_lines(f"{run.recipe.name} is a valid recipe: ganlab run {recipe}")
 
 

@@ -44,18 +44,23 @@ def _flatten(table: dict[str, Any], above: str, flat: dict[str, str | int | floa
         elif isinstance(value, dict):
             _flatten(value, f"{name}.", flat)
         elif key == "plugins" and isinstance(value, list):
-            flat[name] = _toml([Path(item).name for item in value])
+            flat[name] = in_toml([Path(item).name for item in value])
         elif isinstance(value, bool | list):
-            flat[name] = _toml(value)
+            flat[name] = in_toml(value)
         else:
             flat[name] = value
 
 
-def _toml(value: Any) -> str:
+def in_toml(value: Any) -> str:
+    """A value as it stands behind the = of a recipe, in one line.
+
+    >>> in_toml([1, {"a": True}])
+    '[1, {a = true}]'
+    """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return f"[{', '.join(_toml(item) for item in value)}]"
+        return f"[{', '.join(in_toml(item) for item in value)}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{key} = {_toml(item)}' for key, item in value.items())}}}"
+        return f"{{{', '.join(f'{key} = {in_toml(item)}' for key, item in value.items())}}}"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)

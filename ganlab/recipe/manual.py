@@ -1,0 +1,89 @@
+"""What a person needs to know to use a component or trick: its options in words, and a piece of recipe to copy."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+
+from ganlab.options import plain
+from ganlab.recipe.choices import FoundEntry, Kind
+from ganlab.recipe.documented import option_texts
+from ganlab.recipe.words import describe, options_schema, schema_at
+from ganlab.recipe.write import in_toml
+
+#: The table in which each kind is picked. A network's stands for the discriminator's, too.
+HEADS: dict[Kind, str] = {
+    "dataset": "[data]",
+    "noise": "[noise]",
+    "network": "[generator]",
+    "optimizer": "[generator.optimizer]",
+    "loss": "[loss]",
+    "trick": "[[tricks]]",
+}
+#: Stands in a piece of recipe for what only its author can say; a recipe with it is refused.
+TO_BE_GIVEN = "..."
+
+
+@dataclass(frozen=True)
+class OptionFacts:
+    """One option.
+
+    Attributes:
+        name: as it stands in a recipe.
+        expected: what it may be, in words; empty when only Python can say it.
+        default: as TOML; None when it may be left out and then has no value.
+        required: whether it must be given.
+        text: what the docstring says of it.
+    """
+
+    name: str
+    expected: str
+    default: str | None
+    required: bool
+    text: str
+
+
+def options_of(entry: FoundEntry) -> list[OptionFacts]:
+    """All options of a component or trick, in the order of its signature."""
+    schema, texts = options_schema(entry.options), option_texts(entry.factory)
+    defaults = default_options(entry)
+    return [
+        OptionFacts(
+            name,
+            describe(schema_at(schema, (name,))) or "",
+            in_toml(defaults[name]) if name in defaults else None,
+            field.is_required(),
+            texts.get(name, field.description or ""),
+        )
+        for name, field in entry.options.model_fields.items()
+    ]
+
+
+def default_options(entry: FoundEntry) -> dict[str, Any]:
+    """The defaults of those options that have one, as TOML can hold them."""
+    fields = entry.options.model_fields.items()
+    found = {name: field.get_default(call_default_factory=True, validated_data={}) for name, field in fields}
+    return plain({name: value for name, value in found.items() if value is not PydanticUndefined}, entry.options)
+
+
+def snippet(entry: FoundEntry) -> str:
+    """A table for a recipe with every option at its default, to copy and to thin out."""
+    lines = [HEADS[entry.kind], f"use = {in_toml(entry.name)}"]
+    for option in options_of(entry):
+        if option.required:
+            lines.append(f"{option.name} = {TO_BE_GIVEN}  # must be given: {option.expected}".rstrip(": "))
+        elif option.default is None:
+            lines.append(f"# {option.name} = {TO_BE_GIVEN}  # left out by default")
+        else:
+            lines.append(f"{option.name} = {option.default}")
+    return "\n".join(lines)
+
+
+def hooks_of(entry: FoundEntry) -> list[str] | None:
+    """The run hooks that a trick's class has, in alphabetical order; None where its factory is no class."""
+    if not inspect.isclass(entry.factory):
+        return None
+    return [name for name, member in inspect.getmembers(entry.factory, inspect.isfunction) if hasattr(member, "ganlab_impl")]
