@@ -49,6 +49,9 @@ def cli_page() -> str:
     for name, command in cli.commands.items():
         inner = click.Context(command, parent=context, info_name=name, terminal_width=100, max_content_width=100)
         parts.append(f"\n## `ganlab {name}`\n\n```text\n{command.get_help(inner)}\n```\n")
+        for below, part in getattr(command, "commands", {}).items():
+            innermost = click.Context(part, parent=inner, info_name=below, terminal_width=100, max_content_width=100)
+            parts.append(f"\n### `ganlab {name} {below}`\n\n```text\n{part.get_help(innermost)}\n```\n")
     return "".join(parts)
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ganlab.errors import GanlabError as GanlabError
     from ganlab.errors import UsageError as UsageError
     from ganlab.hookspecs import hookimpl as hookimpl
+    from ganlab.script import FinishedRun as FinishedRun
+    from ganlab.script import resume as resume
+    from ganlab.script import run as run
 
 __version__ = "0.1.0"
 
@@ -41,6 +44,9 @@ _HOMES = {
     "UsageError": "ganlab.errors",
     "hookimpl": "ganlab.hookspecs",
     "load_generator": "ganlab.engine.export",
+    "FinishedRun": "ganlab.script",
+    "resume": "ganlab.script",
+    "run": "ganlab.script",
 }
 __all__ = ["__version__", *sorted(_HOMES)]
 

@@ -177,6 +177,41 @@ def plugins(name: str | None) -> None:
     installed.plugins(name)
 
 
+@cli.group(cls=Commands)
+def new() -> None:
+    """Write files to begin with: a trick, a recipe, or a plugin to publish. Each runs as it is."""
+
+
+FILE = click.argument("file", type=click.Path(path_type=Path))
+
+
+@new.command("trick")
+@FILE
+def new_trick(file: Path) -> None:
+    """Write FILE, such as my_trick.py, with a trick, and a recipe that uses it."""
+    from ganlab.cli import begin
+
+    begin.trick(file)
+
+
+@new.command("recipe")
+@FILE
+def new_recipe(file: Path) -> None:
+    """Write FILE, such as mine.toml: a recipe that changes a shipped one."""
+    from ganlab.cli import begin
+
+    begin.recipe(file)
+
+
+@new.command("plugin")
+@click.argument("name")
+def new_plugin(name: str) -> None:
+    """Make a folder NAME with a distribution: a plugin that installs, is found and runs, its tests and its README."""
+    from ganlab.cli import begin
+
+    begin.plugin(name)
+
+
 @cli.command()
 def schema() -> None:
     """Print the JSON schema of recipes, with the options of every installed plugin."""

@@ -36,13 +36,15 @@ class Place:
         runs: the folder of all runs.
         data: the root of the data sets; None is ``GANLAB_DATA``, else the user's cache folder.
         tell: called with one clear paragraph for each thing a person must know.
-        watchers: objects with run hooks that are no part of the recipe, such as a live display; called after its tricks.
+        watchers: objects with run hooks that are no part of the run, such as a live display; called after its tricks.
+        tricks: objects with run hooks that a script brings: part of the run, and called after the recipe's tricks.
     """
 
     runs: Path = Path("runs")
     data: Path | None = None
     tell: Callable[[str], None] | None = None
     watchers: list[object] = field(default_factory=list)
+    tricks: list[object] = field(default_factory=list)
 
     def data_root(self) -> Path:
         """The folder that data is read from and downloaded into."""
@@ -133,11 +135,12 @@ def prepare(run: Run, dataset: Dataset, place: Place) -> None:
         run.tell = place.tell
     taken = {choice.name for choice in run.recipe.tricks}
     watchers = []
-    for watcher in place.watchers:
+    for watcher in [*place.tricks, *place.watchers]:
         kind = type(watcher).__name__
         name = next(name for number in itertools.count(1) if (name := kind if number == 1 else f"{kind} {number}") not in taken)
         taken.add(name)
         watchers.append(Trick(name, watcher, name))
+    run.info["script_tricks"] = [trick.name for trick in watchers[: len(place.tricks)]]
     with default_generators_restored(run.device):
         build(run, dataset, watchers)
     run.info["total_steps"] = run.total_steps

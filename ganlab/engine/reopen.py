@@ -65,6 +65,7 @@ def _reopen(folder: RunFolder, library: Lookup, place: Place, wish: Wish) -> Run
     if info.get("status") == "finished" and not (wish.overrides or wish.changed):
         raise _finished(folder)
     recipe = recipe_of(folder, info, library, wish)
+    _check_script_tricks(folder, info, place, wish)
     path, state, skipped = newest_valid(folder)
     changes = sameness.changes(state["recipe"], sameness.kept(recipe))
     _refuse_changes(folder, path, changes, wish)
@@ -100,6 +101,27 @@ def recipe_of(folder: RunFolder, info: dict[str, Any], library: Lookup, wish: Wi
     if not (own or wish.trust):
         trust.refuse_strangers_options(folder, recipe, {text.partition("=")[0].strip() for text in wish.overrides}, command)
     return recipe
+
+
+def _check_script_tricks(folder: RunFolder, info: dict[str, Any], place: Place, wish: Wish) -> None:
+    """See that the tricks that a script brought are brought again: a run's folder cannot hold them.
+
+    Raises:
+        UsageError: they are not, and ``wish`` does not say that it may be so.
+    """
+    then, now = _script_tricks(info), [type(trick).__name__ for trick in place.tricks]
+    if len(then) != len(now) and not wish.changed:
+        raise UsageError(
+            f"run {folder.path.name} was begun by a script with tricks of its own ({', '.join(then) or 'none'}), and "
+            f"would go on with others ({', '.join(now) or 'none'})",
+            f"bring them again, from a script: `ganlab.resume({str(folder.path)!r}, tricks=[...])`\n"
+            f"or go on as it is now: `ganlab resume {folder.path} --changed`",
+        )
+
+
+def _script_tricks(info: dict[str, Any]) -> list[str]:
+    found = info.get("script_tricks", [])
+    return [str(name) for name in found] if isinstance(found, list) else []
 
 
 def _refuse_changes(folder: RunFolder, path: Path, changes: dict[str, str], wish: Wish) -> None:
@@ -144,7 +166,7 @@ def _put_back(
     with memory_errors_in_words(recipe, device):
         prepare(run, dataset, place)
         _check_budget(run, folder, info, state["step"])
-        other_tricks = any(sameness.is_part_of(key, ("tricks",)) for key in changes)
+        other_tricks = any(sameness.is_part_of(key, ("tricks",)) for key in changes) or run.info["script_tricks"] != _script_tricks(info)
         run.restore(path, state, other_tricks, changes)
     run.opening = False
     run.training_seconds = info.get("training_seconds", 0.0)

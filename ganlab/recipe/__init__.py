@@ -11,7 +11,7 @@ from ganlab.recipe.places import display
 from ganlab.recipe.schema import schema
 from ganlab.recipe.shipped import describe_recipe, shipped_recipes
 from ganlab.recipe.tables import Schedule, Train
-from ganlab.recipe.write import flatten, to_toml
+from ganlab.recipe.write import flatten, in_toml, to_toml
 
 __all__ = [
     "Choice",
@@ -24,6 +24,7 @@ __all__ = [
     "describe_recipe",
     "display",
     "flatten",
+    "in_toml",
     "load_recipe",
     "schema",
     "shipped_recipes",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import time
 from dataclasses import dataclass, field
@@ -108,6 +109,7 @@ def draw(metrics: dict[str, Points], captions: Captions, path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # which fonts it has instead of others is nobody's business
     panels = [draw_losses, draw_scores]
     if len(updates_per_step(metrics)) == 2:
         panels.append(draw_updates)

@@ -1,0 +1,104 @@
+"""`ganlab new`: files to begin with, each of which runs as it is."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from importlib import resources
+from pathlib import Path
+
+import ganlab
+from ganlab.catalogue import Catalogue
+from ganlab.console import show_lines
+from ganlab.errors import UsageError
+
+DISTRIBUTION = re.compile(r"[A-Za-z]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+def trick(file: Path) -> None:
+    """A file with a trick, and a recipe that uses it."""
+    name = _trick_name(file, file.stem)
+    recipe = file.with_suffix(".toml")
+    words = {"FILE_NAME": file.name, "RECIPE_NAME": recipe.name, "TRICK_NAME": name, "CLASS_NAME": _class_name(name)}
+    _write({file: ("trick.py", words), recipe: ("trick.toml", words)})
+    show_lines(
+        f"{file} has the trick '{name}', and {recipe} is a recipe that uses it. Now:",
+        f"  ganlab run {recipe}",
+        f"  ganlab plugins {file}",
+    )
+
+
+def recipe(file: Path) -> None:
+    """A recipe that changes a shipped one."""
+    if file.suffix != ".toml":
+        raise UsageError(f"{file} is no name for a recipe", f"its file must end in .toml: `ganlab new recipe {file.name}.toml`")
+    _write({file: ("recipe.toml", {"RECIPE_NAME": file.name})})
+    show_lines(f"{file} is a recipe that changes 'ring'. Now:", f"  ganlab run {file}", f"  ganlab check {file}")
+
+
+def plugin(name: str) -> None:
+    """A distribution with a plugin, its tests and its README, in a folder of its own."""
+    if not DISTRIBUTION.fullmatch(name):
+        hint = "letters, digits, - _ and . may stand in it, and it begins with a letter: `ganlab new plugin my-gan-plugin`"
+        raise UsageError(f"'{name}' is no name for a distribution", hint)
+    module = re.sub(r"[-.]+", "_", name).lower()
+    if importlib.util.find_spec(module) is not None:
+        raise UsageError(f"there is a Python module '{module}' here already", "choose a name that nothing installed has")
+    own = _trick_name(Path(f"{module}.py"), module.removeprefix("ganlab_"))
+    words = {
+        "DISTRIBUTION_NAME": name, "MODULE_NAME": module, "TRICK_NAME": own, "CLASS_NAME": _class_name(own), "FILE_NAME": f"{module}.py",
+        "GANLAB_VERSION": ganlab.__version__,
+    }  # fmt: skip
+    folder = Path(name)
+    if folder.exists():
+        raise UsageError(f"{folder} is already here", "choose another name, or move it away; nothing was overwritten")
+    _write(
+        {
+            folder / "pyproject.toml": ("plugin/pyproject.toml", words),
+            folder / "README.md": ("plugin/README.md", words),
+            folder / f"{module}.py": ("trick.py", words),
+            folder / "tests" / "test_plugin.py": ("plugin/test_plugin.py", words),
+        }
+    )
+    show_lines(
+        f"{folder} is a distribution that brings the trick '{own}'. Now:",
+        f"  pip install -e './{folder}[dev]'",
+        f"  ganlab plugins {own}",
+        f"  ganlab run ring --set tricks.{own}.use={own}",
+        f"  pytest {folder}",
+    )
+
+
+def _trick_name(file: Path, name: str) -> str:
+    """The name of the trick in ``file``, which becomes a part of Python and of recipes.
+
+    Raises:
+        UsageError: it cannot be one, or is taken.
+    """
+    if file.suffix != ".py" or not name.isidentifier() or not name.isascii():
+        raise UsageError(f"{file} is no name for a plugin", "letters, digits and _ before .py: `ganlab new trick my_trick.py`")
+    entry = Catalogue.of_installed().find("trick", name)
+    if entry is not None:
+        raise UsageError(f"there is a trick '{name}' already, from plugin {entry.plugin} ({entry.origin})", "choose another name")
+    return name
+
+
+def _class_name(name: str) -> str:
+    """``my_trick`` as a class: ``MyTrick``."""
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_")) or "Trick"
+
+
+def _write(files: dict[Path, tuple[str, dict[str, str]]]) -> None:
+    """Write files from templates; all or, where one is there already, none."""
+    for path in files:
+        if path.exists():
+            raise UsageError(f"{path} is already here", "choose another name, or move it away; nothing was overwritten")
+    for path, (template, words) in files.items():
+        text = resources.files("ganlab").joinpath("templates", f"{template}.template").read_text(encoding="utf-8")
+        for word, value in words.items():
+            text = text.replace(word, value)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}", "go to a folder of yours") from error

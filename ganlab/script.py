@@ -1,0 +1,204 @@
+"""ganlab from a script or a notebook: ``ganlab.run(...)`` trains as ``ganlab run`` does, and hands back what the run has left behind.
+
+.. code-block:: python
+
+    run = ganlab.run("mnist_adaptive", overrides={"train.steps": 2000})
+    run.metrics["loss/generator"].plot()
+    images = run.samples(16)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganlab.catalogue import Catalogue
+from ganlab.console import Display, warn
+from ganlab.engine.export import LoadedGenerator, load_generator
+from ganlab.engine.folder import RunFolder, find_run
+from ganlab.engine.journal import whole_lines
+from ganlab.engine.life import Place, execute, open_run
+from ganlab.engine.reopen import Wish, reopen_run
+from ganlab.engine.run import Run
+from ganlab.errors import UsageError
+from ganlab.recipe import PluginFile, in_toml
+
+if TYPE_CHECKING:
+    import pandas
+    from torch import Tensor
+
+#: What a script may say in place of ``--set``: values by dotted key, or the words themselves.
+Overrides = Mapping[str, Any] | Iterable[str]
+
+
+class FinishedRun:
+    """What a run has left in its folder. Made by :func:`run` and :func:`resume`, or from any run's folder.
+
+    Args:
+        path: the run's folder, its id, the end of its id, or ``"last"``.
+        runs_dir: the folder of all runs, where ``path`` is no folder.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+
+    def __init__(self, path: str | Path, runs_dir: str | Path = "runs") -> None:
+        self.folder: RunFolder = find_run(Path(runs_dir), str(path)).folder
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.folder.path
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """What ``run.json`` holds: seed, versions, device, counters, announcements ..."""
+        return self.folder.read_info()
+
+    @property
+    def status(self) -> str:
+        """``"finished"``, ``"interrupted"`` or ``"failed"``."""
+        return str(self.info["status"])
+
+    @cached_property
+    def metrics(self) -> pandas.DataFrame:
+        """All metrics: a row for each step that was logged (the index), a column for each metric; NaN where there is no value."""
+        import pandas
+
+        rows: dict[int, dict[str, float | None]] = {}
+        for line in whole_lines(self.folder.metrics.read_bytes()) if self.folder.metrics.is_file() else []:
+            found = json.loads(line)
+            rows.setdefault(found["step"], {}).update(found["metrics"])
+        return pandas.DataFrame.from_dict(rows, orient="index", dtype=float).rename_axis("step")
+
+    @cached_property
+    def generator(self) -> LoadedGenerator:
+        """The trained generator, on the CPU and in eval mode: ``generator(latent)``.
+
+        Raises:
+            GanlabError: there is none (the run failed), or its network is not installed.
+        """
+        return load_generator(self.path)
+
+    def samples(self, count: int, seed: int = 0) -> Tensor:
+        """``count`` samples of the generator: ``(count, *data shape)``, in the range that the data were shown in."""
+        return self.generator.sample(count, seed)
+
+    @property
+    def sheets(self) -> list[Path]:
+        """The sheets of samples, oldest first."""
+        return sorted(self.folder.samples.glob("step_*.png"))
+
+    def __repr__(self) -> str:
+        return f"<ganlab run {self.path}: {self.status}, step {self.info.get('counters', {}).get('step', 0):,}>"
+
+
+def run(
+    recipe: str | Path,
+    overrides: Overrides = (),
+    *,
+    tricks: Iterable[object] = (),
+    plugins: Iterable[object] = (),
+    runs_dir: str | Path = "runs",
+    data_root: str | Path | None = None,
+    display: bool = True,
+) -> FinishedRun:
+    """Train a recipe in a new run, to the end of its budget or until Ctrl-C.
+
+    Args:
+        recipe: the name of a shipped recipe, or a TOML file.
+        overrides: what ``--set`` says: ``{"train.steps": 500, "generator.optimizer.lr": 1e-4}``, or a list of ``"a.b=c"``.
+        tricks: objects with run hooks, called in this order after the recipe's tricks. Their state is saved and restored like any
+            other, but only a script can bring them back: ``ganlab.resume(path, tricks=[...])``.
+        plugins: modules, or any objects with registration hooks; what they bring can be picked by ``overrides`` and by the recipe.
+        runs_dir: the folder of all runs.
+        data_root: the folder of the data sets; None: ``GANLAB_DATA``, else the user's cache folder.
+        display: show the run while it goes on, as the command line does; warnings are printed in any case.
+
+    Returns:
+        What the run has left behind; ``status`` tells how it ended.
+
+    Raises:
+        UsageError: the recipe, the data or the machine do not allow it (a ``RecipeError`` lists all mistakes); nothing was trained.
+        GanlabError: it failed while it was training; its folder holds it up to there.
+    """
+    place = Place(Path(runs_dir), data=None if data_root is None else Path(data_root), tricks=list(tricks))
+    return _train(place, display, lambda: open_run(recipe, _catalogue(plugins, place), _words(overrides), place))
+
+
+def resume(
+    path: str | Path = "last",
+    overrides: Overrides = (),
+    *,
+    tricks: Iterable[object] = (),
+    plugins: Iterable[object] = (),
+    changed: bool = False,
+    trust: bool = False,
+    runs_dir: str | Path = "runs",
+    data_root: str | Path | None = None,
+    display: bool = True,
+) -> FinishedRun:
+    """Go on with a run that stopped, from its last checkpoint, as ``ganlab resume`` does.
+
+    Args:
+        path: the run's folder, its id, the end of its id, or ``"last"``.
+        overrides: a longer budget (``{"train.steps": 2000}``); whatever else differs needs ``changed``.
+        tricks, plugins: those that :func:`run` was given: a run's folder cannot hold what a script brings.
+        changed: go on although the recipe, a plugin file or the tricks are no longer what it was trained with.
+        trust: run and follow what its folder holds, though somebody else may have made it.
+        runs_dir, data_root, display: as for :func:`run`.
+
+    Returns, Raises:
+        as :func:`run`.
+    """
+    summary = find_run(Path(runs_dir), str(path))
+    place = Place(summary.folder.path.parent, data=None if data_root is None else Path(data_root), tricks=list(tricks))
+    wish = Wish(tuple(_words(overrides)), changed, trust)
+    return _train(place, display, lambda: reopen_run(summary, _catalogue(plugins, place), place, wish))
+
+
+def _train(place: Place, display: bool, build: Callable[[], Run]) -> FinishedRun:
+    """Build a run, carry it out, and show it meanwhile if asked to."""
+    with Display() if display else nullcontext() as shown:
+        place.tell = shown.tell if shown else warn
+        place.watchers += [shown] if shown else []
+        run = build()
+        status = execute(run)
+        if shown:
+            shown.show_end(run, status)
+    return FinishedRun(run.path)
+
+
+def _catalogue(plugins: Iterable[object], place: Place) -> Catalogue:
+    """All that is installed, and what the script brings."""
+
+    def announce(file: PluginFile) -> None:
+        (place.tell or warn)(f"Running the plugin file {file.path} (sha256 {file.sha256}).")
+
+    found = Catalogue.of_installed(announce)
+    for plugin in plugins:
+        name = getattr(plugin, "__name__", type(plugin).__name__)
+        unique = next(label for n in count(1) if (label := name if n == 1 else f"{name} {n}") not in found.plugins)
+        found.add(plugin, unique, "the script")
+    return found
+
+
+def _words(overrides: Overrides) -> list[str]:
+    """As ``--set`` takes them."""
+    if isinstance(overrides, str):
+        raise UsageError(
+            f"overrides are a dict or a list, not the text '{overrides}'", 'write overrides={"train.steps": 500}, for instance'
+        )
+    if isinstance(overrides, Mapping):
+        return [f"{key}={in_toml(value)}" for key, value in overrides.items()]
+    return list(overrides)
