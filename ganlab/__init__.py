@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ganlab.components import Noise as Noise
     from ganlab.components import ResidentDataset as ResidentDataset
     from ganlab.engine.export import load_generator as load_generator
+    from ganlab.engine.trust import is_own_run as is_own_run
     from ganlab.engine.turn import Part as Part
     from ganlab.engine.turn import Turn as Turn
     from ganlab.errors import DataUnavailable as DataUnavailable
@@ -43,6 +44,7 @@ _HOMES = {
     "Turn": "ganlab.engine.turn",
     "UsageError": "ganlab.errors",
     "hookimpl": "ganlab.hookspecs",
+    "is_own_run": "ganlab.engine.trust",
     "load_generator": "ganlab.engine.export",
     "FinishedRun": "ganlab.script",
     "resume": "ganlab.script",

@@ -23,8 +23,9 @@ from ganlab.engine.export import LoadedGenerator, load_generator
 from ganlab.engine.folder import RunFolder, find_run
 from ganlab.engine.journal import whole_lines
 from ganlab.engine.life import Place, execute, open_run
-from ganlab.engine.reopen import Wish, reopen_run
+from ganlab.engine.reopen import reopen_run
 from ganlab.engine.run import Run
+from ganlab.engine.wish import Wish
 from ganlab.errors import UsageError
 from ganlab.recipe import PluginFile, in_toml
 

@@ -14,8 +14,9 @@ from torch import Tensor
 import ganlab
 from ganlab.engine.folder import find_run
 from ganlab.engine.life import Place, execute
-from ganlab.engine.reopen import Wish, reopen_run
+from ganlab.engine.reopen import reopen_run
 from ganlab.engine.run import Run
+from ganlab.engine.wish import Wish
 from ganlab.testing import Recorder, catalogue
 
 ADAM = '{use="adam",lr=0.01}'

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ganlab.engine import trust
+from ganlab.engine.folder import RunFolder
 from ganlab.pictures import save_png
 from ganlab_mlflow.state import State
 
@@ -92,6 +94,11 @@ class FakeRun:
         self.info |= {"status": status, "ended": 1_790_000_100.0, "last_checkpoint": "checkpoints/step_000000002.safetensors"}
         (self.path / "checkpoints" / "step_000000002.safetensors").write_bytes(b"weights of both")
         (self.path / "generator.safetensors").write_bytes(b"weights")
+        self.save_info()
+
+    def sign(self) -> None:
+        """As a run that this account has made."""
+        self.info["signature"] = trust.sign(RunFolder(self.path), [])
         self.save_info()
 
     def state_is(self, **known: str) -> None:

@@ -43,8 +43,8 @@ class Plugin(TinyPlugin):
 import ganlab.catalogue
 of_installed = ganlab.catalogue.Catalogue.of_installed.__func__
 
-def with_tiny(cls):
-    found = of_installed(cls)
+def with_tiny(cls, on_file=None):
+    found = of_installed(cls, on_file)
     found.add(Plugin(), "tiny", "the test")
     return found
 

@@ -155,7 +155,7 @@ def test_a_finished_run_is_not_resumed(tmp_path: Path) -> None:
     path = play(steps=2, folder=tmp_path).path
     expected = (
         f"run {path.name} is finished\nto train it longer: `ganlab resume {path} --set train.steps=4`\n"
-        f"to begin a new run with its networks: `--set train.init_from={path}`"
+        f"to begin a new run with its networks: `ganlab run {path}/recipe.toml --set train.init_from={path}`"
     )
     assert refused(path) == expected
     assert refused(path) == expected  # and no lock is left behind

@@ -134,6 +134,7 @@ def test_a_run_that_is_over_at_once_sends_what_others_could_not_after_its_own(
     monkeypatch.setattr(tracker_module, "HEAD_START", 100.0)
     other, store = FakeRun(tmp_path / "runs", "other"), f"sqlite:///{tmp_path / 'mlflow.db'}"
     other.end("finished")
+    other.sign()
     other.state_is(uri=store, experiment="kept", problem="nothing listens there")
     tracker = MlflowTracker(uri=store)
     tracker.before_run(run)
@@ -156,12 +157,14 @@ def test_a_checkpoint_that_a_kill_left_off_the_list_is_sent_by_the_resumed_run(r
 
 
 def test_the_next_run_sends_what_others_could_not(run: FakeRun, tmp_path: Path) -> None:
-    others = [FakeRun(tmp_path / "runs", name) for name in ("a", "b", "going", "elsewhere")]
+    others = [FakeRun(tmp_path / "runs", name) for name in ("a", "b", "going", "elsewhere", "strangers")]
+    for other in others[:4]:
+        other.sign()
     for other in others:
         other.log(1, loss=1.0)
         other.end("finished")
     store = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    for other in others[:3]:
+    for other in (*others[:3], others[4]):
         other.state_is(uri=store, experiment="kept", problem="nothing listens there")
     others[3].state_is(uri="http://elsewhere", experiment="kept", problem="nothing listens there")
     tracker = MlflowTracker(uri=store)
@@ -173,7 +176,7 @@ def test_the_next_run_sends_what_others_could_not(run: FakeRun, tmp_path: Path) 
         tracker.after_run(run)
     assert run.state.complete
     assert run.info["announcements"] == []
-    assert [other.state.complete for other in others] == [True, True, False, False]
+    assert [other.state.complete for other in others] == [True, True, False, False, False]
     assert {other.state.experiment for other in others} == {"kept"}
 
 
@@ -181,7 +184,7 @@ def test_a_training_process_that_is_killed_leaves_a_true_status(run: FakeRun) ->
     code = (
         "import os, signal, sys\n"
         "from types import SimpleNamespace; from pathlib import Path; from ganlab_mlflow.tracker import MlflowTracker\n"
-        "MlflowTracker().before_run(SimpleNamespace(path=Path(sys.argv[1])))\n"
+        "MlflowTracker().before_run(SimpleNamespace(path=Path(sys.argv[1]), resumed_from=None))\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(run.path)], check=False)

@@ -8,19 +8,23 @@ import os
 import shutil
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+import tomli_w
+import torch
 from engine_support import ADAM, RICH, lines, same, trick, weights
 
+import ganlab
 from ganlab.catalogue import Catalogue
 from ganlab.engine import trust
 from ganlab.engine.checkpoint import load
-from ganlab.engine.folder import find_run
+from ganlab.engine.folder import RunFolder, find_run
 from ganlab.engine.life import Place, execute, open_run
-from ganlab.engine.reopen import Wish, reopen_run
+from ganlab.engine.reopen import reopen_run
 from ganlab.engine.run import Run
 from ganlab.engine.sync import sync_run
+from ganlab.engine.wish import Wish
 from ganlab.errors import GanlabError, UsageError
 from ganlab.recipe import PluginFile
 from ganlab.testing import catalogue, play
@@ -165,7 +169,7 @@ def test_other_keys_need_the_flag_and_then_count(tmp_path: Path) -> None:
         f"run {path.name} would go on with another recipe than it was trained with up to step_000000004: "
         "generator.optimizer.lr = 0.5 (was 0.01); generator.optimizer.betas = [0.1, 0.2] (was [0.9, 0.999]); train.steps = 8 (was 4)\n"
         f"if that is what you want: `ganlab resume {path} --changed "
-        "--set train.steps=8 --set generator.optimizer.lr=0.5 --set generator.optimizer.betas=[0.1, 0.2]`"
+        "--set train.steps=8 --set generator.optimizer.lr=0.5 --set 'generator.optimizer.betas=[0.1, 0.2]'`"
     )
     run, _ = again(path, *asked, changed=True)
     (group,) = run.players["generator"].optimizer.param_groups
@@ -186,6 +190,62 @@ def test_another_optimizer_begins_anew(tmp_path: Path) -> None:
     assert execute(run) == "finished"
 
 
+class Renamed:
+    """A plugin whose optimizer calls its options otherwise than torch."""
+
+    @ganlab.hookimpl
+    def register_optimizers(self, register: Any) -> None:
+        def mine(parameters: Any, *, rate: float = 0.1, beta: float = 0.5) -> torch.optim.Optimizer:
+            return torch.optim.Adam(parameters, lr=rate, betas=(beta, 0.999))
+
+        register("mine", mine)
+
+
+def test_options_of_an_optimizer_count_by_what_they_do(tmp_path: Path) -> None:
+    path = play(steps=4, overrides=['generator.optimizer={use="mine"}'], plugins=[Renamed()], folder=tmp_path).path
+    found = catalogue()
+    found.add(Renamed(), "renamed", "the test")
+    wish = Wish(("train.steps=6", "generator.optimizer.rate=0.4"), changed=True)
+    run = reopen_run(find_run(path.parent, path.name), found, Place(path.parent, tell=lambda text: None), wish)
+    (group,) = run.players["generator"].optimizer.param_groups
+    assert (group["lr"], group["betas"]) == (0.4, (0.5, 0.999))
+    assert run.players["generator"].optimizer.state
+
+
+def test_an_optimizer_that_needs_other_averages_begins_anew(tmp_path: Path) -> None:
+    path = play(steps=4, overrides=[f"generator.optimizer={ADAM}"], folder=tmp_path).path
+    run, _ = again(path, "train.steps=8", "generator.optimizer.amsgrad=true", changed=True)
+    assert (
+        run.info["announcements"][0] == "The generator's optimizer begins anew: with its new options it needs other averages than it had."
+    )
+    assert execute(run) == "finished"
+
+
+def test_the_order_of_tricks_is_noticed_beside_another_change(tmp_path: Path) -> None:
+    path = play(steps=4, overrides=[trick("clamp"), trick("gradient_clipping")], folder=tmp_path).path
+    recipe = path / "recipe.toml"
+    document = tomllib.loads(recipe.read_text())
+    document["tricks"].reverse()
+    recipe.write_text(tomli_w.dumps(document))
+    assert "the order of the tricks" in refused(path, "train.steps=8")
+
+
+def test_another_best_metric_begins_anew(tmp_path: Path) -> None:
+    path = play(steps=4, overrides=["train.keep_best=loss/generator", "train.checkpoint_every=2"], folder=tmp_path).path
+    run, _ = again(path, "train.steps=8", "train.keep_best=loss/discriminator", changed=True)
+    assert run.best.value is None
+
+
+def test_networks_of_another_run_are_for_a_new_one(stopped: Path) -> None:
+    assert refused(stopped, "train.init_from=elsewhere").startswith("train.init_from begins a new run from another's networks; ")
+
+
+def test_other_data_are_another_run(stopped: Path) -> None:
+    assert refused(stopped, "data.samples=500", changed=True).startswith(
+        f"run {stopped.name} cannot go on with other data\nto begin a new run: "
+    )
+
+
 def test_tricks_are_switched_off_and_added(stopped: Path) -> None:
     run, _ = again(stopped, "tricks.mine.enabled=false", "tricks.weight_average.use=clamp", changed=True)
     assert [choice.name for choice in run.recipe.tricks if choice.name in ("mine", "weight_average")] == ["weight_average"]
@@ -199,7 +259,7 @@ def test_other_batches_are_refused_with_any_flag(stopped: Path, key: str) -> Non
     was = "(was 16)" if key == "train.batch_size" else "(was not there)"
     assert refused(stopped, f"{key}=8", changed=True) == (
         f"run {stopped.name} cannot go on with other batches, by which its counters are reckoned: {key} = 8 {was}\n"
-        f"start a new run from its networks: `--set train.init_from={stopped}`"
+        f"to begin a new run with its networks: `ganlab run {stopped}/recipe.toml --set train.init_from={stopped}`"
     )
 
 
@@ -377,6 +437,46 @@ def test_the_key_is_made_once_and_is_the_accounts_alone(tmp_path: Path, monkeypa
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["key"]
     monkeypatch.setenv("GANLAB_STATE", "/dev/null/state")
     assert trust._key() is None
+
+
+def test_files_that_only_run_json_lists_are_not_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, _ = begin("ring", "data.samples=400", "train.steps=4", "tracking.enabled=false")
+    execute(run)
+    path = run.path
+    (path / "plugins").mkdir()
+    (path / "plugins/trap.py").write_text(f"open({str(home / 'trapped')!r}, 'w').close()\n" + MINE)
+    (path / "run.json").write_text(json.dumps(info_of(path) | {"plugins": [{"name": "trap.py", "from": "/nowhere", "sha256": "0"}]}))
+    become_a_stranger(monkeypatch, home)
+    for changed in (False, True):
+        assert "it runs the plugin file plugins/trap.py" in refused(path, "train.steps=6", changed=changed)
+    again(path, "train.steps=6", trust=True)  # the recipe lists no file, so none is run
+    assert not (home / "trapped").exists()
+
+
+def test_links_make_a_run_a_strangers(home: Path, stopped: Path) -> None:
+    (home / "victim").write_text("precious")
+    (stopped / ".losses.png.part").symlink_to(home / "victim")
+    assert f"its .losses.png.part is a link to {home / 'victim'}" in refused(stopped)
+    (stopped / ".losses.png.part").unlink()
+    os.mkfifo(stopped / "pipe")
+    assert "its pipe is no file" in refused(stopped)
+
+
+def test_words_of_a_stranger_do_nothing_to_the_terminal(home: Path, stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    become_a_stranger(monkeypatch, home)
+    recipe = stopped / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('"plugins/mine.py"', '"a\\u001b[8m\\nhint: nothing"'))
+    assert "\x1b" not in refused(stopped)
+    assert "\nhint" not in refused(stopped)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "harmless"),
+    [(int, True), (float | None, True), (Literal["a", "b"], True), (tuple[int, ...], True), (list[tuple[float, bool]], True)]
+    + [(kind, False) for kind in (str, Path, bytes, dict, list, object, Any, list[str], dict[str, int], int | str, RunFolder)],
+)  # fmt: skip
+def test_what_may_lead_anywhere(annotation: Any, harmless: bool) -> None:
+    assert trust._harmless(annotation) is harmless
 
 
 # -- sync ------------------------------------------------------------------------------------------------------------------

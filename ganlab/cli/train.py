@@ -15,10 +15,11 @@ from ganlab.console import Display, command, show_facts, show_lines, show_table,
 from ganlab.engine.folder import find_run, step_of
 from ganlab.engine.hooks import transcript_of
 from ganlab.engine.life import Place, assemble, execute, find_data, open_run
-from ganlab.engine.reopen import Wish, reopen_run
+from ganlab.engine.reopen import reopen_run
 from ganlab.engine.run import Run
 from ganlab.engine.summary import ROLES, facts, layers_of
 from ganlab.engine.sync import sync_run
+from ganlab.engine.wish import Wish
 from ganlab.errors import GanlabError, PluginError
 from ganlab.recipe import PluginFile
 

@@ -22,7 +22,16 @@ from ganlab.errors import UsageError, cannot_be_written, did_you_mean
 
 CLOCKS = 2.0  # seconds by which two readings of when a process, or the machine, was started may differ
 #: What is read from run.json again, and of what type it is.
-RECORD: dict[str, type] = {"status": str, "data": dict, "resumed": list, "announcements": list, "plugins": list, "training_seconds": float}
+RECORD: dict[str, type] = {
+    "status": str,
+    "data": dict,
+    "resumed": list,
+    "announcements": list,
+    "plugins": list,
+    "script_tricks": list,
+    "training_seconds": float,
+    "total_steps": int,
+}
 SHORTEST = 4  # characters of a run's id that stand for it: the short id at its end
 CHECKPOINT = re.compile(r"step_(\d+)\.safetensors")
 SHEET_OR_CHECKPOINT = re.compile(r"step_(\d+)\.(png|safetensors)")
@@ -99,6 +108,8 @@ class RunFolder:
             UsageError: it is missing or damaged.
         """
         try:
+            if not (self.path / "run.json").is_file():
+                raise FileNotFoundError("[Errno 2] No such file or directory")
             info = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UsageError(
@@ -123,10 +134,8 @@ class RunFolder:
 
     def checkpoint_files(self) -> list[Path]:
         """All checkpoints, oldest first."""
-        found = (
-            [p for p in self.checkpoints.glob("step_*.safetensors") if CHECKPOINT.fullmatch(p.name)] if self.checkpoints.is_dir() else []
-        )
-        return sorted(found, key=step_of)
+        found = self.checkpoints.glob("step_*.safetensors") if self.checkpoints.is_dir() else iter(())
+        return sorted((path for path in found if CHECKPOINT.fullmatch(path.name) and path.is_file()), key=step_of)
 
     def lines(self) -> list[str]:
         """The whole lines of metrics.jsonl."""
@@ -187,6 +196,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     aside = beside(path)
     with writing(path):
         try:
+            aside.unlink(missing_ok=True)  # left by a process that was killed; or a link that somebody else has put there
             with open(aside, "wb") as file:
                 file.write(content)
                 file.flush()
@@ -259,7 +269,13 @@ def list_runs(runs: Path) -> list[RunSummary]:
             with contextlib.suppress(UsageError):
                 folder = RunFolder(path)
                 found.append(RunSummary(folder, folder.read_info()))
-    return found
+    return sorted(found, key=_began)
+
+
+def _began(run: RunSummary) -> float:
+    """When a run began: names tell the second only."""
+    created = run.info.get("created")
+    return float(created) if isinstance(created, int | float) else 0.0
 
 
 def find_run(runs: Path, name: str) -> RunSummary:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import tomllib
 from pathlib import Path
 from typing import Any
 
 from ganlab.engine.folder import RunFolder, write_bytes
+from ganlab.engine.wish import Wish
 from ganlab.errors import UsageError
 from ganlab.recipe import PluginFile, Recipe
 
@@ -25,7 +27,7 @@ def keep(folder: RunFolder, recipe: Recipe) -> list[dict[str, str]]:
     return [{"name": file.path.name, "from": str(file.path), "sha256": file.sha256} for file in recipe.plugins]
 
 
-def chosen(folder: RunFolder, info: dict[str, Any], own: bool, trust: bool, changed: bool) -> dict[Path, bytes]:
+def chosen(folder: RunFolder, info: dict[str, Any], own: bool, wish: Wish) -> dict[Path, bytes]:
     """What a resumed run runs in place of its plugin files, by their paths in its folder.
 
     The original is the author's; the copy makes sure that nothing is lost. While both are the same, there is nothing to ask.
@@ -34,42 +36,62 @@ def chosen(folder: RunFolder, info: dict[str, Any], own: bool, trust: bool, chan
         folder: the run's.
         info: its run.json.
         own: whether this account has made the run: only then its originals are looked for.
-        trust: run the copies in its folder.
-        changed: run the originals as they are now.
+        wish: ``trust`` runs the copies in its folder, ``changed`` the originals as they are now.
 
     Raises:
-        UsageError: an original is no longer what it was, or is gone, or so is a copy; neither ``trust`` nor ``changed`` was given.
+        UsageError: an original is no longer what it was, or is gone, or so is a copy, and ``wish`` does not say what to do.
     """
+    if not (own or wish.trust):
+        return {}
     found = {}
-    for said in info.get("plugins", []):
-        copy, original = folder.path / FOLDER / Path(str(said["name"])).name, Path(str(said["from"]))
+    for said in _listed(folder, info):
+        copy, original = folder.path / FOLDER / Path(said["name"]).name, Path(said["from"])
         kept, now = _content(copy), _content(original) if own else None
         if now is not None and _sha256(now) == said["sha256"]:
             found[copy] = now
             if kept != now:  # a part of the run was lost, and can be had again
                 _set_aside(copy)
                 _copy(folder, PluginFile(copy, now))
-        elif trust and kept is not None and _sha256(kept) == said["sha256"]:
+        elif wish.trust and kept is not None and _sha256(kept) == said["sha256"]:
             found[copy] = kept
-        elif changed and (now or kept) is not None:
-            found[copy] = now or kept or b""
-        elif trust or not own:
-            raise UsageError(
-                f"{copy} is not the plugin file that run {folder.path.name} was made with: {_was(kept, said)}",
-                "get a whole copy of the run; to go on with the file as it is, add --changed",
-            )
-        elif now is None:
-            raise UsageError(
-                f"plugin file {original} is gone, and the copy in run {folder.path.name} is all there is",
-                f"put it back; or run the copy, {copy}: `ganlab resume {folder.path} --trust`",
-            )
+        elif wish.changed and now is not None:
+            found[copy] = now
+        elif wish.changed and wish.trust and kept is not None:
+            found[copy] = kept
         else:
-            raise UsageError(
-                f"plugin file {original} is not what run {folder.path.name} was made with: {_was(now, said)}",
-                f"go on with the file as it is now: `ganlab resume {folder.path} --changed`\n"
-                f"or with the run's own copy of what it was: `ganlab resume {folder.path} --trust`",
-            )
+            raise _changed(folder, said, copy, original, kept, now, own, wish)
     return found
+
+
+def _listed(folder: RunFolder, info: dict[str, Any]) -> list[dict[str, str]]:
+    """What run.json says of those plugin files that the recipe lists: a file that was taken out of it is not run."""
+    try:
+        listed = tomllib.loads(folder.recipe.read_text(encoding="utf-8")).get("plugins", [])
+    except (OSError, ValueError, RecursionError):
+        return []  # loading the recipe says what is wrong
+    return [said for said in info.get("plugins", []) if isinstance(listed, list) and f"{FOLDER}/{Path(said['name']).name}" in listed]
+
+
+def _changed(
+    folder: RunFolder, said: dict[str, str], copy: Path, original: Path, kept: bytes | None, now: bytes | None, own: bool, wish: Wish
+) -> UsageError:
+    """Why a plugin file is not run, and what can be done."""
+    name = folder.path.name
+    if wish.trust or not own:
+        more = "" if wish.verb == "sync" else f"; to go on with the file as it is: {wish.typed(folder.path, changed=True)}"
+        return UsageError(
+            f"{copy} is not the plugin file that run {name} was made with: {_was(kept, said)}", f"get a whole copy of it{more}"
+        )
+    if now is None:
+        return UsageError(
+            f"plugin file {original} is gone, and the copy in run {name} is all there is",
+            f"put it back; or run the copy, {copy}: {wish.typed(folder.path, trust=True)}",
+        )
+    return UsageError(
+        f"plugin file {original} is not what run {name} was made with: {_was(now, said)}",
+        f"go on with the file as it is now: {wish.typed(folder.path, changed=True)}\n"
+        f"or with the run's own copy of what it was: {wish.typed(folder.path, trust=True)}",
+    )
 
 
 def keep_again(folder: RunFolder, info: dict[str, Any], recipe: Recipe) -> tuple[list[dict[str, str]], list[str]]:

@@ -6,6 +6,7 @@ import getpass
 import importlib.metadata
 import os
 import platform
+import secrets
 import socket
 import subprocess
 import sys
@@ -28,6 +29,7 @@ def birth_certificate(run: Run, dataset: Dataset) -> dict[str, Any]:
     """Everything about the circumstances of a new run that somebody may ask for later."""
     return {
         "id": run.id if run.folder is not None else "",
+        "uid": secrets.token_hex(16),
         "recipe": run.recipe.name,
         "status": "new",
         "ganlab": ganlab.__version__,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +20,10 @@ from ganlab.engine.memory import memory_errors_in_words
 from ganlab.engine.provenance import birth_certificate
 from ganlab.engine.run import Run
 from ganlab.engine.sampling import sheet_interval
-from ganlab.engine.state import state_of
+from ganlab.engine.state import check_keys, state_of
+from ganlab.engine.wish import Wish
 from ganlab.errors import UsageError
 from ganlab.recipe import Lookup, Recipe, load_recipe, to_toml
-
-
-@dataclass(frozen=True)
-class Wish:
-    """How a run should go on.
-
-    Attributes:
-        overrides: ``"a.b=c"``, as from ``--set``, laid over the run's recipe.
-        changed: go on although its recipe or its plugin files are no longer those that it was trained with.
-        trust: run and follow what its folder holds, though somebody else may have made it.
-    """
-
-    overrides: tuple[str, ...] = ()
-    changed: bool = False
-    trust: bool = False
 
 
 def reopen_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish | None = None) -> Run:
@@ -62,15 +48,23 @@ def reopen_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish | 
 
 def _reopen(folder: RunFolder, library: Lookup, place: Place, wish: Wish) -> Run:
     info = folder.read_info()
+    if "train.init_from" in wish.keys:
+        raise UsageError(
+            "train.init_from begins a new run from another's networks; a run that goes on has its own",
+            f"to begin one like this: {_begun_from(folder)}",
+        )
     if info.get("status") == "finished" and not (wish.overrides or wish.changed):
         raise _finished(folder)
     recipe = recipe_of(folder, info, library, wish)
     _check_script_tricks(folder, info, place, wish)
     path, state, skipped = newest_valid(folder)
+    check_keys(path, state)
     changes = sameness.changes(state["recipe"], sameness.kept(recipe))
     _refuse_changes(folder, path, changes, wish)
     dataset = make_data(recipe, place.data_root())
     if info["data"].get("fingerprint") != dataset.fingerprint():
+        if any(sameness.is_part_of(key, ("data", "train.seed")) for key in changes):
+            raise UsageError(f"run {folder.path.name} cannot go on with other data", f"to begin a new run: {_begun_from(folder)}")
         raise UsageError(
             f"the data of run {folder.path.name} have changed since it began",
             "put them back as they were; a resumed run must see the same data",
@@ -82,24 +76,20 @@ def _reopen(folder: RunFolder, library: Lookup, place: Place, wish: Wish) -> Run
     return run
 
 
-def recipe_of(folder: RunFolder, info: dict[str, Any], library: Lookup, wish: Wish, command: str = "resume") -> Recipe:
+def recipe_of(folder: RunFolder, info: dict[str, Any], library: Lookup, wish: Wish) -> Recipe:
     """The recipe of a run, its plugin files loaded; nothing of a stranger's is run or followed unless ``wish`` says so.
-
-    Args:
-        folder, info, library, wish: the run's folder, its run.json, what its recipe may pick from, how it should go on.
-        command: the one that ``--trust`` must be given to.
 
     Raises:
         UsageError: a stranger's run leads out of its folder, or a plugin file is not what it was.
     """
     own = trust.is_own(folder, info)
     if not (own or wish.trust):
-        trust.refuse_strangers_files(folder, command)
-    for file, content in plugin_files.chosen(folder, info, own, wish.trust, wish.changed).items():
+        trust.refuse_strangers_files(folder, info, wish)
+    for file, content in plugin_files.chosen(folder, info, own, wish).items():
         library.add_file(file, content)
     recipe = load_recipe(folder.recipe, library, wish.overrides)
     if not (own or wish.trust):
-        trust.refuse_strangers_options(folder, recipe, {text.partition("=")[0].strip() for text in wish.overrides}, command)
+        trust.refuse_strangers_options(folder, recipe, wish)
     return recipe
 
 
@@ -115,7 +105,7 @@ def _check_script_tricks(folder: RunFolder, info: dict[str, Any], place: Place, 
             f"run {folder.path.name} was begun by a script with tricks of its own ({', '.join(then) or 'none'}), and "
             f"would go on with others ({', '.join(now) or 'none'})",
             f"bring them again, from a script: `ganlab.resume({str(folder.path)!r}, tricks=[...])`\n"
-            f"or go on as it is now: `ganlab resume {folder.path} --changed`",
+            f"or go on as it is now: {wish.typed(folder.path, changed=True)}",
         )
 
 
@@ -135,20 +125,19 @@ def _refuse_changes(folder: RunFolder, path: Path, changes: dict[str, str], wish
     if fixed:
         raise UsageError(
             f"run {name} cannot go on with other batches, by which its counters are reckoned: {'; '.join(fixed)}",
-            f"start a new run from its networks: `--set train.init_from={folder.path}`",
+            f"to begin a new run with its networks: {_begun_from(folder)}",
         )
     if wish.changed or all(key in sameness.BUDGET for key in changes):
         return
     whole = "; ".join(changes.values())
     if wish.overrides:
-        sets = " ".join(f"--set {text}" for text in wish.overrides)
         raise UsageError(
             f"run {name} would go on with another recipe than it was trained with up to {path.stem}: {whole}",
-            f"if that is what you want: `ganlab resume {folder.path} --changed {sets}`",
+            f"if that is what you want: {wish.typed(folder.path, changed=True)}",
         )
     raise UsageError(
         f"{folder.recipe} is not the recipe that run {name} was trained with up to {path.stem}: {whole}",
-        f"put it back as it was, or go on with it as it is now: `ganlab resume {folder.path} --changed`",
+        f"put it back as it was, or go on with it as it is now: {wish.typed(folder.path, changed=True)}",
     )
 
 
@@ -193,9 +182,14 @@ def _finished(folder: RunFolder) -> UsageError:
     steps = step_of(folder.checkpoint_files()[-1]) if folder.checkpoint_files() else 0
     return UsageError(
         f"run {folder.path.name} is finished",
-        f"to train it longer: `ganlab resume {folder.path} --set train.steps={2 * steps}`\n"
-        f"to begin a new run with its networks: `--set train.init_from={folder.path}`",
+        f"to train it longer: {Wish((f'train.steps={2 * steps}',)).typed(folder.path)}\n"
+        f"to begin a new run with its networks: {_begun_from(folder)}",
     )
+
+
+def _begun_from(folder: RunFolder) -> str:
+    """The command that begins a new run with the networks of this one."""
+    return f"`{shlex.join(['ganlab', 'run', str(folder.recipe), '--set', f'train.init_from={folder.path}'])}`"
 
 
 def _keep_up(run: Run, folder: RunFolder, info: dict[str, Any], path: Path, changes: dict[str, str]) -> None:

@@ -47,4 +47,6 @@ def changes(then: dict[str, Any], now: dict[str, Any]) -> dict[str, str]:
             found[key] = f"{key} = {now[key]} (was not there)"
         elif (type(then[key]), then[key]) != (type(now[key]), now[key]):
             found[key] = f"{key} = {now[key]} (was {then[key]})"
-    return found or ({} if list(then) == list(now) else {"tricks": "the order of the tricks"})
+    if [key for key in then if key in now] != [key for key in now if key in then]:
+        found["tricks"] = "the order of the tricks"
+    return found

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import tomllib
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from ganlab.engine import checkpoint, keeping, sameness
 from ganlab.engine.faults import blamed
@@ -42,18 +47,19 @@ def put_back(run: Run, path: Path, state: dict[str, Any], other_tricks: bool, ch
     for role, player in run.players.items():
         try:
             player.network.load_state_dict(state[role]["network"])
-            _put_back_optimizer(player, state[role]["optimizer"], changed)
+            _put_back_optimizer(run, player, state, changed)
         except (RuntimeError, ValueError) as error:
             raise GanlabError(f"checkpoint {path} is of another {role} than this recipe's: {error}") from error
         player.updates = state[role]["updates"]
     run.step = state["step"]
     run.draws.go_to(state["batches_drawn"])
     run.metrics.load_state_dict(state["metrics"])
-    run.best.load_state_dict(state["best"])
+    if not {"train.keep_best", "train.best_is"} & set(changed):
+        run.best.load_state_dict(state["best"])
     run.guard.load_state_dict(state["non_finite"])
     run.whole = True
     for trick in stateful(run):
-        if trick.name not in state["tricks"]:
+        if trick.name not in state["tricks"] or f"tricks.{trick.name}.use" in changed:
             continue
         with blamed(f"{trick.owner}, in its load_state_dict,"):
             trick.instance.load_state_dict(state["tricks"][trick.name])  # type: ignore[attr-defined]
@@ -65,15 +71,76 @@ def put_back(run: Run, path: Path, state: dict[str, Any], other_tricks: bool, ch
     run.start_clock()
 
 
-def _put_back_optimizer(player: Player, state: dict[str, Any], changed: Collection[str]) -> None:
-    """An optimizer's state holds its options too: those that the recipe has changed are the recipe's. Another optimizer begins anew."""
+def check_keys(path: Path, state: dict[str, Any]) -> None:
+    """See that a checkpoint has all that a run is put back from.
+
+    Raises:
+        GanlabError: it has not: another version of ganlab wrote it.
+    """
+    needed = ("generator", "discriminator", "recipe", "step", "batches_drawn", "metrics", "journal", "best", "non_finite", "tricks")
+    missing = [key for key in needed if key not in state]
+    if missing:
+        raise GanlabError(f"checkpoint {path} has no {', '.join(missing)}: another version of ganlab wrote it", "resume with that version")
+
+
+def _put_back_optimizer(run: Run, player: Player, state: dict[str, Any], changed: Collection[str]) -> None:
+    """An optimizer's state holds its options too: those that the recipe has changed are the recipe's.
+
+    Another optimizer begins anew, and so does one whose options need other averages than it had (amsgrad, momentum).
+    """
     options = f"{player.role}.optimizer."
+    if not any(key.startswith(options) for key in changed):
+        player.optimizer.load_state_dict(state[player.role]["optimizer"])
+        return
     if f"{options}use" in changed:
         return
-    asked = [dict(group) for group in player.optimizer.param_groups]
-    player.optimizer.load_state_dict(state)
-    for group, fresh in zip(player.optimizer.param_groups, asked, strict=True):
-        group.update({key: value for key, value in fresh.items() if f"{options}{key}" in changed})
+    now, before = _groups(player.optimizer), _groups(_made(run, player, _options_then(state["recipe"], options)))
+    averages = _averages(_made(run, player, {}))
+    player.optimizer.load_state_dict(state[player.role]["optimizer"])
+    if player.optimizer.state and _names(player.optimizer) != averages:
+        player.optimizer.state.clear()
+        run.announce(f"The {player.role}'s optimizer begins anew: with its new options it needs other averages than it had.")
+    for group, new, old in zip(player.optimizer.param_groups, now, before, strict=True):
+        group.update({key: value for key, value in new.items() if value != old.get(key)})
+
+
+def _made(run: Run, player: Player, options: dict[str, Any]) -> torch.optim.Optimizer:
+    """The player's optimizer as its recipe has it but for ``options``, on copies of its parameters."""
+    from ganlab.engine.build import make  # which makes runs
+
+    choice = getattr(run.recipe, player.role).optimizer
+    kept = {name: value for name, value in options.items() if name in choice.options}
+    copies = [torch.nn.Parameter(p.detach().clone()) for p in player.parameters]
+    made: torch.optim.Optimizer = make(replace(choice, options=choice.options | kept), copies)
+    return made
+
+
+def _options_then(recipe: dict[str, Any], table: str) -> dict[str, Any]:
+    """An optimizer's options in a checkpoint's recipe, where lists and truth values stand as TOML writes them."""
+    found = {}
+    for key, value in recipe.items():
+        if key.startswith(table):
+            with contextlib.suppress(ValueError):  # it is text
+                value = tomllib.loads(f"x = {value}")["x"]
+            found[key.removeprefix(table)] = tuple(value) if isinstance(value, list) else value
+    return found
+
+
+def _groups(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+    return [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+
+
+def _averages(optimizer: torch.optim.Optimizer) -> set[str]:
+    """What an optimizer keeps of each parameter once it has stepped."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    return _names(optimizer)
+
+
+def _names(optimizer: torch.optim.Optimizer) -> set[str]:
+    return {name for kept in optimizer.state.values() for name, value in kept.items() if value is not None}
 
 
 def stateful(run: Run) -> list[Trick]:

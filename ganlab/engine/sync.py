@@ -10,9 +10,10 @@ import torch
 from ganlab.engine.build import make, owner_of
 from ganlab.engine.folder import RunSummary
 from ganlab.engine.hooks import Trick, connect
-from ganlab.engine.reopen import Wish, recipe_of
+from ganlab.engine.reopen import recipe_of
 from ganlab.engine.seeding import Streams
 from ganlab.engine.trust import is_own
+from ganlab.engine.wish import Wish
 from ganlab.errors import UsageError
 from ganlab.recipe import Lookup
 
@@ -30,8 +31,11 @@ def sync_run(summary: RunSummary, library: Lookup, wish: Wish, tell: Callable[[s
         GanlabError: it cannot be sent.
     """
     folder, info = summary.folder, summary.folder.read_info()
+    if folder.locked_elsewhere():
+        raise UsageError(f"run {summary.id} is still being written, and is sent by its own process", "wait until it has ended")
     own = is_own(folder, info)
-    recipe = recipe_of(folder, info, library, replace(wish, trust=wish.trust or own), "sync")  # its own copy of a plugin file will do
+    wish = replace(wish, trust=wish.trust or own, verb="sync")  # its own copy of a plugin file will do
+    recipe = recipe_of(folder, info, library, wish)
     tricks = [Trick(choice.name, make(choice), owner_of(choice)) for choice in recipe.tricks]
     if not any("sync" in trick.methods() for trick in tricks):
         raise UsageError(

@@ -190,8 +190,8 @@ class Resolver:
         """The options with their paths absolute: those of a file are relative to its folder, those of ``--set`` to the current one."""
         for name, value in options.items():
             given = node.get(name)
-            if isinstance(value, Path) and given is not None:
-                folder = Path() if given.place.line is None else Path(given.place.source).parent
+            if isinstance(value, Path):
+                folder = Path() if given is None or given.place.line is None else Path(given.place.source).parent
                 options[name] = Path(os.path.abspath(folder / value.expanduser()))  # links stay as they were written
         return options
 

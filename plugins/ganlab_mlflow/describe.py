@@ -62,6 +62,7 @@ def tags(run: Path, info: dict[str, Any], recipe: dict[str, Any]) -> dict[str, s
         "ganlab.data.fallback_from": data.get("fallback_from") or "",
         "ganlab.seed": str(info.get("seed", "")),
         "ganlab.run": run.name,
+        "ganlab.uid": uid(run, info),
         "ganlab.folder": str(run),
         "mlflow.user": info.get("user", ""),
         "mlflow.source.type": "LOCAL",
@@ -71,6 +72,11 @@ def tags(run: Path, info: dict[str, Any], recipe: dict[str, Any]) -> dict[str, s
         "mlflow.note.content": note(info, recipe),
     }
     return {name: value for name, value in found.items() if value}
+
+
+def uid(run: Path, info: dict[str, Any]) -> str:
+    """What tells this run from all others, also from a stranger's of the same name."""
+    return re.sub(r"[^\w.-]", "_", str(info.get("uid") or run.name))
 
 
 def note(info: dict[str, Any], recipe: dict[str, Any]) -> str:

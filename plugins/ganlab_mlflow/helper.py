@@ -82,7 +82,7 @@ class Helper:
             self._tell("end", close=True)
             self.left = self._wait(LONGEST_WAIT if longest is None else longest)
             if self.left:
-                self.left = not State.load(self._state.parent).complete  # if it is, the rest that it does is for other runs
+                self.left = not self._delivered()  # if it is, the rest that it does is for other runs
                 self._process.returncode = 0  # it is nobody's child from here on, and Popen must not complain
                 return ""
             if self._process.poll() is None:
@@ -108,11 +108,16 @@ class Helper:
                 return True
             time.sleep(0.02)
             now, news = self._worked(), self.news()
-            if news and State.load(self._state.parent).complete:
+            if news and self._delivered():
                 longest = time.monotonic() - began + GRACE
             if news or now - worked > BUSY * PATIENCE or self._starves():
                 alive, worked = time.monotonic(), now
         return False
+
+    def _delivered(self) -> bool:
+        """Whether this mirror has delivered all of the run."""
+        state = State.load(self._state.parent)
+        return state.complete and state.completed_by == self._process.pid
 
     def _starves(self) -> bool:
         """Whether the mirror would compute now if it were let: on a busy machine it is not stuck, it has to wait."""

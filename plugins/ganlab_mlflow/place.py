@@ -12,8 +12,8 @@ _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a mirror is told: the run's folder, where to, the options of :class:`ganlab_mlflow.tracker.MlflowTracker`, and how many
-    seconds it leaves to the training at first where no core is idle.
+    """What a mirror is told: the run's folder, where to, the options of :class:`ganlab_mlflow.tracker.MlflowTracker`, how many seconds
+    it leaves to the training at first where no core is idle, and after how many seconds it stops in any case once the run is over.
     """
 
     run: str
@@ -22,6 +22,7 @@ class Settings:
     images: bool = True
     checkpoints: str = "last"
     head_start: float = 0.0
+    after_the_end: float = 300.0
 
 
 def tracking_uri(asked: str, run: Path) -> str:

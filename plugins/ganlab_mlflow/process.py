@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
+import ganlab
 from ganlab_mlflow import describe
 from ganlab_mlflow.place import Settings, redacted
 from ganlab_mlflow.state import FILE, State
@@ -28,7 +29,6 @@ from ganlab_mlflow.state import FILE, State
 # The share of a core that Linux gives to a process of this niceness, when a process of niceness 0 wants all of it, is 1.5 %.
 NICENESS = 19
 LOCK = ".mlflow.lock"  # in the run's folder
-AFTER_THE_END = 300.0  # seconds after which a mirror whose run is over stops in any case
 # MLflow's own retries would block for minutes; here the next look at the folder is the retry.
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -46,7 +46,7 @@ def main(settings: Settings) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):  # the training process answers these, and then ends the mirror
         signal.signal(number, signal.SIG_IGN)
     ended = threading.Event()
-    threading.Thread(target=_await_the_end, args=(ended,), daemon=True).start()
+    threading.Thread(target=_await_the_end, args=(ended, settings.after_the_end), daemon=True).start()
     await_room(settings.head_start, ended)
     quieten()
     from ganlab_mlflow.mirror import Mirror
@@ -77,7 +77,8 @@ def left_behind(run: Path, uri: str) -> list[Path]:
     for path in sorted(run.parent.iterdir()):
         if path != run and (path / FILE).is_file():
             state = State.load(path)
-            if state.uri == redacted(uri) and state.experiment and not state.complete and is_over(path):
+            wanted = state.uri == redacted(uri) and state.experiment and not state.complete
+            if wanted and is_over(path) and ganlab.is_own_run(path):
                 found.append(path)
     return found
 
@@ -97,7 +98,7 @@ def the_only_one(run: Path, patience: float = -1) -> Iterator[None]:
 
     Args:
         run: its folder.
-        patience: seconds to wait for another; less than 0 is as long as it takes, which is ``AFTER_THE_END`` at most.
+        patience: seconds to wait for another; less than 0 is as long as it takes, which is ``Settings.after_the_end`` at most.
 
     Raises:
         filelock.Timeout: another one is at it.
@@ -135,8 +136,8 @@ def await_room(head_start: float, ended: threading.Event) -> None:
             return
 
 
-def _await_the_end(ended: threading.Event) -> None:
+def _await_the_end(ended: threading.Event, patience: float) -> None:
     sys.stdin.readline()
     ended.set()
-    time.sleep(AFTER_THE_END)
+    time.sleep(patience)
     os._exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,7 +87,7 @@ class Session:
                 client.log_artifact(run_id, str(path), str(Path(name).parent) if Path(name).parent.name else None)
         client.set_tag(run_id, "mlflow.note.content", describe.note(info, self.recipe))  # with what was announced meanwhile
         client.set_terminated(run_id, STATUS.get(status, "FAILED"), int((info.get("ended") or 0) * 1000) or None)
-        self.state.complete = True
+        self.state.complete, self.state.completed_by = True, os.getpid()
         self.state.save(self.run)
 
     def _inside(self, name: str) -> Path | None:
@@ -115,13 +116,13 @@ class Session:
         """This run's id in MLflow, if it is there: as remembered, else by its tag."""
         from mlflow.exceptions import MlflowException
 
+        uid = describe.uid(self.run, self.info)
         if self.state.run_id:
             with contextlib.suppress(MlflowException):
                 known = self.client.get_run(self.state.run_id)
-                if known.info.lifecycle_stage == "active":
+                if known.info.lifecycle_stage == "active" and known.data.tags.get("ganlab.uid") == uid:
                     return self.state.run_id
-        quote = '"' if "'" in self.run.name else "'"
-        found = self.client.search_runs([self.state.experiment_id], f"tags.`ganlab.run` = {quote}{self.run.name}{quote}", max_results=1)
+        found = self.client.search_runs([self.state.experiment_id], f"tags.`ganlab.uid` = '{uid}'", max_results=1)
         return str(found[0].info.run_id) if found else None
 
     def _create_run(self) -> str:

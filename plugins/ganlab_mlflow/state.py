@@ -40,6 +40,7 @@ class State:
         positions: how far each file has been delivered.
         problem: why nothing can be delivered now, in words for a person; empty when all is well.
         complete: everything has been delivered, with the final status.
+        completed_by: the number of the process that has done so: a killed run's mirror may still be at it when the run is resumed.
     """
 
     uri: str = ""
@@ -50,6 +51,7 @@ class State:
     positions: dict[str, Position] = field(default_factory=dict)
     problem: str = ""
     complete: bool = False
+    completed_by: int = 0
 
     @classmethod
     def load(cls, run: Path) -> State:
@@ -64,6 +66,7 @@ class State:
     def save(self, run: Path) -> None:
         """Write the state, whole or not at all."""
         aside = run / f".{FILE}.part"
+        aside.unlink(missing_ok=True)  # it may be a link that a stranger has put there
         aside.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
         aside.replace(run / FILE)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # Seconds. MLflow needs two seconds of computing before it can do anything, which slow a training that wants every core by as much.
 # A run that is shorter than this pays for them after its end; of a longer one they are less than two percent.
 HEAD_START = 120.0
+ALL_DAY = 86400.0  # seconds that `ganlab sync` may take for a run
 PATIENCE = 10.0  # seconds that `ganlab sync` waits for another process that sends the same run
 
 
@@ -105,7 +106,7 @@ class MlflowTracker:
         except Timeout:
             raise GanlabError(f"another process is sending {path} to MLflow", "wait until it is done") from None
         try:
-            helper = Helper(Settings(str(path.resolve()), uri, self.experiment, self.images, self.checkpoints))
+            helper = Helper(Settings(str(path.resolve()), uri, self.experiment, self.images, self.checkpoints, after_the_end=ALL_DAY))
         except OSError as error:
             raise GanlabError(f"MLflow's process cannot be started: {error}") from error
         failure = helper.finish(math.inf)

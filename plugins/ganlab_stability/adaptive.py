@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 from torch.nn.functional import softplus
@@ -45,6 +45,8 @@ class AdaptiveGeneratorSteps:
     generator_loss_below: Positive = 0.1
     rest_per_loss: Annotated[float, Field(ge=0)] = 6.0
     max_updates: Annotated[int, Field(ge=1)] = 50
+
+    host_sync: ClassVar[str] = "it decides on the losses of each turn whether the generator plays"
 
     rest: int = field(default=0, init=False)
     losses: dict[str, float] = field(default_factory=dict, init=False)  # D's latest loss terms

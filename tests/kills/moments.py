@@ -3,7 +3,8 @@
 All that is patched is patched in the child, which is about to die; the product's code knows nothing of it. The kinds:
 
 - ``hook``: in the run hook of that name, at the first call from ``step`` on, after all tricks have been called. With a ``command`` it
-  is not the process that is ended there: the command is carried out, which does something to its disk; ``{run}`` is the run's folder.
+  is not the process that is ended there: the command is carried out, which does something to its disk; ``{run}`` is the run's folder,
+  ``{pid}`` the process.
 - ``file``: at the ``count``-th time that something is done with a file whose name matches ``name``: ``half`` of its bytes are written,
   ``fsync`` is about to be called, it is about to be renamed (``before``) or has been (``after``), is about to be removed
   (``removing``) or has been (``removed``).
@@ -56,7 +57,7 @@ def arm_hook(name: str, step: int, command: list[str]) -> None:
             words = left.pop()
             if words is None:
                 die()
-            subprocess.run([word.replace("{run}", str(run.path)) for word in words], check=True)
+            subprocess.run([word.replace("{run}", str(run.path)).replace("{pid}", str(os.getpid())) for word in words], check=True)
 
     others = ", ".join(parameter for parameter in KNOWN[name] if parameter != "run")
     scope: dict[str, Any] = {"hook": hook}

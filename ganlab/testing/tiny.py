@@ -1,16 +1,11 @@
-"""Play a recipe or a trick for a few steps on a tiny problem, on the CPU, in less than a second: for the tests of plugins.
+"""The tiny problem, and runs of it: 64 points in the plane, two linear players of a few weights, the logistic loss, plain descent.
 
->>> from ganlab.testing import play
->>> run = play(steps=2)
->>> run.counters["generator_updates"]
-2
-
-The tiny problem is 64 points in the plane, two linear players of a few weights, the logistic loss and plain gradient descent, all
-defined here: no other plugin is needed to test one.
+All of it is defined here: no other plugin is needed to test one.
 """
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -94,18 +89,18 @@ class TinyNoise:
 
 
 class TinyNetwork(nn.Module):
-    """One linear layer, with dropout and batch normalization before it where wanted."""
+    """One linear layer, with dropout and batch normalization before it where wanted; images are flattened for it."""
 
     def __init__(self, spec: NetworkSpec, *, dropout: bool = False, batch_norm: bool = False) -> None:
         super().__init__()
-        (inputs,), (outputs,) = spec.input_shape, spec.output_shape
+        self.output_shape, inputs, outputs = spec.output_shape, math.prod(spec.input_shape), math.prod(spec.output_shape)
         self.before = nn.Sequential(*([nn.BatchNorm1d(inputs)] if batch_norm else []), *([nn.Dropout(0.5)] if dropout else []))
         self.linear = nn.Linear(inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(batch, inputs)`` to ``(batch, outputs)``."""
-        y: Tensor = self.linear(self.before(x))
-        return y
+        """``(batch, *input shape)`` to ``(batch, *output shape)``."""
+        y: Tensor = self.linear(self.before(x.flatten(1)))
+        return y.view(-1, *self.output_shape)
 
 
 @dataclass

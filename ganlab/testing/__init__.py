@@ -1,0 +1,17 @@
+"""For the tests of plugins: play a trick for a few steps, watch the hooks, and see that the rules of the house are kept.
+
+>>> from ganlab.testing import play
+>>> run = play(steps=2)
+>>> run.counters["generator_updates"]
+2
+
+:func:`play` trains a tiny problem on the CPU, in less than a second; :class:`Recorder` writes down the hooks that are called;
+:func:`conform` checks a component or trick against every rule that ganlab's own plugins keep.
+"""
+
+from __future__ import annotations
+
+from ganlab.testing.conformance import RULES, BrokenRule, conform
+from ganlab.testing.tiny import TINY, Recorder, TinyPlugin, catalogue, play, prepare
+
+__all__ = ["RULES", "TINY", "BrokenRule", "Recorder", "TinyPlugin", "catalogue", "conform", "play", "prepare"]

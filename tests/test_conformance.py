@@ -1,0 +1,262 @@
+"""The conformance kit: every first-party component and trick passes it, and a broken plugin fails by the name of the rule it breaks."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from engine_support import Plugin
+from torch import Tensor, nn
+
+import ganlab
+from ganlab.catalogue import Catalogue, Entry
+from ganlab.errors import DataUnavailable, PluginError, RecipeError
+from ganlab.pictures import save_png
+from ganlab.testing import RULES, BrokenRule, conform
+from ganlab.testing.tiny import TinyLoss, TinyNetwork, TinyNoise
+
+#: What a recipe must have besides, for a first-party entry.
+NEEDS: dict[str, list[str]] = {"mlflow": ["train.samples=4"]}
+
+
+@pytest.mark.parametrize("entry", Catalogue.of_installed().entries(), ids=lambda entry: f"{entry.kind}-{entry.name}")
+@pytest.mark.filterwarnings("ignore:.*:ResourceWarning")  # the mirror of a run whose folder is gone
+def test_every_first_party_component_and_trick_conforms(entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganlab_mlflow.helper.LONGEST_WAIT", 0.2)  # what is sent to MLflow is not what is looked at here
+    options = {}
+    if entry.name == "image_folder":
+        for number in range(16):
+            save_png(np.full((8, 8, 3), 16 * number, np.uint8), tmp_path / f"{number}.png")
+        options = {"path": str(tmp_path), "size": 4}
+    try:
+        conform(entry.kind, entry.name, overrides=NEEDS.get(entry.name, []), **options)
+    except DataUnavailable:
+        pytest.skip(f"{entry.name} is not here")
+
+
+def breaks(rule: str, kind: Any, thing: Any, **options: Any) -> str:
+    """What the kit says of a plugin that breaks a rule; it must be of that rule."""
+    kinds = {"loss": "losses"}.get(kind, f"{kind}s")
+    with pytest.raises(BrokenRule) as caught:
+        conform(kind, "mine", plugins=[Plugin(**{kinds: {"mine": thing}})], **options)
+    assert caught.value.rule == rule, caught.value
+    text = str(caught.value)
+    assert text.startswith(f"{kind} 'mine' breaks the rule {rule}: ")
+    return text.partition(": ")[2]
+
+
+# -- a broken plugin for each rule -----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Forgetful:
+    """A trick that changes its own option, so that the resolved recipe is not what it was made with."""
+
+    numbers: list[int] = field(default_factory=lambda: [1])
+
+    def __post_init__(self) -> None:
+        self.numbers.append(2)
+
+    @ganlab.hookimpl
+    def after_step(self) -> None:
+        pass
+
+
+def test_options_round_trip() -> None:
+    text = breaks("options_round_trip", "trick", Forgetful, numbers=[1])
+    assert "its resolved recipe is another one when it is read again" in text or "come back as" in text
+
+
+class OnlyFloat32(nn.Module):
+    """A network that makes tensors of its own without asking of which dtype."""
+
+    def __init__(self, spec: ganlab.NetworkSpec) -> None:
+        super().__init__()
+        self.inner = TinyNetwork(spec)
+
+    def forward(self, x: Tensor) -> Tensor:
+        bias = torch.ones(x.shape[1], x.shape[1])  # float32, whatever x is
+        return self.inner(x @ bias if x.dtype == torch.float32 else torch.matmul(x, bias))  # type: ignore[no-any-return]
+
+
+def test_works_in_every_precision() -> None:
+    assert "expected m1 and m2 to have the same dtype" in breaks("works_in_every_precision", "network", OnlyFloat32)
+
+
+class OverAll(TinyLoss):
+    """A loss that reduces over all dimensions."""
+
+    def real(self, turn: ganlab.Turn) -> Tensor:
+        assert turn.real_scores is not None
+        return nn.functional.softplus(-turn.real_scores).mean()
+
+
+class Centred:
+    """A score trick that takes a mean over everything."""
+
+    @ganlab.hookimpl
+    def after_scores(self, turn: ganlab.Turn) -> None:
+        if turn.real_scores is not None:
+            turn.real_scores = turn.real_scores - turn.real_scores.mean()
+
+
+def test_reduces_over_the_batch_only() -> None:
+    assert breaks("reduces_over_the_batch_only", "loss", OverAll) == "its real of scores (8, 3) has shape ()"
+    said = breaks("reduces_over_the_batch_only", "trick", Centred)
+    assert said == "the real scores of 3 lanes at once are not those of each alone"
+
+
+class Gambler:
+    """A trick that draws from Python's own generator."""
+
+    @ganlab.hookimpl
+    def after_step(self) -> None:
+        random.random()
+
+
+class Thief:
+    """A trick that draws a latent of the run's."""
+
+    @ganlab.hookimpl
+    def before_turn(self, run: Any, turn: ganlab.Turn) -> None:
+        if turn.role == "generator":
+            run.draws.feed.next()
+
+
+class OwnWay(TinyNoise):
+    """A noise that draws from NumPy."""
+
+    def sample(self, count: int, generator: torch.Generator, device: torch.device, dtype: torch.dtype) -> Tensor:
+        return torch.as_tensor(np.random.standard_normal((count, 3)), device=device, dtype=dtype)
+
+
+def test_moves_no_other_randomness() -> None:
+    assert breaks("moves_no_other_randomness", "trick", Gambler).startswith("it draws from Python's random")
+    assert breaks("moves_no_other_randomness", "noise", OwnWay).startswith("it draws from numpy.random")
+    assert breaks("moves_no_other_randomness", "trick", Thief) == "with it, the real batch of step 2 is another one"
+
+
+class Impatient:
+    """A trick that looks at a value in a turn."""
+
+    @ganlab.hookimpl
+    def before_update(self, turn: ganlab.Turn) -> None:
+        if turn.loss is not None and turn.loss.item() > 100:
+            turn.player.scale_gradients(0.0)
+
+
+class Candid(Impatient):
+    """One that says why."""
+
+    host_sync = "it decides on the loss"
+
+
+def test_waits_for_no_device() -> None:
+    text = breaks("waits_for_no_device", "trick", Impatient)
+    assert text == "it waits for the device within a turn (item()); say why in `host_sync` if it must"
+    conform("trick", "mine", plugins=[Plugin(tricks={"mine": Candid})])
+
+
+class Counter:
+    """A trick whose state changes the training, and is in no state_dict."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @ganlab.hookimpl
+    def loss_terms(self, turn: ganlab.Turn) -> None:
+        turn.loss_terms = {name: term * (1 + self.count) for name, term in turn.loss_terms.items()}
+
+    @ganlab.hookimpl
+    def after_step(self) -> None:
+        self.count += 1
+
+
+def test_resumes_exactly() -> None:
+    assert breaks("resumes_exactly", "trick", Counter) == "the metrics of a run that was stopped and resumed are others"
+
+
+class Fragile:
+    """A trick that thinks that turns alternate for ever."""
+
+    def __init__(self) -> None:
+        self.last = ""
+
+    @ganlab.hookimpl
+    def after_update(self, turn: ganlab.Turn) -> None:
+        assert turn.role != self.last, "twice the same player"
+        self.last = turn.role
+
+    def state_dict(self) -> dict[str, str]:
+        return {"last": self.last}
+
+    def load_state_dict(self, state: dict[str, str]) -> None:
+        self.last = state["last"]
+
+
+def test_survives_veto_and_repeat() -> None:
+    assert "twice the same player" in breaks("survives_veto_and_repeat", "trick", Fragile)
+
+
+class Swallowing(nn.Module):
+    """A network that hides its own mistakes."""
+
+    def __init__(self, spec: ganlab.NetworkSpec) -> None:
+        super().__init__()
+        self.inner = TinyNetwork(spec)
+        object.__setattr__(self, "secret", self.inner.forward)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name != "forward":
+            super().__setattr__(name, value)
+            return
+
+        def hide(x: Tensor) -> Tensor:
+            try:
+                return value(x)  # type: ignore[no-any-return]
+            except ArithmeticError:
+                return self.inner(x)  # type: ignore[no-any-return]
+
+        super().__setattr__(name, hide)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x)  # type: ignore[no-any-return]
+
+
+def test_errors_name_it() -> None:
+    assert breaks("errors_name_it", "network", Swallowing) == "an exception in it went unseen"
+
+
+def test_there_is_a_broken_plugin_for_every_rule() -> None:
+    assert {f"test_{rule}" for rule in RULES} <= globals().keys()
+
+
+# -- what it is asked for --------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_name_and_a_wrong_option_are_no_broken_rules(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="no plugin brings a trick 'klamp'"):
+        conform("trick", "klamp")
+    with pytest.raises(RecipeError, match=r"tricks.clamp.margin must be a number greater than 0"):
+        conform("trick", "clamp", margin=-1)
+
+
+@pytest.fixture(autouse=True)
+def no_generator_is_left_moved() -> Iterator[None]:
+    state = torch.get_rng_state()
+    yield
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_the_page_on_testing_runs() -> None:
+    page = (Path(__file__).parent.parent / "docs/testing.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(block, "docs/testing.md", "exec"), {})
+    assert re.findall(r"^\| `(\w+)`", page, re.MULTILINE) == list(RULES)
