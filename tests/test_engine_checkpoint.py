@@ -313,6 +313,12 @@ def test_a_best_metric_that_is_not_logged_is_told(tmp_path: Path) -> None:
     assert "best_checkpoint" not in run.info
 
 
+def test_the_best_may_be_by_a_mean_over_an_epoch(tmp_path: Path) -> None:
+    run = play(steps=17, overrides=["train.keep_best=epoch/generator_loss", "train.checkpoint_every=8"], folder=tmp_path)
+    assert run.info["best_checkpoint"]["metric"] == "epoch/generator_loss"
+    assert run.info["announcements"] == []
+
+
 def test_checkpoints_also_come_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("ganlab.engine.run.time.monotonic", lambda: now[0])

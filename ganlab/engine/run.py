@@ -278,6 +278,7 @@ class Run:
         if self.folder is not None:
             losses = {f"epoch/{role}_loss": means[f"loss/{role}"] for role in self.players if f"loss/{role}" in means}
             self.journal.note(append_line(self.folder.metrics, self.step, losses))
+            self.best.note(losses)
         return call_each(self.hooks.after_epoch, run=self, epoch=self.epoch, means=means)
 
     def start_clock(self) -> None:
