@@ -12,6 +12,21 @@
 from __future__ import annotations
 
 from ganlab.testing.conformance import RULES, BrokenRule, conform
-from ganlab.testing.tiny import TINY, Recorder, TinyPlugin, catalogue, play, prepare
+from ganlab.testing.tiny import (
+    TINY,
+    Recorder,
+    TinyLoss,
+    TinyNetwork,
+    TinyNoise,
+    TinyPlugin,
+    catalogue,
+    play,
+    prepare,
+    tiny_data,
+    tiny_optimizer,
+)  # fmt: skip
 
-__all__ = ["RULES", "TINY", "BrokenRule", "Recorder", "TinyPlugin", "catalogue", "conform", "play", "prepare"]
+__all__ = [
+    "RULES", "TINY", "BrokenRule", "Recorder", "TinyLoss", "TinyNetwork", "TinyNoise", "TinyPlugin", "catalogue", "conform", "play",
+    "prepare", "tiny_data", "tiny_optimizer",
+]  # fmt: skip

@@ -1,0 +1,23 @@
+"""The hinge loss (Lim and Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957)."""
+
+from torch.nn.functional import relu
+
+import ganlab
+
+
+class Hinge:
+    """Push real scores above 1 and fake scores below -1, and no further."""
+
+    def real(self, turn):
+        return relu(1 - turn.real_scores).mean(0)
+
+    def fake(self, turn):
+        return relu(1 + turn.fake_scores).mean(0)
+
+    def generator(self, turn):
+        return -turn.fake_scores.mean(0)
+
+
+@ganlab.hookimpl
+def register_losses(register):
+    register("hinge", Hinge)
