@@ -126,6 +126,7 @@ def test_tags(run: FakeRun) -> None:
         "ganlab.data": "ring",
         "ganlab.seed": "7",
         "ganlab.run": RUN,
+        "ganlab.uid": RUN,
         "ganlab.folder": str(run.path),
         "ganlab.git.dirty": "true",
         "mlflow.user": "ada",

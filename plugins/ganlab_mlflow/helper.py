@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -83,7 +85,8 @@ class Helper:
             self.left = self._wait(LONGEST_WAIT if longest is None else longest)
             if self.left:
                 self.left = not self._delivered()  # if it is, the rest that it does is for other runs
-                self._process.returncode = 0  # it is nobody's child from here on, and Popen must not complain
+                self._process.returncode = 0  # Popen must not complain that nobody waits for it: a thread does
+                threading.Thread(target=_await_end_of, args=(self._process.pid,), daemon=True).start()
                 return ""
             if self._process.poll() is None:
                 return f"it has not answered for {PATIENCE:.0f} s"
@@ -148,3 +151,9 @@ class Helper:
             return self._state.stat().st_mtime_ns
         except OSError:
             return 0
+
+
+def _await_end_of(number: int) -> None:
+    """Take note of a child's end, whenever that is: in a script that goes on for long it would stay a zombie otherwise."""
+    with contextlib.suppress(ChildProcessError, AttributeError):  # Windows has neither zombies nor this
+        os.waitpid(number, 0)
