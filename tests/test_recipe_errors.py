@@ -272,6 +272,15 @@ def test_each_kind_of_option(options: str, expected: str) -> None:
     assert mistakes(folder(options)) == [expected]
 
 
+def test_a_path_begins_in_the_folder_of_the_file_that_says_it() -> None:
+    Path("sub").mkdir()
+    text = folder('path = "a/../b"\nsize = 3\nweights = { a = 1 }\ncorners = { left = 2 }\nflags = [[true]]')
+    assert load(text, name="sub/r.toml").data.options["path"] == Path.cwd() / "sub" / "b"
+    assert load(text, "data.path=c", name="sub/r.toml").data.options["path"] == Path.cwd() / "c"
+    home = load(text, "data.path=~/d", name="sub/r.toml")
+    assert home.document["data"]["path"] == str(Path.home() / "d")
+
+
 def test_the_options_of_tables_in_tables_are_taken() -> None:
     options = load(folder('path = "a"\nsize = 3\nweights = { a = 1 }\ncorners = { left = 2 }\nflags = [[true]]')).data.options
     assert (options["path"], options["size"], options["weights"], options["corners"].left) == (Path.cwd() / "a", 3, {"a": 1.0}, 2)

@@ -3,7 +3,7 @@
 The folder is the truth. The training process only starts the mirror (:mod:`ganlab_mlflow.helper`) and never imports MLflow; the
 mirror (:mod:`ganlab_mlflow.process`, :mod:`ganlab_mlflow.mirror`) follows the files that the run writes and sends what is new. A
 thread would hold the interpreter for the seconds that MLflow's import and the first use of a store take; a process of low priority
-takes what the training leaves. ``python -m ganlab_mlflow RUN`` sends a run later.
+takes what the training leaves. ``ganlab sync RUN`` sends a run later.
 """
 
 from __future__ import annotations
