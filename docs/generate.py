@@ -67,6 +67,8 @@ def components_page() -> str:
         "dataset": "Data sets",
         "noise": "Noise",
         "optimizer": "Optimizers",
+        "metric": "Metrics",
+        "judge": "Judges",
         "trick": "Tricks",
     }
     catalogue = Catalogue.of_installed()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import pluggy
 import pydantic
@@ -22,15 +22,16 @@ import pydantic
 from ganlab.errors import GanlabError, PluginError, UsageError, did_you_mean
 from ganlab.hookspecs import PROJECT, RegistrationHooks
 from ganlab.options import options_model, summary
-from ganlab.recipe.choices import PluginFile
+from ganlab.recipe.choices import Kind, PluginFile
 
-Kind = Literal["network", "loss", "dataset", "noise", "optimizer", "trick"]
 HOOK_OF: dict[Kind, str] = {
     "network": "register_networks",
     "loss": "register_losses",
     "dataset": "register_datasets",
     "noise": "register_noises",
     "optimizer": "register_optimizers",
+    "metric": "register_metrics",
+    "judge": "register_judges",
     "trick": "register_tricks",
 }
 

@@ -12,13 +12,15 @@ loss           ``factory(**options)``                                :class:`Los
 dataset        ``factory(spec, **options)``, a :class:`DatasetSpec`  :class:`Dataset`
 noise          ``factory(**options)``                                :class:`Noise`
 optimizer      ``factory(parameters, **options)``                    ``torch.optim.Optimizer``
+metric         ``factory(**options)``                                :class:`ganlab.evaluation.Metric`
+judge          ``factory(spec, **options)``, a ``JudgeSpec``         :class:`ganlab.evaluation.Judge`
 trick          ``factory(**options)``                                an object with ``@ganlab.hookimpl`` methods
 =============  ====================================================  =====================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
@@ -131,6 +133,10 @@ class Dataset(Protocol):
     def fingerprint(self) -> str:
         """A short hexadecimal digest of the content: equal data, equal digest."""
 
+    # Two more methods, for metrics, may be missing:
+    # held_out() -> Dataset | None    samples of the same law, with the same range, that are never trained on
+    # complete() -> Dataset | None    the same data with every class, where options have left some out
+
 
 class ResidentDataset:
     """A data set that fits in memory: kept on the device as it is stored (uint8 stays uint8) and indexed there.
@@ -141,6 +147,8 @@ class ResidentDataset:
         scale, offset: a stored value x is shown to the networks as ``x * scale + offset``.
         range: of the values shown, or None when unbounded.
         class_names: one name per label.
+        held_out: gives samples of the same law that are never trained on; called when they are needed.
+        complete: gives the data with every class, where these have some only; called when it is needed.
     """
 
     columns: ClassVar[int | None] = None  # of the picture; None: as square as may be
@@ -154,10 +162,13 @@ class ResidentDataset:
         offset: float = 0.0,
         range: tuple[float, float] | None = None,
         class_names: Sequence[str] = (),
+        held_out: Callable[[], Dataset | None] = lambda: None,
+        complete: Callable[[], Dataset | None] = lambda: None,
     ) -> None:
         self.images, self.labels = images, labels
         self.scale, self.offset, self.range = scale, offset, range
         self.class_names: Sequence[str] = tuple(class_names)
+        self.held_out, self.complete = held_out, complete
         self.shape = tuple(images.shape[1:])
         self.dtype = torch.float32
 

@@ -65,6 +65,14 @@ class RegistrationHooks:
         """Optimizers, for ``[generator.optimizer]`` and ``[discriminator.optimizer]``; called with the parameters."""
 
     @hookspec
+    def register_metrics(self, register: Register) -> None:
+        """Measures of the samples' quality, for ``[[metrics]]``. First-party user: ``metrics``."""
+
+    @hookspec
+    def register_judges(self, register: Register) -> None:
+        """What sees images for the metrics, for ``[judge]``; called with a JudgeSpec. First-party user: ``judges``."""
+
+    @hookspec
     def register_tricks(self, register: Register) -> None:
         """Tricks, for ``[[tricks]]`` and ``[tracking]``: factories of objects that implement run hooks."""
 

@@ -12,7 +12,16 @@ from ganlab.hookspecs import RunHooks
 from ganlab.recipe import PluginFile
 from ganlab.recipe.manual import hooks_of, options_of, snippet
 
-PLURALS = {"network": "networks", "loss": "losses", "dataset": "data sets", "noise": "noises", "optimizer": "optimizers", "trick": "tricks"}
+PLURALS = {
+    "network": "networks",
+    "loss": "losses",
+    "dataset": "data sets",
+    "noise": "noises",
+    "optimizer": "optimizers",
+    "metric": "metrics",
+    "judge": "judges",
+    "trick": "tricks",
+}
 
 
 def plugins(name: str | None) -> None:

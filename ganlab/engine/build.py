@@ -32,7 +32,7 @@ def make(choice: Choice, *given: Any) -> Any:
 
 def owner_of(choice: Choice) -> str:
     """Who is to blame: ``trick 'clamp' (plugin stability, ganlab 0.1.0)``."""
-    named = f" named '{choice.name}'" if choice.kind == "trick" and choice.name != choice.use else ""
+    named = f" named '{choice.name}'" if choice.kind in ("trick", "metric") and choice.name != choice.use else ""
     return f"{choice.kind} '{choice.use}'{named} (plugin {choice.entry.plugin}, {choice.entry.origin})"
 
 

@@ -48,6 +48,7 @@ class RunFolder:
         self.samples = path / "samples"
         self.checkpoints = path / "checkpoints"
         self.generator = path / "generator.safetensors"
+        self.evaluation = path / "evaluation.json"
         self._lock = FileLock(path / ".lock")
 
     @classmethod
@@ -157,7 +158,7 @@ class RunFolder:
 
     def _half_written(self) -> list[Path]:
         """What a process that was killed had written aside: under ganlab's names for that, and under the safetensors library's."""
-        whole = [self.path / "run.json", self.recipe, self.metrics, self.system, self.generator]
+        whole = [self.path / "run.json", self.recipe, self.metrics, self.system, self.generator, self.evaluation]
         ours = [*map(beside, whole), *self.samples.glob(".step_*.part"), *self.checkpoints.glob(".step_*.part")]
         return [path for path in [*ours, *self.path.glob(".tmp??????"), *self.checkpoints.glob(".tmp??????")] if path.is_file()]
 

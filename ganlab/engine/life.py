@@ -16,6 +16,7 @@ from ganlab.components import Dataset
 from ganlab.engine import loop, plugin_files, rescue, trust
 from ganlab.engine.build import build, load_weights, make_data
 from ganlab.engine.device import DTYPES, find_device
+from ganlab.engine.evaluations import Evaluations
 from ganlab.engine.export import save_generator
 from ganlab.engine.folder import RunFolder, write_text
 from ganlab.engine.hooks import Trick, call_each
@@ -52,9 +53,15 @@ class Place:
             return self.data.expanduser()
         if os.environ.get("GANLAB_DATA"):
             return Path(os.environ["GANLAB_DATA"]).expanduser()
+        return self.cache_root() / "data"
+
+    def cache_root(self) -> Path:
+        """The folder for what can be made again: ``GANLAB_CACHE``, else the user's cache folder."""
+        if os.environ.get("GANLAB_CACHE"):
+            return Path(os.environ["GANLAB_CACHE"]).expanduser()
         from platformdirs import user_cache_path
 
-        return user_cache_path("ganlab") / "data"
+        return user_cache_path("ganlab")
 
 
 def open_run(source: str | Path, library: Lookup, overrides: list[str], place: Place) -> Run:
@@ -143,6 +150,7 @@ def prepare(run: Run, dataset: Dataset, place: Place) -> None:
     run.info["script_tricks"] = [trick.name for trick in watchers[: len(place.tricks)]]
     with default_generators_restored(run.device):
         build(run, dataset, watchers)
+        run.evaluations = Evaluations(run, place.cache_root())
     run.info["total_steps"] = run.total_steps
 
 
@@ -200,6 +208,10 @@ def _train(run: Run) -> None:
     if run.step < run.total_steps:
         run.save_checkpoint()
     save_generator(run)
+    if run.step >= run.total_steps:
+        raised = run.evaluations.at_end()
+        if raised:
+            raise raised[0]
 
 
 def _close(run: Run, status: str) -> None:

@@ -13,6 +13,7 @@ from ganlab.components import Dataset
 from ganlab.engine import checkpoint, plugin_files, sameness, trust
 from ganlab.engine.build import make_data
 from ganlab.engine.device import DTYPES, find_device
+from ganlab.engine.evaluations import evaluation_interval
 from ganlab.engine.folder import RunFolder, RunSummary, step_of, write_text
 from ganlab.engine.keeping import newest_valid
 from ganlab.engine.life import Place, prepare
@@ -226,6 +227,7 @@ def _budgeted(run: Run, info: dict[str, Any]) -> list[str]:
     intervals = {
         "sheets": (sheet_interval(train, before), run.sampler.every),
         "checkpoints": (run.checkpoint_interval(before), run.checkpoint_every),
+        "quick evaluations": (evaluation_interval(run.recipe.evaluation, before), run.evaluations.every),
     }
     found = [f"{name} are {now} steps apart (were {was})" for name, (was, now) in intervals.items() if was != now]
     chosen = {choice.name for choice in run.recipe.tricks}

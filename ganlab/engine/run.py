@@ -37,6 +37,8 @@ from ganlab.recipe import Recipe
 if TYPE_CHECKING:
     import numpy as np
 
+    from ganlab.engine.evaluations import Evaluations
+
 log = logging.getLogger("ganlab")
 
 
@@ -88,6 +90,7 @@ class Run:
 
     hooks: pluggy.HookRelay
     path: Path
+    evaluations: Evaluations
 
     def __init__(self, recipe: Recipe, folder: RunFolder | None, device: torch.device, dtype: torch.dtype, info: dict[str, Any]) -> None:
         self.recipe, self.folder, self.device, self.dtype, self.info = recipe, folder, device, dtype, info
@@ -179,6 +182,19 @@ class Run:
             with self.writing:
                 append_line(self.folder.system, self.step, metrics)
 
+    def report(self, metrics: dict[str, float]) -> list[Exception]:
+        """Write down numbers that are on the host already as a line of their own, and hand them to the tricks.
+
+        Returns:
+            What tricks raised.
+        """
+        if not metrics:
+            return []
+        if self.folder is not None:
+            self.journal.note(append_line(self.folder.metrics, self.step, metrics))
+        self.best.note(metrics)
+        return call_each(self.hooks.on_metrics, run=self, step=self.step, metrics=metrics)
+
     def announce(self, text: str) -> None:
         """Tell the person one clear paragraph, and keep it in ``run.json``."""
         told = self.info.setdefault("announcements", [])
@@ -259,6 +275,8 @@ class Run:
         save = save or time.monotonic() - self._saved_at > self._patience
         if log:
             raised += self.log_metrics()
+        if self.evaluations.due(step):
+            raised += self.evaluations.quick()
         self.whole = True
         self.guard.settle(due=log or sheet or save)
         if raised:
@@ -292,6 +310,13 @@ class Run:
         self.training_seconds += now - self._clock[0]
         self._clock = (now, self.step)
 
+    @contextlib.contextmanager
+    def clock_stopped(self) -> Iterator[None]:
+        """What goes on in here does not count as training."""
+        began = time.monotonic()
+        yield
+        self._clock = (self._clock[0] + time.monotonic() - began, self._clock[1])
+
     # -- at their intervals ------------------------------------------------------------------------------------------------
 
     @property
@@ -315,12 +340,10 @@ class Run:
             metrics[f"updates/{player.role}"] = float(player.updates)
         metrics["progress/epoch"], metrics["progress/images_seen"] = float(self.epoch), float(self.images_seen)
         if self.folder is not None:
-            self.journal.note(append_line(self.folder.metrics, self.step, metrics))
             then, step = self._clock
             self.stop_clock()
             self.record_clock({"speed/steps_per_second": (self.step - step) / max(self._clock[0] - then, 1e-9)})
-        self.best.note(metrics)
-        raised = call_each(self.hooks.on_metrics, run=self, step=self.step, metrics=metrics)
+        raised = self.report(metrics)
         self._tell_of_lost()
         return raised
 

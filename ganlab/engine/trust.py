@@ -97,8 +97,8 @@ def refuse_strangers_options(folder: RunFolder, recipe: Recipe, wish: Wish) -> N
     players = [choice for player in (recipe.generator, recipe.discriminator) for choice in (player.network, player.optimizer)]
     laws = [recipe.noise, *([recipe.sampling_noise] if recipe.sampling_noise else []), *{id(c): c for c in recipe.losses.values()}.values()]
     found = []
-    for choice in [recipe.data, *laws, *players, *recipe.tricks]:
-        table = f"tricks.{choice.name}" if choice.kind == "trick" and choice.name != "tracking" else choice.name
+    for choice in [recipe.data, *laws, *players, *recipe.metrics, *([recipe.judge] if recipe.judge else []), *recipe.tricks]:
+        table = f"{choice.kind}s.{choice.name}" if choice.kind in ("trick", "metric") and choice.name != "tracking" else choice.name
         for name in _free_texts(choice):
             if not is_part_of(f"{table}.{name}", wish.keys):
                 found.append(f'its recipe says {table}.{name} = "{_shown(choice.options[name])}"')

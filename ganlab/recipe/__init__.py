@@ -10,11 +10,12 @@ from ganlab.recipe.load import load_recipe
 from ganlab.recipe.places import display
 from ganlab.recipe.schema import schema
 from ganlab.recipe.shipped import describe_recipe, shipped_recipes
-from ganlab.recipe.tables import Schedule, Train
+from ganlab.recipe.tables import Evaluation, Schedule, Train
 from ganlab.recipe.write import flatten, in_toml, to_toml
 
 __all__ = [
     "Choice",
+    "Evaluation",
     "Lookup",
     "PlayerChoice",
     "PluginFile",

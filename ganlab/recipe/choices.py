@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     import pydantic
 
-    from ganlab.recipe.tables import Schedule, Train
+    from ganlab.recipe.tables import Evaluation, Schedule, Train
 
-Kind = Literal["network", "loss", "dataset", "noise", "optimizer", "trick"]
+Kind = Literal["network", "loss", "dataset", "noise", "optimizer", "metric", "judge", "trick"]
 
 #: Where each kind is picked in a recipe; the order is that of a catalogue.
 TABLES_OF: dict[Kind, str] = {
@@ -22,6 +22,8 @@ TABLES_OF: dict[Kind, str] = {
     "network": "[generator] and [discriminator]",
     "optimizer": "[generator.optimizer] and [discriminator.optimizer]",
     "loss": "[loss]",
+    "metric": "[[metrics]]",
+    "judge": "[judge]",
     "trick": "[[tricks]]",
 }
 
@@ -123,7 +125,9 @@ class Recipe:
         plugins: the files it brings as plugins; they have been loaded into the catalogue.
         losses: by role, ``"generator"`` and ``"discriminator"``; one choice for both where there is one ``[loss]``.
         tricks: the enabled ones in call order; the tracker is the last.
-        document: the resolved recipe as plain tables: every option stands in it, also disabled tricks do.
+        evaluation: when the samples are measured, and how many.
+        metrics: the enabled ones, in order. judge: what sees images for them; None where the recipe has none, or it is switched off.
+        document: the resolved recipe as plain tables: every option stands in it, also disabled tricks, metrics and judges do.
         has_fallback: whether it says what to do where its data cannot be had; ``load_recipe(..., fallback=True)`` does that.
         sampling_noise: a law of its own for sheets and the saved generator; None: that of the training.
     """
@@ -142,6 +146,9 @@ class Recipe:
     train: Train
     document: dict[str, Any]
     has_fallback: bool
+    evaluation: Evaluation
+    metrics: list[Choice]
+    judge: Choice | None = None
     sampling_noise: Choice | None = None
 
     @property

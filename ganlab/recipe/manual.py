@@ -21,6 +21,8 @@ HEADS: dict[Kind, str] = {
     "network": "[generator]",
     "optimizer": "[generator.optimizer]",
     "loss": "[loss]",
+    "metric": "[[metrics]]",
+    "judge": "[judge]",
     "trick": "[[tricks]]",
 }
 #: Stands in a piece of recipe for what only its author can say; a recipe with it is refused.

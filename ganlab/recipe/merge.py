@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from ganlab.recipe.places import Node
 
-_COMPONENTS = ("data", "noise", "sampling_noise", "generator", "discriminator", "tracking")
+_COMPONENTS = ("data", "noise", "sampling_noise", "generator", "discriminator", "judge", "tracking")
 _LOSS_ROLES = ("generator", "discriminator")
+#: Tables that a recipe has any number of, each with a name.
+LISTED = ("tricks", "metrics")
 
 
 def merge(lower: Node, upper: Node) -> Node:
@@ -32,8 +34,8 @@ def _merge_key(key: str, lower: Node, upper: Node) -> Node:
         return merge_component(lower, upper)
     if key == "loss":
         return merge_loss(lower, upper)
-    if key == "tricks":
-        return merge_tricks(lower, upper)
+    if key in LISTED:
+        return merge_listed(lower, upper)
     if key == "train":
         return merge_train(lower, upper)
     if key == "fallback":
@@ -93,7 +95,7 @@ def merge_loss(lower: Node, upper: Node) -> Node:
     return _joined(lower, upper, table)
 
 
-def merge_tricks(lower: Node, upper: Node) -> Node:
+def merge_listed(lower: Node, upper: Node) -> Node:
     """By name: one that is there is changed in its place, a new one comes last."""
     table = dict(lower.table)
     for name, node in upper.table.items():
@@ -113,12 +115,14 @@ def assemble(defaults: Node, recipe: Node, overrides: Node) -> Node:
     """The whole document: the recipe over the defaults, and ``--set`` over both.
 
     Tricks are called in the recipe's order; then come those that ``--set`` adds, and last those that only the defaults list,
-    because these observe.
+    because these observe. Metrics stand in the same order.
     """
     merged = merge(merge(defaults, recipe), overrides)
-    tricks = merged.get("tricks")
-    if tricks is None or not tricks.is_table:
-        return merged
-    by_defaults, own, added = (node.table["tricks"].table if "tricks" in node.table else {} for node in (defaults, recipe, overrides))
-    order = [*own, *(name for name in added if name not in by_defaults), *by_defaults]
-    return merged.with_table(merged.table | {"tricks": tricks.with_table({name: tricks.table[name] for name in order})})
+    for key in LISTED:
+        listed = merged.get(key)
+        if listed is None or not listed.is_table:
+            continue
+        by_defaults, own, added = (node.table[key].table if key in node.table else {} for node in (defaults, recipe, overrides))
+        order = [*own, *(name for name in added if name not in by_defaults), *by_defaults]
+        merged = merged.with_table(merged.table | {key: listed.with_table({name: listed.table[name] for name in order})})
+    return merged

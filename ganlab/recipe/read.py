@@ -10,6 +10,7 @@ from typing import Any
 
 from ganlab.errors import closest
 from ganlab.recipe.locate import locate
+from ganlab.recipe.merge import LISTED
 from ganlab.recipe.places import Mistakes, Node, Place, Way, display, dotted, show
 from ganlab.recipe.shipped import is_bare_name, is_file, missing_recipe, shipped_recipes
 
@@ -162,15 +163,16 @@ def _extended(layer: Node, path: Path, mistakes: Mistakes) -> Path | None:
 
 
 def as_layer(tree: Node, folder: Path, mistakes: Mistakes) -> Node:
-    """A document made ready to merge: tricks by name, plugin files absolute, what only one layer can know checked.
+    """A document made ready to merge: tricks and metrics by name, plugin files absolute, what only one layer can know checked.
 
     Args:
-        tree: the document; also one that ``--set`` made, whose tricks are by name already.
+        tree: the document; also one that ``--set`` made, whose tricks and metrics are by name already.
         folder: what paths of plugins are relative to.
     """
     table = dict(tree.table)
-    if "tricks" in table:
-        table["tricks"] = _by_name(table["tricks"], mistakes)
+    for key in LISTED:
+        if key in table:
+            table[key] = _by_name(key, table[key], mistakes)
     if "plugins" in table:
         table["plugins"] = _absolute(table["plugins"], folder, mistakes)
     train = table.get("train")
@@ -185,42 +187,43 @@ def as_layer(tree: Node, folder: Path, mistakes: Mistakes) -> Node:
     return tree.with_table(table)
 
 
-def _by_name(tricks: Node, mistakes: Mistakes) -> Node:
-    if tricks.is_table and tricks.place.line is None:  # `--set tricks.clamp.margin=...`
-        return tricks
-    if not isinstance(tricks.value, list):
-        mistakes.add(tricks.place, "tricks are a list: write [[tricks]], with two brackets, before each of them")
-        return tricks.with_table({})
+def _by_name(key: str, listed: Node, mistakes: Mistakes) -> Node:
+    """The tables ``[[tricks]]`` or ``[[metrics]]``, each under its name."""
+    if listed.is_table and listed.place.line is None:  # `--set tricks.clamp.margin=...`
+        return listed
+    if not isinstance(listed.value, list):
+        mistakes.add(listed.place, f"{key} are a list: write [[{key}]], with two brackets, before each of them")
+        return listed.with_table({})
     named: dict[str, Node] = {}
-    for index, trick in enumerate(tricks.value):
-        name = _name_of(trick, index, mistakes)
+    for index, item in enumerate(listed.value):
+        name = _name_of(key, item, index, mistakes)
         if name is None:
             continue
         if name in named:
             mistakes.add(
-                trick.place,
-                f"there are two tricks named '{name}' (the first is at {named[name].place}): "
+                item.place,
+                f"there are two {key} named '{name}' (the first is at {named[name].place}): "
                 f'give one of them a name of its own, such as name = "{name}_2"',
             )
             continue
-        named[name] = trick.without("name")
-    return tricks.with_table(named)
+        named[name] = item.without("name")
+    return listed.with_table(named)
 
 
-def _name_of(trick: Node, index: int, mistakes: Mistakes) -> str | None:
-    if not trick.is_table:
-        mistakes.add(trick.place, f"tricks[{index}] must be a table, not {show(trick.plain())}")
+def _name_of(key: str, item: Node, index: int, mistakes: Mistakes) -> str | None:
+    if not item.is_table:
+        mistakes.add(item.place, f"{key}[{index}] must be a table, not {show(item.plain())}")
         return None
-    key = "name" if "name" in trick.table else "use"
-    node = trick.get(key)
+    name = "name" if "name" in item.table else "use"
+    node = item.get(name)
     if node is None:
-        mistakes.add(trick.place, f'[[tricks]] number {index + 1} must say which trick it is: use = "..."')
+        mistakes.add(item.place, f'[[{key}]] number {index + 1} must say which {key.removesuffix("s")} it is: use = "..."')
         return None
     if not isinstance(node.value, str):
-        mistakes.add(node.place, f"tricks[{index}].{key} must be text in quotes, not {show(node.plain())}")
+        mistakes.add(node.place, f"{key}[{index}].{name} must be text in quotes, not {show(node.plain())}")
         return None
-    if key == "name" and not NAME.fullmatch(node.value):
-        mistakes.add(node.place, f"tricks[{index}].name may have letters, digits, _ and - in it, not {show(node.value)}")
+    if name == "name" and not NAME.fullmatch(node.value):
+        mistakes.add(node.place, f"{key}[{index}].name may have letters, digits, _ and - in it, not {show(node.value)}")
         return None
     return str(node.value)
 

@@ -13,18 +13,19 @@ from ganlab.errors import GanlabError, PluginError, closest, did_you_mean
 from ganlab.options import plain, validate_options
 from ganlab.recipe.choices import TABLES_OF, Choice, Kind, Lookup, PlayerChoice, Recipe
 from ganlab.recipe.combinations import impossible
+from ganlab.recipe.merge import LISTED
 from ganlab.recipe.places import Mistakes, Node, Place, show
 from ganlab.recipe.read import NAME
-from ganlab.recipe.tables import SCHEDULE_OPTIONS, TRAIN_OPTIONS, Schedule, Train
+from ganlab.recipe.tables import EVALUATION_OPTIONS, SCHEDULE_OPTIONS, TRAIN_OPTIONS, Evaluation, Schedule, Train
 from ganlab.recipe.words import sentences
 
 TOP_LEVEL = (
     "name", "description", "extends", "defaults", "plugins", "data", "noise", "sampling_noise", "generator", "discriminator", "loss",
-    "schedule", "tricks", "train", "tracking", "fallback",
+    "schedule", "tricks", "train", "evaluation", "judge", "metrics", "tracking", "fallback",
 )  # fmt: skip
 ROLES = ("generator", "discriminator")
 
-Table = TypeVar("Table", Schedule, Train)
+Table = TypeVar("Table", Schedule, Train, Evaluation)
 
 
 @dataclass
@@ -63,8 +64,10 @@ class Resolver:
         players = {role: self._player(role) for role in ROLES}
         losses = self._losses()
         schedule = self._table("schedule", Schedule, SCHEDULE_OPTIONS)
-        tricks = self._tricks()
+        tricks = self._listed("trick")
         train = self._table("train", Train, TRAIN_OPTIONS)
+        evaluation = self._table("evaluation", Evaluation, EVALUATION_OPTIONS)
+        metrics, judge = self._listed("metric"), self._alone("judge", "judge")
         tracker = self._tracker()
         for where, text in impossible(schedule, None if "train" in self.misspelt else train):
             self.mistakes.add(self.root.at(where).place, text)
@@ -74,11 +77,12 @@ class Resolver:
         generator, discriminator = players["generator"], players["discriminator"]
         if len(self.mistakes.found) > before:
             return None
-        if not (data and noise and generator and discriminator and losses and schedule and train):
+        if not (data and noise and generator and discriminator and losses and schedule and train and evaluation):
             return None
         return Recipe(
             name, path, description, plugins, data, noise, generator, discriminator, losses, schedule,
-            tricks + ([tracker] if tracker else []), train, self.document, fallback is not None, sampling,
+            tricks + ([tracker] if tracker else []), train, self.document, fallback is not None,
+            evaluation, metrics, judge, sampling,
         )  # fmt: skip
 
     # -- the document's own keys -------------------------------------------------------------------------------------------
@@ -225,37 +229,40 @@ class Resolver:
         self.document["loss"] = {role: self.document.pop(f"loss.{role}", {}) for role in ROLES}
         return {role: choice for role, choice in found.items() if choice} if all(found.values()) else {}
 
-    # -- tricks ------------------------------------------------------------------------------------------------------------
+    # -- tricks, metrics, and what can be switched off ---------------------------------------------------------------------
 
-    def _tricks(self) -> list[Choice]:
-        node = self.root.get("tricks")
+    def _listed(self, kind: Kind) -> list[Choice]:
+        """The choices of ``[[tricks]]`` or ``[[metrics]]`` that are not switched off."""
+        key = f"{kind}s"
+        node = self.root.get(key)
         found = []
         documents = []
-        for name, trick in (node.table if node else {}).items():
-            label = f"tricks.{name}"
-            if not trick.is_table:
-                self.mistakes.add(trick.place, f"{label} must be a table, not {show(trick.plain())}")
-            elif "use" not in trick.table:
-                self.mistakes.add(trick.place, self._no_trick(name, trick.place))
-            elif not NAME.fullmatch(name) and self.catalogue.find("trick", name) is None and trick.place.line is None:
-                self.mistakes.add(trick.place, f"a trick's name may have letters, digits, _ and - in it, not {show(name)}")
+        for name, item in (node.table if node else {}).items():
+            label = f"{key}.{name}"
+            if not item.is_table:
+                self.mistakes.add(item.place, f"{label} must be a table, not {show(item.plain())}")
+            elif "use" not in item.table:
+                self.mistakes.add(item.place, self._not_there(kind, name, item.place))
+            elif not NAME.fullmatch(name) and self.catalogue.find(kind, name) is None and item.place.line is None:
+                self.mistakes.add(item.place, f"a {kind}'s name may have letters, digits, _ and - in it, not {show(name)}")
             else:
-                choice, completed = self._trick(label, trick, name)
+                choice, completed = self._switchable(kind, label, item, name)
                 found += [choice] if choice else []
                 documents.append({"name": name, **completed} if completed.get("use") != name else completed)
         if documents:
-            self.document["tricks"] = documents
+            self.document[key] = documents
         return found
 
-    def _no_trick(self, name: str, place: Place) -> str:
+    def _not_there(self, kind: Kind, name: str, place: Place) -> str:
+        key = f"{kind}s"
         if place.line is not None:
-            return f"trick '{name}' does not say which one it is: add use = \"...\" ({self._choices('trick')})"
-        node = self.root.get("tricks")
-        there = [other for other, trick in (node.table if node else {}).items() if "use" in trick.table]
+            return f"{kind} '{name}' does not say which one it is: add use = \"...\" ({self._choices(kind)})"
+        node = self.root.get(key)
+        there = [other for other, item in (node.table if node else {}).items() if "use" in item.table]
         known = did_you_mean(name, there) if there else "it has none"
-        return f"the recipe has no trick '{name}'; {known}; --set tricks.{name}.use=... adds one"
+        return f"the recipe has no {kind} '{name}'; {known}; --set {key}.{name}.use=... adds one"
 
-    def _trick(self, label: str, node: Node, name: str) -> tuple[Choice | None, dict[str, Any]]:
+    def _switchable(self, kind: Kind, label: str, node: Node, name: str) -> tuple[Choice | None, dict[str, Any]]:
         """The choice, None when it is switched off or wrong; and its table in the resolved document."""
         enabled = node.get("enabled")
         if enabled is not None and not isinstance(enabled.value, bool):
@@ -266,30 +273,34 @@ class Resolver:
             self.mistakes.add(node.table["name"].place, f"{label}.name cannot be set: the name is '{name}'")
             node = node.without("name")
         use = node.get("use")
-        if off and (use is None or not isinstance(use.value, str) or self.catalogue.find("trick", use.value) is None):
+        if off and (use is None or not isinstance(use.value, str) or self.catalogue.find(kind, use.value) is None):
             return None, _plain(node)  # its plugin may be absent or broken: that is a reason to switch it off
-        apart = ("enabled",) if label == "tracking" else ("enabled", "name")
-        choice = self._choice("trick", label, node, name, apart=apart)
+        apart = ("enabled", "name") if "." in label else ("enabled",)
+        choice = self._choice(kind, label, node, name, apart=apart)
         completed = _completed(choice) if choice else {}
         return (None, completed | {"enabled": False}) if off else (choice, completed)
 
-    def _tracker(self) -> Choice | None:
-        node = self.root.get("tracking")
+    def _alone(self, kind: Kind, key: str) -> Choice | None:
+        """The choice of a table that may be missing or switched off: ``[tracking]``, ``[judge]``."""
+        node = self.root.get(key)
         if node is None:
             return None
         if not node.is_table:
-            self.mistakes.add(node.place, f"tracking must be a table, not {show(node.plain())}")
+            self.mistakes.add(node.place, f"{key} must be a table, not {show(node.plain())}")
             return None
-        tricks = self.root.get("tricks")
-        if tricks and "tracking" in tricks.table:
-            clash = tricks.table["tracking"].place
-            self.mistakes.add(clash, "a trick cannot be named 'tracking': that is the name of the one in [tracking]")
-        choice, completed = self._trick("tracking", node, "tracking")
-        self.document["tracking"] = completed
+        choice, completed = self._switchable(kind, key, node, key)
+        self.document[key] = completed
         return choice
 
+    def _tracker(self) -> Choice | None:
+        tricks = self.root.get("tricks")
+        if "tracking" in self.root.table and tricks and "tracking" in tricks.table:
+            clash = tricks.table["tracking"].place
+            self.mistakes.add(clash, "a trick cannot be named 'tracking': that is the name of the one in [tracking]")
+        return self._alone("trick", "tracking")
 
-_ENGINE_TABLES = {"schedule": SCHEDULE_OPTIONS, "train": TRAIN_OPTIONS}
+
+_ENGINE_TABLES = {"schedule": SCHEDULE_OPTIONS, "train": TRAIN_OPTIONS, "evaluation": EVALUATION_OPTIONS}
 
 
 def _a(kind: Kind) -> str:
@@ -306,9 +317,10 @@ def _plain(node: Node) -> dict[str, Any]:
 
 
 def _fragment(fallback: Node) -> dict[str, Any]:
-    """The fallback as it was written, with its tricks as a list again."""
+    """The fallback as it was written, with its tricks and metrics as lists again."""
     table = _plain(fallback)
-    tricks = table.get("tricks")
-    if isinstance(tricks, dict):
-        table["tricks"] = [{"name": name, **trick} if isinstance(trick, dict) else trick for name, trick in tricks.items()]
+    for key in LISTED:
+        named = table.get(key)
+        if isinstance(named, dict):
+            table[key] = [{"name": name, **item} if isinstance(item, dict) else item for name, item in named.items()]
     return table

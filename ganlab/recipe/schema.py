@@ -16,11 +16,11 @@ from ganlab.options import summary
 from ganlab.recipe.choices import FoundEntry, Kind, Lookup
 from ganlab.recipe.documented import option_texts
 from ganlab.recipe.shipped import shipped_recipes
-from ganlab.recipe.tables import SCHEDULE_OPTIONS, TRAIN_OPTIONS, Schedule, Train
+from ganlab.recipe.tables import EVALUATION_OPTIONS, SCHEDULE_OPTIONS, TRAIN_OPTIONS, Evaluation, Schedule, Train
 from ganlab.recipe.words import Schema, options_schema
 
 _NAME = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
-_KINDS: tuple[Kind, ...] = ("dataset", "noise", "network", "optimizer", "loss", "trick")
+_KINDS: tuple[Kind, ...] = ("dataset", "noise", "network", "optimizer", "loss", "metric", "judge", "trick")
 
 
 def schema(catalogue: Lookup) -> dict[str, Any]:
@@ -49,10 +49,13 @@ def schema(catalogue: Lookup) -> dict[str, Any]:
             "optimizer": _component(entries["optimizer"]),
             "loss": _loss(entries["loss"]),
             "player_loss": _component(entries["loss"]),
-            "trick": _component(entries["trick"], {"name": _named(), "enabled": _enabled()}),
+            "trick": _component(entries["trick"], {"name": _named("trick"), "enabled": _enabled()}),
+            "metric": _component(entries["metric"], {"name": _named("metric"), "enabled": _enabled()}),
+            "judge": _component(entries["judge"], {"enabled": _enabled()}),
             "tracking": _component(entries["trick"], {"enabled": _enabled()}),
             "schedule": _engine_table(Schedule, SCHEDULE_OPTIONS),
             "train": {**_engine_table(Train, TRAIN_OPTIONS), "not": {"required": ["steps", "epochs"]}},
+            "evaluation": _engine_table(Evaluation, EVALUATION_OPTIONS),
         },
     }
 
@@ -96,6 +99,9 @@ def _tables() -> Schema:
             "description": "What acts while a run goes on; called in this order.",
         },
         "train": {"$ref": "#/$defs/train"},
+        "evaluation": {"$ref": "#/$defs/evaluation"},
+        "metrics": {"type": "array", "items": {"$ref": "#/$defs/metric"}, "description": "What is measured of the samples."},
+        "judge": {"$ref": "#/$defs/judge", "description": "What sees images for the metrics."},
         "tracking": {"$ref": "#/$defs/tracking", "description": "The trick that mirrors the run elsewhere; called last."},
     }
 
@@ -175,7 +181,7 @@ def _loss(entries: list[FoundEntry]) -> Schema:
     return {"type": "object", "oneOf": [*one["oneOf"], split]}
 
 
-def _engine_table(table: type[Schedule] | type[Train], model: type[pydantic.BaseModel]) -> Schema:
+def _engine_table(table: type[Schedule] | type[Train] | type[Evaluation], model: type[pydantic.BaseModel]) -> Schema:
     return {
         "type": "object",
         "description": summary(table),
@@ -184,8 +190,9 @@ def _engine_table(table: type[Schedule] | type[Train], model: type[pydantic.Base
     }
 
 
-def _named() -> Schema:
-    return {**_NAME, "description": "What this trick is called in `--set`, in metrics and in checkpoints; left out, its `use`."}
+def _named(kind: str) -> Schema:
+    where = "in `--set`, in metrics and in checkpoints" if kind == "trick" else "in `--set`"
+    return {**_NAME, "description": f"What this {kind} is called {where}; left out, its `use`."}
 
 
 def _enabled() -> Schema:

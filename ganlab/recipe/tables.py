@@ -1,4 +1,4 @@
-"""The two tables of a recipe that belong to the engine: ``[schedule]`` and ``[train]``. Their annotations are their ranges."""
+"""The tables of a recipe that belong to the engine: ``[schedule]``, ``[train]``, ``[evaluation]``. Their annotations are their ranges."""
 
 from __future__ import annotations
 
@@ -121,6 +121,24 @@ class Train:
         return (self.discriminator_batch_size or self.batch_size) if role == "discriminator" else self.batch_size
 
 
-#: What the options of the two tables are, in the same form as a component's.
+@dataclass(frozen=True)
+class Evaluation:
+    """When the samples are measured, and how many of them. What is measured is said by ``[[metrics]]``, what sees images by ``[judge]``.
+
+    Attributes:
+        every: steps from one quick evaluation to the next, with the metrics that are quick; left out, about ten over the run; 0 for none.
+        quick_samples: fakes, and as many real samples, of a quick evaluation. Written down as ``quality/...``.
+        at_end: whether a run that is finished measures all its metrics. Written down as ``final/...``, and in ``evaluation.json``.
+        samples: fakes, and as many real samples, at the end and in ``ganlab evaluate``; at most as many as there are real ones.
+    """
+
+    every: Annotated[int, Field(ge=0)] | None = None
+    quick_samples: Annotated[int, Field(ge=10, le=100_000)] = 1000
+    at_end: bool = True
+    samples: Annotated[int, Field(ge=10, le=100_000)] = 10_000
+
+
+#: What the options of these tables are, in the same form as a component's.
 SCHEDULE_OPTIONS = options_model(Schedule, "[schedule]")
 TRAIN_OPTIONS = options_model(Train, "[train]")
+EVALUATION_OPTIONS = options_model(Evaluation, "[evaluation]")

@@ -9,6 +9,7 @@ from typing import Any
 import tomli_w
 
 from ganlab.recipe.choices import Recipe
+from ganlab.recipe.merge import LISTED
 
 
 def to_toml(recipe: Recipe) -> str:
@@ -23,7 +24,7 @@ def to_toml(recipe: Recipe) -> str:
 def flatten(document: dict[str, Any]) -> dict[str, str | int | float]:
     """A resolved document as dotted keys, in the document's order.
 
-    Tricks stand under their names (``"tricks.clamp.margin"``, as ``--set`` has them), truth values and lists as TOML writes
+    Tricks and metrics stand under their names (``"tricks.clamp.margin"``, as ``--set`` has them), truth values and lists as TOML writes
     them, plugins without their folders: what differs between two recipes is what differs between two experiments.
 
     >>> flatten({"tricks": [{"use": "clamp", "margin": 0.1}]})
@@ -37,10 +38,10 @@ def flatten(document: dict[str, Any]) -> dict[str, str | int | float]:
 def _flatten(table: dict[str, Any], above: str, flat: dict[str, str | int | float]) -> None:
     for key, value in table.items():
         name = f"{above}{key}"
-        if key == "tricks" and isinstance(value, list):
-            for trick in value:
-                own = trick.get("name", trick.get("use"))
-                _flatten({option: given for option, given in trick.items() if option != "name"}, f"{name}.{own}.", flat)
+        if key in LISTED and isinstance(value, list):
+            for item in value:
+                own = item.get("name", item.get("use"))
+                _flatten({option: given for option, given in item.items() if option != "name"}, f"{name}.{own}.", flat)
         elif isinstance(value, dict):
             _flatten(value, f"{name}.", flat)
         elif key == "plugins" and isinstance(value, list):

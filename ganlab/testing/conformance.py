@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ganlab.catalogue import Entry, Kind
+from ganlab.catalogue import Entry
 from ganlab.engine.build import ROLES
 from ganlab.engine.folder import find_run
 from ganlab.engine.hooks import connect
@@ -30,6 +30,7 @@ from ganlab.engine.turn import Turn
 from ganlab.errors import PluginError
 from ganlab.hookspecs import hookimpl
 from ganlab.recipe import Choice, Recipe, load_recipe, to_toml
+from ganlab.recipe.choices import Kind
 from ganlab.testing.tiny import catalogue, prepare
 
 STEPS, STOP, LANES, BATCH = 6, 3, 3, 8

@@ -1,0 +1,77 @@
+"""The evaluations of a run: quick ones while it goes on, the whole set when it is finished."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganlab.engine.evaluator import Evaluator, Report
+from ganlab.engine.folder import write_text
+from ganlab.engine.sampling import round_down
+from ganlab.recipe import Evaluation
+
+if TYPE_CHECKING:
+    from ganlab.engine.run import Run
+
+
+def evaluation_interval(evaluation: Evaluation, total_steps: int) -> int:
+    """Steps between quick evaluations with that budget: as the recipe says, else about ten in a run; 0 for none."""
+    return round_down(max(1, total_steps // 10)) if evaluation.every is None else evaluation.every
+
+
+class Evaluations:
+    """When a run's samples are measured, and where that is written down.
+
+    Args:
+        run: it, with its data placed.
+        cache: where judges keep files.
+    """
+
+    def __init__(self, run: Run, cache: Path) -> None:
+        self.run = run
+        self.every = evaluation_interval(run.recipe.evaluation, run.total_steps)
+        self.evaluator = Evaluator(run.recipe, run.dataset, cache, run.device, lambda text: run.tell(text), run.announce)
+
+    def due(self, step: int) -> bool:
+        """Whether a quick evaluation is due at the end of ``step``."""
+        return self.every > 0 and step % self.every == 0 and self.evaluator.wanted(quick=True)
+
+    def quick(self) -> list[Exception]:
+        """Measure what is quick to measure, as ``quality/...``.
+
+        Returns:
+            What tricks raised that were handed the numbers.
+        """
+        report = self._measure(quick=True)
+        return self.run.report({f"quality/{name}": value for name, value in report.values.items()})
+
+    def at_end(self) -> list[Exception]:
+        """Measure everything, as ``final/...`` and in ``evaluation.json``, if the recipe says so and there is anything to measure.
+
+        Returns:
+            What tricks raised that were handed the numbers.
+        """
+        run = self.run
+        if not run.recipe.evaluation.at_end or run.folder is None or not self.evaluator.wanted(quick=False):
+            return []
+        report = self._measure(quick=False)
+        write_text(run.folder.evaluation, to_json(report, run.step))
+        return run.report({f"final/{name}": value for name, value in report.values.items()})
+
+    def _measure(self, quick: bool) -> Report:
+        run, count = self.run, self.evaluator.count(quick)
+        started = time.monotonic()
+        with run.clock_stopped():
+            fakes = run.generate(run.sampler.fixed_latent(count, "evaluation"))
+            report = self.evaluator.measure(fakes, quick, lambda: run.stopping)
+        report.seconds = time.monotonic() - started
+        run.record_clock({f"speed/{'quick' if quick else 'final'}_evaluation_seconds": report.seconds})
+        return report
+
+
+def to_json(report: Report, step: int) -> str:
+    """What ``evaluation.json`` holds: of which step, the numbers, what they were measured on, and what could not be measured."""
+    content: dict[str, Any] = {"step": step, "values": report.values, "about": report.about, "not_measured": report.missing}
+    return json.dumps({**content, "seconds": round(report.seconds, 3)}, indent=2) + "\n"

@@ -1,0 +1,201 @@
+"""Measuring samples: the recipe's metrics, the real samples that fakes are held against, and the judge, made when it is first asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganlab.components import Dataset
+from ganlab.engine.build import make, owner_of
+from ganlab.engine.faults import blamed
+from ganlab.engine.seeding import default_generators_restored, derive, seed_default_generators
+from ganlab.errors import GanlabError, PluginError
+from ganlab.evaluation import Evidence, Judge, JudgeSpec, Metric, NoJudge, Samples, complete_of, held_out_of, pictures
+from ganlab.recipe import Choice, Recipe
+
+CHUNK = 1000  # samples fetched at once
+TRAINING = 100_000  # most of the training data that metrics are shown
+
+
+@dataclass
+class Report:
+    """What an evaluation found.
+
+    Attributes:
+        values: the numbers, by the metrics' own names.
+        about: ``samples`` (of fakes), ``real`` and ``held_out`` (of these), ``judge`` and ``judge_identity``, where one was asked.
+        missing: why a metric was not measured, by its name in the recipe.
+        seconds: what it took, the making of the samples included.
+    """
+
+    values: dict[str, float] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class Evaluator:
+    """Measures samples of one data set with one recipe's metrics.
+
+    Args:
+        recipe: says which metrics, which judge, how many samples.
+        dataset: the training data, placed.
+        cache: where judges keep files.
+        device: where they compute.
+        tell: told what takes its time.
+        warn: told what could not be measured and should have been.
+
+    Raises:
+        RecipeError: a metric refuses its options, or two give a result of one name.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        dataset: Dataset,
+        cache: Path,
+        device: torch.device,
+        tell: Callable[[str], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        self.recipe, self.dataset, self.cache, self.device, self.tell, self.warn = recipe, dataset, cache, device, tell, warn
+        self.metrics: dict[str, tuple[Choice, Metric]] = {}
+        self.unfit: dict[str, str] = {}
+        for choice in recipe.metrics:
+            self._add(choice, make(choice))
+        self._sets: dict[tuple[str, int], Samples | None] = {}
+        self._without_judge = ""  # why there is none
+
+    def _add(self, choice: Choice, metric: Metric) -> None:
+        reason = self._reason(choice, metric)
+        if reason:
+            self.unfit[choice.name] = reason
+            return
+        for other, (_, taken) in self.metrics.items():
+            both = [name for name in metric.results if name in taken.results]
+            if both:
+                raise PluginError(f"{choice.where}: metrics '{other}' and '{choice.name}' both give '{both[0]}'", "switch one of them off")
+        self.metrics[choice.name] = (choice, metric)
+
+    def _reason(self, choice: Choice, metric: Metric) -> str:
+        """Why that metric cannot measure these data, or empty."""
+        if metric.needs != "samples":
+            if self.dataset.range is None:
+                return "it is for images"
+            if self.recipe.judge is None:
+                return "the recipe has no [judge]"
+        if hasattr(metric, "unfit"):
+            with blamed(owner_of(choice)):
+                return str(metric.unfit(self.dataset))
+        return ""
+
+    def wanted(self, quick: bool) -> bool:
+        """Whether there is anything to measure."""
+        return any(metric.quick or not quick for _, metric in self.metrics.values())
+
+    def count(self, quick: bool) -> int:
+        """How many fakes an evaluation takes: no more than there are real samples."""
+        evaluation = self.recipe.evaluation
+        return min(evaluation.quick_samples if quick else evaluation.samples, len(self.dataset))
+
+    def measure(self, fakes: Tensor, quick: bool, stopping: Callable[[], bool] = lambda: False) -> Report:
+        """Measure fakes as the generator made them, ``(count, *shape)``.
+
+        A metric that raises is told of, and left out of the report; so is every later one once ``stopping`` says so.
+        """
+        report = Report(missing=dict(self.unfit))
+        report.about = {"samples": len(fakes)}
+        if not bool(torch.isfinite(fakes).all()):
+            report.missing |= dict.fromkeys(self.metrics, "the samples are not finite")
+            return report
+        with default_generators_restored(self.device):
+            evidence = self._evidence(fakes)
+            for name, (choice, metric) in self.metrics.items():
+                if quick and not metric.quick:
+                    continue
+                if stopping():
+                    report.missing[name] = "the evaluation was stopped"
+                    continue
+                seed_default_generators(derive(0, "evaluation", name), self.device)
+                self._measure(report, evidence, choice, metric)
+        report.about |= {"real": len(evidence.real), "held_out": 0 if evidence.held_out is None else len(evidence.held_out)}
+        if "judge" in vars(self):
+            report.about |= {"judge": self.judge.description, "judge_identity": self.judge.identity}
+        return report
+
+    def _measure(self, report: Report, evidence: Evidence, choice: Choice, metric: Metric) -> None:
+        try:
+            with blamed(owner_of(choice)), torch.no_grad():
+                found = {name: float(value) for name, value in metric.measure(evidence).items()}
+            if set(found) - set(metric.results):
+                raise PluginError(f"{owner_of(choice)} gives {sorted(set(found) - set(metric.results))}, which its `results` do not name")
+        except NoJudge as error:
+            report.missing[choice.name] = error.message
+        except GanlabError as error:
+            report.missing[choice.name] = error.message
+            self.warn(f"A metric is not measured: {error}")
+        else:
+            report.values |= found
+
+    # -- what fakes are held against ---------------------------------------------------------------------------------------
+
+    def _evidence(self, fakes: Tensor) -> Evidence:
+        count = len(fakes)
+        real, training = self._chosen("real", count), self._chosen("real", TRAINING)
+        assert real is not None and training is not None
+        made = Samples(pictures(self.dataset, fakes), lambda: self.judge)
+        return Evidence(made, real, self._chosen("held out", count), training, self.dataset)
+
+    def _chosen(self, which: str, count: int) -> Samples | None:
+        """``count`` real samples, the same ones in every run of that data set; what the judge sees in them is kept."""
+        if (which, count) not in self._sets:
+            source = self.dataset if which == "real" else self._held_out
+            self._sets[which, count] = None if source is None else self._draw(source, which, count)
+        return self._sets[which, count]
+
+    def _draw(self, source: Dataset, which: str, count: int) -> Samples:
+        order = torch.randperm(len(source), generator=torch.Generator().manual_seed(derive(0, "evaluation", which)))[:count].sort().values
+        batches = [source.fetch(order[start : start + CHUNK]) for start in range(0, len(order), CHUNK)]
+        labels = [batch.labels.cpu() for batch in batches if batch.labels is not None]
+        values = torch.cat([pictures(source, batch.images) for batch in batches])
+        return Samples(values, lambda: self.judge, torch.cat(labels) if labels else None)
+
+    @cached_property
+    def _held_out(self) -> Dataset | None:
+        with blamed(f"dataset '{self.recipe.data.use}', in held_out(),"):
+            held = held_out_of(self.dataset)
+        if held is not None:
+            held.place(torch.device("cpu"), torch.float32)
+        return held
+
+    @cached_property
+    def judge(self) -> Judge:
+        """The recipe's judge, made or read from the cache.
+
+        Raises:
+            NoJudge: there is none, or it could not be made; the reason is told once.
+        """
+        choice = self.recipe.judge
+        if choice is None:
+            raise NoJudge("the recipe has no [judge]")
+        if self._without_judge:
+            raise NoJudge(self._without_judge)
+        whole = complete_of(self.dataset)
+        if whole is not self.dataset:
+            whole.place(torch.device("cpu"), torch.float32)
+        held = self._held_out if whole is self.dataset else held_out_of(whole)
+        if held is not None and held is not self._held_out:
+            held.place(torch.device("cpu"), torch.float32)
+        try:
+            judge: Judge = make(choice, JudgeSpec(whole, held, self.cache, self.device, self.tell))
+        except GanlabError as error:
+            self._without_judge = f"there is no judge: {error.message}"
+            self.warn(f"Samples are not judged. {error}")
+            raise NoJudge(self._without_judge) from error
+        return judge

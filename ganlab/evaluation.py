@@ -1,0 +1,162 @@
+"""How good samples are: what a metric is shown, what it gives, and what a judge is.
+
+A *metric* turns samples into numbers. Images mean nothing to it as they are, so it asks a *judge*, a network that has learnt to see:
+its features for distances, its probabilities for classes. Points in the plane need none.
+
+=============  ====================================================  =====================================================
+registered as  called as                                             returns
+=============  ====================================================  =====================================================
+metric         ``factory(**options)``                                :class:`Metric`
+judge          ``factory(spec, **options)``, a :class:`JudgeSpec`    :class:`Judge`
+=============  ====================================================  =====================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from ganlab.components import Dataset
+from ganlab.errors import GanlabError
+
+Better = Literal["higher", "lower", "neither"]
+Needs = Literal["samples", "features", "probabilities"]
+
+
+class Judge(Protocol):
+    """What sees images. Equal images give equal answers, whatever else is in the batch."""
+
+    description: str  # in a line, with how well it does: "small CNN, 99.2 % of MNIST's 10,000 test images right"
+    identity: str  # a short hexadecimal digest: judges of equal identity give equal answers
+    classes: int  # of its probabilities, in the order of the complete data's class names; 0: it has none
+
+    def features(self, images: Tensor) -> Tensor:
+        """For images in [0, 1], ``(count, channels, height, width)``, on any device: float32 ``(count, d)``, on the CPU."""
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """The same for the classes: float32 ``(count, classes)``. Called only where ``classes`` is not 0."""
+
+
+@dataclass(frozen=True)
+class JudgeSpec:
+    """What a judge is made for.
+
+    Attributes:
+        data: the data set that is learnt, with every class that it has; :func:`pictures` shows its images in [0, 1].
+        held_out: samples of the same law that are never trained on, or None.
+        cache: a folder, made when it is needed, that judges may keep files in; other processes do so at the same time.
+        device: where to compute.
+        tell: prints one clear paragraph, for what takes its time.
+    """
+
+    data: Dataset
+    held_out: Dataset | None
+    cache: Path
+    device: torch.device
+    tell: Callable[[str], None]
+
+
+class Samples:
+    """Some samples, and what the judge sees in them, looked at when it is first asked for.
+
+    Attributes:
+        values: float32 on the CPU: images in [0, 1], ``(count, channels, height, width)``, or points as they are.
+        labels: int64 ``(count,)``, where there are any.
+    """
+
+    def __init__(self, values: Tensor, judge: Callable[[], Judge], labels: Tensor | None = None) -> None:
+        self.values, self.labels, self._judge = values, labels, judge
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @cached_property
+    def features(self) -> Tensor:
+        """The judge's features, float32 ``(count, d)``."""
+        return self._judge().features(self.values)
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """The judge's probabilities, float32 ``(count, classes)``."""
+        return self._judge().probabilities(self.values)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a metric is shown.
+
+    Attributes:
+        fakes: the generator's, from fixed noise.
+        real: as many samples of the training data, always the same ones.
+        held_out: as many samples that are never trained on; None where the data have none.
+        training: all training data, up to 100,000.
+        dataset: the training data, for what it knows of itself.
+    """
+
+    fakes: Samples
+    real: Samples
+    held_out: Samples | None
+    training: Samples
+    dataset: Dataset
+
+
+class Metric(Protocol):
+    """A measure of samples.
+
+    Attributes:
+        results: the names of the numbers it gives, and which way is better. They are logged as ``quality/<name>`` and ``final/<name>``.
+        needs: what it looks at; with ``"features"`` and ``"probabilities"`` the recipe's judge is asked.
+        quick: whether it is also measured while a run goes on; then it takes a second or less for 1,000 samples.
+    """
+
+    results: ClassVar[Mapping[str, Better]]
+    needs: ClassVar[Needs]
+    quick: ClassVar[bool]
+
+    def measure(self, evidence: Evidence) -> dict[str, float]:
+        """The numbers, by the names of ``results``; one that cannot be said of these samples is left out.
+
+        A metric that also has ``unfit(dataset)`` says there why it cannot measure samples of that data set: in half a sentence, ``""``
+        when it can. It is then not measured, and the reason stands beside the results.
+        """
+
+
+def pictures(dataset: Dataset, values: Tensor) -> Tensor:
+    """Samples as the networks see them, made ready for metrics and judges: in float32 on the CPU, images in [0, 1].
+
+    Args:
+        dataset: says which values stand for black and for white (``range``).
+        values: ``(count, *shape)``.
+
+    Returns:
+        Bounded data in [0, 1], cut off where they go beyond; others as they are.
+    """
+    values = values.detach().to("cpu", torch.float32)
+    if dataset.range is None:
+        return values
+    low, high = dataset.range
+    return ((values - low) / (high - low)).clamp_(0, 1)
+
+
+def held_out_of(dataset: Dataset) -> Dataset | None:
+    """The samples of the same law that are never trained on, where the data set has a method ``held_out`` that knows some."""
+    found: Any = getattr(dataset, "held_out", None)
+    held: Dataset | None = found() if callable(found) else None
+    return held
+
+
+def complete_of(dataset: Dataset) -> Dataset:
+    """The data set with every class it has, where it has a method ``complete``; else itself. A classifier learns from that one."""
+    found: Any = getattr(dataset, "complete", None)
+    whole: Dataset | None = found() if callable(found) else None
+    return dataset if whole is None else whole
+
+
+class NoJudge(GanlabError):
+    """A metric asked for a judge where there is none."""

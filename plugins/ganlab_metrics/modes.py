@@ -1,0 +1,57 @@
+"""Modes of a mixture of Gaussians: which of them a generator has found, and how well it hits them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ganlab.components import Dataset
+from ganlab.evaluation import Better, Evidence, Needs
+
+
+@dataclass
+class Modes:
+    """Count the modes of a mixture that samples reach, as is done since Metz et al. (2017, arXiv:1611.02163) and Srivastava et al.
+    (2017, arXiv:1705.07761).
+
+    A sample is of high quality when it lies within some standard deviations of a mode's centre; it then belongs to the nearest one. A
+    mode is found when enough samples belong to it. For data sets that know their ``centres`` and their ``standard_deviation``.
+
+    Gives ``modes`` (found), ``high_quality`` (the share of such samples, 0 to 1; of the real ones 0.9889 lie within three standard
+    deviations in the plane) and ``reverse_kl``, the divergence in nats of the shares in which they fall on the modes from equal shares:
+    0 is perfect, ``log(modes)`` one mode alone. Without a sample of high quality there is no ``reverse_kl``.
+
+    Options:
+        within: standard deviations around a centre in which a sample is of high quality.
+        found_by: the share of all samples, of those that each mode should have, from which on a mode counts as found.
+    """
+
+    within: Annotated[float, Field(gt=0)] = 3.0
+    found_by: Annotated[float, Field(gt=0, le=1)] = 0.1
+
+    results: ClassVar[Mapping[str, Better]] = {"modes": "higher", "high_quality": "higher", "reverse_kl": "lower"}
+    needs: ClassVar[Needs] = "samples"
+    quick: ClassVar[bool] = True
+
+    def unfit(self, dataset: Dataset) -> str:
+        known = hasattr(dataset, "centres") and hasattr(dataset, "standard_deviation")
+        return "" if known else "the data set does not know its modes"
+
+    def measure(self, evidence: Evidence) -> dict[str, float]:
+        centres: Tensor = evidence.dataset.centres.float().cpu()  # type: ignore[attr-defined]  # (modes, 2)
+        deviation: float = evidence.dataset.standard_deviation  # type: ignore[attr-defined]
+        points = evidence.fakes.values  # (count, 2)
+        distance, nearest = torch.cdist(points, centres).min(dim=1)
+        good = nearest[distance <= self.within * deviation]
+        hits = torch.bincount(good, minlength=len(centres)).double()  # (modes,)
+        found = int((hits >= max(1.0, self.found_by * len(points) / len(centres))).sum())
+        values = {"modes": float(found), "high_quality": len(good) / len(points)}
+        if len(good):
+            shares = hits / hits.sum()
+            values["reverse_kl"] = float(torch.special.xlogy(shares, shares * len(centres)).sum())
+        return values
