@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _state = tempfile.mkdtemp(prefix="ganlab-state-")
 atexit.register(shutil.rmtree, _state, ignore_errors=True)
 os.environ["GANLAB_STATE"] = _state
+# Nor judges in the cache; one that has been trained for these tests elsewhere may be used.
+os.environ.setdefault("GANLAB_CACHE", str(Path(_state) / "cache"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

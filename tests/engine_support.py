@@ -59,6 +59,14 @@ class Plugin:
         self._register("optimizers", register)
 
     @ganlab.hookimpl
+    def register_metrics(self, register: Any) -> None:
+        self._register("metrics", register)
+
+    @ganlab.hookimpl
+    def register_judges(self, register: Any) -> None:
+        self._register("judges", register)
+
+    @ganlab.hookimpl
     def register_tricks(self, register: Any) -> None:
         self._register("tricks", register)
 

@@ -65,7 +65,8 @@ class Evaluations:
         started = time.monotonic()
         with run.clock_stopped():
             fakes = run.generate(run.sampler.fixed_latent(count, "evaluation"))
-            report = self.evaluator.measure(fakes, quick, lambda: run.stopping)
+            # a run that is asked to stop has all the lines up to there, for it is to go on as if it had not stopped
+            report = self.evaluator.measure(fakes, quick, lambda: run.stopping and not quick)
         report.seconds = time.monotonic() - started
         run.record_clock({f"speed/{'quick' if quick else 'final'}_evaluation_seconds": report.seconds})
         return report

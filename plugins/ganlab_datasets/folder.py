@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -34,9 +34,21 @@ class ImageFolder:
         channels: of every image.
         range: the values shown for black and for white.
         resident: whether to keep all images in the device's memory.
+        held_out: gives images of the same law that are never trained on, where there are any.
+        complete: gives the images of every class, where these are of some only.
     """
 
-    def __init__(self, listing: Listing, size: int, channels: int, range: tuple[float, float], resident: bool) -> None:
+    def __init__(
+        self,
+        listing: Listing,
+        size: int,
+        channels: int,
+        range: tuple[float, float],
+        resident: bool,
+        held_out: Callable[[], ImageFolder | None] = lambda: None,
+        complete: Callable[[], ImageFolder | None] = lambda: None,
+    ) -> None:
+        self.held_out, self.complete = held_out, complete
         self.listing, self.size, self.resident = listing, size, resident
         self.shape: tuple[int, ...] = (channels, size, size)
         self.range: tuple[float, float] | None = range
@@ -120,6 +132,7 @@ def image_folder(
     classes: Classes = (),
     resident: Annotated[Literal["auto", "always", "never"], Field(description="keep all images in memory; auto: if they fit")] = "auto",
     memory: Annotated[float, Field(gt=0, description="GiB that decoded images may take when `resident` is auto")] = 4.0,
+    held_out: Annotated[Path | None, Field(description="another folder of such images, never trained on, for metrics")] = None,
 ) -> ImageFolder:
     """Your own images: every picture in a folder and below it, of any size and channel count, streamed when they do not fit.
 
@@ -137,13 +150,22 @@ def image_folder(
         resident: ``"always"`` decodes all images before the first step and keeps them in the device's memory, ``"never"`` decodes
             them when they are needed, ``"auto"`` keeps them if they take no more than ``memory``.
         memory: GiB, of one byte for each pixel and channel.
+        held_out: another folder of such images, with the same sub-folders, that are never trained on: metrics hold fakes against them, too.
 
     Raises:
         UsageError: no such folder, no images in it, no such class, or a class without images.
     """
-    listing = _only(list_images(path, labels), classes)
-    fits = len(listing.files) * channels * size * size <= memory * GIB
-    return ImageFolder(listing, size, channels, range, resident == "always" or (resident == "auto" and fits))
+
+    def images(folder: Path, classes: Classes, kept: bool) -> ImageFolder:
+        listing = _only(list_images(folder, labels), classes)
+        fits = len(listing.files) * channels * size * size <= memory * GIB
+        return ImageFolder(listing, size, channels, range, kept and (resident == "always" or (resident == "auto" and fits)), *others)
+
+    others = (
+        lambda: None if held_out is None else images(held_out, classes, False),
+        lambda: images(path, (), False) if classes else None,
+    )
+    return images(path, classes, True)
 
 
 def _only(listing: Listing, classes: Classes) -> Listing:

@@ -132,7 +132,15 @@ def _load(which: IdxSet, spec: DatasetSpec, range: tuple[float, float], classes:
     images, labels = _read(which, raw, split)
     kept, labels, names = keep_classes(labels, which.class_names, classes)
     images = images if kept is None else images[kept]
-    return ResidentDataset(images, labels, scale=scale, offset=offset, range=range, class_names=names)
+
+    def held_out() -> ResidentDataset | None:
+        other = "test" if split == "train" else "train"
+        return None if _missing(which, raw, other) else _load(which, spec, range, classes, other, patience)
+
+    return ResidentDataset(
+        images, labels, scale=scale, offset=offset, range=range, class_names=names, held_out=held_out,
+        complete=lambda: _load(which, spec, range, (), split, patience) if classes else None,
+    )  # fmt: skip
 
 
 def _missing(which: IdxSet, raw: Path, split: str) -> list[str]:

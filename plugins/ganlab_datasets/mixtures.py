@@ -30,6 +30,7 @@ class Mixture(ResidentDataset):
         noise = torch.randn(samples, 2, generator=torch.Generator().manual_seed(seed))
         self.centres, self.standard_deviation = centres, standard_deviation
         super().__init__(centres[labels] + standard_deviation * noise, labels, class_names=[f"mode {mode}" for mode in range(modes)])
+        self.held_out = lambda: Mixture(centres, standard_deviation, samples, seed ^ 1)
 
 
 def ring(

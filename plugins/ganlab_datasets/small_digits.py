@@ -38,7 +38,10 @@ def digits(spec: DatasetSpec, *, range: ValueRange = (-1.0, 1.0), classes: Annot
     enlarged = _enlarge(torch.from_numpy(images).reshape(-1, 1, 8, 8))
     kept, labels, names = keep_classes(torch.from_numpy(labels).long(), NAMES, classes)
     enlarged = enlarged if kept is None else enlarged[kept]
-    return ResidentDataset(enlarged, labels, scale=scale, offset=offset, range=range, class_names=names)
+    return ResidentDataset(
+        enlarged, labels, scale=scale, offset=offset, range=range, class_names=names,
+        complete=lambda: digits(spec, range=range) if classes else None,
+    )  # fmt: skip
 
 
 def _enlarge(images: Tensor) -> Tensor:

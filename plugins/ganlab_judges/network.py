@@ -1,0 +1,80 @@
+"""The network of judges: a small convolutional one, for images of any size and number of channels."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+SMALLEST = 7  # pixels: blocks halve an image until its shorter side has no more than this
+WIDTHS = (24, 48, 96, 128)  # channels of the blocks; the last stands for all further ones
+
+
+def widths_for(height: int, width: int) -> list[int]:
+    """The channels of the blocks for images of that size; at least one block.
+
+    >>> widths_for(28, 28), widths_for(64, 64), widths_for(8, 8)
+    ([24, 48], [24, 48, 96, 128], [24])
+    """
+    found: list[int] = []
+    side = min(height, width)
+    while not found or side > SMALLEST:
+        found.append(WIDTHS[min(len(found), len(WIDTHS) - 1)])
+        side //= 2
+    return found
+
+
+def bare(layer: type[nn.Module], *options: int, **more: int) -> Any:
+    """A layer whose weights are not set yet, which leaves torch's default generators where they are."""
+    return skip_init(layer, *options, **more)  # type: ignore[no-untyped-call]
+
+
+class SmallNetwork(nn.Module):
+    """Blocks of a 3 x 3 convolution, ReLU and halving; a hidden layer, whose activations are the features; logits of the classes.
+
+    Its weights are not set: :func:`initialize` or ``load_state_dict`` does that, and torch's default generators stay where they are.
+
+    Args:
+        shape: of one image, ``(channels, height, width)``.
+        features: width of the hidden layer.
+        classes: of the logits.
+    """
+
+    def __init__(self, shape: tuple[int, ...], features: int, classes: int) -> None:
+        super().__init__()
+        before, height, width = shape
+        layers: list[nn.Module] = []
+        for channels in widths_for(height, width):
+            pool = nn.MaxPool2d(2) if min(height, width) > 1 else nn.Identity()
+            layers += [bare(nn.Conv2d, before, channels, 3, padding=1), nn.ReLU(), pool]
+            before, height, width = channels, max(1, height // 2), max(1, width // 2)
+        self.body = nn.Sequential(*layers, nn.Flatten(), bare(nn.Linear, before * height * width, features), nn.ReLU())
+        self.head = bare(nn.Linear, features, classes)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images in [0, 1], ``(count, *shape)``, to features, ``(count, features)``, and logits, ``(count, classes)``."""
+        features = self.body(images * 2 - 1)
+        return features, self.head(features)
+
+
+@torch.no_grad()
+def initialize(network: nn.Module, generator: torch.Generator) -> None:
+    """Normal weights of variance 2 / fan-in (He et al. 2015, arXiv:1502.01852), drawn from ``generator``, and biases of 0."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
+            layer.weight.normal_(0, math.sqrt(2 / layer.weight[0].numel()), generator=generator)
+            nn.init.zeros_(layer.bias)
+
+
+@torch.no_grad()
+def shifted(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """The images moved by up to ``most`` pixels in both directions, all of a batch alike; what comes in is black."""
+    if most == 0:
+        return images
+    down, right = (int(number) for number in torch.randint(-most, most + 1, (2,), generator=generator))
+    padded = nn.functional.pad(images, (most,) * 4)
+    height, width = images.shape[-2:]
+    return padded[..., most + down : most + down + height, most + right : most + right + width]

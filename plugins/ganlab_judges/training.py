@@ -1,0 +1,114 @@
+"""How a classifier becomes a judge: trained on the labelled data, its confidence set right, its accuracy measured on other images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ganlab.components import Dataset
+from ganlab_judges.content import images_and_labels
+from ganlab_judges.network import SmallNetwork, initialize, shifted
+
+BATCH = 100
+LEARNING_RATE = 2e-3
+MOST_SHIFT = 1  # pixels
+BINS = 15  # of confidence, for the calibration error
+CHUNK = 500  # images seen at once
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which images are learnt from, and which are kept apart to measure on; the latter are of ``measured``."""
+
+    learnt: Tensor
+    measured: Dataset
+    indices: Tensor
+
+
+def split(data: Dataset, held_out: Dataset | None) -> Split:
+    """All of ``data`` to learn, and the held-out images to measure on; without these, or their labels, every sixth image of ``data``."""
+    if held_out is not None and tuple(held_out.class_names) == tuple(data.class_names):
+        return Split(torch.arange(len(data)), held_out, torch.arange(len(held_out)))
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
+    apart = max(1, len(data) // 6)
+    return Split(order[apart:], data, order[:apart])
+
+
+def batches(indices: Tensor, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """``steps`` full batches (or all indices, where there are fewer) from shuffled passes over ``indices``."""
+    size = min(BATCH, len(indices))
+    order, at = torch.empty(0, dtype=torch.int64), 0
+    for _ in range(steps):
+        if at + size > len(order):
+            order, at = indices[torch.randperm(len(indices), generator=generator)], 0
+        yield order[at : at + size]
+        at += size
+
+
+def train(data: Dataset, learnt: Tensor, features: int, images: int, device: torch.device) -> SmallNetwork:
+    """A classifier that has seen ``images`` images; the same every time on one machine.
+
+    Args:
+        data: with labels. learnt: the indices to learn from.
+        features: width of the hidden layer.
+        images: how many it is shown in all.
+        device: where to compute.
+    """
+    generator = torch.Generator().manual_seed(0)
+    network = SmallNetwork(tuple(data.shape), features, len(data.class_names))
+    initialize(network, generator)
+    network.to(device)
+    steps = max(10, images // min(BATCH, len(learnt)))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.2)
+    with torch.enable_grad():
+        for chosen in batches(learnt, steps, generator):
+            shown, labels = images_and_labels(data, chosen)
+            assert labels is not None
+            _, logits = network(shifted(shown, MOST_SHIFT, generator).to(device))
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(nn.functional.cross_entropy(logits, labels.to(device)))
+            optimizer.step()
+            schedule.step()
+    return network.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def seen(network: nn.Module, images: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Features and logits of images in [0, 1], on the CPU."""
+    parts = [network(images[start : start + CHUNK].to(device)) for start in range(0, len(images), CHUNK)]
+    return torch.cat([features.float().cpu() for features, _ in parts]), torch.cat([logits.float().cpu() for _, logits in parts])
+
+
+def logits_of(network: nn.Module, data: Dataset, indices: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The logits of some images of a data set, and their labels."""
+    found, right = [], []
+    for start in range(0, len(indices), CHUNK):
+        images, labels = images_and_labels(data, indices[start : start + CHUNK])
+        assert labels is not None
+        found.append(seen(network, images, device)[1])
+        right.append(labels)
+    return torch.cat(found), torch.cat(right)
+
+
+def temperature_for(logits: Tensor, labels: Tensor) -> float:
+    """What logits must be divided by for their likelihood to be the highest (Guo et al. 2017, arXiv:1706.04599), from 0.25 to 8."""
+    tried = torch.logspace(-2, 3, 101, base=2.0, dtype=torch.float64)
+    losses = torch.stack([nn.functional.cross_entropy(logits.double() / t, labels) for t in tried])
+    return float(tried[losses.argmin()])
+
+
+def calibration_error(probabilities: Tensor, labels: Tensor) -> float:
+    """The expected calibration error: the mean distance of confidence from accuracy, over bins of confidence (Guo et al. 2017)."""
+    confidence, guess = probabilities.max(dim=1)
+    right = (guess == labels).float()
+    bins, error = (confidence * BINS).long().clamp_(max=BINS - 1), 0.0
+    for number in range(BINS):
+        inside = bins == number
+        if not bool(inside.any()):
+            continue
+        error += float(inside.float().mean()) * abs(float(confidence[inside].mean()) - float(right[inside].mean()))
+    return error

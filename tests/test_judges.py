@@ -1,0 +1,271 @@
+"""Judges: what sees images for the metrics."""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import ganlab
+from ganlab.errors import UsageError
+from ganlab.evaluation import Judge, JudgeSpec, complete_of, held_out_of, pictures
+from ganlab_datasets import digits, image_folder, mnist, ring
+from ganlab_judges import automatic, classifier, inception, random_network
+from ganlab_judges.kept import read
+from ganlab_judges.training import calibration_error, temperature_for
+
+CPU = torch.device("cpu")
+NOWHERE = Path("nowhere")
+
+
+def data_of(**options: Any) -> ganlab.ResidentDataset:
+    found = digits(ganlab.DatasetSpec(NOWHERE, 0, False), **options)
+    found.place(CPU, torch.float32)
+    return found
+
+
+def spec_of(data: Any, cache: Path, told: list[str] | None = None, held_out: Any = None) -> JudgeSpec:
+    return JudgeSpec(data, held_out, cache, CPU, (told if told is not None else []).append)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache in which the classifier of the digits is."""
+    folder = tmp_path_factory.mktemp("judges")
+    classifier(spec_of(data_of(), folder))
+    return folder
+
+
+def images(data: ganlab.ResidentDataset, count: int = 300) -> torch.Tensor:
+    return pictures(data, data.fetch(torch.arange(count)).images)
+
+
+def test_a_classifier_is_trained_once_and_knows_how_good_it_is(cache: Path) -> None:
+    told: list[str] = []
+    judge = classifier(spec_of(data_of(), cache, told))
+    assert told == []  # it was in the cache
+    assert judge.facts["accuracy"] > 0.97 and judge.facts["measured"] == 1797 // 6
+    assert 0 <= judge.facts["calibration_error"] < 0.05
+    data = data_of()
+    guesses = judge.probabilities(images(data))
+    assert data.labels is not None
+    assert float((guesses.argmax(1) == data.labels[:300]).float().mean()) > 0.97
+    assert guesses.sum(1).tolist() == pytest.approx([1.0] * 300, abs=1e-5)
+    assert judge.features(images(data)).shape == (300, 64)
+    assert judge.description.startswith("a small classifier: 9") and "of 299 other images right" in judge.description
+
+
+def test_recipes_of_one_data_set_share_it(cache: Path) -> None:
+    told: list[str] = []
+    judges = [classifier(spec_of(data_of(range=range_), cache, told)) for range_ in ((-1.0, 1.0), (0.0, 1.0))]
+    assert told == [] and judges[0].identity == judges[1].identity
+    some = complete_of(data_of(classes=(1, 7)))
+    some.place(CPU, torch.float32)
+    assert classifier(spec_of(some, cache, told)).identity == judges[0].identity
+    assert told == []
+
+
+def test_training_it_is_reproducible_and_moves_no_other_randomness(tmp_path: Path, cache: Path) -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    again = classifier(spec_of(data_of(), tmp_path))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert again.identity == classifier(spec_of(data_of(), cache)).identity
+
+
+def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
+    data = data_of(classes=(0, 1))
+    first = classifier(spec_of(data, tmp_path), images=200)
+    (file,) = (tmp_path / "judges").glob("*.safetensors")
+    content = bytearray(file.read_bytes())
+    content[-100] ^= 1
+    file.write_bytes(content)
+    assert read(file) is None
+    told: list[str] = []
+    assert classifier(spec_of(data, tmp_path, told), images=200).identity == first.identity
+    assert len(told) == 1 and told[0].startswith("A classifier is trained on the ")
+    assert read(file) is not None
+
+
+def test_one_process_makes_it_and_others_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules["ganlab_judges.classifier"]  # the package has the function under that name
+    made: list[int] = []
+    slow = module._make
+
+    def slowly(*args: Any) -> Any:
+        made.append(1)
+        time.sleep(1.5)
+        return slow(*args)
+
+    monkeypatch.setattr(module, "_make", slowly)
+    data, told, found = data_of(classes=(0, 1)), list[str](), list[str]()
+    threads = [
+        threading.Thread(target=lambda: found.append(classifier(spec_of(data, tmp_path, told), images=200).identity)) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(made), len(set(found)), len(found)) == (1, 1, 2)
+    assert any(text.startswith("Another process is making the judge classifier-") for text in told)
+
+
+def test_without_a_cache_it_is_made_and_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    told: list[str] = []
+    classifier(spec_of(data_of(classes=(0, 1)), tmp_path / "file", told), images=200)
+    assert told[-1].startswith(f"The judge cannot be kept in {tmp_path / 'file' / 'judges'} and will be made again next time: ")
+
+
+def test_held_out_images_are_what_it_is_measured_on(tmp_path: Path) -> None:
+    data, other = data_of(classes=(0, 1)), data_of(classes=(0, 1))
+    judge = classifier(spec_of(data, tmp_path, held_out=other), images=200)
+    assert judge.facts["measured"] == len(other)
+
+
+def test_what_has_no_classes_has_no_classifier(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        classifier(spec_of(data_of(classes=(3,)), tmp_path))
+    assert str(error.value) == ("the judge 'classifier' needs images of two classes or more\nuse [judge] use = \"random_network\"")
+
+
+@pytest.mark.parametrize(("shape", "sides"), [((1, 1, 1), 1), ((2, 5, 9), 1), ((3, 64, 48), 1)])
+def test_images_of_any_shape(tmp_path: Path, shape: tuple[int, int, int], sides: int) -> None:
+    pixels = torch.randint(0, 256, (40, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    data = ganlab.ResidentDataset(pixels, torch.arange(40) % 2, scale=1 / 255, range=(0.0, 1.0), class_names=("even", "odd"))
+    judge = classifier(spec_of(data, tmp_path), images=100)
+    assert judge.features(pixels[:3] / 255).shape == (3, 64)
+    assert random_network(spec_of(data, tmp_path)).features(pixels[:3] / 255).isfinite().all()
+
+
+def test_random_features_tell_distributions_apart(tmp_path: Path) -> None:
+    data = data_of()
+    judge, other = random_network(spec_of(data, tmp_path)), random_network(spec_of(data, tmp_path), seed=1)
+    assert judge.identity == random_network(spec_of(data, tmp_path)).identity != other.identity
+    ones, halves, more = judge.features(torch.rand(200, 1, 28, 28)), judge.features(images(data)[:150]), judge.features(images(data)[150:])
+    assert float((ones.mean(0) - halves.mean(0)).norm()) > 5 * float((halves.mean(0) - more.mean(0)).norm())
+    assert (judge.classes, halves.shape) == (0, (150, 64))
+
+
+def test_automatic_takes_what_fits(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert automatic(spec_of(data_of(), cache)).description.startswith("a small classifier")
+    assert automatic(spec_of(data_of(classes=(3,)), cache)).description.startswith("a convolutional network with random weights")
+    colour = ganlab.ResidentDataset(torch.zeros(20, 3, 8, 8, dtype=torch.uint8), scale=1 / 255, range=(0.0, 1.0))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    told: list[str] = []
+    assert automatic(spec_of(colour, tmp_path, told)).description.startswith("a convolutional network with random weights")
+    assert told == [
+        "Colour images are judged by 'random_network', for the judge 'inception' needs torch-fidelity, which is not installed. "
+        "pip install 'ganlab[inception]'"
+    ]
+
+
+def test_inception_says_where_its_weights_belong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch_fidelity")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+
+    def refused(*args: Any, **options: Any) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "urlopen", refused)
+    colour = ganlab.ResidentDataset(torch.zeros(20, 3, 8, 8, dtype=torch.uint8), scale=1 / 255, range=(0.0, 1.0))
+    told: list[str] = []
+    with pytest.raises(UsageError) as error:
+        inception(spec_of(colour, tmp_path, told))
+    place = tmp_path / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth"
+    assert told == [f"The weights of Inception (95 MB) are downloaded to {place}, once."]
+    assert str(error.value) == (
+        "the weights of Inception cannot be had: OSError: no route to host\nwhere the network does not allow it, put torch-fidelity's "
+        f"weights-inception-2015-12-05-6726825d.pth at {place}, or use another judge: "
+        '[judge] use = "classifier" for labelled images, "random_network" for others'
+    )
+
+
+def test_inception_sees_bytes_of_three_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    seen: list[torch.Tensor] = []
+
+    class StandIn(torch.nn.Module):
+        def __init__(self, name: str, features: list[str]) -> None:
+            super().__init__()
+            assert (name, features) == ("inception-v3-compat", ["2048", "logits_unbiased"])
+
+        def forward(self, shown: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            seen.append(shown)
+            return torch.ones(len(shown), 2048), torch.zeros(len(shown), 1008)
+
+    monkeypatch.setattr(module, "FeatureExtractorInceptionV3", StandIn)
+    grey = ganlab.ResidentDataset(torch.zeros(20, 1, 8, 8, dtype=torch.uint8), scale=1 / 255, range=(0.0, 1.0))
+    judge: Judge = inception(spec_of(grey, tmp_path))
+    assert judge.features(torch.full((150, 1, 8, 8), 0.5)).shape == (150, 2048)
+    assert [(tuple(part.shape), part.dtype, int(part.max())) for part in seen] == [
+        ((100, 3, 8, 8), torch.uint8, 128), ((50, 3, 8, 8), torch.uint8, 128)
+    ]  # fmt: skip
+    assert judge.probabilities(torch.zeros(2, 1, 8, 8)).tolist() == [pytest.approx([1 / 1008] * 1008)] * 2
+
+
+# -- what data sets tell of themselves -------------------------------------------------------------------------------------
+
+
+def test_held_out_and_complete(tmp_path: Path) -> None:
+    drawn = ring(ganlab.DatasetSpec(NOWHERE, 7), samples=80)
+    fresh = held_out_of(drawn)
+    assert fresh is not None and len(fresh) == 80
+    assert not torch.equal(fresh.fetch(torch.arange(80)).images, drawn.fetch(torch.arange(80)).images)
+    assert held_out_of(data_of()) is None and complete_of(drawn) is drawn
+    assert len(complete_of(data_of(classes=(1,)))) == 1797
+
+
+def test_folders_have_what_was_held_out(tmp_path: Path) -> None:
+    import numpy as np
+
+    for name, value in (("train", 0), ("other", 200)):
+        for label in ("a", "b"):
+            (tmp_path / name / label).mkdir(parents=True)
+            for number in range(3):
+                np.save(tmp_path / name / label / f"{number}.npy", np.full((4, 4, 1), value, dtype=np.uint8))
+    spec = ganlab.DatasetSpec(NOWHERE, 0)
+    data = image_folder(spec, path=tmp_path / "train", size=4, channels=1, classes=("b",), held_out=tmp_path / "other", range=(0.0, 1.0))
+    held, whole = held_out_of(data), complete_of(data)
+    assert held is not None and (len(held), list(held.class_names)) == (3, ["b"])
+    held.place(CPU, torch.float32)
+    assert float(held.fetch(torch.arange(3)).images.mean()) == pytest.approx(200 / 255)
+    assert (len(whole), list(whole.class_names)) == (6, ["a", "b"])
+    assert held_out_of(image_folder(spec, path=tmp_path / "train", size=4, channels=1)) is None
+
+
+@pytest.mark.mnist
+def test_mnist_holds_its_other_half_out() -> None:
+    import os
+
+    root = os.environ.get("GANLAB_DATA")
+    if not root or not (Path(root) / "MNIST/raw").is_dir():
+        pytest.skip("GANLAB_DATA has no MNIST")
+    data = mnist(ganlab.DatasetSpec(Path(root), 0, False), classes=(3,))
+    held, whole = held_out_of(data), complete_of(data)
+    assert held is not None and (len(data), len(held), len(whole)) == (6131, 1010, 60000)
+
+
+# -- closed forms ----------------------------------------------------------------------------------------------------------
+
+
+def test_calibration_error_of_what_is_known() -> None:
+    labels = torch.tensor([0, 0, 0, 1] * 25)
+    sure, honest = torch.tensor([[1.0, 0.0]] * 100), torch.tensor([[0.75, 0.25]] * 100)
+    assert calibration_error(sure, labels) == pytest.approx(0.25)
+    assert calibration_error(honest, labels) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_temperature_is_found_again() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(20_000, 5, generator=generator) * 2
+    labels = torch.multinomial(logits.softmax(1), 1, generator=generator).squeeze(1)
+    for wrong_by in (0.5, 1.0, 3.0):
+        assert temperature_for(logits * wrong_by, labels) == pytest.approx(wrong_by, rel=0.06)
+    assert math.isfinite(temperature_for(logits[:1] * 1e4, labels[:1]))
