@@ -20,13 +20,14 @@ from rich.text import Text
 
 from ganlab.errors import GanlabError, RecipeError
 from ganlab.hookspecs import hookimpl
+from ganlab.numbers import in_words
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
 
-    from ganlab.engine.run import Run
+from ganlab.engine.run import Run
 
 
 class PatientConsole(Console):
@@ -208,6 +209,8 @@ class Display:
             console.print(HalfBlocks(self.picture, crop=len(run.dataset.shape) > 1))
         sheets = sorted(run.path.glob("samples/*.png"))
         facts = {"run": run.path, "samples": sheets[-1] if sheets else "none yet", "losses": _there(run.path / "losses.png")}
+        if run.evaluations.final is not None:
+            facts |= {"quality": in_words(run.evaluations.final.values) or "nothing could be measured"}
         facts |= {"generator": _there(run.path / "generator.safetensors"), "checkpoints": run.path / "checkpoints"}
         minutes, seconds = divmod(run.training_seconds, 60)
         show_lines("", f"{status} at step {run.step:,} of {run.total_steps:,} after {minutes:.0f} min {seconds:.0f} s")

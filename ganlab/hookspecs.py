@@ -191,7 +191,8 @@ class RunHooks:
     def on_metrics(self, run: Run, step: int, metrics: dict[str, float]) -> None:
         """The metrics of one logging interval, already on the host and already in the run's ``metrics.jsonl``.
 
-        First-party user: ``mlflow``.
+        Where the samples were measured, their ``quality/...`` are among them. What is measured at the end is in ``evaluation.json`` when
+        ``after_run`` is called. First-party users: ``health``, ``mlflow``.
         """
 
     @hookspec

@@ -88,7 +88,7 @@ def test_an_unknown_registration_hook_is_refused_with_the_right_word() -> None:
 
     text = refused(Wrong())
     assert text.startswith("plugin 'second' (second-dist 2.0): unknown hook 'register_trikcs'")
-    assert "\ndid you mean 'register_tricks'? (choices: register_datasets, register_losses," in text
+    assert "\ndid you mean 'register_tricks'? (choices: register_datasets, register_judges," in text
 
 
 def test_what_cannot_be_called_is_refused() -> None:

@@ -167,8 +167,10 @@ def test_what_is_slow_waits_for_the_end_and_interrupted_runs_have_none(tmp_path:
 
 
 def test_the_interval_is_a_tenth_of_the_run_unless_said(tmp_path: Path) -> None:
-    assert list(values(measured(None or tmp_path, SPREAD, steps=25), "quality/spread")) == [*range(2, 26, 2)]
+    assert list(values(measured(None or tmp_path, SPREAD, steps=25), "quality/spread")) == [*range(2, 26, 2), 25]
     assert list(values(measured(tmp_path, SPREAD, "evaluation.every=0", steps=25), "quality/spread")) == []
+    logged = measured(tmp_path, SPREAD, "train.log_every=5", "evaluation.every=7", steps=32)
+    assert list(values(logged, "quality/spread")) == [10, 15, 25, 30, 32]  # the first line after 7, 14, 21, 28, and the last
 
 
 def test_resuming_equals_never_having_stopped(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from ganlab.errors import PluginError, RecipeError, UsageError
 from ganlab.recipe import load_recipe
 
 TABLES = (
-    "choices: data, defaults, description, discriminator, extends, fallback, generator, loss, name, noise, plugins, sampling_noise, schedule, "
+    "choices: data, defaults, description, discriminator, evaluation, extends, fallback, generator, judge, loss, metrics, name, noise, "
+    "plugins, sampling_noise, schedule, "
     "tracking, train, tricks"
 )
 

@@ -68,7 +68,19 @@ def test_a_recipe_is_whole_and_typed() -> None:
 
 def test_every_option_stands_in_the_document() -> None:
     document = load(BASE + "[schedule]\ngenerator_steps = 2").document
-    assert list(document) == ["name", "description", "data", "noise", "generator", "discriminator", "loss", "schedule", "tricks", "train"]
+    assert list(document) == [
+        "name",
+        "description",
+        "data",
+        "noise",
+        "generator",
+        "discriminator",
+        "loss",
+        "schedule",
+        "tricks",
+        "train",
+        "evaluation",
+    ]
     assert document["generator"] == {
         "use": "mlp",
         "hidden": [32, 32],

@@ -113,6 +113,23 @@ def describe(recipe: str, overrides: tuple[str, ...], data_root: Path | None) ->
 
 
 @cli.command()
+@click.argument("runs", nargs=-1, required=True)
+@SET
+@click.option("--trust", is_flag=True, help="Run and follow what a run folder that came from elsewhere holds.")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON, and nothing else.")
+@RUNS
+@DATA
+def evaluate(runs: tuple[str, ...], overrides: tuple[str, ...], **options: Any) -> None:
+    """Measure the samples of RUNS with the metrics of their recipes, and write evaluation.json into their folders.
+
+    --set evaluation.samples=2000, or any other key of evaluation, metrics and judge, measures otherwise, and is only shown.
+    """
+    from ganlab.cli import quality
+
+    quality.evaluate(list(runs), list(overrides), **options)
+
+
+@cli.command()
 @click.argument("run")
 @SET
 @click.option("--tracking-uri", help="Where to; the same as --set tracking.uri=...  [default: as the run's recipe says]")

@@ -75,7 +75,7 @@ def build(run: Run, dataset: Dataset, extra: list[Trick]) -> None:
 
 
 def sampling_law(recipe: Recipe, noise: Noise) -> Noise:
-    """The law of samples and sheets: that of ``[sampling_noise]``, else the training's own."""
+    """The law of samples and sheets: that of ``[sampling_noise]``, else ``noise``, the training's own."""
     if recipe.sampling_noise is None:
         return noise
     law: Noise = make(recipe.sampling_noise)

@@ -27,38 +27,37 @@ class Evaluations:
     Args:
         run: it, with its data placed.
         cache: where judges keep files.
+
+    Attributes:
+        every: steps from one quick evaluation to the next; 0 for none.
+        final: what was found at the end.
     """
 
     def __init__(self, run: Run, cache: Path) -> None:
         self.run = run
+        self.final: Report | None = None
         self.every = evaluation_interval(run.recipe.evaluation, run.total_steps)
         self.evaluator = Evaluator(run.recipe, run.dataset, cache, run.device, lambda text: run.tell(text), run.announce)
 
     def due(self, step: int) -> bool:
-        """Whether a quick evaluation is due at the end of ``step``."""
-        return self.every > 0 and step % self.every == 0 and self.evaluator.wanted(quick=True)
+        """Whether a quick evaluation is due at ``step``, which is logged: the first such step in each interval, and the last of the run."""
+        log_every = self.run.recipe.train.log_every
+        if not self.every or not self.evaluator.wanted(quick=True):
+            return False
+        return step // self.every > (step - log_every) // self.every or step == self.run.total_steps
 
-    def quick(self) -> list[Exception]:
-        """Measure what is quick to measure, as ``quality/...``.
+    def quick(self) -> dict[str, float]:
+        """Measure what is quick to measure: the numbers, as ``quality/...``."""
+        return {f"quality/{name}": value for name, value in self._measure(quick=True).values.items()}
 
-        Returns:
-            What tricks raised that were handed the numbers.
-        """
-        report = self._measure(quick=True)
-        return self.run.report({f"quality/{name}": value for name, value in report.values.items()})
-
-    def at_end(self) -> list[Exception]:
-        """Measure everything, as ``final/...`` and in ``evaluation.json``, if the recipe says so and there is anything to measure.
-
-        Returns:
-            What tricks raised that were handed the numbers.
-        """
+    def at_end(self) -> None:
+        """Measure everything, as ``final/...`` and in ``evaluation.json``, if the recipe says so and there is anything to measure."""
         run = self.run
         if not run.recipe.evaluation.at_end or run.folder is None or not self.evaluator.wanted(quick=False):
-            return []
-        report = self._measure(quick=False)
-        write_text(run.folder.evaluation, to_json(report, run.step))
-        return run.report({f"final/{name}": value for name, value in report.values.items()})
+            return
+        self.final = self._measure(quick=False)
+        run.write_down({f"final/{name}": value for name, value in self.final.values.items()})
+        write_text(run.folder.evaluation, to_json(self.final, run.step))
 
     def _measure(self, quick: bool) -> Report:
         run, count = self.run, self.evaluator.count(quick)
@@ -74,5 +73,6 @@ class Evaluations:
 
 def to_json(report: Report, step: int) -> str:
     """What ``evaluation.json`` holds: of which step, the numbers, what they were measured on, and what could not be measured."""
-    content: dict[str, Any] = {"step": step, "values": report.values, "about": report.about, "not_measured": report.missing}
+    content: dict[str, Any] = {"step": step, "values": report.values, "better": report.better}
+    content |= {"about": report.about, "not_measured": report.missing}
     return json.dumps({**content, "seconds": round(report.seconds, 3)}, indent=2) + "\n"

@@ -28,13 +28,14 @@ class Report:
     """What an evaluation found.
 
     Attributes:
-        values: the numbers, by the metrics' own names.
+        values: the numbers, by the metrics' own names. better: for each, ``"higher"``, ``"lower"`` or ``"neither"``.
         about: ``samples`` (of fakes), ``real`` and ``held_out`` (of these), ``judge`` and ``judge_identity``, where one was asked.
         missing: why a metric was not measured, by its name in the recipe.
         seconds: what it took, the making of the samples included.
     """
 
     values: dict[str, float] = field(default_factory=dict)
+    better: dict[str, str] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
@@ -142,6 +143,7 @@ class Evaluator:
             self.warn(f"A metric is not measured: {error}")
         else:
             report.values |= found
+            report.better |= {name: metric.results[name] for name in found}
 
     # -- what fakes are held against ---------------------------------------------------------------------------------------
 

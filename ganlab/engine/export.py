@@ -15,6 +15,7 @@ from ganlab.engine import checkpoint
 from ganlab.engine.seeding import default_generators_restored
 from ganlab.errors import GanlabError, did_you_mean
 from ganlab.options import plain, validate_options
+from ganlab.recipe import Lookup
 
 if TYPE_CHECKING:
     from ganlab.engine.run import Run
@@ -70,10 +71,14 @@ class LoadedGenerator(nn.Module):
         return samples
 
 
-def load_generator(path: str | Path) -> LoadedGenerator:
+def load_generator(path: str | Path, library: Lookup | None = None) -> LoadedGenerator:
     """A generator from ``generator.safetensors``, or from a run's folder, on the CPU and in eval mode.
 
     Reads tensors and plain data only: no code that the file names is run, only the installed network that it picks by name.
+
+    Args:
+        path: the file, or the folder.
+        library: where its network and its noise are looked up; None: among the installed plugins.
 
     Raises:
         GanlabError: the file is missing or damaged, or its network is not installed.
@@ -81,18 +86,18 @@ def load_generator(path: str | Path) -> LoadedGenerator:
     path = Path(path)
     state = checkpoint.load(path / "generator.safetensors" if path.is_dir() else path, "generator")
     try:
-        return _build(path, state)
+        return _build(path, state, library)
     except (KeyError, TypeError, ValueError, RuntimeError, StopIteration) as error:  # another version, or made by hand
         first = str(error).splitlines()[0] if str(error) else repr(error)
         hint = "was it made by another version of ganlab or of the network's plugin, or by a trick that changes the network?"
         raise GanlabError(f"{path} does not fit the installed network '{state.get('use')}': {first}", hint) from error
 
 
-def _build(path: Path, state: dict[str, Any]) -> LoadedGenerator:
+def _build(path: Path, state: dict[str, Any], library: Lookup | None) -> LoadedGenerator:
     """The generator that ``state``, from the file at ``path``, describes."""
     from ganlab.catalogue import Catalogue
 
-    catalogue = Catalogue.of_installed()
+    catalogue = library or Catalogue.of_installed()
     entry, law = catalogue.find("network", state["use"]), catalogue.find("noise", state["noise"]["use"])
     if entry is None or law is None:
         missing, kind = (state["use"], "network") if entry is None else (state["noise"]["use"], "noise")

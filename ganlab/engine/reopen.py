@@ -227,8 +227,9 @@ def _budgeted(run: Run, info: dict[str, Any]) -> list[str]:
     intervals = {
         "sheets": (sheet_interval(train, before), run.sampler.every),
         "checkpoints": (run.checkpoint_interval(before), run.checkpoint_every),
-        "quick evaluations": (evaluation_interval(run.recipe.evaluation, before), run.evaluations.every),
     }
+    if run.evaluations.evaluator.wanted(quick=True):
+        intervals["quick evaluations"] = (evaluation_interval(run.recipe.evaluation, before), run.evaluations.every)
     found = [f"{name} are {now} steps apart (were {was})" for name, (was, now) in intervals.items() if was != now]
     chosen = {choice.name for choice in run.recipe.tricks}
     found += [f"trick '{trick.name}' reckons with it" for trick in run.tricks if trick.name in chosen and trick.asks_for("total_steps")]

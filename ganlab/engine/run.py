@@ -182,19 +182,6 @@ class Run:
             with self.writing:
                 append_line(self.folder.system, self.step, metrics)
 
-    def report(self, metrics: dict[str, float]) -> list[Exception]:
-        """Write down numbers that are on the host already as a line of their own, and hand them to the tricks.
-
-        Returns:
-            What tricks raised.
-        """
-        if not metrics:
-            return []
-        if self.folder is not None:
-            self.journal.note(append_line(self.folder.metrics, self.step, metrics))
-        self.best.note(metrics)
-        return call_each(self.hooks.on_metrics, run=self, step=self.step, metrics=metrics)
-
     def announce(self, text: str) -> None:
         """Tell the person one clear paragraph, and keep it in ``run.json``."""
         told = self.info.setdefault("announcements", [])
@@ -275,8 +262,6 @@ class Run:
         save = save or time.monotonic() - self._saved_at > self._patience
         if log:
             raised += self.log_metrics()
-        if self.evaluations.due(step):
-            raised += self.evaluations.quick()
         self.whole = True
         self.guard.settle(due=log or sheet or save)
         if raised:
@@ -309,6 +294,12 @@ class Run:
         now = time.monotonic()
         self.training_seconds += now - self._clock[0]
         self._clock = (now, self.step)
+
+    def write_down(self, metrics: dict[str, float]) -> None:
+        """Append a line to ``metrics.jsonl``."""
+        if self.folder is not None:
+            self.journal.note(append_line(self.folder.metrics, self.step, metrics))
+        self.best.note(metrics)
 
     @contextlib.contextmanager
     def clock_stopped(self) -> Iterator[None]:
@@ -343,7 +334,9 @@ class Run:
             then, step = self._clock
             self.stop_clock()
             self.record_clock({"speed/steps_per_second": (self.step - step) / max(self._clock[0] - then, 1e-9)})
-        raised = self.report(metrics)
+        metrics |= self.evaluations.quick() if self.evaluations.due(self.step) else {}
+        self.write_down(metrics)
+        raised = call_each(self.hooks.on_metrics, run=self, step=self.step, metrics=metrics)
         self._tell_of_lost()
         return raised
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,22 +45,15 @@ class Sampler:
         A longer draw does not begin like a shorter one.
         """
         run = self.run
-        generator = torch.Generator(run.device).manual_seed(derive(run.seed, "sampling noise", name))
-        return draw_latent(run, run.sampling_noise, run.recipe.sampling_law, count, generator)
+        return draw_latent(run, run.sampling_noise, run.recipe.sampling_law, count, fixed_noise(run.seed, name, run.device))
 
     def generate(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples for ``latent``, on the CPU: ``(count, *data shape)``. The generator is in eval mode, and left as it was."""
         run, generator = self.run, self.run.players["generator"]
         if labels is None and generator.takes_labels and run.dataset.class_names:
             labels = torch.arange(len(latent)) % len(run.dataset.class_names)
-        made = []
-        with default_generators_restored(run.device), generator.evaluating(), run.autocast():
-            for start in range(0, len(latent), CHUNK):
-                seed_default_generators(derive(run.seed, "sampling", start), run.device)
-                chunk = slice(start, start + CHUNK)
-                part = generator(latent[chunk].to(run.device), None if labels is None else labels[chunk].to(run.device))
-                made.append(part.to(run.dtype).cpu())
-        return torch.cat(made)
+        with generator.evaluating(), run.autocast():
+            return in_chunks(generator, latent, labels, run.seed, run.device, run.dtype)
 
     def sheet(self, path: Path) -> np.ndarray:
         """Draw the sheet of the run's fixed noise as it is now, and save it as a PNG at ``path``."""
@@ -68,6 +62,30 @@ class Sampler:
             picture = self.run.dataset.picture(samples)
         save_png(picture, path)
         return picture
+
+
+def fixed_noise(seed: int, name: str, device: torch.device) -> torch.Generator:
+    """The source of latents for samples, which depend on the run's seed and ``name`` alone."""
+    return torch.Generator(device).manual_seed(derive(seed, "sampling noise", name))
+
+
+def in_chunks(
+    generator: Callable[[Tensor, Tensor | None], Tensor],
+    latent: Tensor,
+    labels: Tensor | None,
+    seed: int,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Tensor:
+    """Samples for ``latent``, made some at a time and brought to the CPU: ``(count, *data shape)``."""
+    made = []
+    with default_generators_restored(device):
+        for start in range(0, len(latent), CHUNK):
+            seed_default_generators(derive(seed, "sampling", start), device)
+            chunk = slice(start, start + CHUNK)
+            part = generator(latent[chunk].to(device), None if labels is None else labels[chunk].to(device))
+            made.append(part.to(dtype).cpu())
+    return torch.cat(made)
 
 
 def round_down(number: int) -> int:

@@ -15,7 +15,7 @@ class Wish:
         overrides: ``"a.b=c"``, as from ``--set``, laid over the run's recipe.
         changed: go on although its recipe or its plugin files are no longer those that it was trained with.
         trust: run and follow what its folder holds, though somebody else may have made it.
-        verb: the command: ``resume`` or ``sync``.
+        verb: the command: ``resume``, ``sync`` or ``evaluate``.
     """
 
     overrides: tuple[str, ...] = ()

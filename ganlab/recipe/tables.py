@@ -126,7 +126,8 @@ class Evaluation:
     """When the samples are measured, and how many of them. What is measured is said by ``[[metrics]]``, what sees images by ``[judge]``.
 
     Attributes:
-        every: steps from one quick evaluation to the next, with the metrics that are quick; left out, about ten over the run; 0 for none.
+        every: steps from one evaluation with the quick metrics to the next; left out, about ten over the run; 0 for none. It comes
+            with the next line of metrics (``train.log_every``), and with the last.
         quick_samples: fakes, and as many real samples, of a quick evaluation. Written down as ``quality/...``.
         at_end: whether a run that is finished measures all its metrics. Written down as ``final/...``, and in ``evaluation.json``.
         samples: fakes, and as many real samples, at the end and in ``ganlab evaluate``; at most as many as there are real ones.

@@ -74,7 +74,7 @@ class Session:
             checkpoints: the option of that name.
         """
         client, run_id, info = self.client, self.state.run_id, describe.read_info(self.run)
-        names = ["recipe.toml", "run.json", "losses.png"]
+        names = ["recipe.toml", "run.json", "losses.png", "evaluation.json"]
         if checkpoints != "none":
             names.append("generator.safetensors")
         if checkpoints == "last" and info.get("last_checkpoint"):

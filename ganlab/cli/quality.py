@@ -1,0 +1,50 @@
+"""``ganlab evaluate``: how good the samples of runs are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ganlab.catalogue import Catalogue
+from ganlab.cli.train import naming
+from ganlab.console import show_facts, show_lines, show_table, warn
+from ganlab.engine.folder import find_run
+from ganlab.engine.life import Place
+from ganlab.engine.measuring import Measured, evaluate_run
+from ganlab.engine.wish import Wish
+from ganlab.numbers import number
+
+ARROWS = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
+
+
+def evaluate(names: list[str], overrides: list[str], *, trust: bool, runs_dir: Path, data_root: Path | None, as_json: bool) -> None:
+    """Measure runs, one after the other."""
+    summaries = [find_run(runs_dir, name) for name in names]  # a wrong name is told before anything is measured
+    found: list[dict[str, Any]] = []
+    for summary in summaries:
+        catalogue = Catalogue.of_installed(naming(warn))
+        place = Place(summary.folder.path.parent, data_root, warn)
+        measured = evaluate_run(summary, catalogue, place, Wish(tuple(overrides), trust=trust, verb="evaluate"))
+        if as_json:
+            report = measured.report
+            about = {"about": report.about, "not_measured": report.missing}
+            found.append({"run": summary.id, "step": measured.step, "values": report.values, **about})
+        else:
+            _show(measured)
+    if as_json:
+        print(json.dumps(found, indent=2))
+
+
+def _show(measured: Measured) -> None:
+    report = measured.report
+    show_lines("", f"{measured.run.id}, step {measured.step:,}", "")
+    if report.values:
+        show_table([(name, number(value), ARROWS[report.better[name]]) for name, value in report.values.items()], right=[1])
+    else:
+        show_lines("nothing could be measured")
+    facts = {name.replace("_", " "): f"{value:,}" if isinstance(value, int) else value for name, value in report.about.items()}
+    show_lines("")
+    show_facts(facts | {"seconds": f"{report.seconds:.1f}"} | {f"no {name}": why for name, why in report.missing.items()})
+    if measured.written:
+        show_facts({"written": measured.run.folder.evaluation})

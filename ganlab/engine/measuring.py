@@ -1,0 +1,79 @@
+"""Measuring a run that is over, from its folder: with its own recipe and data, on the samples that it would have measured itself."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+import torch
+
+from ganlab.engine.build import make, make_data, sampling_law
+from ganlab.engine.device import DTYPES, find_device
+from ganlab.engine.evaluations import to_json
+from ganlab.engine.evaluator import Evaluator, Report
+from ganlab.engine.export import load_generator
+from ganlab.engine.folder import RunSummary, write_text
+from ganlab.engine.life import Place
+from ganlab.engine.player import takes_labels
+from ganlab.engine.reopen import recipe_of
+from ganlab.engine.sampling import fixed_noise, in_chunks
+from ganlab.engine.wish import Wish
+from ganlab.errors import UsageError
+from ganlab.recipe import Lookup
+
+#: What ``ganlab evaluate --set`` may change: the run stays what it is.
+OPEN = ("evaluation", "metrics", "judge")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run, measured. ``step`` is that of its generator; ``written`` whether evaluation.json has the result."""
+
+    run: RunSummary
+    report: Report
+    step: int
+    written: bool
+
+
+def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish) -> Measured:
+    """Measure a run's generator with all metrics of its recipe.
+
+    The result goes into the run's ``evaluation.json``, unless ``wish`` changes what is measured: then it is another one than the
+    run's own.
+
+    Raises:
+        UsageError: there is no generator yet, the data are not the run's, or it is a stranger's run.
+    """
+    folder = summary.folder
+    closed = [key for key in wish.keys if key.partition(".")[0] not in OPEN]
+    if closed:
+        raise UsageError(
+            f"`ganlab evaluate` measures a run as it is, and {closed[0]} would make it another", f"--set may change {', '.join(OPEN)}"
+        )
+    if not folder.generator.is_file():
+        raise UsageError(
+            f"run {summary.id} has no generator.safetensors: it was killed before it could write one, or is running",
+            f"ganlab resume {summary.id} goes on with it; Ctrl-C then writes one",
+        )
+    info = folder.read_info()
+    recipe = recipe_of(folder, info, library, wish)
+    dataset = make_data(recipe, place.data_root())
+    if info["data"].get("fingerprint") != dataset.fingerprint():
+        raise UsageError(f"the data of run {summary.id} have changed since it began", "put them back as they were")
+    device, dtype = find_device(recipe.train.device), DTYPES[recipe.train.dtype]
+    dataset.place(device, dtype)
+    told = place.tell or (lambda text: None)
+    evaluator = Evaluator(recipe, dataset, place.cache_root(), device, told, told)
+    generator, law = load_generator(folder.generator, library), sampling_law(recipe, make(recipe.noise))
+    generator.network.to(device)
+    count = evaluator.count(quick=False)
+    latent = law.sample(count, fixed_noise(recipe.train.seed, "evaluation", device), device, dtype)
+    classes = len(dataset.class_names)
+    labels = torch.arange(count) % classes if classes and takes_labels(generator.network) else None
+    autocast = torch.autocast(device.type, torch.bfloat16) if recipe.train.autocast != "off" else contextlib.nullcontext()
+    with torch.no_grad(), autocast:
+        fakes = in_chunks(generator, latent, labels, recipe.train.seed, device, dtype)
+    report = evaluator.measure(fakes, quick=False)
+    if not wish.overrides:
+        write_text(folder.evaluation, to_json(report, generator.info["step"]))
+    return Measured(summary, report, generator.info["step"], not wish.overrides)

@@ -1,0 +1,121 @@
+"""``ganlab evaluate``: the samples of a run that is over are measured from its folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine_support import StopAt
+
+from ganlab.cli import main
+from ganlab.testing import play
+
+RING = ('data={use="ring",samples=1000}', "evaluation.samples=500")
+
+
+def ganlab(*words: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    return int(ended.value.code or 0)
+
+
+def trained(
+    folder: Path, *overrides: str, data: tuple[str, ...] = RING, recipe: str = "ring", steps: int = 30, tricks: tuple[object, ...] = ()
+) -> Path:
+    given = [*data, 'metrics.modes={use="modes"}', *overrides]
+    return play(*tricks, recipe=recipe, steps=steps, overrides=given, folder=folder).path
+
+
+def written(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((path / "evaluation.json").read_text())
+    return {key: value for key, value in found.items() if key != "seconds"}
+
+
+def test_it_finds_what_the_run_found_at_its_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = trained(tmp_path)
+    before = written(path)
+    (path / "evaluation.json").unlink()
+    assert ganlab("evaluate", str(path)) == 0
+    assert written(path) == before
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == f"{path.name}, step 30"
+    assert lines[3].split() == ["modes", f"{before['values']['modes']:.0f}", "higher", "is", "better"]
+    assert ["real", "500"] in [line.split() for line in lines]
+
+
+def test_an_interrupted_run_is_measured_where_it_stopped(tmp_path: Path) -> None:
+    path = trained(tmp_path, steps=30, tricks=(StopAt(12),))
+    assert not (path / "evaluation.json").exists()
+    assert ganlab("evaluate", str(path)) == 0
+    assert written(path)["step"] == 12
+
+
+def test_measuring_otherwise_is_shown_and_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = trained(tmp_path)
+    before = written(path)
+    assert ganlab("evaluate", str(path), "--json", "--set", "evaluation.samples=100", "--set", "metrics.modes.within=1000") == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["run"], found["about"]["samples"], found["values"]["high_quality"]) == (path.name, 100, 1.0)
+    assert written(path) == before
+
+
+def test_several_runs_and_a_wrong_name_among_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [trained(tmp_path), trained(tmp_path)]
+    assert ganlab("evaluate", "--runs-dir", str(tmp_path), *(path.name for path in paths)) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if ", step" in line] == [f"{path.name}, step 30" for path in paths]
+    (paths[0] / "evaluation.json").unlink()
+    assert ganlab("evaluate", "--runs-dir", str(tmp_path), paths[0].name, "nonsense") == 2
+    assert not (paths[0] / "evaluation.json").exists()
+
+
+def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = trained(tmp_path)
+    assert ganlab("evaluate", str(path), "--set", "train.seed=3") == 2
+    assert capsys.readouterr().err == (
+        "error: `ganlab evaluate` measures a run as it is, and train.seed would make it another\n"
+        "hint: --set may change evaluation, metrics, judge\n"
+    )
+    (path / "generator.safetensors").unlink()
+    assert ganlab("evaluate", str(path)) == 2
+    assert " ".join(capsys.readouterr().err.split()) == (
+        f"error: run {path.name} has no generator.safetensors: it was killed before it could write one, or is running "
+        f"hint: ganlab resume {path.name} goes on with it; Ctrl-C then writes one"
+    )
+
+
+def test_networks_of_a_plugin_file_are_found(tmp_path: Path) -> None:
+    (tmp_path / "plain.py").write_text(
+        "import torch, ganlab\n"
+        "class Plain(torch.nn.Module):\n"
+        "    def __init__(self, spec):\n"
+        "        super().__init__()\n"
+        "        self.layer = torch.nn.Linear(*spec.input_shape, *spec.output_shape)\n"
+        "    def forward(self, x):\n"
+        "        return self.layer(x)\n"
+        "@ganlab.hookimpl\n"
+        "def register_networks(register):\n"
+        "    register('plain', Plain)\n"
+    )
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('extends = "ring"\nplugins = ["plain.py"]\n[generator]\nuse = "plain"\n')
+    path = trained(tmp_path / "runs", recipe=str(recipe))
+    before = written(path)
+    assert ganlab("evaluate", str(path)) == 0
+    assert written(path) == before
+
+
+def test_a_strangers_run_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "nothing.py").write_text(
+        "import ganlab\nprint('RUN')\n@ganlab.hookimpl\ndef register_losses(register):\n    register('none', lambda: None)\n"
+    )
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('extends = "ring"\nplugins = ["nothing.py"]\n')
+    path = trained(tmp_path / "runs", recipe=str(recipe))
+    monkeypatch.setenv("GANLAB_STATE", str(tmp_path / "another"))
+    capsys.readouterr()
+    assert ganlab("evaluate", str(path)) == 2
+    told = capsys.readouterr()
+    assert "RUN" not in told.out and f"`ganlab evaluate {path} --trust`" in " ".join(told.err.split())
+    assert ganlab("evaluate", str(path), "--trust") == 0
