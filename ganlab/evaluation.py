@@ -123,7 +123,8 @@ class Metric(Protocol):
         """The numbers, by the names of ``results``; one that cannot be said of these samples is left out.
 
         A metric that also has ``unfit(dataset)`` says there why it cannot measure samples of that data set: in half a sentence, ``""``
-        when it can. It is then not measured, and the reason stands beside the results.
+        when it can. It is then not measured, and the reason stands beside the results. One with ``collapsed(values, dataset)`` says
+        there, of numbers that it gave, in half a sentence why these samples have collapsed, ``""`` when they have not.
         """
 
 

@@ -130,6 +130,22 @@ def evaluate(runs: tuple[str, ...], overrides: tuple[str, ...], **options: Any) 
 
 
 @cli.command()
+@click.argument("runs", nargs=-1)
+@click.option("--recipe", "recipes", multiple=True, help="All finished runs of this recipe; may be repeated.  [default: of every recipe]")
+@click.option("--by", help="The metric that the verdict goes by, such as frechet_distance.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a report with curves and samples to this file.")
+@RUNS
+def compare(runs: tuple[str, ...], recipes: tuple[str, ...], **options: Any) -> None:
+    """Hold RUNS against each other: by recipe, over seeds, with what differs and whether it is more than luck.
+
+    The first run's recipe is what the others are held against.
+    """
+    from ganlab.cli import versus
+
+    versus.compare(runs, recipes=recipes, **options)
+
+
+@cli.command()
 @click.argument("run")
 @SET
 @click.option("--tracking-uri", help="Where to; the same as --set tracking.uri=...  [default: as the run's recipe says]")

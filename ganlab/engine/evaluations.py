@@ -74,5 +74,5 @@ class Evaluations:
 def to_json(report: Report, step: int) -> str:
     """What ``evaluation.json`` holds: of which step, the numbers, what they were measured on, and what could not be measured."""
     content: dict[str, Any] = {"step": step, "values": report.values, "better": report.better}
-    content |= {"about": report.about, "not_measured": report.missing}
+    content |= {"collapsed": report.collapsed, "about": report.about, "not_measured": report.missing}
     return json.dumps({**content, "seconds": round(report.seconds, 3)}, indent=2) + "\n"

@@ -31,6 +31,7 @@ class Report:
         values: the numbers, by the metrics' own names. better: for each, ``"higher"``, ``"lower"`` or ``"neither"``.
         about: ``samples`` (of fakes), ``real`` and ``held_out`` (of these), ``judge`` and ``judge_identity``, where one was asked.
         missing: why a metric was not measured, by its name in the recipe.
+        collapsed: in half a sentence, what a metric takes for a collapse; empty where none does.
         seconds: what it took, the making of the samples included.
     """
 
@@ -38,6 +39,7 @@ class Report:
     better: dict[str, str] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    collapsed: str = ""
     seconds: float = 0.0
 
 
@@ -134,6 +136,7 @@ class Evaluator:
         try:
             with blamed(owner_of(choice)), torch.no_grad():
                 found = {name: float(value) for name, value in metric.measure(evidence).items()}
+            collapsed = str(metric.collapsed(found, evidence.dataset)) if hasattr(metric, "collapsed") else ""
             if set(found) - set(metric.results):
                 raise PluginError(f"{owner_of(choice)} gives {sorted(set(found) - set(metric.results))}, which its `results` do not name")
         except NoJudge as error:
@@ -144,6 +147,7 @@ class Evaluator:
         else:
             report.values |= found
             report.better |= {name: metric.results[name] for name in found}
+            report.collapsed = "; ".join(filter(None, [report.collapsed, collapsed]))
 
     # -- what fakes are held against ---------------------------------------------------------------------------------------
 

@@ -26,6 +26,8 @@ class Modes:
     deviations in the plane) and ``reverse_kl``, the divergence in nats of the shares in which they fall on the modes from equal shares:
     0 is perfect, ``log(modes)`` one mode alone. Without a sample of high quality there is no ``reverse_kl``.
 
+    Fewer than half of the modes count as a collapse.
+
     Options:
         within: standard deviations around a centre in which a sample is of high quality.
         found_by: the share of all samples, of those that each mode should have, from which on a mode counts as found.
@@ -41,6 +43,10 @@ class Modes:
     def unfit(self, dataset: Dataset) -> str:
         known = hasattr(dataset, "centres") and hasattr(dataset, "standard_deviation")
         return "" if known else "the data set does not know its modes"
+
+    def collapsed(self, values: Mapping[str, float], dataset: Dataset) -> str:
+        there = len(dataset.centres)  # type: ignore[attr-defined]
+        return f"{values['modes']:.0f} of {there} modes" if values["modes"] < there / 2 else ""
 
     def measure(self, evidence: Evidence) -> dict[str, float]:
         centres: Tensor = evidence.dataset.centres.float().cpu()  # type: ignore[attr-defined]  # (modes, 2)

@@ -1,0 +1,94 @@
+"""``ganlab compare``: which recipe is better, and by more than luck?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ganlab.compare import Group, differences, grouped, main_metric, read_result, verdicts
+from ganlab.compare.table import metric_rows
+from ganlab.console import show_facts, show_lines, show_table
+from ganlab.engine.folder import RunSummary, find_run, list_runs
+from ganlab.errors import UsageError, cannot_be_written, did_you_mean
+
+SHOWN = 20  # differing options that the terminal shows
+
+
+def compare(names: Sequence[str], *, recipes: Sequence[str], by: str | None, html: Path | None, runs_dir: Path) -> None:
+    """Hold runs against each other."""
+    groups = grouped([read_result(run) for run in _chosen(names, recipes, runs_dir)])
+    metric = _metric(groups, by)
+    missing = [result.id for group in groups for result in group.results if not result.values]
+    show_table(metric_rows(groups), right=range(1, len(groups) + 1))
+    changing = differences(groups)
+    if changing:
+        rows = [["option", *(group.name for group in groups)]]
+        rows += [[key, *(str(value) for value in values)] for key, values in list(changing.items())[:SHOWN]]
+        show_lines("")
+        show_table(rows)
+        if len(changing) > SHOWN:
+            show_lines(f"and {len(changing) - SHOWN} more options; --html FILE shows all")
+    if metric is not None and len(groups) > 1:
+        show_lines("", f"by {metric.replace('_', ' ')}, against {groups[0].name}:")
+        show_facts({f"  {verdict.group}": verdict.words for verdict in verdicts(groups, metric)})
+    for warning in _warnings(groups):
+        show_lines("", warning)
+    if missing:
+        show_lines("", f"{len(missing)} of these runs have not been measured: ganlab evaluate {' '.join(missing)}")
+    if html is not None:
+        _write(html, groups, metric)
+
+
+def _chosen(names: Sequence[str], recipes: Sequence[str], runs_dir: Path) -> list[RunSummary]:
+    """The runs that are named, and those of the recipes that are; all finished ones where nothing is."""
+    chosen = [find_run(runs_dir, name) for name in names]
+    if recipes or not names:
+        known = list_runs(runs_dir)
+        there = dict.fromkeys(str(run.info.get("recipe", "")) for run in known)
+        for recipe in recipes:
+            if recipe not in there:
+                raise UsageError(f"no run in {runs_dir} is of a recipe called '{recipe}'", did_you_mean(recipe, there) if there else "")
+        wanted = recipes or there
+        chosen += [run for run in known if run.info.get("recipe") in wanted and run.status in ("finished", "failed")]
+    chosen = list({run.folder.path.resolve(): run for run in chosen}.values())
+    if not chosen:
+        raise UsageError(f"there are no finished runs in {runs_dir}", "`ganlab run RECIPE` makes one; --runs-dir looks elsewhere")
+    return chosen
+
+
+def _metric(groups: Sequence[Group], by: str | None) -> str | None:
+    if by is None:
+        return main_metric(groups)
+    known = list(dict.fromkeys(name for group in groups for result in group.results for name in result.values))
+    if by.replace(" ", "_") not in known:
+        raise UsageError(f"no run here has a metric '{by}'", did_you_mean(by, known) if known else "`ganlab evaluate RUN` measures them")
+    return by.replace(" ", "_")
+
+
+def _warnings(groups: Sequence[Group]) -> list[str]:
+    """What makes numbers that should not be compared."""
+    about = [result.about for group in groups for result in group.results if result.about]
+    found = []
+    for key, words in (("samples", "numbers of samples"), ("judge_identity", "judges")):
+        values = {found_about[key] for found_about in about if key in found_about}
+        if len(values) > 1:
+            found.append(
+                f"These runs were measured with different {words}: their numbers cannot be compared. `ganlab evaluate` measures anew."
+            )
+    data: dict[int, set[str]] = {}  # data sets that are drawn depend on the seed
+    for group in groups:
+        for result in group.results:
+            data.setdefault(result.seed, set()).add(str(result.run.info.get("data", {}).get("fingerprint")))
+    if any(len(prints) > 1 for prints in data.values()):
+        found.append("These runs were trained on different data, or on the same in another range; the latter does no harm.")
+    return found
+
+
+def _write(path: Path, groups: Sequence[Group], metric: str | None) -> None:
+    from ganlab.compare.page import write
+
+    try:
+        write(path, groups, metric)
+    except OSError as error:
+        raise cannot_be_written(path, error) from error
+    show_lines("", f"{path} has the curves and the samples, too")

@@ -1,0 +1,12 @@
+"""Which recipe is better, and by more than luck? Runs are read from their folders, grouped by recipe, and held against each other.
+
+Nothing here imports torch: it reads ``run.json``, ``recipe.toml``, ``metrics.jsonl`` and ``evaluation.json``.
+"""
+
+from __future__ import annotations
+
+from ganlab.compare.groups import Group, differences, grouped
+from ganlab.compare.results import Result, read_result
+from ganlab.compare.verdicts import Spread, Verdict, main_metric, spread, verdicts
+
+__all__ = ["Group", "Result", "Spread", "Verdict", "differences", "grouped", "main_metric", "read_result", "spread", "verdicts"]

@@ -1,0 +1,86 @@
+"""Runs of one recipe belong together, whatever their seeds; and what differs between such groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ganlab.compare.results import Result
+
+#: What stands for an option that a recipe does not have.
+NOT_THERE = "-"
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one recipe.
+
+    Attributes:
+        name: for people: the recipe's name, with what differs where two groups have the same.
+        results: by seed.
+    """
+
+    name: str
+    results: list[Result]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the recipe says."""
+        return self.results[0].options
+
+    @property
+    def recipe(self) -> str:
+        """The recipe's name."""
+        return self.results[0].recipe
+
+    @property
+    def collapsed(self) -> int:
+        """How many of its runs have collapsed."""
+        return sum(bool(result.collapsed) for result in self.results)
+
+    @property
+    def failed(self) -> int:
+        """How many of its runs ended with an error."""
+        return sum(result.run.status == "failed" for result in self.results)
+
+    def measured(self, metric: str) -> dict[int, float]:
+        """A metric's values by seed; the last run of a seed counts."""
+        return {result.seed: result.values[metric] for result in self.results if metric in result.values}
+
+
+def grouped(results: Sequence[Result]) -> list[Group]:
+    """The runs by recipe, in the order in which each recipe comes first."""
+    found: dict[tuple[Any, ...], list[Result]] = {}
+    for result in results:
+        found.setdefault((result.recipe, *sorted(map(repr, result.options.items()))), []).append(result)
+    groups = [Group(members[0].recipe, sorted(members, key=lambda result: result.seed)) for members in found.values()]
+    changing = differences(groups)
+    return [Group(_name(group, groups, changing), group.results) for group in groups]
+
+
+def differences(groups: Sequence[Group]) -> dict[str, list[Any]]:
+    """The options that are not the same in all groups: the value in each, :data:`NOT_THERE` where there is none."""
+    keys = dict.fromkeys(key for group in groups for key in group.options)
+    values = {key: [group.options.get(key, NOT_THERE) for group in groups] for key in keys}
+    return {key: found for key, found in values.items() if len({repr(value) for value in found}) > 1}
+
+
+def _name(group: Group, groups: Sequence[Group], changing: dict[str, list[Any]]) -> str:
+    """The recipe's name; where others have it too, with the options in which it is unlike these."""
+    alike = [other for other in groups if other.recipe == group.recipe]
+    if len(alike) == 1:
+        return group.recipe
+    keys = [key for key in changing if len({repr(other.options.get(key, NOT_THERE)) for other in alike}) > 1]
+    keys = [key for key in keys if key.rpartition(".")[0] not in keys]  # of a trick that is on and off, not its options
+    words = [f"{short(key)}={group.options.get(key, NOT_THERE)}" for key in keys]
+    return f"{group.recipe} {' '.join(words)}" if words else group.recipe
+
+
+def short(key: str) -> str:
+    """A dotted key without what is clear: ``tricks.clamp.enabled`` is ``clamp.enabled``.
+
+    >>> short("tricks.clamp.enabled"), short("generator.optimizer.lr")
+    ('clamp.enabled', 'generator.optimizer.lr')
+    """
+    return key.removeprefix("tricks.")
