@@ -1,7 +1,7 @@
 """Write the pages that are made from the code: ``python docs/generate.py``; with ``--check`` only say which are out of date.
 
 docs/hooks.md (every hook with its exact signature), docs/cli.md (every command's help), docs/components.md (every component and
-trick with its options) and docs/recipe.schema.json (what an editor completes recipes with).
+trick with its options), docs/recipe.schema.json (what an editor completes recipes with), and the blocks of source on other pages.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import click
+from sources import pages_with_sources
 
 from ganlab.catalogue import HOOK_OF, Catalogue
 from ganlab.cli import cli
@@ -96,6 +97,7 @@ def listed(document: str) -> str:
 def pages() -> dict[Path, str]:
     """What each file should hold."""
     return {
+        **pages_with_sources(),
         HERE / "hooks.md": hooks_page(),
         HERE / "cli.md": cli_page(),
         HERE / "components.md": components_page(),

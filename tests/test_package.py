@@ -101,13 +101,3 @@ def test_every_page_that_the_readme_links_to_is_there() -> None:
     for page in [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"]:
         for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
-
-
-def test_toml_blocks_of_the_pages_load() -> None:
-    import tomllib
-
-    for page in [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"]:
-        if page.name in ("components.md",):  # tables with options that must be given
-            continue
-        for block in re.findall(r"^```toml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
-            tomllib.loads(block)
