@@ -21,6 +21,7 @@ WORDS = {
     "output of": "what this command line prints",
     "picture": "the picture after it is this file of the page's folder",
     "tracked": "runs of this block are tracked; others are not, for MLflow takes seconds",
+    "needs": "these files of the repository lie in the page's folder from here on",
     "not run": "the block cannot be run; says why",
 }
 COMMENT = re.compile(r"<!-- (?P<word>[a-z ]+?)(?:: (?P<value>.*?))? -->\Z", re.DOTALL)

@@ -13,6 +13,7 @@ was printed on the pages; look at the difference before you commit it.
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -36,8 +37,13 @@ NOT_RUN = {"docs/health.md": 1, "docs/reliability.md": 1}
 def test_a_page_does_what_it_shows(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.syspath_prepend(tmp_path)  # as for a script that lies there
+    before = set(sys.modules)
     run = PageRun(page, tmp_path)
     run.run()
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
     assert len(run.done) == len(blocks_of(page))
 
 
