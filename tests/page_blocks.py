@@ -14,11 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 WORDS = {
     "file": "the block is a file of this name",
-    "over": "a part of a recipe, to be laid over this one; `ring` where nothing is said",
     "source": "the block is this part of the repository: a file, or a file and names in it",
     "wrong": "the recipe is refused, and the text after it is the message",
     "overrides": "each line is a --set for this recipe",
-    "output of": "what this command line prints",
     "picture": "the picture after it is this file of the page's folder",
     "tracked": "runs of this block are tracked; others are not, for MLflow takes seconds",
     "needs": "these files of the repository lie in the page's folder from here on",

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from page_blocks import ROOT, Block, blocks_of, is_generated
-from page_commands import captured, in_process, printed_by, steps_of
+from page_commands import captured, in_process, printed_by, steps_of, words_of
 from page_match import HOME, RUN_ID, same
 
 from ganlab.catalogue import Catalogue
@@ -25,7 +25,7 @@ from ganlab.recipe import load_recipe
 PICTURE = re.compile(r"<!-- picture: (\S+) -->\n+!\[[^\]]*\]\(([^)]+)\)")
 TILE, ALIKE = 12, 0.8  # pixels, and how much the means of tiles must go together in two pictures of one thing
 WRITE = bool(os.environ.get("GANLAB_WRITE_PAGES"))  # put what was printed on the page, where it shows something else
-PARENT = "ring"  # what a part of a recipe is laid over where the page does not say
+PARENT = "ring"  # what a part of a recipe is laid over
 #: What stands for an option that must be given, in a snippet of `ganlab plugins`, and something that it may be.
 TO_BE_GIVEN = {r"= \.\.\.  # must be given: a path in quotes": '= "."'}
 LAZY = __future__.annotations.compiler_flag  # names in a signature need not be there
@@ -48,6 +48,7 @@ class PageRun:
         self.printed: str | None = None
         self.done: list[str] = []
         self.written: set[str] = set()
+        self.tested: list[str] = []  # what pytest has been called with
         self.ids: dict[str, str] = {}
         self.seen = 0  # lines
 
@@ -64,9 +65,14 @@ class PageRun:
                 assert block.text == source(block.says["source"]), f"{block.place} is not {block.says['source']}: python docs/generate.py"
             ways = {"python": self.python, "toml": self.toml, "console": self.console, "text": self.text, "sh": self.sh, "bash": self.sh}
             assert block.language in ways, f"{block.place}: a block of '{block.language}' cannot be tested; it may be {', '.join(ways)}"
+            if block.language != "text":
+                self.printed = None
             ways[block.language](block)
             self.done.append(block.language)
         self.look()
+        for file in self.written:
+            tested = not Path(file).name.startswith("test_") or any(file.startswith(word) for word in self.tested)
+            assert tested, f"{self.page.name}: {file} is never run; show `$ python -m pytest {file}`"
 
     # -- blocks --------------------------------------------------------------------------------------------------------
 
@@ -104,7 +110,7 @@ class PageRun:
         if "project" in content:
             return
         if "extends" not in content and not {"data", "generator"} < content.keys():
-            text = f'extends = "{block.says.get("over", PARENT)}"\n{text}'
+            text = f'extends = "{PARENT}"\n{text}'
         self.load(text, content)
 
     def load(self, text: str, content: dict[str, Any]) -> None:
@@ -129,6 +135,8 @@ class PageRun:
         shown = block.text
         for line, below in steps_of(block.text):
             command = line.replace("\\\n", " ")
+            if command.startswith("python -m pytest"):
+                self.tested += [word for word in words_of(command)[3:] if not word.startswith("-")]
             printed = printed_by(self.with_real_runs(command), self.folder, "tracked" in block.says)
             if not same(below, printed):
                 shown = (
@@ -140,14 +148,13 @@ class PageRun:
         self.rewrite(block, shown)
 
     def text(self, block: Block) -> None:
-        """Compare it with what the block before has printed, or with the command named in a comment; or its lines are overrides."""
+        """Compare it with what the block before has printed; or its lines are overrides."""
         if "overrides" in block.says:
             load_recipe(block.says["overrides"], Catalogue.of_installed(), block.text.splitlines())
             return
         if "source" in block.says or is_generated(self.page):
             return  # it has been compared; a generated page is by test_package.py
-        command = block.says.get("output of")
-        printed = printed_by(command, self.folder, False) if command else self.printed
+        printed = self.printed
         assert printed is not None, f"{block.place}: nothing is said of this text; see the words in tests/page_blocks.py"
         if not same(block.text, printed.replace(str(self.folder), HOME)):
             assert WRITE, f"{block.place}: printed is\n{printed}\nand the page shows\n{block.text}"

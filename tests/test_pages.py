@@ -1,9 +1,9 @@
 """Every block of every page is run, loaded or looked at; nothing is left out without a reason that is listed here.
 
 - ``python``: run, all blocks of a page in one namespace; one with a file name is written and imported.
-- ``toml``: loaded; what is no whole recipe is laid over one (``ring``, or what ``<!-- over: NAME -->`` says).
+- ``toml``: loaded; what is no whole recipe is laid over ``ring``.
 - ``console``: run, line by line, and what is printed compared with what is shown.
-- ``text``: compared with what the block before has printed, or with what its comment says.
+- ``text``: compared with what the block before has printed.
 - ``sh``, ``bash``: each command exists, with these options and files, and its ``--set`` fit.
 
 What the comments before a block may say stands in page_blocks.py. ``GANLAB_WRITE_PAGES=1 python -m pytest tests/test_pages.py`` puts what
