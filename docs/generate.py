@@ -1,7 +1,7 @@
 """Write the pages that are made from the code: ``python docs/generate.py``; with ``--check`` only say which are out of date.
 
 docs/hooks.md (every hook with its exact signature), docs/cli.md (every command's help), docs/components.md (every component and
-trick with its options), docs/recipe.schema.json (what an editor completes recipes with), and the blocks of source on other pages.
+trick with its options) and docs/recipe.schema.json (what an editor completes recipes with).
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def listed(document: str) -> str:
 def pages() -> dict[Path, str]:
     """What each file should hold."""
     return {
-        **pages_with_sources(),
+        **pages_with_sources(),  # blocks of the repository's own code on pages that are written by hand
         HERE / "hooks.md": hooks_page(),
         HERE / "cli.md": cli_page(),
         HERE / "components.md": components_page(),

@@ -12,6 +12,7 @@ VARIES = [
     (re.compile(r"-[0-9a-f]{4}\b(?= )"), "-ID"),
     (re.compile(r"on (cpu|cuda\S*) \([^)\n]*\)"), r"on \1"),  # the processor's name
     (re.compile(r"^(step [\d,]+ of [^\n]*\n)+(?=step )", re.MULTILINE), ""),  # one every few seconds: the last is compared
+    (re.compile(r"^note: MLflow is still being told [^\n]*\n", re.MULTILINE), ""),  # where the machine has other things to do
     (re.compile(r"(cpu +)\d+\.\d(?= )"), r"\1MINUTES"),
     (re.compile(r"[\d,.]+ steps/s"), "N steps/s"),
     (re.compile(r"ETA [\d:]+"), "ETA N"),

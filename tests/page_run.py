@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from page_blocks import ROOT, Block, blocks_of, is_generated
 from page_commands import captured, in_process, printed_by, steps_of, words_of
 from page_match import HOME, RUN_ID, same
@@ -24,6 +25,7 @@ from ganlab.recipe import load_recipe
 
 PICTURE = re.compile(r"<!-- picture: (\S+) -->\n+!\[[^\]]*\]\(([^)]+)\)")
 TILE, ALIKE = 12, 0.8  # pixels, and how much the means of tiles must go together in two pictures of one thing
+PATIENCE = 120.0  # seconds that a tracker may need after a run
 WRITE = bool(os.environ.get("GANLAB_WRITE_PAGES"))  # put what was printed on the page, where it shows something else
 PARENT = "ring"  # what a part of a recipe is laid over
 #: What stands for an option that must be given, in a snippet of `ganlab plugins`, and something that it may be.
@@ -146,6 +148,9 @@ class PageRun:
                 )
                 assert WRITE, f"{block.place}: `{command}` prints\n{printed}\nand the page shows\n{below}"
         self.rewrite(block, shown)
+        for lock in self.folder.glob("runs/*/.mlflow.lock") if "tracked" in block.says else ():
+            with FileLock(lock, timeout=PATIENCE):
+                pass  # the mirror is done with the run
 
     def text(self, block: Block) -> None:
         """Compare it with what the block before has printed; or its lines are overrides."""
