@@ -21,7 +21,7 @@ from ganlab.recipe import load_recipe, shipped_recipes
 from ganlab.testing import catalogue
 
 #: Commands of other programs in `sh` blocks: they are not run, but each is one that somebody has thought of.
-OTHERS = {"python", "pip", "pytest", "export", "source", ".", "cd", "code", "mkdir", "tar", "scp", "jupyter"}
+OTHERS = {"python", ".", "export"}
 
 
 def commands(text: str) -> list[str]:

@@ -9,7 +9,6 @@ RUN_ID = re.compile(r"\b\d{8}-\d{6}-(\w+?)-[0-9a-f]{4}\b")
 #: What is written over before two texts are compared, and what it becomes.
 VARIES = [
     (RUN_ID, r"RUN-\1"),
-    (re.compile(r"-[0-9a-f]{4}\b(?= )"), "-ID"),
     (re.compile(r"on (cpu|cuda\S*) \([^)\n]*\)"), r"on \1"),  # the processor's name
     (re.compile(r"^(step [\d,]+ of [^\n]*\n)+(?=step )", re.MULTILINE), ""),  # one every few seconds: the last is compared
     (re.compile(r"^note: MLflow is still being told [^\n]*\n", re.MULTILINE), ""),  # where the machine has other things to do

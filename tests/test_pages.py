@@ -21,6 +21,7 @@ import click
 import pytest
 from page_blocks import DOCS, ROOT, blocks_of, name_of, pages
 from page_commands import check_command, commands
+from page_match import same
 from page_run import PageRun
 
 import ganlab
@@ -74,6 +75,29 @@ def test_every_fence_is_that_of_a_block() -> None:
     for page in pages():
         fences = re.findall(r"^\s*(?:```|~~~).*", page.read_text(encoding="utf-8"), re.MULTILINE)
         assert len(fences) == 2 * len(blocks_of(page)), f"{name_of(page)} has a fence that is indented, or not closed, or of another kind"
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "expected"),
+    [
+        ("a\nb\n", "a\nb", True),
+        ("a\nb\n", "a\nc\n", False),
+        ("a\n...\nd\n", "a\nb\nc\nd\n", True),
+        ("a\n...\nd\n", "a\nb\nc\n", False),
+        ("in ... s\n", "in 12 s\n", True),
+        ("in ... s\n", "in 12\n3 s\n", False),
+        ("D loss 1.073  G loss 1.280\n", "D loss 1.100  G loss 1.270\n", True),
+        ("D loss 1.073  G loss 1.280\n", "D loss 1.573  G loss 1.280\n", False),
+        ("right 74%/88%\n", "right 70%/90%\n", True),
+        ("right 74%/88%\n", "right 74%/60%\n", False),
+        ("dropout 0.2\n", "dropout 0.3\n", False),
+        ("runs/20260102-030405-ring-1a2b/a\n", "runs/20301112-131415-ring-ffff/a\n", True),
+        ("runs/20260102-030405-ring-1a2b/a\n", "runs/20301112-131415-grid-ffff/a\n", False),
+        ("after 0 min 2 s, 500 steps/s\n", "after 3 min 1 s, 1,500 steps/s\n", True),
+    ],
+)
+def test_what_counts_as_the_same_output(shown: str, printed: str, expected: bool) -> None:
+    assert same(shown, printed) is expected
 
 
 # -- what pages say of their blocks ----------------------------------------------------------------------------------------
