@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import click
+from sources import pages_with_sources
 
 from ganlab.catalogue import HOOK_OF, Catalogue
 from ganlab.cli import cli
@@ -98,6 +99,7 @@ def listed(document: str) -> str:
 def pages() -> dict[Path, str]:
     """What each file should hold."""
     return {
+        **pages_with_sources(),  # blocks of the repository's own code on pages that are written by hand
         HERE / "hooks.md": hooks_page(),
         HERE / "cli.md": cli_page(),
         HERE / "components.md": components_page(),

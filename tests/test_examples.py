@@ -34,7 +34,12 @@ def example(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
 
 @pytest.mark.parametrize(
     ("example", "kind", "options"),
-    [("instance_noise", "trick", {"steps": 4}), ("hinge", "loss", {}), ("self_normalizing_mlp", "network", {"hidden": [4]})],
+    [
+        ("instance_noise", "trick", {"steps": 4}),
+        ("hinge", "loss", {}),
+        ("self_normalizing_mlp", "network", {"hidden": [4]}),
+        ("spirals", "dataset", {"samples": 64}),
+    ],
     indirect=["example"],
 )
 def test_an_example_conforms(example: ModuleType, kind: Any, options: dict[str, Any]) -> None:

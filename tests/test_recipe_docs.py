@@ -1,4 +1,4 @@
-"""docs/recipe.md says what is so: its recipes load, its overrides fit, its tables are those of the code; and doctests run."""
+"""The tables of docs/recipe.md are those of the code, and doctests run. Its blocks are tested by test_pages.py."""
 
 from __future__ import annotations
 
@@ -12,24 +12,12 @@ import pydantic
 import pytest
 
 import ganlab.recipe
-from ganlab.catalogue import Catalogue
-from ganlab.errors import RecipeError
-from ganlab.recipe import load_recipe
 from ganlab.recipe.documented import option_texts
 from ganlab.recipe.tables import SCHEDULE_OPTIONS, TRAIN_OPTIONS, Schedule, Train
 from ganlab.recipe.words import describe, options_schema
 
 PAGE = Path(__file__).parent.parent / "docs" / "recipe.md"
 TEXT = PAGE.read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
-
-
-@pytest.fixture(scope="module")
-def catalogue() -> Catalogue:
-    return Catalogue.of_installed()
 
 
 def table(model: type[pydantic.BaseModel], owner: type[Schedule] | type[Train]) -> str:
@@ -47,30 +35,6 @@ def test_the_engines_tables_stand_on_the_page(mark: str, model: type[pydantic.Ba
     found = re.search(rf"<!-- {mark} -->\n(.*?)\n?<!-- end -->", TEXT, re.DOTALL)
     assert found, f"docs/recipe.md has no place for the table of [{mark}]"
     assert found[1] == table(model, owner), "write this between the two comments in docs/recipe.md"
-
-
-@pytest.mark.parametrize("number", range(len(blocks("toml"))))
-def test_every_recipe_on_the_page_loads(number: int, catalogue: Catalogue, tmp_path: Path) -> None:
-    path = tmp_path / "r.toml"
-    path.write_text(blocks("toml")[number], encoding="utf-8")
-    recipe = load_recipe(path, catalogue)
-    if recipe.has_fallback:
-        assert not load_recipe(path, catalogue, fallback=True).has_fallback
-
-
-def test_every_override_on_the_page_fits(catalogue: Catalogue) -> None:
-    (text,) = blocks("overrides")
-    recipe = load_recipe("ring", catalogue, text.splitlines())
-    assert "clip" in [trick.name for trick in recipe.tricks]
-
-
-def test_the_mistakes_on_the_page_are_those_told(catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    wrong, told = blocks("toml wrong")[0], blocks("text")[0]
-    Path("broken.toml").write_text(wrong, encoding="utf-8")
-    with pytest.raises(RecipeError) as caught:
-        load_recipe("broken.toml", catalogue)
-    assert f"{caught.value}\n" == told
 
 
 @pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(ganlab.recipe.__path__)])

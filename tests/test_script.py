@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -148,16 +147,3 @@ def test_a_trick_that_raises_leaves_a_run_to_look_at() -> None:
     with pytest.raises(ganlab.GanlabError, match=r"generator.safetensors does not exist"):
         run.samples(1)
     assert ganlab.resume(run.path, changed=True, display=False).status == "finished"
-
-
-def test_the_page_on_scripts_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    page = (Path(__file__).parent.parent / "docs/script.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 2
-    names: dict[str, Any] = {}
-    for block in blocks:
-        exec(compile(block, "docs/script.md", "exec"), names)
-    out = capsys.readouterr().out
-    assert "finished runs/" in out
-    assert "torch.Size([4, 2]) runs/" in out
-    assert names["longer"].info["counters"]["step"] == 300
