@@ -165,10 +165,12 @@ for _name in KNOWN.keys() - set(DECIDING):
     setattr(Recorder, _name, _record(_name))
 
 
-def catalogue() -> Catalogue:
-    """All installed plugins, and the tiny problem's components."""
+def catalogue(plugins: Iterable[object] = ()) -> Catalogue:
+    """All installed plugins, the tiny problem's components, and ``plugins``: modules or objects with registration hooks."""
     found = Catalogue.of_installed()
     found.add(TinyPlugin(), "testing", "ganlab.testing")
+    for number, plugin in enumerate(plugins):
+        found.add(plugin, f"plugin{number}", "the test")
     return found
 
 
@@ -191,9 +193,7 @@ def prepare(
         folder: where runs go; None writes nothing at all.
         plugins: objects with registration hooks, to be used in the recipe.
     """
-    found = catalogue()
-    for number, plugin in enumerate(plugins):
-        found.add(plugin, f"plugin{number}", "the test")
+    found = catalogue(plugins)
     ours = [*([f"train.steps={steps}"] if steps is not None else []), "train.device=cpu"]
     if recipe:
         ours += ['data={use="tiny"}', "train.batch_size=8", "defaults=false", "tracking.enabled=false"]
