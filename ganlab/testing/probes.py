@@ -119,19 +119,19 @@ def same_generators(before: dict[str, Any]) -> dict[str, bool]:
 
 
 def draws_of(run: Run) -> dict[tuple[str, int, int], Tensor]:
-    """All latents of a run, by step and turn, and all real batches, by step and their number in it."""
+    """All latents of a run, by step and turn, and all real batches in their order: whether a turn is played is for tricks to say."""
     found: dict[tuple[str, int, int], Tensor] = {}
     latent, fetch = run.draws.latent, run.draws._fetch
 
     def latents(turn: Turn) -> Tensor:
         drawn = latent(turn)
-        found["latent", turn.step, turn.index] = drawn.clone()
+        found["latent of step", turn.step, turn.index] = drawn.clone()
         return drawn
 
     def batches() -> Any:
         batch = fetch()
-        number = sum(key[:2] == ("real batch", run.step) for key in found)
-        found["real batch", run.step, number] = batch.images.clone()
+        number = sum(key[0] == "real batch" for key in found) + 1
+        found["real batch", number, 0] = batch.images.clone()
         return batch
 
     run.draws.latent, run.draws._fetch = latents, batches  # type: ignore[method-assign]

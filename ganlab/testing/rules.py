@@ -58,7 +58,7 @@ def moves_no_other_randomness(subject: Subject, folder: Path) -> None:
     plain = draws_of(subject.without(folder))
     for key in sorted(plain.keys() & drawn.keys(), key=lambda key: key[1:]):
         same = plain[key].shape != drawn[key].shape or torch.equal(plain[key], drawn[key])
-        see(same, subject, rule, f"with it, the {key[0]} of step {key[1]} is another one")
+        see(same, subject, rule, f"with it, {key[0]} {key[1]} is another one")
 
 
 def waits_for_no_device(subject: Subject, folder: Path) -> None:
