@@ -1,7 +1,7 @@
 """Write the pages that are made from the code: ``python docs/generate.py``; with ``--check`` only say which are out of date.
 
-docs/hooks.md (every hook with its exact signature), docs/cli.md (every command's help), docs/components.md (every component and
-trick with its options) and docs/recipe.schema.json (what an editor completes recipes with).
+docs/hooks.md (every hook with its exact signature and its example of docs/examples/hooks), docs/cli.md (every command's help),
+docs/components.md (every component and trick with its options) and docs/recipe.schema.json (what an editor completes recipes with).
 """
 
 from __future__ import annotations
@@ -21,19 +21,31 @@ from ganlab.recipe import schema
 from ganlab.recipe.manual import snippet
 
 HERE = Path(__file__).resolve().parent
+ABOUT_EXAMPLES = """\
+The example of each hook is a file of `docs/examples/hooks`, and is played by a test. Those of run hooks are tricks, to be handed to
+`ganlab.run(..., tricks=[BatchDeviation()])`; a function `register_tricks`, as in the [example of that hook](#register_tricks), makes a
+plugin of one, which recipes can name.
+"""
 MADE = "<!-- made by docs/generate.py; change the code, not this page -->\n\n"
 
 
 def hooks_page() -> str:
     """The hooks, from their specifications."""
     module = sys.modules[RunHooks.__module__]
-    parts = [MADE, "# Hooks\n\n", inspect.getdoc(module) or "", "\n"]
+    parts = [MADE, "# Hooks\n\n", inspect.getdoc(module) or "", f"\n\n{ABOUT_EXAMPLES}"]
     for title, owner in (("Registration hooks", RegistrationHooks), ("Run hooks", RunHooks)):
         parts += [f"\n## {title}\n\n", inspect.getdoc(owner) or "", "\n"]
         for name, spec in vars(owner).items():
             if hasattr(spec, "ganlab_spec"):
                 parts += [f"\n### `{name}`\n\n```python\ndef {signature(name, spec)}\n```\n\n", inspect.getdoc(spec) or "", "\n"]
+                parts.append(example(name))
     return "".join(parts)
+
+
+def example(hook: str) -> str:
+    """A hook's example: what its file's docstring says, and its code."""
+    _, words, code = (HERE / "examples" / "hooks" / f"{hook}.py").read_text(encoding="utf-8").split('"""', 2)
+    return f"\nExample. {words}\n\n```python\n{code.strip()}\n```\n"
 
 
 def signature(name: str, spec: object) -> str:

@@ -1,6 +1,10 @@
 """ganlab: run, compare and understand adversarial training.
 
 What plugin authors and scripts need, by its public name. Nothing here imports torch before it is asked for.
+
+Public are, besides: ``ganlab.components``, ``ganlab.errors``, ``ganlab.hookspecs``, ``ganlab.pictures``, ``ganlab.recipe``,
+``ganlab.tensors`` and ``ganlab.testing``. All else may change from one version to the next; no plugin of ganlab's own uses it, and a
+test sees to that.
 """
 
 from __future__ import annotations
@@ -17,7 +21,10 @@ if TYPE_CHECKING:
     from ganlab.components import Noise as Noise
     from ganlab.components import ResidentDataset as ResidentDataset
     from ganlab.engine.export import load_generator as load_generator
+    from ganlab.engine.player import Player as Player
+    from ganlab.engine.run import Run as Run
     from ganlab.engine.trust import is_own_run as is_own_run
+    from ganlab.engine.turn import Group as Group
     from ganlab.engine.turn import Part as Part
     from ganlab.engine.turn import Turn as Turn
     from ganlab.errors import DataUnavailable as DataUnavailable
@@ -36,11 +43,14 @@ _HOMES = {
     "DatasetSpec": "ganlab.components",
     "DataUnavailable": "ganlab.errors",
     "GanlabError": "ganlab.errors",
+    "Group": "ganlab.engine.turn",
     "Loss": "ganlab.components",
     "NetworkSpec": "ganlab.components",
     "Noise": "ganlab.components",
     "Part": "ganlab.engine.turn",
+    "Player": "ganlab.engine.player",
     "ResidentDataset": "ganlab.components",
+    "Run": "ganlab.engine.run",
     "Turn": "ganlab.engine.turn",
     "UsageError": "ganlab.errors",
     "hookimpl": "ganlab.hookspecs",

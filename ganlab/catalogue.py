@@ -7,8 +7,8 @@ a recipe names; its registration hooks say which names it brings, and a recipe p
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import sys
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,13 +16,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
-import pluggy
 import pydantic
 
-from ganlab.errors import GanlabError, PluginError, UsageError, did_you_mean
-from ganlab.hookspecs import PROJECT, RegistrationHooks
-from ganlab.options import options_model, summary
+from ganlab.errors import GanlabError, PluginError, UsageError
+from ganlab.hookspecs import PROJECT
+from ganlab.implementations import check_plugin
+from ganlab.options import check_call, options_model, summary
 from ganlab.recipe.choices import Kind, PluginFile
+from ganlab.unloadable import how_to_install, own_traceback, why_unloadable
 
 HOOK_OF: dict[Kind, str] = {
     "network": "register_networks",
@@ -34,6 +35,8 @@ HOOK_OF: dict[Kind, str] = {
     "judge": "register_judges",
     "trick": "register_tricks",
 }
+#: What the engine hands to the factories of a kind, before their options.
+HANDED: dict[Kind, str] = {"network": "spec", "dataset": "spec", "optimizer": "parameters", "judge": "spec"}
 
 
 @dataclass(frozen=True)
@@ -84,18 +87,43 @@ class Catalogue:
         points = list({(p.name, p.value, _origin(p)): p for p in points}.values())  # one install may be on the path twice
         twice = {name for name, count in Counter(point.name for point in points).items() if count > 1}
         for name in sorted(twice):
-            owners = " and ".join(sorted(_origin(point) for point in points if point.name == name))
-            catalogue.broken.append(Broken(name, owners, f"two distributions have a plugin of this name: {owners}; uninstall one"))
+            origins = sorted(_origin(point) for point in points if point.name == name)
+            owners, ways = " and ".join(origins), " or ".join(f"pip uninstall {origin.partition(' ')[0]}" for origin in origins)
+            catalogue.broken.append(Broken(name, owners, f"two distributions have a plugin of this name: {owners}; {ways}"))
+        loaded = []
         for point in points:
             if point.name in twice:
                 continue
             try:
-                catalogue.add(point.load(), point.name, _origin(point))
+                loaded.append(cls())
+                loaded[-1].add(point.load(), point.name, _origin(point))
             except PluginError as error:
                 catalogue.broken.append(Broken(point.name, _origin(point), str(error)))
-            except Exception as error:
-                catalogue.broken.append(Broken(point.name, _origin(point), f"{type(error).__name__}: {error}"))
+            except (Exception, SystemExit) as error:
+                catalogue.broken.append(Broken(point.name, _origin(point), why_unloadable(error, point)))
+        catalogue._take(loaded)
         return catalogue
+
+    def _take(self, loaded: Iterable[Catalogue]) -> None:
+        """Take in what installed plugins bring, each in a catalogue of its own.
+
+        Where two bring one name, neither is taken: if one were, to install the other could change a run. Only what comes with ganlab
+        itself keeps its names: they were known to everybody.
+        """
+        parts = {name: part for part in loaded for name in part.plugins}
+        for name, part in parts.items():
+            (own,) = part.plugins.values()
+            clashes = [
+                (entry, other)
+                for key, entry in part._entries.items()
+                for another in parts.values()
+                if another is not part and (other := another._entries.get(key)) and (_is_ours(other.origin) or not _is_ours(own))
+            ]
+            if clashes:
+                self.broken.append(Broken(name, own, str(_clash(*clashes[0]))))
+            else:
+                self.plugins[name] = own
+                self._entries.update(part._entries)
 
     def add_file(self, path: Path, content: bytes | None = None) -> PluginFile:
         """Load a plugin from a Python file that a recipe names in ``plugins``. One that is loaded already is not loaded again.
@@ -123,9 +151,12 @@ class Catalogue:
         sys.modules[module.__name__] = module  # dataclasses look their module up
         try:
             exec(compile(file.content, str(path), "exec"), vars(module))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             sys.modules.pop(module.__name__, None)
-            raise PluginError(f"plugin {path} cannot be loaded: {type(error).__name__}: {error}", _own_traceback(error, path)) from error
+            if isinstance(error, ModuleNotFoundError) and error.name:
+                text = f"plugin {path} cannot be loaded: it needs the module '{error.name}', which is not installed"
+                raise PluginError(text, how_to_install(error.name)) from error
+            raise PluginError(f"plugin {path} cannot be loaded: {type(error).__name__}: {error}", own_traceback(error)) from error
         self.add(module, path.stem, str(path))
         self._files[path] = file
         return file
@@ -136,30 +167,22 @@ class Catalogue:
         Raises:
             PluginError: it brings nothing, has an unknown hook, or a name that another plugin brought first.
         """
-        manager = pluggy.PluginManager(PROJECT)
-        manager.add_hookspecs(RegistrationHooks)
-        try:
-            manager.register(plugin, name)
-            manager.check_pending()
-        except pluggy.PluginValidationError as error:
-            known = [hook for hook in dir(RegistrationHooks) if hook.startswith("register_")]
-            unknown = str(error).split("unknown hook '")
-            hint = did_you_mean(unknown[1].split("'")[0], known) if len(unknown) > 1 else ""
-            raise PluginError(f"plugin '{name}' ({origin}): {str(error).splitlines()[-1]}", hint) from error
-        if not manager.get_hookcallers(plugin):
-            raise PluginError(
-                f"plugin '{name}' ({origin}) registers nothing",
-                "define a function register_tricks(register), or another register_ hook, marked with @ganlab.hookimpl",
-            )
+        owner = f"plugin '{name}' ({origin})"
+        check_plugin(owner, plugin)
         found: dict[tuple[Kind, str], Entry] = {}
         for kind, hook in HOOK_OF.items():
+            function = getattr(plugin, hook, None)
+            if function is None:
+                continue
+            parameters = inspect.signature(function).parameters
             try:
-                getattr(manager.hook, hook)(register=self._register(kind, name, origin, found))
+                function(**({"register": self._register(kind, name, origin, found)} if parameters else {}))
             except GanlabError:
                 raise
-            except Exception as error:
-                own = _own_traceback(error, Path(getattr(plugin, "__file__", None) or ""))
-                raise PluginError(f"plugin '{name}' ({origin}), in its {hook}, raised {type(error).__name__}: {error}", own) from error
+            except (Exception, SystemExit) as error:
+                raise PluginError(f"{owner}, in its {hook}, raised {type(error).__name__}: {error}", own_traceback(error)) from error
+        if not found:
+            raise PluginError(f"{owner} registers nothing", 'its hooks do not call register("name", factory)')
         self._entries.update(found)
         self.plugins[name] = origin
 
@@ -167,16 +190,15 @@ class Catalogue:
         self, kind: Kind, plugin: str, origin: str, found: dict[tuple[Kind, str], Entry]
     ) -> Callable[[str, Callable[..., Any]], None]:
         def register(name: str, factory: Callable[..., Any]) -> None:
-            other = found.get((kind, name)) or self._entries.get((kind, name))
-            if other is not None:
-                raise PluginError(
-                    f"plugin '{plugin}' ({origin}) brings a {kind} '{name}', and so does plugin '{other.plugin}' ({other.origin})",
-                    "rename one of them, or uninstall the plugin that you do not need",
-                )
             if not callable(factory):
                 raise PluginError(f"plugin '{plugin}' ({origin}): {kind} '{name}' is not something that can be called")
-            model = options_model(factory, f"{kind} '{name}' of plugin '{plugin}' ({origin})")
-            found[kind, name] = Entry(kind, name, factory, model, plugin, origin)
+            owner = f"{kind} '{name}' of plugin '{plugin}' ({origin})"
+            entry = Entry(kind, name, factory, options_model(factory, owner), plugin, origin)
+            check_call(factory, HANDED.get(kind), owner)
+            other = found.get((kind, name)) or self._entries.get((kind, name))
+            if other is not None:
+                raise _clash(entry, other)
+            found[kind, name] = entry
 
         return register
 
@@ -202,12 +224,19 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"plugin file {path} {why}", "paths in `plugins` are relative to the recipe's folder") from error
 
 
+def _clash(entry: Entry, other: Entry) -> PluginError:
+    """Two plugins bring a component of one kind and name."""
+    owner, another = (f"plugin '{one.plugin}' ({one.origin})" for one in (entry, other))
+    return PluginError(
+        f"{owner} brings a {entry.kind} '{entry.name}', and so does {another}",
+        "rename one of them, or uninstall the plugin that you do not need",
+    )
+
+
+def _is_ours(origin: str) -> bool:
+    """Whether it came with ganlab itself."""
+    return origin.partition(" ")[0] == PROJECT
+
+
 def _origin(point: importlib.metadata.EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
-
-
-def _own_traceback(error: Exception, path: Path) -> str:
-    """The part of the traceback that lies in the plugin's own file and below it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    start = next((i for i, frame in enumerate(frames) if Path(frame.filename) == path), len(frames))
-    return "".join(traceback.format_list(frames[start:]) + traceback.format_exception_only(error)).rstrip()

@@ -15,6 +15,8 @@ from ganlab.errors import PluginError
 
 #: Words of a recipe's tables that belong to ganlab; no component may have an option of that name.
 RESERVED = frozenset({"use", "name", "enabled", "optimizer"})
+#: What classes hold that is no value of an attribute.
+_NO_VALUES = frozenset({"property", "cached_property", "classmethod", "staticmethod", "member_descriptor"})
 
 
 def options_model(factory: Callable[..., Any], owner: str) -> type[pydantic.BaseModel]:
@@ -59,6 +61,58 @@ def options_model(factory: Callable[..., Any], owner: str) -> type[pydantic.Base
     except Exception as error:
         raise PluginError(f"{owner}: its options cannot be described: {str(error).splitlines()[0]}") from error
     return model
+
+
+def check_call(factory: Callable[..., Any], handed: str | None, owner: str) -> None:
+    """See that the engine can call ``factory``: with what it hands over, if anything, and options by name.
+
+    Args:
+        factory: it has passed :func:`options_model`.
+        handed: the name of the one positional parameter that it is given, or None.
+        owner: as there.
+
+    Raises:
+        PluginError: it takes too few positional parameters, or needs more.
+    """
+    if dataclasses.is_dataclass(factory) and not handed:
+        return
+    parameters = [] if dataclasses.is_dataclass(factory) else list(inspect.signature(factory).parameters.values())
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    needed = [p.name for p in positional[1 if handed else 0 :] if p.default is p.empty]
+    if needed:
+        raise PluginError(
+            f"{owner}: nobody gives it its parameter '{needed[0]}'",
+            f"to make it an option, write it behind a star: `*, {needed[0]}: float`",
+        )
+    if handed and not positional and all(p.kind is not p.VAR_POSITIONAL for p in parameters):
+        raise PluginError(
+            f"{owner}: it takes no '{handed}', which it is handed", f"make `{handed}` its first parameter, before the options"
+        )
+
+
+def no_options(factory: Callable[..., Any]) -> dict[str, str]:
+    """What looks like an option of ``factory`` and is none: why, by its name."""
+    if dataclasses.is_dataclass(factory):
+        words = "has no annotation, and so it is no option: write `{0}: {1} = ...`"
+        found = {
+            name: type(value).__name__
+            for kind in getattr(factory, "__mro__", ())
+            for name, value in vars(kind).items()
+            if not name.startswith("_") and not callable(value) and name not in inspect.get_annotations(kind)
+        }
+        return {name: words.format(name, kind) for name, kind in found.items() if kind not in _NO_VALUES}
+    parameters = inspect.signature(factory).parameters.values()
+    return {
+        p.name: f"stands before the star, and so it is no option: write `*, {p.name}: {_annotation(p)} = ...`"
+        for p in parameters
+        if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is not p.empty
+    }
+
+
+def _annotation(parameter: inspect.Parameter) -> str:
+    if parameter.annotation is parameter.empty:
+        return "float" if parameter.default is None else type(parameter.default).__name__
+    return str(getattr(parameter.annotation, "__name__", parameter.annotation))
 
 
 def _default(factory: Callable[..., Any], parameter: inspect.Parameter, is_dataclass: bool) -> Any:

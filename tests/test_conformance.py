@@ -23,6 +23,7 @@ from ganlab.errors import DataUnavailable, PluginError, RecipeError
 from ganlab.pictures import save_png
 from ganlab.testing import RULES, BrokenRule, conform
 from ganlab.testing.tiny import TinyLoss, TinyNetwork, TinyNoise
+from ganlab.testing.waits import Waits
 
 #: What a recipe must have besides, for a first-party entry.
 NEEDS: dict[str, list[str]] = {"mlflow": ["train.samples=4"]}
@@ -145,7 +146,7 @@ class OwnWay(TinyNoise):
 def test_moves_no_other_randomness() -> None:
     assert breaks("moves_no_other_randomness", "trick", Gambler).startswith("it draws from Python's random")
     assert breaks("moves_no_other_randomness", "noise", OwnWay).startswith("it draws from numpy.random")
-    assert breaks("moves_no_other_randomness", "trick", Thief) == "with it, the real batch of step 2 is another one"
+    assert breaks("moves_no_other_randomness", "trick", Thief) == "with it, real batch 2 is another one"
 
 
 class Impatient:
@@ -167,6 +168,51 @@ def test_waits_for_no_device() -> None:
     text = breaks("waits_for_no_device", "trick", Impatient)
     assert text == "it waits for the device within a turn (item()); say why in `host_sync` if it must"
     conform("trick", "mine", plugins=[Plugin(tricks={"mine": Candid})])
+
+
+class Watchful(torch.optim.SGD):
+    """An optimizer that looks at its gradients."""
+
+    def __init__(self, parameters: Any, *, lr: float = 0.1) -> None:
+        super().__init__(parameters, lr=lr)
+
+    def step(self, closure: Any = None) -> None:
+        if self.param_groups[0]["params"][0].grad.norm() < 100:
+            super().step()
+
+
+def test_an_optimizer_that_waits_is_seen_and_the_count_of_torchs_own_is_none() -> None:
+    text = breaks("waits_for_no_device", "optimizer", Watchful)
+    assert text.startswith("it waits for the device within a turn (")
+    assert "if tensor:" in text or "item()" in text
+    conform("optimizer", "mine", plugins=[Plugin(optimizers={"mine": lambda parameters: torch.optim.Adam(parameters, fused=False)})])
+
+
+@pytest.mark.parametrize(
+    ("look", "word"),
+    [
+        (lambda x: x.cpu(), "cpu()"),
+        (lambda x: x.detach().numpy(), "numpy()"),
+        (lambda x: x.tolist(), "tolist()"),
+        (lambda x: x[x > 0], "tensor[mask]"),
+        (lambda x: x.nonzero(), "nonzero()"),
+        (lambda x: x[torch.tensor([1, 0])], None),
+        (lambda x: x.masked_select(x > 0), "masked_select()"),
+        (lambda x: x.unique(), "unique()"),
+        (lambda x: torch.equal(x, x), "torch.equal"),
+        (lambda x: float(x.sum()), "item()"),
+        (lambda x: x.sum().mul(2).clamp(max=1).square(), None),
+    ],
+)
+def test_each_way_to_wait_has_its_word(look: Any, word: str | None) -> None:
+    waits = Waits()
+    waits.around(look)(torch.ones(3))
+    assert waits.seen == ({word} if word else set())
+
+
+def test_every_device_that_is_here_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganlab.testing.probes.devices", lambda: ["cpu", "cuda:99"])
+    assert "train.device = 'cuda:99': there is no such device here" in breaks("works_in_every_precision", "noise", TinyNoise)
 
 
 class Counter:

@@ -79,5 +79,9 @@ def test_every_loss_resumes_exactly(options: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(shipped_recipes()))
 def test_every_shipped_recipe_resumes_exactly(name: str, tmp_path: Path) -> None:
     """On the tiny problem's points, with everything else as it is shipped but the sizes of its batches."""
-    smaller = ["train.batch_size=8", *(["train.discriminator_batch_size=4"] if name == "mnist_keras_batchnorm" else [])]
+    smaller = [
+        'data={use="tiny"}',
+        "train.batch_size=8",
+        *(["train.discriminator_batch_size=4"] if name == "mnist_keras_batchnorm" else []),
+    ]
     exact(tmp_path, smaller, name)

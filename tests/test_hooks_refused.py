@@ -43,59 +43,6 @@ def refused(*tricks: object, **options: Any) -> str:
     return str(caught.value)
 
 
-def test_an_unknown_hook_is_refused() -> None:
-    assert refused(hooked(after_stpe=lambda step: None)).startswith(
-        "Mine implements an unknown hook 'after_stpe'\ndid you mean 'after_step'? (choices: after_build, after_checkpoint, "
-    )
-
-
-def test_a_wrapper_is_refused() -> None:
-    class Wrapper:
-        @ganlab.hookimpl(wrapper=True)
-        def after_step(self, step: int) -> Any:
-            return (yield)
-
-    expected = "Wrapper: hook after_step is a wrapper, which ganlab does not allow\nremove `wrapper=True`, and assign to `turn`"
-    assert refused(Wrapper()) == expected
-
-
-@pytest.mark.parametrize("option", ["tryfirst", "trylast"])
-def test_jumping_the_queue_is_refused(option: str) -> None:
-    class Pushy:
-        @ganlab.hookimpl(**{option: True})
-        def after_step(self, step: int) -> None: ...
-
-    assert refused(Pushy()) == (
-        "Pushy: hook after_step asks to be called first or last, which ganlab does not allow\n"
-        "remove `tryfirst` or `trylast`: the recipe's order is the order of calls"
-    )
-
-
-def test_a_default_value_is_refused() -> None:
-    class Default:
-        @ganlab.hookimpl
-        def after_step(self, step: int = 3) -> None: ...
-
-    assert refused(Default()) == ("Default: hook after_step has a default value for 'step'\nremove it: the engine passes every parameter")
-
-
-def test_an_unknown_parameter_is_refused() -> None:
-    expected = "Mine: hook after_step wants 'stpe', which it is not given\ndid you mean 'step'? (choices: run, step)"
-    assert refused(hooked(after_step=lambda stpe: None)) == expected
-
-
-def test_a_trick_without_hooks_is_refused() -> None:
-    expected = "object has no hooks\nmark its methods with @ganlab.hookimpl; the hooks are in ganlab/hookspecs.py"
-    assert refused(object()) == expected
-
-
-def test_a_hook_that_is_not_marked_is_refused() -> None:
-    class Forgot:
-        def after_step(self, step: int) -> None: ...
-
-    assert refused(Forgot()) == "Forgot has a method after_step that is not marked as a hook\nmark it with @ganlab.hookimpl"
-
-
 def test_two_tricks_that_decide_the_same_are_refused() -> None:
     tricks = ['tricks.one={use="discriminator_head_start"}', 'tricks.two={use="discriminator_head_start"}']
     version = f"(plugin stability, ganlab {ganlab.__version__})"
@@ -105,31 +52,6 @@ def test_two_tricks_that_decide_the_same_are_refused() -> None:
     )
     both = refused(hooked(on_failure=lambda: None), hooked(on_failure=lambda: None))
     assert both == "Mine and Mine 2 both decide on_failure\nonly one trick of a recipe may; switch one off"
-
-
-def test_a_trick_that_raises_is_named_with_its_own_traceback() -> None:
-    class Broken:
-        @ganlab.hookimpl
-        def before_update(self, turn: ganlab.Turn) -> None:
-            self.helper(turn.step)
-
-        def helper(self, step: int) -> None:
-            if step == 3:
-                raise KeyError("lost")
-
-    broken = ['tricks.mine={use="broken"}']
-    with pytest.raises(PluginError) as caught:
-        play(overrides=broken, plugins=[Plugin(tricks={"broken": Broken})])
-    message, hint = caught.value.message, caught.value.hint
-    assert message == "trick 'broken' named 'mine' (plugin plugin0, the test), in its hook before_update in step 3, raised KeyError: 'lost'"
-    frames = hint.splitlines()
-    assert frames[0] == "Traceback (of the plugin's own code):"
-    assert frames[-1] == "KeyError: 'lost'"
-    assert "in before_update" in frames[1]
-    assert "in helper" in hint
-    assert "ganlab/engine" not in hint
-    assert "pluggy" not in hint
-    assert isinstance(caught.value.__cause__, KeyError)
 
 
 def test_ganlabs_own_errors_pass_through_a_trick() -> None:

@@ -85,7 +85,7 @@ def _tell_plugin(name: str, origin: str, brought: list[Entry]) -> None:
 def _tell_entry(entry: Entry) -> None:
     """What it is, its hooks, its options with types, defaults and words, and a piece of recipe."""
     show_lines(f"{entry.kind} {entry.name}, from plugin {entry.plugin} ({entry.origin})", "")
-    show_lines(*_head_of(inspect.getdoc(entry.factory) or ""))
+    show_lines(*_head_of(inspect.getdoc(entry.factory) or "" if entry.summary else ""))  # a dataclass writes one of its own
     hooks = hooks_of(entry) if entry.kind == "trick" else None
     if hooks:
         order = list(vars(RunHooks))

@@ -13,12 +13,11 @@ import pluggy
 from ganlab.engine.faults import blamed
 from ganlab.engine.seeding import Streams
 from ganlab.engine.trace import HOOKS, watched
-from ganlab.errors import PluginError, did_you_mean
+from ganlab.errors import PluginError
 from ganlab.hookspecs import PROJECT, RunHooks
+from ganlab.implementations import RUN_HOOKS, check_implementation
 
-KNOWN: dict[str, tuple[str, ...]] = {
-    name: tuple(inspect.signature(spec).parameters)[1:] for name, spec in vars(RunHooks).items() if hasattr(spec, f"{PROJECT}_spec")
-}
+KNOWN = RUN_HOOKS
 DECIDING = tuple(name for name in KNOWN if getattr(getattr(RunHooks, name), f"{PROJECT}_spec")["firstresult"])
 
 
@@ -65,7 +64,7 @@ def connect(tricks: list[Trick], streams: Streams) -> pluggy.HookRelay:
         if not methods:
             raise PluginError(f"{trick.owner} has no hooks", "mark its methods with @ganlab.hookimpl; the hooks are in ganlab/hookspecs.py")
         for name, method in methods.items():
-            _check(trick, name, method)
+            check_implementation(trick.owner, name, method, KNOWN)
             if name in DECIDING and (first := deciders.setdefault(name, trick)) is not trick:
                 raise PluginError(f"{first.owner} and {trick.owner} both decide {name}", "only one trick of a recipe may; switch one off")
     for trick in reversed(tricks):  # pluggy calls last what was registered first
@@ -108,28 +107,3 @@ def _guarded(trick: Trick, hook: str, method: Callable[..., Any], streams: Strea
     if hook in HOOKS and "turn" in parameters:
         return watched(trick.owner, hook, parameters.index("turn"), call)
     return call
-
-
-def _check(trick: Trick, name: str, method: Callable[..., Any]) -> None:
-    if name not in KNOWN:
-        raise PluginError(f"{trick.owner} implements an unknown hook '{name}'", did_you_mean(name, KNOWN))
-    options = getattr(method, f"{PROJECT}_impl")
-    if options["tryfirst"] or options["trylast"]:
-        raise PluginError(
-            f"{trick.owner}: hook {name} asks to be called first or last, which ganlab does not allow",
-            "remove `tryfirst` or `trylast`: the recipe's order is the order of calls",
-        )
-    if options["wrapper"] or options["hookwrapper"]:
-        raise PluginError(
-            f"{trick.owner}: hook {name} is a wrapper, which ganlab does not allow", "remove `wrapper=True`, and assign to `turn`"
-        )
-    for parameter in inspect.signature(method).parameters.values():
-        if parameter.name not in KNOWN[name]:
-            raise PluginError(
-                f"{trick.owner}: hook {name} wants '{parameter.name}', which it is not given",
-                did_you_mean(parameter.name, KNOWN[name]),
-            )
-        if parameter.default is not parameter.empty:
-            raise PluginError(
-                f"{trick.owner}: hook {name} has a default value for '{parameter.name}'", "remove it: the engine passes every parameter"
-            )

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 import pydantic
 
 from ganlab.errors import GanlabError, PluginError, closest, did_you_mean
-from ganlab.options import plain, validate_options
+from ganlab.options import no_options, plain, validate_options
 from ganlab.recipe.choices import TABLES_OF, Choice, Kind, Lookup, PlayerChoice, Recipe
 from ganlab.recipe.combinations import impossible
 from ganlab.recipe.merge import LISTED
@@ -156,7 +156,8 @@ class Resolver:
         if entry is None:
             self.mistakes.add(use.place, self._no_such(kind, label, use.value))
             return None
-        options = self._options(node.without("use", *apart), entry.options, label, f"{kind} '{use.value}'", apart)
+        what = f"{kind} '{use.value}'"
+        options = self._options(node.without("use", *apart), entry.options, label, what, apart, no_options(entry.factory))
         return None if options is None else Choice(kind, name or label, use.value, entry, options, str(node.place))
 
     def _no_such(self, kind: Kind, label: str, word: str) -> str:
@@ -171,8 +172,15 @@ class Resolver:
         return f"choices: {', '.join(sorted(names))}" if names else f"no plugin brings {_a(kind)}"
 
     def _options(
-        self, node: Node, model: type[pydantic.BaseModel], label: str, what: str, also: tuple[str, ...] = ()
+        self,
+        node: Node,
+        model: type[pydantic.BaseModel],
+        label: str,
+        what: str,
+        also: tuple[str, ...] = (),
+        others: dict[str, str] | None = None,
     ) -> dict[str, Any] | None:
+        """The checked values of a table; ``also`` are keys that it may have besides, ``others`` names that are no options, and why."""
         values = node.plain()
         try:
             return self._absolute(node, validate_options(model, values))
@@ -180,7 +188,8 @@ class Resolver:
             for path, text in sentences(error, model, values, label, what, also):
                 at = node.at(path)
                 if not at.refused:
-                    self.mistakes.add(at.place, text)
+                    why = (others or {}).get(str(path[0])) if path else None
+                    self.mistakes.add(at.place, f"'{path[0]}' of {what} {why}" if why else text)
         except GanlabError:
             raise
         except Exception as error:

@@ -11,7 +11,9 @@
 
 from __future__ import annotations
 
-from ganlab.testing.conformance import RULES, BrokenRule, conform
+from ganlab.testing.conformance import conform
+from ganlab.testing.rules import RULES
+from ganlab.testing.subject import BrokenRule
 from ganlab.testing.tiny import (
     TINY,
     Recorder,

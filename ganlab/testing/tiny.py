@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from ganlab.catalogue import Catalogue
 from ganlab.components import DatasetSpec, NetworkSpec, ResidentDataset
 from ganlab.engine.hooks import DECIDING, KNOWN
-from ganlab.engine.life import Place, assemble, execute, find_data, open_run
+from ganlab.engine.life import Place, assemble, execute, find_data
 from ganlab.engine.run import Run
 from ganlab.engine.turn import Turn
+from ganlab.errors import DataUnavailable, UsageError
 from ganlab.hookspecs import Register, hookimpl
 
 TINY = """
@@ -70,11 +71,19 @@ class TinyPlugin:
         register("tiny", tiny_optimizer)
 
 
-def tiny_data(spec: DatasetSpec, *, size: int = 64) -> ResidentDataset:
-    """Points around (2, 2) and (-2, -2), which are also their labels, 1 and 0: shape (2,)."""
+def tiny_data(spec: DatasetSpec, *, size: int = 64, shape: tuple[int, ...] = (2,)) -> ResidentDataset:
+    """Points around (2, 2) and (-2, -2), which are also their labels, 1 and 0. Images are light or dark, and within [-1, 1].
+
+    Options:
+        size: how many.
+        shape: of one of them: [2], or [channels, height, width] to stand in for images that are not here.
+    """
     labels = torch.arange(size) % 2
-    points = torch.randn(size, 2, generator=torch.Generator().manual_seed(spec.seed)) / 4 + (4.0 * labels - 2)[:, None]
-    return ResidentDataset(points, labels, class_names=("low", "high"))
+    centers = (4.0 * labels - 2).view(-1, *[1] * len(shape))
+    points = torch.randn(size, *shape, generator=torch.Generator().manual_seed(spec.seed)) / 4 + centers
+    if len(shape) == 1:
+        return ResidentDataset(points, labels, class_names=("low", "high"))
+    return ResidentDataset(points.tanh(), labels, range=(-1.0, 1.0), class_names=("low", "high"))
 
 
 @dataclass
@@ -165,10 +174,12 @@ for _name in KNOWN.keys() - set(DECIDING):
     setattr(Recorder, _name, _record(_name))
 
 
-def catalogue() -> Catalogue:
-    """All installed plugins, and the tiny problem's components."""
+def catalogue(plugins: Iterable[object] = ()) -> Catalogue:
+    """All installed plugins, the tiny problem's components, and ``plugins``: modules or objects with registration hooks."""
     found = Catalogue.of_installed()
     found.add(TinyPlugin(), "testing", "ganlab.testing")
+    for number, plugin in enumerate(plugins):
+        found.add(plugin, f"plugin{number}", "the test")
     return found
 
 
@@ -183,37 +194,53 @@ def prepare(
     """A run that is built and not yet begun.
 
     Args:
-        tricks: objects with run hooks, called in this order after those of the recipe.
-        recipe: a recipe's name or file, whose data are replaced by the tiny problem's; empty for the tiny problem itself.
+        tricks: objects with run hooks, called in this order after those of the recipe. A text or a path among them is the recipe.
+        recipe: a recipe's name or file; empty for the tiny problem. It is played as it stands, with its own data (nothing is downloaded;
+            where they are not here it takes its fallback, as any run does), but for what is set below.
         steps: length of the run; None leaves it to the recipe and ``overrides``.
         overrides: as ``--set`` takes them: ``"schedule.order=simultaneous"``, ``"tricks.clamp.use=clamp"``. They go before what is
-            set here: the data, the batch size of 8, the CPU, and no tracker or other default trick.
+            set here: the batch size of 8, the CPU, and no tracker or other default trick.
         folder: where runs go; None writes nothing at all.
         plugins: objects with registration hooks, to be used in the recipe.
+
+    Raises:
+        DataUnavailable: the recipe's data are not here, and it has no fallback.
+        UsageError: whatever else makes the run impossible.
     """
-    found = catalogue()
-    for number, plugin in enumerate(plugins):
-        found.add(plugin, f"plugin{number}", "the test")
+    named = [thing for thing in tricks if isinstance(thing, str | Path)]
+    if len(named) + bool(recipe) > 1:
+        raise UsageError(f"one recipe at a time is played, not {len(named) + bool(recipe)}", "play them one after the other")
+    recipe = named[0] if named else recipe
     ours = [*([f"train.steps={steps}"] if steps is not None else []), "train.device=cpu"]
     if recipe:
-        ours += ['data={use="tiny"}', "train.batch_size=8", "defaults=false", "tracking.enabled=false"]
+        ours += ["train.batch_size=8", "defaults=false", "tracking.enabled=false"]
     overrides = list(overrides)
     given = {line.partition("=")[0].strip() for line in overrides}
     overrides += [line for line in ours if line.partition("=")[0] not in given]
-    place = Place(runs=folder or Path("runs"), tell=lambda text: None, watchers=list(tricks))
+    watchers = [thing for thing in tricks if not isinstance(thing, str | Path)]
+    place = Place(runs=folder or Path("runs"), tell=lambda text: None, watchers=watchers)
     with tempfile.TemporaryDirectory() as temporary:
-        source = recipe
         if not recipe:
-            source = Path(temporary) / "tiny.toml"
-            source.write_text(TINY, encoding="utf-8")
-        if folder is not None:
-            return open_run(source, found, overrides, place)
-        data = find_data(source, found, overrides, place)
-        return assemble(data.recipe, data.dataset, place, in_folder=False)
+            recipe = Path(temporary) / "tiny.toml"
+            recipe.write_text(TINY, encoding="utf-8")
+        try:
+            data = find_data(recipe, catalogue(plugins), overrides, place, download=False)
+        except DataUnavailable as error:
+            other = "or play it with images that are drawn: overrides=['data={use=\"tiny\",shape=[1,28,28]}']"
+            raise DataUnavailable(error.message, f"{error.hint}; {other}") from error
+    return assemble(data.recipe, data.dataset, place, in_folder=folder is not None)
 
 
 def play(*tricks: object, **options: Any) -> Run:
-    """Play a few steps, and return the run as it is then. The arguments are those of :func:`prepare`."""
+    """Play a few steps of the tiny problem or of a recipe, and return the run as it is then.
+
+    >>> play(steps=3).step
+    3
+    >>> play("ring", steps=3).recipe.name
+    'ring'
+
+    The arguments are those of :func:`prepare`.
+    """
     run = prepare(*tricks, **options)
     execute(run)
     return run

@@ -19,7 +19,7 @@ from ganlab_figures.last_batch import LastBatch
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ganlab.engine.run import Run
+    from ganlab import Run
 
 FILE = "losses.png"
 SHARE = 0.01  # of the time of a run that may go into drawing

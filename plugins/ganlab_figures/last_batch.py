@@ -14,8 +14,7 @@ from ganlab.hookspecs import hookimpl
 from ganlab.pictures import save_png
 
 if TYPE_CHECKING:
-    from ganlab.engine.run import Run
-    from ganlab.engine.turn import Turn
+    from ganlab import Run, Turn
 
 FOLDER = "last_batches"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ganlab.engine.run import Run
+    from ganlab import Run
 
 DOWN, UP = 0.3, 3.0  # a learning rate is changed by about half a decade
 SMALL, LARGE = 1e-5, 1e-2  # learning rates beyond which the other way is the likelier one

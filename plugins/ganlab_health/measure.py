@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from ganlab.engine.run import Run
-    from ganlab.engine.turn import Turn
+    from ganlab import Run, Turn
 
 SAMPLES = 256  # of a batch: enough for its spread, and the cost stays the same for large batches
 GREATEST = 1e6  # what is written down for an infinite number: the engine stops a run whose metrics are not finite

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ganlab.engine.run import Run
+    from ganlab import Run
 
 OWN = ("real", "fake", "adversarial")  # the loss's own terms, which penalties are not
 

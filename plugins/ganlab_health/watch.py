@@ -16,8 +16,7 @@ from ganlab_health.seen import Seen
 from ganlab_health.streak import Streak
 
 if TYPE_CHECKING:
-    from ganlab.engine.run import Run
-    from ganlab.engine.turn import Turn
+    from ganlab import Run, Turn
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, le=1)]

@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from ganlab.engine.turn import Turn
+    from ganlab import Turn
 
 Label = Annotated[float, Field(ge=0, le=1)]
 

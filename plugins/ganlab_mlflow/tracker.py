@@ -22,7 +22,7 @@ from ganlab_mlflow.process import the_only_one
 from ganlab_mlflow.state import ARTIFACTS, State
 
 if TYPE_CHECKING:
-    from ganlab.engine.run import Run
+    from ganlab import Run
 
 # Seconds. MLflow needs two seconds of computing before it can do anything, which slow a training that wants every core by as much.
 # A run that is shorter than this pays for them after its end; of a longer one they are less than two percent.

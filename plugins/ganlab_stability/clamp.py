@@ -12,8 +12,7 @@ from ganlab.errors import UsageError
 from ganlab.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from ganlab.engine.run import Run
-    from ganlab.engine.turn import Turn
+    from ganlab import Run, Turn
 
 
 @dataclass

@@ -10,8 +10,7 @@ from pydantic import Field
 from ganlab.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from ganlab.engine.run import Run
-    from ganlab.engine.turn import Turn
+    from ganlab import Run, Turn
 
 
 @dataclass

@@ -10,8 +10,7 @@ from pydantic import Field
 from ganlab.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from ganlab.engine.run import Run
-    from ganlab.engine.turn import Group
+    from ganlab import Group, Run
 
 
 @dataclass

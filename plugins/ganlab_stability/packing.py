@@ -12,9 +12,8 @@ from ganlab.errors import UsageError
 from ganlab.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from ganlab import Run, Turn
     from ganlab.components import NetworkSpec
-    from ganlab.engine.run import Run
-    from ganlab.engine.turn import Turn
 
 
 @dataclass

@@ -12,7 +12,7 @@ from ganlab.hookspecs import hookimpl
 from ganlab.tensors import squared_norm_per_sample
 
 if TYPE_CHECKING:
-    from ganlab.engine.turn import Turn
+    from ganlab import Turn
 
 
 @dataclass

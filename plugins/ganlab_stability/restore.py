@@ -12,7 +12,7 @@ from ganlab.errors import PluginError
 from ganlab.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from ganlab.engine.run import Run
+    from ganlab import Run
 
 
 @dataclass

@@ -11,9 +11,7 @@ from ganlab.errors import UsageError
 from ganlab.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from ganlab.engine.player import Player
-    from ganlab.engine.run import Run
-    from ganlab.engine.turn import Turn
+    from ganlab import Player, Run, Turn
 
 Label = Annotated[float, Field(ge=0, le=1)]
 

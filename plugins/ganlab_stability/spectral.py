@@ -15,8 +15,7 @@ from ganlab.errors import UsageError
 from ganlab.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from ganlab.engine.player import Player
-    from ganlab.engine.turn import Turn
+    from ganlab import Player, Turn
 
 WARM_UP = 15  # power iterations before the first step
 

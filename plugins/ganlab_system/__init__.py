@@ -17,7 +17,7 @@ from ganlab.hookspecs import Register, hookimpl
 if TYPE_CHECKING:
     import torch
 
-    from ganlab.engine.run import Run
+    from ganlab import Run
 
 GIB = 2**30
 
