@@ -60,7 +60,9 @@ def svg(curves: Curves) -> str:
         return ""
     skipped = int(OUTLIERS * len(values))
     low, high = values[skipped], values[-1 - skipped]
-    low, high = (low, high) if high - low > 1e-9 * max(1.0, abs(high)) else (low - 0.5, high + 0.5)
+    size = max(1.0, abs(low), abs(high))
+    if high - low < 1e-9 * size:  # all but equal
+        low, high = low - size / 2, high + size / 2
     first, last = points[0][0], points[-1][0]
     right, bottom = WIDTH - MARGIN, HEIGHT - BOTTOM
 

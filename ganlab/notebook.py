@@ -162,7 +162,6 @@ class NotebookDisplay:
         self.progress = Progress()
         self.notes: list[str] = []
         self.sheet: Path | None = None
-        self.spent = 0.0  # seconds that went into updates
         self._handle: DisplayHandle | None = None
         self._due = 0.0  # when the next update may be
         self._hearing = Hearing(self.tell)
@@ -233,7 +232,6 @@ class NotebookDisplay:
         else:
             self._handle.update(bundle, raw=True)
         now = time.monotonic()
-        self.spent += now - begun
         self._due = now + max(SECONDS, (now - begun) / SHARE, len(content) / BYTES_PER_SECOND)
 
     def _content(self, state: str, rows: dict[str, str] | None) -> tuple[str, str]:
