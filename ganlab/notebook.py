@@ -114,7 +114,7 @@ def table(rows: Sequence[tuple[str, str]]) -> str:
 
 def paragraph(text: str) -> str:
     """An announcement; what stands between backticks is code."""
-    words = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+    words = re.sub(r"`([^`]+)`", r'<code style="white-space:nowrap">\1</code>', html.escape(text, quote=False))
     return f'<p style="margin:6px 0;padding:2px 0 2px 10px;border-left:3px solid {TINTS["interrupted"]};white-space:pre-wrap">{words}</p>'
 
 
