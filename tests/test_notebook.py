@@ -69,6 +69,7 @@ CELLS = {
     "sick": SICK,
     "mistakes": 'ganlab.run("rign", small)',
     "two mistakes": 'ganlab.run("ring", {"train.stepz": 5, "generator.hidden": "wide"})',
+    "traceback": 'import sys, traceback\nprint("ganlab/recipe/" in "".join(traceback.format_tb(sys.last_traceback)))',
     "hidden": 'ganlab.run("ring", small, display=False)',
 }
 
@@ -215,6 +216,7 @@ def test_a_mistake_is_one_message(executed: Executed) -> None:
     assert "train.stepz" in shown
     assert "generator.hidden" in shown
     assert "Traceback" not in shown
+    assert executed.outputs["traceback"][0].text == "True\n"
 
 
 # -- outside of one --------------------------------------------------------------------------------------------------------
