@@ -11,6 +11,7 @@ import html
 import io
 import re
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -164,6 +165,7 @@ class NotebookDisplay:
         self.sheet: Path | None = None
         self._handle: DisplayHandle | None = None
         self._due = 0.0  # when the next update may be
+        self._showing = threading.RLock()  # a tracker tells things from a thread of its own
         self._hearing = Hearing(self.tell)
 
     def tell(self, text: str) -> None:
@@ -223,16 +225,17 @@ class NotebookDisplay:
     def _show(self, state: str, rows: dict[str, str] | None = None) -> None:
         from IPython.display import DisplayHandle
 
-        begun = time.monotonic()
-        content, plain = self._content(state, rows)
-        bundle = {"text/html": content, "text/plain": plain}
-        if self._handle is None:
-            self._handle = DisplayHandle()
-            self._handle.display(bundle, raw=True)
-        else:
-            self._handle.update(bundle, raw=True)
-        now = time.monotonic()
-        self._due = now + max(SECONDS, (now - begun) / SHARE, len(content) / BYTES_PER_SECOND)
+        with self._showing:
+            begun = time.monotonic()
+            content, plain = self._content(state, rows)
+            bundle = {"text/html": content, "text/plain": plain}
+            if self._handle is None:
+                self._handle = DisplayHandle()
+                self._handle.display(bundle, raw=True)
+            else:
+                self._handle.update(bundle, raw=True)
+            now = time.monotonic()
+            self._due = now + max(SECONDS, (now - begun) / SHARE, len(content) / BYTES_PER_SECOND)
 
     def _content(self, state: str, rows: dict[str, str] | None) -> tuple[str, str]:
         """The area as HTML and as text: the run, or before it begins only what was told."""

@@ -10,6 +10,8 @@ import math
 import re
 import subprocess
 import sys
+import threading
+import time
 import types
 from collections import Counter
 from pathlib import Path
@@ -305,6 +307,26 @@ def test_what_is_told_is_escaped_and_kept_within_bounds(monkeypatch: pytest.Monk
     assert "... 2 earlier" in shown[-1]["text/html"]
     assert "&lt;b&gt;1&lt;" not in shown[-1]["text/html"]
     assert "&lt;b&gt;2&lt;" in shown[-1]["text/html"]
+
+
+def test_threads_that_tell_at_once_share_the_area(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+
+    def first(_self: object, bundle: dict[str, str], raw: bool) -> None:
+        time.sleep(0.05)
+        shown.append("new")
+
+    monkeypatch.setattr("IPython.display.DisplayHandle.display", first)
+    monkeypatch.setattr("IPython.display.DisplayHandle.update", lambda _self, bundle, raw: shown.append(bundle["text/plain"]))
+    with notebook.NotebookDisplay() as display:
+        threads = [threading.Thread(target=display.tell, args=(f"word {number}",)) for number in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert shown[0] == "new"
+    assert "new" not in shown[1:]
+    assert sorted(shown[-1].splitlines()) == [f"word {number}" for number in range(5)]
 
 
 def test_the_area_is_updated_no_more_often_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
