@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import shlex
@@ -21,6 +20,7 @@ from rich.text import Text
 from ganlab.errors import GanlabError, RecipeError
 from ganlab.hookspecs import hookimpl
 from ganlab.numbers import in_words
+from ganlab.progress import Hearing, Progress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,34 +97,17 @@ def show_facts(facts: dict[str, Any]) -> None:
         console.print(Text(f"{name:<{width}}", style="bold") + Text(str(value)))
 
 
-class Hearing(logging.Handler):
-    """What ganlab and its plugins log (a download that begins, a retry) is shown where announcements are."""
-
-    def __init__(self, display: Display) -> None:
-        super().__init__(logging.WARNING if display.quiet else logging.INFO)
-        self.display = display
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Show one record."""
-        self.display.tell(record.getMessage())
-
-
 class Display:
     """A watcher of a run: a live display in a terminal, plain lines elsewhere, one line at the end when ``quiet``."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
         self.run: Run | None = None
-        self.metrics: dict[str, float] = {}
-        self.totals: dict[str, float] = {}  # of what is counted, over the whole run
+        self.progress = Progress()
         self.picture: np.ndarray | None = None
         self._live: Live | None = None
         self._printed = 0.0
-        self._began = (0.0, 0)
-        self._counted = 0  # the step up to which the totals go
-        self._hearing = Hearing(self)
-        logging.getLogger("ganlab").addHandler(self._hearing)
-        logging.getLogger("ganlab").setLevel(logging.INFO)
+        self._hearing = Hearing(self.tell, logging.WARNING if quiet else logging.INFO)
 
     def tell(self, text: str) -> None:
         """Show an announcement, above the live display if there is one."""
@@ -135,9 +118,9 @@ class Display:
 
     @hookimpl
     def before_run(self, run: Run) -> None:
-        self.run, self._began = run, (time.monotonic(), run.step)
+        self.run = run
+        self.progress.begin(run)
         self._printed = time.monotonic() - SECONDS_BETWEEN_LINES  # the first line comes at once
-        self._count_before(run)
         if self.quiet:
             return
         verb = f"goes on from step {run.step:,}" if run.resumed_from is not None else f"trains {run.total_steps:,} steps"
@@ -149,28 +132,15 @@ class Display:
     @hookimpl
     def on_metrics(self, step: int, metrics: dict[str, float]) -> None:
         assert self.run is not None
-        self.metrics = metrics
-        if step <= self._counted:  # the run was put back to a checkpoint
-            self._began = (time.monotonic(), step)
-            self._count_before(self.run)
+        if not self.progress.hear(self.run, step, metrics):
             return
-        self._counted = step
-        for name, value in metrics.items():
-            if name.startswith("adaptive/"):
-                self.totals[name] = self.totals.get(name, 0.0) + value
         now = time.monotonic()
         if not self.quiet and self._live is None and (now - self._printed >= SECONDS_BETWEEN_LINES or step == self.run.total_steps):
             self._printed = now
-            show_lines(f"step {step:,} of {self.run.total_steps:,}  {self._pace()}  " + "  ".join(f"{k} {v}" for k, v in self._values()))
-
-    def _count_before(self, run: Run) -> None:
-        """What the run has counted up to now, from its own record, for a run that goes on from a checkpoint."""
-        self.totals, self._counted = {}, run.step
-        if run.folder is not None and run.folder.metrics.is_file():
-            for line in run.folder.metrics.read_text(encoding="utf-8").splitlines():
-                for name, value in json.loads(line)["metrics"].items():
-                    if name.startswith("adaptive/") and value is not None:
-                        self.totals[name] = self.totals.get(name, 0.0) + value
+            show_lines(
+                f"step {step:,} of {self.run.total_steps:,}  {self.progress.pace(self.run)}  "
+                + "  ".join(f"{k} {v}" for k, v in self.progress.values())
+            )
 
     @hookimpl
     def on_images(self, name: str, picture: np.ndarray) -> None:
@@ -188,7 +158,7 @@ class Display:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop()
-        logging.getLogger("ganlab").removeHandler(self._hearing)
+        self._hearing.stop()
 
     def _stop(self) -> None:
         if self._live is not None:
@@ -202,7 +172,8 @@ class Display:
         """Where things are, the last sheet, and what to type next."""
         if self.quiet:
             show_lines(
-                f"{run.path}  {status}  step {run.step:,} of {run.total_steps:,}  " + "  ".join(f"{k} {v}" for k, v in self._values())
+                f"{run.path}  {status}  step {run.step:,} of {run.total_steps:,}  "
+                + "  ".join(f"{k} {v}" for k, v in self.progress.values())
             )
             return
         if console.is_terminal and self.picture is not None:
@@ -220,33 +191,6 @@ class Display:
         ui = [f"to compare runs in MLflow:  {command('ui', run)}"] if tracked else []
         show_lines(*([""] if on or ui else []), *on, *ui)
 
-    def _pace(self) -> str:
-        """Speed and time left, from the steps since this process began."""
-        assert self.run is not None
-        seconds, steps = time.monotonic() - self._began[0], self.run.step - self._began[1]
-        if not steps or not seconds:
-            return ""
-        left = (self.run.total_steps - self.run.step) * seconds / steps
-        return f"{steps / seconds:,.0f} steps/s  ETA {left // 60:.0f}:{left % 60:02.0f}"
-
-    def _values(self) -> list[tuple[str, str]]:
-        """The numbers of the last interval, in words that people use."""
-        m, values = self.metrics, []
-        for label, name in (
-            ("D loss", "loss/discriminator"),
-            ("G loss", "loss/generator"),
-            ("D(x)", "score/real"),
-            ("D(G(z))", "score/fake"),
-        ):
-            if name in m:
-                values.append((label, f"{m[name]:.3f}"))
-        if "accuracy/real" in m and "accuracy/fake" in m:
-            values.append(("D right on real/fake", f"{m['accuracy/real']:.0%}/{m['accuracy/fake']:.0%}"))
-        if "adaptive/updates" in m:
-            t = {name.partition("/")[2]: f"{value:,.0f}" for name, value in self.totals.items()}
-            values.append(("G steps", f"{t['updates']}, rested {t['rested']}, waited {t['waited']}, capped {t['capped']}"))
-        return values
-
     def _panel(self) -> Group:
         run = self.run
         assert run is not None
@@ -254,8 +198,8 @@ class Display:
         bar.add_row(ProgressBar(total=run.total_steps, completed=run.step, width=40), Text(f"{run.step / run.total_steps:.0%}"))
         grid = Table.grid(padding=(0, 2))
         grid.add_row(Text("step", style="bold"), Text(f"{run.step:,} of {run.total_steps:,}, epoch {run.epoch:,}"))
-        grid.add_row(Text("speed", style="bold"), Text(self._pace()))
-        for label, value in self._values():
+        grid.add_row(Text("speed", style="bold"), Text(self.progress.pace(run)))
+        for label, value in self.progress.values():
             grid.add_row(Text(label, style="bold"), Text(value))
         return Group(bar, grid)
 

@@ -30,6 +30,10 @@ class GanlabError(Exception):
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython and notebooks show in place of a traceback: ganlab's own frames tell nobody what to do."""
+        return [f"\x1b[1;31m{type(self).__name__}:\x1b[0m {self.message}", *([f"\x1b[1;36mhint:\x1b[0m {self.hint}"] if self.hint else [])]
+
 
 class UsageError(GanlabError):
     """The recipe, the command line or the machine does not allow what was asked; nothing has been trained (exit code 2)."""

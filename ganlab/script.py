@@ -27,10 +27,13 @@ from ganlab.engine.reopen import reopen_run
 from ganlab.engine.run import Run
 from ganlab.engine.wish import Wish
 from ganlab.errors import UsageError
+from ganlab.notebook import Card, NotebookDisplay, cell
+from ganlab.progress import Progress
 from ganlab.recipe import PluginFile, in_toml
 
 if TYPE_CHECKING:
     import pandas
+    from PIL.Image import Image
     from torch import Tensor
 
 #: What a script may say in place of ``--set``: values by dotted key, or the words themselves.
@@ -50,6 +53,7 @@ class FinishedRun:
 
     def __init__(self, path: str | Path, runs_dir: str | Path = "runs") -> None:
         self.folder: RunFolder = find_run(Path(runs_dir), str(path)).folder
+        self._shown_in: int | None = None  # the notebook's cell that has shown it while it went on
 
     @property
     def path(self) -> Path:
@@ -95,6 +99,16 @@ class FinishedRun:
         """``count`` samples of the generator: ``(count, *data shape)``, in the range that the data were shown in."""
         return self.generator.sample(count, seed)
 
+    def picture(self, count: int = 64, seed: int = 0) -> Image:
+        """``count`` samples as one picture: a grid of images, or a scatter plot of points. A notebook shows it by itself."""
+        import PIL.Image
+
+        from ganlab.pictures import image_grid, scatter
+
+        samples = self.samples(count, seed)
+        points = samples.dim() == 2
+        return PIL.Image.fromarray(scatter(samples, samples) if points else image_grid(samples, self.generator.info["range"]))
+
     @property
     def sheets(self) -> list[Path]:
         """The sheets of samples, oldest first."""
@@ -102,6 +116,20 @@ class FinishedRun:
 
     def __repr__(self) -> str:
         return f"<ganlab run {self.path}: {self.status}, step {self.info.get('counters', {}).get('step', 0):,}>"
+
+    def _repr_html_(self) -> str | None:
+        """The run at a glance, in a notebook; None below the live display of the same run."""
+        if self._shown_in is not None and self._shown_in == cell():
+            return None
+        progress = Progress()
+        progress.read(self.folder.metrics)
+        counters, minutes = self.info.get("counters", {}), divmod(int(self.info.get("training_seconds", 0)), 60)
+        facts = [f"epoch {counters.get('epoch', 0):,}", "{} min {} s".format(*minutes), str(self.info.get("device_name", ""))]
+        step, sheets = counters.get("step", 0), self.sheets
+        rows = {"run": str(self.path)}
+        return Card(
+            self.id, self.status, step, self.info.get("total_steps", step), facts, progress, sheets[-1] if sheets else None, rows=rows
+        ).html()
 
 
 def run(
@@ -170,14 +198,19 @@ def resume(
 
 def _train(place: Place, display: bool, build: Callable[[], Run]) -> FinishedRun:
     """Build a run, carry it out, and show it meanwhile if asked to."""
-    with Display() if display else nullcontext() as shown:
+    shows: Display | NotebookDisplay | nullcontext[None] = nullcontext()
+    if display:
+        shows = Display() if cell() is None else NotebookDisplay()
+    with shows as shown:
         place.tell = shown.tell if shown else warn
         place.watchers += [shown] if shown else []
         run = build()
         status = execute(run)
         if shown:
             shown.show_end(run, status)
-    return FinishedRun(run.path)
+    finished = FinishedRun(run.path)
+    finished._shown_in = cell() if display else None
+    return finished
 
 
 def _catalogue(plugins: Iterable[object], place: Place) -> Catalogue:
