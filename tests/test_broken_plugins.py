@@ -65,7 +65,10 @@ def runs_none_the_worse(capsys: pytest.CaptureFixture[str]) -> None:
 # -- installed: `ganlab plugins NAME` says it all, `ganlab plugins` in a line ----------------------------------------------
 
 MISSPELT = "import ganlab\n\n\n@ganlab.hookimpl\ndef register_trikcs(register):\n    pass\n"
-KINDS = "choices: register_datasets, register_losses, register_networks, register_noises, register_optimizers, register_tricks"
+KINDS = (
+    "choices: register_datasets, register_judges, register_losses, register_metrics, register_networks, register_noises, "
+    "register_optimizers, register_tricks"
+)
 OF = "plugin 'sick' (sick-gan 1.0)"
 
 #: What is in the module, and what is said of it; FILE is its path.

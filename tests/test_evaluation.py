@@ -103,10 +103,12 @@ def test_hook_register_metrics(tmp_path: Path) -> None:
     assert [len(evidence.fakes) for evidence in Spread.seen] == [20, 20, 20, 50]
     last = Spread.seen[-1]
     assert values(run, "final/spread")[6] == pytest.approx(float(last.fakes.values.std()))
-    assert (last.held_out, len(last.real), len(last.training), last.dataset) == (None, 50, 64, run.dataset)
+    assert last.held_out is not None
+    assert (len(last.held_out), len(last.real), len(last.training), last.dataset) == (50, 50, 64, run.dataset)
+    assert not torch.equal(last.held_out.values, last.real.values)
     found = written(run)
     assert found["values"] == {"spread": values(run, "final/spread")[6]}
-    assert (found["step"], found["about"], found["not_measured"]) == (6, {"samples": 50, "real": 50, "held_out": 0}, {})
+    assert (found["step"], found["about"], found["not_measured"]) == (6, {"samples": 50, "real": 50, "held_out": 50}, {})
 
 
 def test_hook_register_judges(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -112,8 +113,8 @@ def test_tricks_of_examples_conform(hook: str, tmp_path: Path, monkeypatch: pyte
 # -- registration ----------------------------------------------------------------------------------------------------------
 
 
-def with_component(hook: str, *tricks: object, line: str, **options: Any) -> Run:
-    return play(*tricks, plugins=[load(hook)], overrides=[line], **options)
+def with_component(hook: str, *tricks: object, line: str, overrides_too: Iterable[str] = (), **options: Any) -> Run:
+    return play(*tricks, plugins=[load(hook)], overrides=[line, *overrides_too], **options)
 
 
 def test_example_register_networks() -> None:
@@ -145,6 +146,26 @@ def test_example_register_noises() -> None:
     assert latent.shape[1] == 50
     assert latent.min() == 0
     assert latent.eq(0).float().mean().item() == pytest.approx(0.5, abs=0.05)
+
+
+def test_example_register_metrics() -> None:
+    run = with_component("register_metrics", line='metrics.diversity={use="diversity"}')
+    evaluator, real = run.evaluations.evaluator, run.dataset.fetch(torch.arange(60)).images
+    assert evaluator.measure(real[:1].expand(60, 2), quick=True).values == {"diversity": 0.0}
+    assert evaluator.measure(real, quick=True).values["diversity"] == pytest.approx(1, abs=0.02)
+    conform("metric", "diversity", plugins=[load("register_metrics")])
+
+
+def test_example_register_judges() -> None:
+    overrides = ['data={use="digits"}', "train.batch_size=8", 'metrics.tiny={use="tiny"}']
+    run = with_component("register_judges", line='judge={use="eigenimages",components=20}', overrides_too=overrides)
+    images = run.evaluations.evaluator._chosen("real", 500).values  # type: ignore[union-attr]
+    found = run.evaluations.evaluator.judge.features(images)
+    assert found.shape == (500, 20)
+    kept = found.var(0).sum() / images.flatten(1).var(0).sum()
+    assert 0.8 < kept < 1  # as much of the pixels' variance as eight by eight pixels' first components have
+    assert torch.allclose(torch.corrcoef(found.T)[0, 1:].abs().max(), torch.tensor(0.0), atol=0.2)
+    conform("judge", "eigenimages", plugins=[load("register_judges")])
 
 
 def test_example_register_optimizers() -> None:

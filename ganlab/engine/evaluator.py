@@ -43,6 +43,22 @@ class Report:
     seconds: float = 0.0
 
 
+class Named:
+    """A judge whose errors name it."""
+
+    def __init__(self, judge: Judge, owner: str) -> None:
+        self.instance, self._owner = judge, owner
+        self.description, self.identity, self.classes = judge.description, judge.identity, judge.classes
+
+    def features(self, images: Tensor) -> Tensor:
+        with blamed(self._owner):
+            return self.instance.features(images)
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        with blamed(self._owner):
+            return self.instance.probabilities(images)
+
+
 class Evaluator:
     """Measures samples of one data set with one recipe's metrics.
 
@@ -134,6 +150,8 @@ class Evaluator:
 
     def _measure(self, report: Report, evidence: Evidence, choice: Choice, metric: Metric) -> None:
         try:
+            if metric.needs == "probabilities" and not self.judge.classes:
+                raise NoJudge("the judge knows no classes")
             with blamed(owner_of(choice)), torch.no_grad():
                 found = {name: float(value) for name, value in metric.measure(evidence).items()}
             collapsed = str(metric.collapsed(found, evidence.dataset)) if hasattr(metric, "collapsed") else ""
@@ -204,4 +222,4 @@ class Evaluator:
             self._without_judge = f"there is no judge: {error.message}"
             self.warn(f"Samples are not judged. {error}")
             raise NoJudge(self._without_judge) from error
-        return judge
+        return Named(judge, owner_of(choice))

@@ -10,7 +10,7 @@ from typing import Any
 from ganlab.errors import PluginError
 from ganlab.recipe.choices import Kind
 from ganlab.testing.rules import RULES
-from ganlab.testing.subject import BrokenRule, Subject
+from ganlab.testing.subject import MEASURED, BrokenRule, Subject, refuse_what_is_not_measured
 from ganlab.testing.tiny import catalogue
 
 
@@ -18,7 +18,8 @@ def conform(kind: Kind, name: str, *, plugins: Iterable[object] = (), overrides:
     """Check a component or trick against all rules, on the tiny problem: points in the plane, latents of shape (3,).
 
     Args:
-        kind: ``"trick"``, ``"network"``, ``"loss"``, ``"dataset"``, ``"noise"`` or ``"optimizer"``.
+        kind: ``"trick"``, ``"network"``, ``"loss"``, ``"dataset"``, ``"noise"``, ``"optimizer"``, ``"metric"`` or
+            ``"judge"``. Metrics and judges are asked on tiny images.
         name: as it is registered.
         plugins: modules or objects with registration hooks, where the plugin is not installed.
         overrides: what else the recipe needs, as ``--set`` takes it: ``'data={use="digits"}'`` for a network of images.
@@ -36,6 +37,8 @@ def conform(kind: Kind, name: str, *, plugins: Iterable[object] = (), overrides:
     subject = Subject(kind, name, options, plugins, tuple(overrides), entry)
     with tempfile.TemporaryDirectory() as folder:
         subject.run(folder=Path(folder))  # what cannot be built at all breaks no rule
+        if kind in MEASURED:
+            refuse_what_is_not_measured(subject, Path(folder))
     for rule, check in RULES.items():
         with tempfile.TemporaryDirectory() as folder:
             try:

@@ -29,10 +29,11 @@ from ganlab.testing.tiny import catalogue
 STOP, LANES, BATCH = 3, 3, 8
 #: Hooks that are called within a turn, where nobody waits for the device.
 IN_A_TURN = ("may_play", "before_turn", "before_scores", "after_scores", "loss_terms", "before_update", "after_update", "play_again")
-#: What a component's methods are called that run within a turn.
+#: What a component's methods are called that run within a turn; those of metrics and judges, between two turns.
 METHODS = {
     "network": ("forward",),
     "loss": ("real", "fake", "generator", "discriminator"), "noise": ("sample",), "dataset": ("fetch",), "optimizer": ("step",),
+    "metric": ("measure",), "judge": ("features", "probabilities"),
 }  # fmt: skip
 
 

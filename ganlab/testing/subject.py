@@ -10,7 +10,10 @@ from typing import Any
 
 from ganlab.catalogue import Entry
 from ganlab.engine.build import ROLES
+from ganlab.engine.evaluator import Named
+from ganlab.engine.life import execute
 from ganlab.engine.run import Run
+from ganlab.errors import UsageError
 from ganlab.recipe import Choice, Recipe
 from ganlab.recipe.choices import Kind
 from ganlab.testing.tiny import prepare
@@ -22,6 +25,12 @@ TABLE: dict[str, tuple[str, ...]] = {
     "loss": ("loss",),
     "noise": ("noise",),
     "dataset": ("data",),
+}
+#: What a recipe needs in which samples are measured, unless the caller says otherwise: tiny images, and few of them.
+EVALUATED = {"evaluation.every": "2", "evaluation.quick_samples": "16", "evaluation.samples": "32", "data": '{use="tiny",shape=[1,8,8]}'}
+MEASURED: dict[str, dict[str, str]] = {
+    "metric": {**EVALUATED, "judge": '{use="tiny"}'},
+    "judge": {**EVALUATED, "metrics.tiny": '{use="tiny"}', "metrics.tiny_classes": '{use="tiny_classes"}'},
 }
 
 
@@ -59,6 +68,12 @@ class Subject:
     def lines(self) -> list[str]:
         """The overrides that put it into a recipe."""
         given = [f"{name}={json.dumps(value)}" for name, value in self.options.items()]
+        if self.kind in MEASURED:
+            table = f"{{{','.join([f'use={json.dumps(self.name)}', *given])}}}"
+            said = {line.partition("=")[0].strip() for line in self.overrides}
+            where = f"metrics.{self.name}" if self.kind == "metric" else "judge"
+            others = {key: value for key, value in MEASURED[self.kind].items() if key not in said}
+            return [f"{where}={table}", *(f"{key}={value}" for key, value in others.items())]
         if self.kind == "trick":
             return [f"tricks.{self.name}={{{','.join([f'use={json.dumps(self.name)}', *given])}}}"]
         optimizer = ['optimizer={use="tiny"}'] if self.kind == "network" else []
@@ -68,13 +83,19 @@ class Subject:
     def choices(self, recipe: Recipe) -> list[Choice]:
         """Where a recipe picks it."""
         players = [choice for player in (recipe.generator, recipe.discriminator) for choice in (player.network, player.optimizer)]
-        every = [recipe.data, recipe.noise, *players, *recipe.losses.values(), *recipe.tricks]
+        every = [recipe.data, recipe.noise, *players, *recipe.losses.values(), *recipe.tricks, *recipe.metrics]
+        every += [recipe.judge] if recipe.judge else []
         return [choice for choice in every if (choice.kind, choice.use) == (self.kind, self.name)]
 
     def objects(self, run: Run) -> list[Any]:
         """What its factory has made for the run."""
         if self.kind == "trick":
             return [trick.instance for trick in run.tricks if trick.name == self.name]
+        if self.kind == "metric":
+            return [metric for choice, metric in run.evaluations.evaluator.metrics.values() if choice.use == self.name]
+        if self.kind == "judge":
+            judge = run.evaluations.evaluator.judge
+            return [judge.instance if isinstance(judge, Named) else judge]
         if self.kind == "loss":
             return [run.losses[role].instance for role in ROLES]
         players = [run.players[role] for role in ROLES]
@@ -83,6 +104,24 @@ class Subject:
             "noise": [run.noise], "dataset": [run.dataset],
         }  # fmt: skip
         return found[self.kind]
+
+
+def refuse_what_is_not_measured(subject: Subject, folder: Path) -> None:
+    """See that a metric, or a judge, is asked in the tiny recipe at all: what is never called keeps every rule.
+
+    Raises:
+        UsageError: it is not.
+    """
+    run = subject.run(folder=folder)
+    execute(run)
+    report = run.evaluations.final
+    missing = run.evaluations.evaluator.unfit | ({} if report is None else report.missing)
+    why = missing.get(subject.name) if subject.kind == "metric" else next((w for w in missing.values() if "there is no judge" in w), None)
+    if report is None or why is not None:
+        raise UsageError(
+            f"{subject.kind} '{subject.name}' is not asked on the tiny problem: {why or 'nothing is measured'}",
+            "name other data, or another judge: overrides=['data={use=\"ring\"}']",
+        )
 
 
 def see(kept: bool, subject: Subject, rule: str, text: str) -> None:

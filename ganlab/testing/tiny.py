@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ from ganlab.engine.life import Place, assemble, execute, find_data
 from ganlab.engine.run import Run
 from ganlab.engine.turn import Turn
 from ganlab.errors import DataUnavailable, UsageError
+from ganlab.evaluation import Better, Evidence, JudgeSpec, Needs
 from ganlab.hookspecs import Register, hookimpl
 
 TINY = """
@@ -70,6 +71,15 @@ class TinyPlugin:
     def register_optimizers(self, register: Register) -> None:
         register("tiny", tiny_optimizer)
 
+    @hookimpl
+    def register_metrics(self, register: Register) -> None:
+        register("tiny", TinyMetric)
+        register("tiny_classes", TinyClasses)
+
+    @hookimpl
+    def register_judges(self, register: Register) -> None:
+        register("tiny", TinyJudge)
+
 
 def tiny_data(spec: DatasetSpec, *, size: int = 64, shape: tuple[int, ...] = (2,)) -> ResidentDataset:
     """Points around (2, 2) and (-2, -2), which are also their labels, 1 and 0. Images are light or dark, and within [-1, 1].
@@ -81,9 +91,11 @@ def tiny_data(spec: DatasetSpec, *, size: int = 64, shape: tuple[int, ...] = (2,
     labels = torch.arange(size) % 2
     centers = (4.0 * labels - 2).view(-1, *[1] * len(shape))
     points = torch.randn(size, *shape, generator=torch.Generator().manual_seed(spec.seed)) / 4 + centers
-    if len(shape) == 1:
-        return ResidentDataset(points, labels, class_names=("low", "high"))
-    return ResidentDataset(points.tanh(), labels, range=(-1.0, 1.0), class_names=("low", "high"))
+    range_ = None if len(shape) == 1 else (-1.0, 1.0)
+    return ResidentDataset(
+        points if range_ is None else points.tanh(), labels, range=range_, class_names=("low", "high"),
+        held_out=lambda: tiny_data(replace(spec, seed=spec.seed + 1), size=size, shape=shape),
+    )  # fmt: skip
 
 
 @dataclass
@@ -135,6 +147,48 @@ class TinyLoss:
         """BCE of the fake scores with 1."""
         assert turn.fake_scores is not None
         return nn.functional.softplus(-turn.fake_scores).mean(0)
+
+
+class TinyMetric:
+    """How far the mean feature of the fakes is from that of real images."""
+
+    results: ClassVar[Mapping[str, Better]] = {"tiny": "lower"}
+    needs: ClassVar[Needs] = "features"
+    quick: ClassVar[bool] = True
+
+    def measure(self, evidence: Evidence) -> dict[str, float]:
+        """The largest distance over all features."""
+        return {"tiny": float((evidence.fakes.features.mean(0) - evidence.real.features.mean(0)).abs().max())}
+
+
+class TinyClasses:
+    """How far the classes of the fakes are from those of real images."""
+
+    results: ClassVar[Mapping[str, Better]] = {"tiny_classes": "lower"}
+    needs: ClassVar[Needs] = "probabilities"
+    quick: ClassVar[bool] = True
+
+    def measure(self, evidence: Evidence) -> dict[str, float]:
+        """The largest distance of the classes' mean probabilities."""
+        return {"tiny_classes": float((evidence.fakes.probabilities.mean(0) - evidence.real.probabilities.mean(0)).abs().max())}
+
+
+class TinyJudge:
+    """Sees how light an image is, and how much its pixels differ; light ones are of one class, dark ones of the other."""
+
+    description, identity, classes = "light and contrast", "tiny", 2
+
+    def __init__(self, spec: JudgeSpec) -> None:
+        self.spec = spec
+
+    def features(self, images: Tensor) -> Tensor:
+        """``(count, 2)``."""
+        return torch.stack((images.flatten(1).mean(1), images.flatten(1).std(1)), dim=1)
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """``(count, 2)``."""
+        light = images.flatten(1).mean(1)
+        return torch.stack((1 - light, light), dim=1)
 
 
 def tiny_optimizer(parameters: Iterable[Tensor], *, lr: float = 0.1) -> torch.optim.Optimizer:
