@@ -205,7 +205,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         "generator.lr  1      2\n"
         "\n"
         "by frechet distance, against plain:\n"
-        "  clipped  better than plain (3 seeds, p = 0.00075)\n"
+        "  clipped  better than plain (3 seeds, p = 0.00076)\n"
         "\n"
         f"{report} has the curves and the samples, too\n"
     )
