@@ -210,7 +210,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         f"{report} has the curves and the samples, too\n"
     )
     assert ganlab("compare", "--runs-dir", str(runs), "--by", "coverage") == 0
-    assert "by coverage, against plain:\n  clipped  no difference shown with 3 seeds (p = 0.25)" in capsys.readouterr().out
+    assert "by coverage, against clipped:\n  plain  no difference shown with 3 seeds (p = 0.25)" in capsys.readouterr().out
 
 
 def test_the_report_needs_nothing_else_and_runs_nothing(tmp_path: Path) -> None:
