@@ -98,7 +98,7 @@ class FinishedRun:
     @property
     def sheets(self) -> list[Path]:
         """The sheets of samples, oldest first."""
-        return sorted(self.folder.samples.glob("step_*.png"))
+        return self.folder.sheets()
 
     def __repr__(self) -> str:
         return f"<ganlab run {self.path}: {self.status}, step {self.info.get('counters', {}).get('step', 0):,}>"
