@@ -91,9 +91,29 @@ class FinishedRun:
         """
         return load_generator(self.path)
 
-    def samples(self, count: int, seed: int = 0) -> Tensor:
-        """``count`` samples of the generator: ``(count, *data shape)``, in the range that the data were shown in."""
-        return self.generator.sample(count, seed)
+    def samples(self, count: int, seed: int = 0, label: int | str | None = None, truncation: float | None = None) -> Tensor:
+        """``count`` samples of the generator: ``(count, *data shape)``, in the range that the data were shown in.
+
+        Args, Raises:
+            as of :meth:`ganlab.engine.export.LoadedGenerator.sample`, which also has ``interpolate``.
+        """
+        return self.generator.sample(count, seed, label, truncation)
+
+    def export(self, kind: str = "safetensors", out: str | Path | None = None, force: bool = False) -> list[Path]:
+        """Write the generator as ``"safetensors"``, ``"onnx"`` or ``"torch"``, checked to give the same images, as ``ganlab export`` does.
+
+        Args:
+            kind: the format.
+            out: the file, or for safetensors the folder; None: named after the run, in the current folder.
+            force: replace what is there.
+
+        Returns:
+            What was written.
+        """
+        from ganlab.engine import formats
+
+        place = formats.usual_place(kind, self.id) if out is None else Path(out)
+        return formats.export_generator(self.generator, kind, place, Catalogue.of_installed(), force).files
 
     @property
     def sheets(self) -> list[Path]:

@@ -152,6 +152,27 @@ def sample(run: str, **options: Any) -> None:
 
 
 @cli.command()
+@click.argument("run")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["safetensors", "onnx", "torch"]),
+    help="A folder with weights and config.json, an .onnx file, or a .pt2 file of torch.export.  [default: as --out ends]",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="The file, or for safetensors the folder.  [default: named after the run]")
+@CHECKPOINT
+@FORCE
+@TRUST
+@RUNS
+@DATA
+def export(run: str, **options: Any) -> None:
+    """Write RUN's generator for other programs, and check that what was written gives the same images."""
+    from ganlab.cli import exporting
+
+    exporting.export(run, **options)
+
+
+@cli.command()
 @RUNS
 @click.option("--tracking-uri", help="The store to show.  [default: $MLFLOW_TRACKING_URI, else mlflow.db beside the runs folder]")
 @click.option(

@@ -53,7 +53,7 @@ def rows_between(law: Any, ends: Tensor, columns: int) -> Tensor:
         ``(rows * columns, *noise shape)``, row by row.
     """
     rows = len(ends) // 2
-    start, end = (part.repeat_interleave(columns, dim=0) for part in ends.split(rows))  # (rows * columns, *noise shape)
+    start, end = (part.repeat_interleave(columns, dim=0) for part in (ends[:rows], ends[rows:]))  # (rows * columns, *noise shape)
     share = torch.linspace(0, 1, columns, dtype=ends.dtype, device=ends.device).repeat(rows)  # (rows * columns,)
     if hasattr(law, "between"):
         with blamed(f"noise {type(law).__name__}, in between(),"):
