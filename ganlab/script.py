@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from ganlab.catalogue import Catalogue
 from ganlab.console import Display, warn
-from ganlab.engine.export import LoadedGenerator, load_generator
-from ganlab.engine.folder import RunFolder, find_run
+from ganlab.engine.export import LoadedGenerator
+from ganlab.engine.folder import RunFolder, RunSummary, find_run
 from ganlab.engine.journal import whole_lines
 from ganlab.engine.life import Place, execute, open_run
 from ganlab.engine.reopen import reopen_run
 from ganlab.engine.run import Run
+from ganlab.engine.trained import open_trained
 from ganlab.engine.wish import Wish
 from ganlab.errors import UsageError
 from ganlab.recipe import PluginFile, in_toml
@@ -87,9 +88,15 @@ class FinishedRun:
         """The trained generator, on the CPU and in eval mode: ``generator(latent)``.
 
         Raises:
-            GanlabError: there is none (the run failed), or its network is not installed.
+            GanlabError: there is none (the run was killed, or failed), its network is not installed, or it is of a plugin file of
+                somebody else's.
         """
-        return load_generator(self.path)
+        summary, place = RunSummary(self.folder, self.folder.read_info()), Place()
+        return open_trained(summary, self._library, Wish(verb="sample"), place.data_root(), warn, draw=False).generator
+
+    @cached_property
+    def _library(self) -> Catalogue:
+        return _catalogue((), Place())
 
     def samples(self, count: int, seed: int = 0, label: int | str | None = None, truncation: float | None = None) -> Tensor:
         """``count`` samples of the generator: ``(count, *data shape)``, in the range that the data were shown in.
@@ -113,7 +120,7 @@ class FinishedRun:
         from ganlab.engine import formats
 
         place = formats.usual_place(kind, self.id) if out is None else Path(out)
-        return formats.export_generator(self.generator, kind, place, Catalogue.of_installed(), force).files
+        return formats.export_generator(self.generator, kind, place, self._library, force).files
 
     @property
     def sheets(self) -> list[Path]:

@@ -32,7 +32,9 @@ def staged(folder: Path) -> Iterator[Path]:
     Raises:
         UsageError: the place cannot be written.
     """
-    ancestor = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    ancestor = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not ancestor.is_dir():
+        raise UsageError(f"{ancestor} is no folder", "choose another place with --out")
     stage = None
     try:
         stage = Path(tempfile.mkdtemp(prefix=".ganlab-", dir=ancestor))

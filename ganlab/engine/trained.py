@@ -87,11 +87,11 @@ def open_trained(
         GanlabError: it cannot be read, or needs what is not installed.
     """
     folder, info = summary.folder, summary.folder.read_info()
-    wish = replace(wish, trust=wish.trust or trust.is_own(folder, info))  # its own copy of a plugin file will do
+    asked, wish = wish, replace(wish, trust=wish.trust or trust.is_own(folder, info))  # its own copy of a plugin file will do
     if point:
         return _at(_checkpoint(summary, point, tell), recipe_of(folder, info, library, wish), library, data_root)
     if not folder.generator.is_file():
-        raise _none_yet(summary, wish)
+        raise _none_yet(summary, asked)
     state = checkpoint.load(folder.generator, "generator")
     recipe = recipe_of(folder, info, library, wish) if _needs_files(state, library, wish) else None
     generator = rebuilt(folder.generator, state, library)

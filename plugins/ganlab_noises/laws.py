@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 Dimension = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -53,17 +53,19 @@ class Normal:
         """Latents on the great circle from ``start`` to ``end``, ``(count, dimension)``, after a ``share`` of the way, ``(count,)``.
 
         Nearly all mass of a normal law in many dimensions lies near a sphere, which a straight line leaves (Shoemake 1985;
-        White 2016, arXiv:1609.04468).
+        White 2016, arXiv:1609.04468). The length goes evenly from that of the one to that of the other.
         """
-        a, b = ((latent - self.location).to("cpu", torch.float64) for latent in (start, end))
+        ends = [(latent - self.location).to("cpu", torch.float64) for latent in (start, end)]
         share = share.to("cpu", torch.float64).unsqueeze(1)  # (count, 1)
-        angle = torch.acos(torch.cosine_similarity(a, b, dim=1).clamp(-1, 1)).unsqueeze(1)  # (count, 1)
+        length = torch.lerp(*(latent.norm(dim=1, keepdim=True) for latent in ends), share)
+        a, b = (nn.functional.normalize(latent, dim=1) for latent in ends)
+        angle = torch.acos((a * b).sum(1, keepdim=True).clamp(-1, 1))  # (count, 1)
         sine = torch.sin(angle)
         straight = sine < 1e-6  # the same direction, or the opposite one, between which no circle is the great one
         sine = torch.where(straight, 1.0, sine)
         first = torch.where(straight, 1 - share, torch.sin((1 - share) * angle) / sine)
         second = torch.where(straight, share, torch.sin(share * angle) / sine)
-        return (first * a + second * b).to(start).add_(self.location)
+        return (length * (first * a + second * b)).to(start).add_(self.location)
 
 
 @dataclass
