@@ -16,6 +16,7 @@ import ganlab
 from ganlab.cli.sampling import Layout
 from ganlab.engine.folder import find_run
 from ganlab.engine.latents import rows_between
+from ganlab.engine.trained import Trained
 from ganlab.errors import UsageError
 from ganlab.pictures import image_grid, scatter
 from ganlab.script import FinishedRun
@@ -131,6 +132,28 @@ def test_a_data_set_draws_its_own_pictures(here: Path, capsys: Capture) -> None:
     assert picture("sheet.png").shape == (5, 12, 3)
     assert ganlab_says(capsys, "sample", run.path, "--count", 2, "--out", "each")[0] == 0
     assert picture("each/sample_0001.png").shape == (5, 4, 3)
+
+
+def test_columns_of_data_sets_that_draw_themselves(digits: FinishedRun) -> None:
+    class Tiles:
+        """Knows nothing of columns."""
+
+        def picture(self, samples: torch.Tensor) -> np.ndarray:
+            return np.full((4, 3 * len(samples), 3), len(samples), np.uint8)
+
+    class Sheets(Tiles):
+        columns = 9
+
+        def picture(self, samples: torch.Tensor) -> np.ndarray:
+            return np.full((len(samples) // self.columns, self.columns, 3), 1, np.uint8)
+
+    samples = digits.samples(6)
+    tiled = Trained(digits.generator, Tiles()).sheet(samples, 3)  # type: ignore[arg-type]
+    assert tiled.shape == (2 * 6 + 2, 3 * 5 + 2, 3)
+    assert (tiled[2:6, 2:5] == 1).all()  # one sample in each
+    sheets = Sheets()
+    assert Trained(digits.generator, sheets).sheet(samples, 3).shape == (2, 3, 3)  # type: ignore[arg-type]
+    assert sheets.columns == 9
 
 
 # --- classes --------------------------------------------------------------------------------------------------------------------

@@ -151,7 +151,7 @@ def _refuse_for_animations(options: dict[str, Any]) -> None:
     """An animation shows what the run has drawn while it was trained: nothing of how to sample has a meaning for it."""
     flags = {"count": "--count", "seed": "--seed", "label": "--class", "truncation": "--truncation", "grid": "--grid"}
     flags |= {"interpolate": "--interpolate", "checkpoint": "--checkpoint"}
-    said = [flag for key, flag in flags.items() if options[key] not in (None, False, "")]
+    said = [flag for key, flag in flags.items() if options[key] is not None and options[key] is not False and options[key] != ""]
     if said:
         raise UsageError(
             f"an animation is of the sheets that the run has drawn itself, from its own fixed noise: {', '.join(said)} cannot change them",
