@@ -294,3 +294,21 @@ def test_a_checkpoint_can_be_exported(ring: FinishedRun, capsys: Capture) -> Non
     said = ganlab_says(capsys, "export", ring.path, "--checkpoint", "10", "--out", "ten")[1]
     assert said.startswith(f"generator of {ring.id}, step 10: ten/config.json (")
     assert not torch.equal(ganlab.load_generator("ten").sample(3), ring.samples(3))
+
+
+@onnx
+def test_the_page_on_sampling_runs(here: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs/sampling.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 3
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block, "docs/sampling.md", "exec"), names)
+    latent = torch.randn(8, *names["config"]["input_shape"])
+    torch.testing.assert_close(names["network"](latent), names["run"].generator(latent))
+    assert names["again"].sample(5).equal(names["run"].samples(5))
+    assert (names["images"].shape, names["rows"].shape, names["points"].shape) == ((16, 2), (40, 2), (8, 2))
+    from ganlab.cli import cli
+
+    for command, words in re.findall(r"^ganlab (\w+) (\S.*?)(?: +#.*)?$", page, re.MULTILINE):
+        cli.commands[command].make_context(command, words.split())  # which refuses what it does not know
