@@ -29,8 +29,6 @@ def animate(sheets: Sequence[Path], steps: Sequence[int], path: Path, seconds: f
     pictures = [_read(sheet) for sheet in sheets]
     size = max(picture.width for picture in pictures), max(picture.height for picture in pictures)
     frames = [_frame(picture, size, f"step {step:,}") for picture, step in zip(pictures, steps, strict=True)]
-    if all(_is_grey(frame) for frame in frames):
-        frames = [frame.convert("L") for frame in frames]  # 256 greys are a palette without loss
     times = [round(1000 * seconds)] * (len(frames) - 1) + [round(1000 * seconds * REST)]
     more = {"lossless": True} if path.suffix.lower() == ".webp" else {}
     frames[0].save(path, format=FORMATS[path.suffix.lower()], save_all=True, append_images=frames[1:], duration=times, loop=0, **more)
@@ -49,8 +47,3 @@ def _frame(picture: Image.Image, size: tuple[int, int], text: str) -> Image.Imag
     frame.paste(picture, (0, 0))
     ImageDraw.Draw(frame).text((4, size[1] + 2), text, fill=(0, 0, 0), font=ImageFont.load_default())
     return frame
-
-
-def _is_grey(picture: Image.Image) -> bool:
-    red, green, blue = (band.tobytes() for band in picture.split())
-    return red == green == blue

@@ -115,11 +115,13 @@ def test_single_pictures_have_no_border(digits: FinishedRun, here: Path, capsys:
 
 def test_a_data_set_draws_its_own_pictures(here: Path, capsys: Capture) -> None:
     Path("own.py").write_text(
-        "import numpy as np, torch, ganlab\n"
+        "import numpy as np, torch, ganlab\nfrom pathlib import Path\n"
         "class Own(ganlab.ResidentDataset):\n"
         "    def picture(self, samples):\n"
         "        return np.full((5, 4 * len(samples), 3), 77, np.uint8)\n"
-        "def own(spec): return Own(torch.rand(64, 1, 8, 8), range=(0.0, 1.0))\n"
+        "def own(spec):\n"
+        "    if Path('gone').exists() and not spec.download: raise ganlab.DataUnavailable('it would be downloaded', 'so be it')\n"
+        "    return Own(torch.rand(64, 1, 8, 8), range=(0.0, 1.0))\n"
         "@ganlab.hookimpl\n"
         "def register_datasets(register): register('own', own)\n"
     )
@@ -132,6 +134,11 @@ def test_a_data_set_draws_its_own_pictures(here: Path, capsys: Capture) -> None:
     assert picture("sheet.png").shape == (5, 12, 3)
     assert ganlab_says(capsys, "sample", run.path, "--count", 2, "--out", "each")[0] == 0
     assert picture("each/sample_0001.png").shape == (5, 4, 3)
+    Path("gone").write_text("")
+    code, _out, err = ganlab_says(capsys, "sample", run.path, "--count", 3, "--out", "plain.png")
+    said = "note: The samples are drawn without their data set, which cannot be had: it would be downloaded\nso be it\n"
+    assert (code, err.endswith(said)) == (0, True)
+    assert np.array_equal(picture("plain.png"), image_grid(run.samples(3), (0.0, 1.0)))
 
 
 def test_columns_of_data_sets_that_draw_themselves(digits: FinishedRun) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganlab.cli.train import naming
 from ganlab.console import show_lines, warn
 from ganlab.engine.folder import find_run
 from ganlab.engine.wish import Wish
@@ -18,6 +17,7 @@ def export(
     """Export the generator of a run, and say what the check has shown."""
     summary = find_run(runs_dir, name)
     from ganlab.catalogue import Catalogue
+    from ganlab.cli.train import naming
     from ganlab.engine import formats
     from ganlab.engine.life import Place
     from ganlab.engine.trained import open_trained

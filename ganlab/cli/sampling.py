@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganlab.cli.train import naming
 from ganlab.console import show_lines, warn
 from ganlab.engine.folder import find_run, step_of
 from ganlab.engine.outputs import refuse_existing, staged
@@ -94,6 +93,7 @@ def _draw(
         refuse_existing([out], force)
     parse_grid(grid)  # before torch is imported
     from ganlab.catalogue import Catalogue
+    from ganlab.cli.train import naming
     from ganlab.engine.latents import way_of
     from ganlab.engine.life import Place
     from ganlab.engine.trained import open_trained

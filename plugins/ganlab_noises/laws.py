@@ -57,7 +57,7 @@ class Normal:
         """
         ends = [(latent - self.location).to("cpu", torch.float64) for latent in (start, end)]
         share = share.to("cpu", torch.float64).unsqueeze(1)  # (count, 1)
-        length = torch.lerp(*(latent.norm(dim=1, keepdim=True) for latent in ends), share)
+        near, far = (torch.linalg.vector_norm(latent, dim=1, keepdim=True) for latent in ends)
         a, b = (nn.functional.normalize(latent, dim=1) for latent in ends)
         angle = torch.acos((a * b).sum(1, keepdim=True).clamp(-1, 1))  # (count, 1)
         sine = torch.sin(angle)
@@ -65,7 +65,8 @@ class Normal:
         sine = torch.where(straight, 1.0, sine)
         first = torch.where(straight, 1 - share, torch.sin((1 - share) * angle) / sine)
         second = torch.where(straight, share, torch.sin(share * angle) / sine)
-        return (length * (first * a + second * b)).to(start).add_(self.location)
+        latent: Tensor = torch.lerp(near, far, share) * (first * a + second * b)
+        return latent.to(start).add_(self.location)
 
 
 @dataclass
