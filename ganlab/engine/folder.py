@@ -138,6 +138,11 @@ class RunFolder:
         found = self.checkpoints.glob("step_*.safetensors") if self.checkpoints.is_dir() else iter(())
         return sorted((path for path in found if CHECKPOINT.fullmatch(path.name) and path.is_file()), key=step_of)
 
+    def sheets(self) -> list[Path]:
+        """All sheets of samples, oldest first."""
+        found = self.samples.glob("step_*.png")
+        return sorted((path for path in found if SHEET_OR_CHECKPOINT.fullmatch(path.name) and path.is_file()), key=step_of)
+
     def lines(self) -> list[str]:
         """The whole lines of metrics.jsonl."""
         return journal.whole_lines(self.metrics.read_bytes()) if self.metrics.is_file() else []
