@@ -2,9 +2,9 @@
 
 What plugin authors and scripts need, by its public name. Nothing here imports torch before it is asked for.
 
-Public are, besides: ``ganlab.components``, ``ganlab.errors``, ``ganlab.hookspecs``, ``ganlab.pictures``, ``ganlab.recipe``,
-``ganlab.tensors`` and ``ganlab.testing``. All else may change from one version to the next; no plugin of ganlab's own uses it, and a
-test sees to that.
+Public are, besides: ``ganlab.components``, ``ganlab.errors``, ``ganlab.evaluation``, ``ganlab.hookspecs``, ``ganlab.pictures``,
+``ganlab.recipe``, ``ganlab.tensors`` and ``ganlab.testing``. All else may change from one version to the next; no plugin of ganlab's own
+uses it, and a test sees to that.
 """
 
 from __future__ import annotations

@@ -352,7 +352,7 @@ def test_a_run_of_the_engine_is_in_mlflow_and_the_training_process_never_imports
     assert [m.step for m in client.get_metric_history(known["run_id"], "loss/discriminator")] == [5, 10, 15, 20]
     assert found.data.metrics["speed/steps_per_second"] > 0
     files = {file.path for file in client.list_artifacts(known["run_id"])}
-    assert files == {"checkpoints", "generator.safetensors", "images", "losses.png", "recipe.toml", "run.json"}
+    assert files == {"checkpoints", "evaluation.json", "generator.safetensors", "images", "losses.png", "recipe.toml", "run.json"}
     images = [file.path for file in client.list_artifacts(known["run_id"], "images") if file.path.endswith(".png")]
     assert sorted(int(path.split("+")[2]) for path in images) == [0, 10, 20]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mlartifacts", "mlflow.db", "runs"]

@@ -26,6 +26,7 @@ from page_run import PageRun
 
 import ganlab
 from ganlab.catalogue import Catalogue
+from ganlab.console import console, errors
 from ganlab.engine.checkpoint import load
 from ganlab.errors import GanlabError
 from ganlab.recipe import load_recipe
@@ -38,6 +39,8 @@ NOT_RUN = {"docs/health.md": 1, "docs/reliability.md": 1}
 def test_a_page_does_what_it_shows(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
+    for screen in (console, errors):  # which another test may have made at another width
+        monkeypatch.setattr(screen, "_width", 120)
     monkeypatch.syspath_prepend(tmp_path)  # as for a script that lies there
     before = set(sys.modules)
     run = PageRun(page, tmp_path)
