@@ -196,7 +196,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         "                        plain      clipped\n"
         "frechet distance ↓  21 ± 2.48  10.5 ± 1.24\n"
         "coverage ↑            0.5 ± 0      0.6 ± 0\n"
-        "minutes                 1 ± 0        1 ± 0\n"
+        "minutes             1.0 ± 0.0    1.0 ± 0.0\n"
         "seeds                       3            3\n"
         "collapsed              0 of 3       0 of 3\n"
         "failed                 0 of 3       0 of 3\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ganlab.compare.groups import Group
 from ganlab.compare.verdicts import Spread, direction, spread
@@ -18,14 +18,14 @@ def metric_rows(groups: Sequence[Group]) -> list[list[str]]:
     for name in names:
         cells = [cell(list(group.measured(name).values())) for group in groups]
         rows.append([f"{name.replace('_', ' ')} {ARROWS[direction(groups, name)]}".strip(), *cells])
-    rows.append(["minutes", *(cell([result.minutes for result in group.results if result.finished]) for group in groups)])
+    rows.append(["minutes", *(cell([result.minutes for result in group.results if result.finished], "{:.1f}".format) for group in groups)])
     rows.append(["seeds", *(str(len(group.results)) for group in groups)])
     rows.append(["collapsed", *(_of(group.collapsed, group) for group in groups)])
     rows.append(["failed", *(_of(group.failed, group) for group in groups)])
     return rows
 
 
-def cell(values: Sequence[float]) -> str:
+def cell(values: Sequence[float], show: Callable[[float], str] = number) -> str:
     """``12.3 ± 0.4``, or the value alone where there is one, or a dash.
 
     >>> cell([1.0, 2.0, 3.0]), cell([0.5]), cell([])
@@ -34,7 +34,7 @@ def cell(values: Sequence[float]) -> str:
     if not values:
         return "-"
     found: Spread = spread(values)
-    return number(found.mean) if found.count == 1 else f"{number(found.mean)} ± {number(found.margin)}"
+    return show(found.mean) if found.count == 1 else f"{show(found.mean)} ± {show(found.margin)}"
 
 
 def _of(count: int, group: Group) -> str:
