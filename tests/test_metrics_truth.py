@@ -131,7 +131,7 @@ def test_kept_classes_are_counted_and_their_share_is_seen(digits_evaluator: Eval
     assert values["classes"] == kept
     assert values["class_kl"] == pytest.approx(-math.log(share), abs=1e-9)
     images, labels = part(2)
-    values = digits_evaluator.measure(images[labels < kept], quick=True).values
+    values = digits_evaluator.measure(images[labels < kept].repeat(20, 1, 1, 1)[:599], quick=True).values  # the measures depend on N
     assert values["coverage"] == pytest.approx(share * 0.97, abs=0.06)
     assert values["classifier_score"] == pytest.approx(kept, rel=0.02)
     assert values["frechet_ratio"] > 3
