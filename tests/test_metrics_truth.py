@@ -59,7 +59,7 @@ class Knowing:
     description, identity, classes = "all-knowing", "a11", 10
 
     def __init__(self, spec: JudgeSpec) -> None:
-        self.projection = torch.randn(64, 16, generator=torch.Generator().manual_seed(1)) / 4
+        self.projection = torch.randn(64, 64, generator=torch.Generator().manual_seed(1)) / 4
 
     def features(self, images: Tensor) -> Tensor:
         return images.flatten(1) @ self.projection
@@ -117,7 +117,7 @@ def test_real_images_score_at_the_floor(digits_evaluator: Evaluator) -> None:
 
 def test_what_the_numbers_are_of_stands_beside_them(digits_evaluator: Evaluator) -> None:
     about = sure(digits_evaluator, "new").about
-    assert (about["samples"], about["real"], about["held_out"], about["feature_dimensions"]) == (599, 599, 599, 16)
+    assert (about["samples"], about["real"], about["held_out"], about["feature_dimensions"]) == (599, 599, 599, 64)
     assert about["frechet_floor"] == "599 held-out against 599 training samples"
     assert (about["classes_of_real"], about["memorisation_training"], about["judge"]) == (10, 599, "all-knowing")
     assert about["classifier_score_of_real"] == pytest.approx(10, abs=0.1)
