@@ -7,12 +7,16 @@ from statistics import mean, stdev
 
 import pytest
 import torch
-from metrics_support import measured, normal, skewed
+from metrics_support import evidence, measured, normal, skewed
 from torch import Tensor, nn
 
 from ganlab.evaluation import NotMeasured
 from ganlab_metrics import blocks
-from ganlab_metrics.kernel import KernelDistance, kernel_distance
+from ganlab_metrics.kernel import KernelDistance
+
+
+def kernel_distance(first: Tensor, second: Tensor) -> float:
+    return measured(KernelDistance(), first, second)["kernel_distance"]
 
 
 def by_hand(first: Tensor, second: Tensor) -> float:
@@ -42,7 +46,7 @@ def test_it_is_that_of_torchmetrics_where_that_takes_all_samples() -> None:
         theirs = KernelInceptionDistance(nn.Identity(), subsets=1, subset_size=300)
     theirs.update(first, real=True)
     theirs.update(second, real=False)
-    assert measured(KernelDistance(), first, second)["kernel_distance"] == pytest.approx(float(theirs.compute()[0]), rel=1e-9)
+    assert kernel_distance(first, second) == pytest.approx(float(theirs.compute()[0]), rel=1e-9)
 
 
 @pytest.mark.parametrize("count", [20, 400])
@@ -60,3 +64,10 @@ def test_of_a_shift_it_is_what_the_kernel_makes_of_it() -> None:
 def test_it_needs_two_samples() -> None:
     with pytest.raises(NotMeasured, match="it needs two samples or more"):
         measured(KernelDistance(), normal(1, 1, 2), normal(2, 3, 2))
+
+
+def test_what_held_out_samples_score_stands_beside_it() -> None:
+    fakes, real, held_out = skewed(1, 50, 3), skewed(2, 60, 3), skewed(3, 40, 3) + 1
+    shown = evidence(fakes, real, held_out)
+    assert KernelDistance().measure(shown) == {"kernel_distance": pytest.approx(by_hand(fakes, real), rel=1e-9)}
+    assert shown.facts == {"feature_dimensions": 3, "kernel_distance_of_held_out": pytest.approx(by_hand(held_out, real), rel=1e-9)}

@@ -61,6 +61,6 @@ class ClassHistogram:
     def measure(self, evidence: Evidence) -> dict[str, float]:
         fakes, real = histogram(evidence.fakes.probabilities), histogram(evidence.real.probabilities)
         counts = (real > 0) & (real >= self.counts_by * real.max())
-        wanted = (self.found_by * real / real.sum() * fakes.sum()).clamp(min=1)
+        wanted = self.found_by * real / real.sum() * fakes.sum()  # above 0 in the classes that count
         evidence.note("classes_of_real", int(counts.sum()))
         return {"classes": float((counts & (fakes >= wanted)).sum()), "class_kl": kl_of_histograms(fakes, real)}
