@@ -108,6 +108,11 @@ class Noise(Protocol):
     def sample(self, count: int, generator: torch.Generator, device: torch.device, dtype: torch.dtype) -> Tensor:
         """``count`` latents, ``(count, *shape)``, drawn from ``generator`` and from nothing else."""
 
+    # Two more methods, for `ganlab sample`, may be missing:
+    # truncated(count, threshold, generator, device, dtype) -> Tensor    as sample, but none farther out than threshold
+    # between(start, end, share) -> Tensor    latents from start to end, (count, *shape), after a share of the way, (count,); else it
+    #                                         is a straight line. `way: ClassVar[str]` is the word for how it goes
+
 
 class Dataset(Protocol):
     """Samples that can be fetched by index. The engine decides the order; a data set holds no position and draws nothing."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-from ganlab.engine.run import Run
+    from ganlab.engine.run import Run
 
 
 class PatientConsole(Console):

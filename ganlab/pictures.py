@@ -15,28 +15,34 @@ from ganlab.errors import cannot_be_written
 PAD = 2  # pixels between the images of a grid
 
 
-def image_grid(samples: Tensor, range: tuple[float, float] | None = None, columns: int | None = None) -> np.ndarray:
+def image_grid(samples: Tensor, range: tuple[float, float] | None = None, columns: int | None = None, pad: int = PAD) -> np.ndarray:
     """A sheet of images, row by row.
 
     Args:
         samples: ``(count, channels, height, width)``; 1, 3 or any other number of channels (others show their first).
         range: the values shown as black and as white; None takes the samples' own minimum and maximum.
         columns: how many images in a row; None makes the sheet as square as may be.
+        pad: pixels between images, and around the sheet.
 
     Returns:
         uint8 ``(height, width, 3)``.
     """
-    count, channels, height, width = samples.shape
+    count, channels, _height, _width = samples.shape
     values = samples.detach().cpu().float()
     values = values if channels in (1, 3) else values[:, :1]
     finite = torch.nan_to_num(values)
     low, high = range or (float(finite.min()), float(finite.max()))
     pixels = ((finite - low) / max(high - low, 1e-12)).clamp(0, 1).mul(255).round().to(torch.uint8)
-    columns = columns or math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    sheet = np.full((rows * (height + PAD) + PAD, columns * (width + PAD) + PAD, 3), 40, dtype=np.uint8)
-    for number, image in enumerate(pixels.permute(0, 2, 3, 1).numpy()):  # (height, width, 1 or 3), which broadcasts to 3
-        top, left = (PAD + place * (size + PAD) for place, size in zip(divmod(number, columns), (height, width), strict=True))
+    return tiled(list(pixels.permute(0, 2, 3, 1).numpy()), columns or math.ceil(math.sqrt(count)), pad)
+
+
+def tiled(pictures: list[np.ndarray], columns: int, pad: int = PAD) -> np.ndarray:
+    """Pictures of equal size, each uint8 ``(height, width, 1 or 3)``, in rows of ``columns``: uint8 ``(height, width, 3)``."""
+    height, width = pictures[0].shape[:2]
+    rows = math.ceil(len(pictures) / columns)
+    sheet = np.full((rows * (height + pad) + pad, columns * (width + pad) + pad, 3), 40, dtype=np.uint8)
+    for number, image in enumerate(pictures):
+        top, left = (pad + place * (size + pad) for place, size in zip(divmod(number, columns), (height, width), strict=True))
         sheet[top : top + height, left : left + width] = image
     return sheet
 

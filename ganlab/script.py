@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from ganlab.catalogue import Catalogue
 from ganlab.console import Display, warn
-from ganlab.engine.export import LoadedGenerator, load_generator
-from ganlab.engine.folder import RunFolder, find_run
+from ganlab.engine.export import LoadedGenerator
+from ganlab.engine.folder import RunFolder, RunSummary, find_run
 from ganlab.engine.journal import whole_lines
 from ganlab.engine.life import Place, execute, open_run
 from ganlab.engine.reopen import reopen_run
 from ganlab.engine.run import Run
+from ganlab.engine.trained import open_trained
 from ganlab.engine.wish import Wish
 from ganlab.errors import UsageError
 from ganlab.notebook import Card, NotebookDisplay, cell
@@ -91,13 +92,39 @@ class FinishedRun:
         """The trained generator, on the CPU and in eval mode: ``generator(latent)``.
 
         Raises:
-            GanlabError: there is none (the run failed), or its network is not installed.
+            GanlabError: there is none (the run was killed, or failed), its network is not installed, or it is of a plugin file of
+                somebody else's.
         """
-        return load_generator(self.path)
+        summary, place = RunSummary(self.folder, self.folder.read_info()), Place()
+        return open_trained(summary, self._library, Wish(verb="sample"), place.data_root(), warn, draw=False).generator
 
-    def samples(self, count: int, seed: int = 0) -> Tensor:
-        """``count`` samples of the generator: ``(count, *data shape)``, in the range that the data were shown in."""
-        return self.generator.sample(count, seed)
+    @cached_property
+    def _library(self) -> Catalogue:
+        return _catalogue((), Place())
+
+    def samples(self, count: int, seed: int = 0, label: int | str | None = None, truncation: float | None = None) -> Tensor:
+        """``count`` samples of the generator: ``(count, *data shape)``, in the range that the data were shown in.
+
+        Args, Raises:
+            as of :meth:`ganlab.engine.export.LoadedGenerator.sample`, which also has ``interpolate``.
+        """
+        return self.generator.sample(count, seed, label, truncation)
+
+    def export(self, kind: str = "safetensors", out: str | Path | None = None, force: bool = False) -> list[Path]:
+        """Write the generator as ``"safetensors"``, ``"onnx"`` or ``"torch"``, checked to give the same images, as ``ganlab export`` does.
+
+        Args:
+            kind: the format.
+            out: the file, or for safetensors the folder; None: named after the run, in the current folder.
+            force: replace what is there.
+
+        Returns:
+            What was written.
+        """
+        from ganlab.engine import formats
+
+        place = formats.usual_place(kind, self.id) if out is None else Path(out)
+        return formats.export_generator(self.generator, kind, place, self._library, force).files
 
     def picture(self, count: int = 64, seed: int = 0) -> Image:
         """``count`` samples as one picture: a grid of images, or a scatter plot of points. A notebook shows it by itself."""
@@ -112,7 +139,7 @@ class FinishedRun:
     @property
     def sheets(self) -> list[Path]:
         """The sheets of samples, oldest first."""
-        return sorted(self.folder.samples.glob("step_*.png"))
+        return self.folder.sheets()
 
     def __repr__(self) -> str:
         return f"<ganlab run {self.path}: {self.status}, step {self.info.get('counters', {}).get('step', 0):,}>"

@@ -127,7 +127,8 @@ def test_resume_of_an_unknown_and_of_a_finished_run(capsys: pytest.CaptureFixtur
         (
             ["rnu"],
             "there is no command 'rnu'",
-            "did you mean 'run'? (choices: check, delete, describe, evaluate, new, plugins, recipes, resume, run, runs, schema, sync, ui)",
+            "did you mean 'run'? (choices: check, compare, delete, describe, evaluate, export, new, plugins, recipes, "
+            "resume, run, runs, sample, schema, sync, ui)",
         ),
         (["run"], "Missing argument 'RECIPE'.", "type `ganlab run --help`"),
         (["run", "ring", "--sede", "1"], "No such option '--sede'. (Did you mean one of: '--seed', '--set'?)", "type `ganlab run --help`"),

@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from engine_support import Plugin, StopAt, lines, resumed, same, weights
+from engine_support import Plugin, StopAt, lines, reopened, resumed, same, weights
 
 import ganlab
+from ganlab.engine.life import execute
 from ganlab.engine.run import Run
 from ganlab.errors import PluginError, RecipeError
 from ganlab.evaluation import Better, Evidence, JudgeSpec, Needs, NotMeasured, pictures
@@ -183,6 +184,19 @@ def test_resuming_equals_never_having_stopped(tmp_path: Path) -> None:
     drop_time = [(line["step"], line["metrics"]) for line in lines(again)]
     assert drop_time == [(line["step"], line["metrics"]) for line in lines(whole)]
     assert written(again)["values"] == written(whole)["values"]
+
+
+def test_what_was_measured_at_the_end_goes_when_the_run_goes_on(tmp_path: Path) -> None:
+    options = (SPREAD, "evaluation.every=3", "train.checkpoint_every=3")
+    long = measured(tmp_path / "long", *options, steps=9)
+    short = measured(tmp_path / "short", *options, steps=6)
+    assert list(values(short, "final/spread")) == [6]
+    again = reopened(short.path, overrides=("train.steps=9",), plugins=(BROUGHT,))
+    assert not (short.path / "evaluation.json").exists()
+    execute(again)
+    assert not [text for text in again.info["announcements"] if "lines are missing" in text]
+    assert (list(values(again, "final/spread")), written(again)["values"]) == ([9], written(long)["values"])
+    assert [line["metrics"] for line in lines(again)] == [line["metrics"] for line in lines(long)]
 
 
 def test_the_best_checkpoint_may_be_by_a_metric(tmp_path: Path) -> None:

@@ -26,6 +26,9 @@ SET = click.option(
     metavar="KEY=VALUE",
     help="Change a key of the recipe, e.g. train.steps=500 or tricks.clamp.margin=1e-2.",
 )
+TRUST = click.option("--trust", is_flag=True, help="Run the plugin files, and follow the paths, of a run folder that came from elsewhere.")
+FORCE = click.option("--force", is_flag=True, help="Replace files that are there already.")
+CHECKPOINT = click.option("--checkpoint", default="", metavar="WHICH", help="last, best or a step, in place of the end of the training.")
 QUIET = click.option("--quiet", "-q", is_flag=True, help="Print one line at the end, and nothing else but warnings.")
 
 
@@ -74,7 +77,7 @@ def run(recipe: str, overrides: tuple[str, ...], **options: Any) -> None:
 @click.argument("run")
 @SET
 @click.option("--changed", is_flag=True, help="Go on although recipe or plugin files are no longer those it was trained with.")
-@click.option("--trust", is_flag=True, help="Run the plugin files, and follow the paths, of a run folder that came from elsewhere.")
+@TRUST
 @RUNS
 @DATA
 @QUIET
@@ -156,6 +159,50 @@ def sync(run: str, overrides: tuple[str, ...], **options: Any) -> None:
     from ganlab.cli import train
 
     train.sync(run, list(overrides), **options)
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--count", type=click.IntRange(min=1), help="How many.  [default: 64 images, 1000 points]")
+@click.option("--seed", type=click.IntRange(min=0), help="Equal seed, equal samples.  [default: 0]")
+@click.option("--class", "label", metavar="C", help="One class only, by name or number, of a generator that takes labels.")
+@click.option("--truncation", type=float, metavar="T", help="No latent farther out than T, in standard deviations of normal noise.")
+@click.option("--grid", metavar="RxC", help="Rows and columns of the sheet: 8x8.")
+@click.option("--interpolate", is_flag=True, help="Rows that go from one random latent to another.  [grid: 8x10]")
+@CHECKPOINT
+@click.option("--animate", is_flag=True, help="An animation of the training instead, of the run's sheets: .gif, .png or .webp.")
+@click.option("--frame-seconds", type=click.FloatRange(0.02, 60), help="How long the animation shows a sheet.  [default: 0.2]")
+@click.option("--out", type=click.Path(path_type=Path), help="A .png for a sheet, a folder for single PNGs, a .gif to animate.")
+@FORCE
+@TRUST
+@RUNS
+@DATA
+def sample(run: str, **options: Any) -> None:
+    """Draw samples of RUN's generator: a sheet, single images, interpolations, or an animation of its training."""
+    from ganlab.cli import sampling
+
+    sampling.sample(run, **options)
+
+
+@cli.command()
+@click.argument("run")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["safetensors", "onnx", "torch"]),
+    help="A folder with weights and config.json, an .onnx file, or a .pt2 file of torch.export.  [default: as --out ends]",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="The file, or for safetensors the folder.  [default: named after the run]")
+@CHECKPOINT
+@FORCE
+@TRUST
+@RUNS
+@DATA
+def export(run: str, **options: Any) -> None:
+    """Write RUN's generator for other programs, and check that what was written gives the same images."""
+    from ganlab.cli import exporting
+
+    exporting.export(run, **options)
 
 
 @cli.command()

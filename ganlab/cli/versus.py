@@ -48,8 +48,8 @@ def _chosen(names: Sequence[str], recipes: Sequence[str], runs_dir: Path) -> lis
         for recipe in recipes:
             if recipe not in there:
                 raise UsageError(f"no run in {runs_dir} is of a recipe called '{recipe}'", did_you_mean(recipe, there) if there else "")
-        wanted = recipes or there
-        chosen += [run for run in known if run.info.get("recipe") in wanted and run.status in ("finished", "failed")]
+        over = [run for run in known if run.status in ("finished", "failed")]
+        chosen += [run for recipe in recipes or there for run in over if run.info.get("recipe") == recipe]
     chosen = list({run.folder.path.resolve(): run for run in chosen}.values())
     if not chosen:
         raise UsageError(f"there are no finished runs in {runs_dir}", "`ganlab run RECIPE` makes one; --runs-dir looks elsewhere")

@@ -4,39 +4,57 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from ganlab.components import NetworkSpec
-from ganlab.engine import checkpoint
-from ganlab.engine.seeding import default_generators_restored
+from ganlab.components import Dataset, NetworkSpec, ResidentDataset
+from ganlab.engine import checkpoint, latents
+from ganlab.engine.faults import blamed
+from ganlab.engine.player import accepts_labels
+from ganlab.engine.seeding import default_generators_restored, derive, seed_default_generators
 from ganlab.errors import GanlabError, did_you_mean
 from ganlab.options import plain, validate_options
 from ganlab.recipe import Lookup
 
 if TYPE_CHECKING:
     from ganlab.engine.run import Run
+    from ganlab.recipe import Lookup
+
+CHUNK = 1000  # samples made at once
+CONFIG = "config.json"  # of an exported generator, beside its weights
+DrawnAs = Literal["images", "data"]
 
 
 def save_generator(run: Run) -> None:
     """Write ``generator.safetensors`` into the run's folder."""
-    if run.folder is None:
-        return
+    if run.folder is not None:
+        checkpoint.save(run.folder.generator, description(run), "generator")
+
+
+def description(run: Run) -> dict[str, Any]:
+    """The run's generator as it is now: weights, and all that is needed to build it again, to sample from it and to draw samples."""
     choice, noise = run.recipe.generator.network, run.recipe.sampling_law
-    state: dict[str, Any] = {
+    return {
         "network": plain_weights(run.players["generator"].network),
         "use": choice.use,
         "options": plain(choice.options, choice.entry.options),
         "spec": asdict(run.players["generator"].spec),
         "noise": {"use": noise.use, "options": plain(noise.options, noise.entry.options)},
         "range": run.dataset.range,
+        "class_names": list(run.dataset.class_names),
+        "drawn_as": drawn_as(run.dataset),
         "step": run.step,
         "recipe": run.recipe.name,
     }
-    checkpoint.save(run.folder.generator, state, "generator")
+
+
+def drawn_as(dataset: Dataset) -> DrawnAs:
+    """How samples of that data set are drawn: a grid of ``"images"`` needs their range only; else the ``"data"`` themselves are needed."""
+    plain_grid = getattr(type(dataset), "picture", None) is ResidentDataset.picture and len(dataset.shape) == 3
+    return "images" if plain_grid and getattr(dataset, "columns", None) is None else "data"
 
 
 def plain_weights(network: nn.Module) -> dict[str, torch.Tensor]:
@@ -51,40 +69,90 @@ def plain_weights(network: nn.Module) -> dict[str, torch.Tensor]:
 
 
 class LoadedGenerator(nn.Module):
-    """A trained generator with its law of noise: ``generator(latent)``, and ``generator.sample(count, seed)``."""
+    """A trained generator with its law of noise: ``generator(latent)``, and ``generator.sample(count, seed)``.
+
+    Attributes:
+        network, noise: the network, in eval mode, and the law of its latents.
+        info: what the file says of it: ``use`` and ``options`` of the network, ``spec`` (its shapes), ``law`` (``use`` and ``options`` of
+            the noise), ``range`` of the data, ``class_names``, ``step``, ``recipe``.
+    """
 
     def __init__(self, network: nn.Module, noise: Any, info: dict[str, Any]) -> None:
         super().__init__()
         self.network, self.noise, self.info = network, noise, info
+        self.takes_labels = accepts_labels(network)
 
     def forward(self, latent: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """Samples for ``latent``: ``(count, *noise shape)`` to ``(count, *data shape)``; ``labels`` if it takes them."""
         samples: torch.Tensor = self.network(latent) if labels is None else self.network(latent, labels=labels)
         return samples
 
+    def sample(self, count: int, seed: int = 0, label: int | str | None = None, truncation: float | None = None) -> torch.Tensor:
+        """``count`` samples from noise drawn with ``seed``: ``(count, *data shape)``. Equal arguments, equal samples.
+
+        Args:
+            count, seed: how many, and which.
+            label: the class of all of them, by number or name; None: all classes in turn, where the generator takes labels.
+            truncation: latents no farther out than this, where the law of noise can be truncated (``normal``: in standard deviations).
+
+        Raises:
+            UsageError: the generator takes no labels, there is no such class, or the law cannot be truncated.
+        """
+        return self.make(latents.draw(self, count, seed, truncation), seed, latents.labels_of(self, count, label))
+
+    def interpolate(
+        self, rows: int, columns: int, seed: int = 0, label: int | str | None = None, truncation: float | None = None
+    ) -> torch.Tensor:
+        """Rows from one random latent to another, each in ``columns`` equal parts, both ends included: ``(rows * columns, *data shape)``.
+
+        Along the great circle for normal noise (slerp), along the straight line for laws that say nothing else. A generator that takes
+        labels has one class in each row.
+
+        Args, Raises:
+            as :meth:`sample`.
+        """
+        labels = latents.labels_of(self, rows, label)
+        between = latents.rows_between(self.noise, latents.draw(self, 2 * rows, seed, truncation), columns)
+        return self.make(between, seed, None if labels is None else labels.repeat_interleave(columns))
+
     @torch.no_grad()
-    def sample(self, count: int, seed: int = 0) -> torch.Tensor:
-        """``count`` samples from noise drawn with ``seed``: ``(count, *data shape)``."""
-        some = next(self.network.parameters())
-        generator = torch.Generator(some.device).manual_seed(seed)
-        samples: torch.Tensor = self(self.noise.sample(count, generator, some.device, some.dtype))
-        return samples
+    def make(self, latent: torch.Tensor, seed: int = 0, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """Samples for ``latent``, a thousand at once; a network that draws numbers itself draws them from ``seed``."""
+        made = []
+        with default_generators_restored(latent.device), blamed(f"network '{self.info['use']}'"):
+            for start in range(0, len(latent), CHUNK):
+                seed_default_generators(derive(seed, "sampling", start), latent.device)
+                chunk = slice(start, start + CHUNK)
+                made.append(self(latent[chunk], None if labels is None else labels[chunk]))
+        return torch.cat(made)
 
 
-def load_generator(path: str | Path, library: Lookup | None = None) -> LoadedGenerator:
-    """A generator from ``generator.safetensors``, or from a run's folder, on the CPU and in eval mode.
+def load_generator(path: str | Path) -> LoadedGenerator:
+    """A generator from ``generator.safetensors``, from a run's folder or from a folder that ``ganlab export`` has made, on the CPU and
+    in eval mode.
 
     Reads tensors and plain data only: no code that the file names is run, only the installed network that it picks by name.
-
-    Args:
-        path: the file, or the folder.
-        library: where its network and its noise are looked up; None: among the installed plugins.
 
     Raises:
         GanlabError: the file is missing or damaged, or its network is not installed.
     """
+    from ganlab.catalogue import Catalogue
+
     path = Path(path)
-    state = checkpoint.load(path / "generator.safetensors" if path.is_dir() else path, "generator")
+    return rebuilt(path, read_description(path), Catalogue.of_installed())
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """What :func:`description` gave, from the file or folder ``path``."""
+    if (path / CONFIG).is_file():
+        from ganlab.engine.formats import read_exported
+
+        return read_exported(path)
+    return checkpoint.load(path / "generator.safetensors" if path.is_dir() else path, "generator")
+
+
+def rebuilt(path: Path, state: dict[str, Any], library: Lookup) -> LoadedGenerator:
+    """The generator that ``state``, from the file or folder ``path``, describes, of components in ``library``."""
     try:
         return _build(path, state, library)
     except (KeyError, TypeError, ValueError, RuntimeError, StopIteration) as error:  # another version, or made by hand
@@ -93,17 +161,14 @@ def load_generator(path: str | Path, library: Lookup | None = None) -> LoadedGen
         raise GanlabError(f"{path} does not fit the installed network '{state.get('use')}': {first}", hint) from error
 
 
-def _build(path: Path, state: dict[str, Any], library: Lookup | None) -> LoadedGenerator:
-    """The generator that ``state``, from the file at ``path``, describes."""
-    from ganlab.catalogue import Catalogue
-
-    catalogue = library or Catalogue.of_installed()
-    entry, law = catalogue.find("network", state["use"]), catalogue.find("noise", state["noise"]["use"])
+def _build(path: Path, state: dict[str, Any], library: Lookup) -> LoadedGenerator:
+    """The generator that ``state`` describes."""
+    entry, law = library.find("network", state["use"]), library.find("noise", state["noise"]["use"])
     if entry is None or law is None:
         missing, kind = (state["use"], "network") if entry is None else (state["noise"]["use"], "noise")
         raise GanlabError(
             f"{path} needs the {kind} '{missing}', which no installed plugin brings",
-            did_you_mean(missing, catalogue.names("network" if kind == "network" else "noise")),
+            did_you_mean(missing, library.names("network" if kind == "network" else "noise")),
         )
     spec = state["spec"]
     shapes = {key: tuple(spec[key]) for key in ("input_shape", "output_shape")}
@@ -114,5 +179,6 @@ def _build(path: Path, state: dict[str, Any], library: Lookup | None) -> LoadedG
     dtype = next(value.dtype for value in state["network"].values() if value.is_floating_point())
     network = network.to(dtype)  # before the weights are copied, which would round them
     network.load_state_dict(state["network"])
-    info = {key: state[key] for key in ("use", "options", "range", "step", "recipe")}
+    info = {key: state[key] for key in ("use", "options", "spec", "range", "step", "recipe")}
+    info |= {"law": state["noise"], "class_names": state.get("class_names", []), "drawn_as": state.get("drawn_as", "data")}
     return LoadedGenerator(network, law.factory(**validate_options(law.options, state["noise"]["options"])), info).eval()

@@ -138,18 +138,27 @@ class RunFolder:
         found = self.checkpoints.glob("step_*.safetensors") if self.checkpoints.is_dir() else iter(())
         return sorted((path for path in found if CHECKPOINT.fullmatch(path.name) and path.is_file()), key=step_of)
 
+    def sheets(self) -> list[Path]:
+        """All sheets of samples, oldest first."""
+        found = self.samples.glob("step_*.png")
+        return sorted((path for path in found if SHEET_OR_CHECKPOINT.fullmatch(path.name) and path.is_file()), key=step_of)
+
     def lines(self) -> list[str]:
         """The whole lines of metrics.jsonl."""
         return journal.whole_lines(self.metrics.read_bytes()) if self.metrics.is_file() else []
 
     def truncate(self, step: int) -> None:
-        """Drop the metrics, sheets and checkpoints after ``step``, before a run goes on from there, and what was left half written."""
+        """Drop the metrics, sheets and checkpoints after ``step``, before a run goes on from there, and what was left half written.
+
+        What was measured at the end goes, too: a run that goes on has not come to it.
+        """
         for file in (self.metrics, self.system):
             if file.is_file():
                 with writing(file):
                     kept = journal.whole_lines(file.read_bytes(), step)
-                write_text(file, "".join(kept))
+                write_text(file, "".join(line for line in kept if not journal.is_final(line)))
         with writing(self.path):
+            self.evaluation.unlink(missing_ok=True)
             for made in [*self.samples.glob("step_*.png"), *self.checkpoint_files()]:
                 if SHEET_OR_CHECKPOINT.fullmatch(made.name) and step_of(made) > step:
                     made.unlink()

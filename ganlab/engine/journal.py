@@ -49,3 +49,9 @@ def _whole(raw: bytes, step: float) -> str:
     except (ValueError, KeyError, TypeError, RecursionError):
         return ""
     return f"{line}\n" if whole else ""
+
+
+def is_final(line: str) -> bool:
+    """Whether a line of ``metrics.jsonl`` has what was measured at the end of the run."""
+    metrics = json.loads(line)["metrics"]
+    return bool(metrics) and all(name.startswith("final/") for name in metrics)

@@ -11,10 +11,10 @@ from ganlab.engine.build import make, make_data, sampling_law
 from ganlab.engine.device import DTYPES, find_device
 from ganlab.engine.evaluations import to_json
 from ganlab.engine.evaluator import Evaluator, Report
-from ganlab.engine.export import load_generator
+from ganlab.engine.export import read_description, rebuilt
 from ganlab.engine.folder import RunSummary, write_text
 from ganlab.engine.life import Place
-from ganlab.engine.player import takes_labels
+from ganlab.engine.player import accepts_labels
 from ganlab.engine.reopen import recipe_of
 from ganlab.engine.sampling import fixed_noise, in_chunks
 from ganlab.engine.wish import Wish
@@ -64,12 +64,12 @@ def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish)
     dataset.place(device, dtype)
     told = place.tell or (lambda text: None)
     evaluator = Evaluator(recipe, dataset, place.cache_root(), device, told, told)
-    generator, law = load_generator(folder.generator, library), sampling_law(recipe, make(recipe.noise))
+    generator, law = rebuilt(folder.generator, read_description(folder.generator), library), sampling_law(recipe, make(recipe.noise))
     generator.network.to(device)
     count = evaluator.count(quick=False)
     latent = law.sample(count, fixed_noise(recipe.train.seed, "evaluation", device), device, dtype)
     classes = len(dataset.class_names)
-    labels = torch.arange(count) % classes if classes and takes_labels(generator.network) else None
+    labels = torch.arange(count) % classes if classes and accepts_labels(generator.network) else None
     autocast = torch.autocast(device.type, torch.bfloat16) if recipe.train.autocast != "off" else contextlib.nullcontext()
     with torch.no_grad(), autocast:
         fakes = in_chunks(generator, latent, labels, recipe.train.seed, device, dtype)

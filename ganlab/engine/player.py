@@ -41,7 +41,7 @@ class Player:
     def refresh(self) -> None:
         """Look at the network again, after a trick has changed or replaced it."""
         self.parameters = [p for p in self.network.parameters() if p.requires_grad]
-        self.takes_labels = takes_labels(self.network)
+        self.takes_labels = accepts_labels(self.network)
         self._training = self.network.training
 
     def __call__(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -124,6 +124,6 @@ class Player:
         return blamed(f"the {self.role}'s optimizer, {type(self.optimizer).__name__},")
 
 
-def takes_labels(network: nn.Module) -> bool:
+def accepts_labels(network: nn.Module) -> bool:
     """Whether ``network.forward`` has a parameter ``labels``."""
     return "labels" in inspect.signature(network.forward).parameters

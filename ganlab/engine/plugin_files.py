@@ -78,7 +78,7 @@ def _changed(
     """Why a plugin file is not run, and what can be done."""
     name = folder.path.name
     if wish.trust or not own:
-        more = "" if wish.verb == "sync" else f"; to go on with the file as it is: {wish.typed(folder.path, changed=True)}"
+        more = "" if wish.verb != "resume" else f"; to go on with the file as it is: {wish.typed(folder.path, changed=True)}"
         return UsageError(
             f"{copy} is not the plugin file that run {name} was made with: {_was(kept, said)}", f"get a whole copy of it{more}"
         )

@@ -1,0 +1,93 @@
+"""Latents that a person asks for: drawn with a seed, truncated, on the way from one to another; and the labels beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ganlab.engine.faults import blamed
+from ganlab.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from ganlab.engine.export import LoadedGenerator
+
+
+def draw(generator: LoadedGenerator, count: int, seed: int, truncation: float | None = None) -> Tensor:
+    """``count`` latents of the generator's law, drawn with ``seed``: ``(count, *noise shape)``.
+
+    Raises:
+        UsageError: ``truncation`` is asked for, and the law has no method ``truncated``.
+    """
+    law, use = generator.noise, generator.info["law"]["use"]
+    some = next(generator.network.parameters())
+    source = torch.Generator(some.device).manual_seed(seed)
+    if truncation is None:
+        with blamed(f"noise '{use}'"):
+            latent: Tensor = law.sample(count, source, some.device, some.dtype)
+            return latent
+    if not hasattr(law, "truncated"):
+        raise UsageError(f"noise '{use}' cannot be truncated: it has no threshold to draw again beyond", "sample without a truncation")
+    if not truncation > 0:
+        raise UsageError(f"a truncation of {truncation:g} leaves no latent", "give a threshold above 0: 2 is mild, 0.5 is strong")
+    with blamed(f"noise '{use}'"):
+        latent = law.truncated(count, truncation, source, some.device, some.dtype)
+    return latent
+
+
+def way_of(law: Any) -> str:
+    """How :func:`rows_between` goes from one latent to another, in a word."""
+    return str(getattr(law, "way", "linear")) if hasattr(law, "between") else "linear"
+
+
+def rows_between(law: Any, ends: Tensor, columns: int) -> Tensor:
+    """Rows of latents, each from one of ``ends`` to another.
+
+    Args:
+        law: of the noise; its method ``between`` says how, where it has one, else the way is a straight line.
+        ends: ``(2 * rows, *noise shape)``: the starts, then the ends.
+        columns: latents in a row, both ends included.
+
+    Returns:
+        ``(rows * columns, *noise shape)``, row by row.
+    """
+    rows = len(ends) // 2
+    start, end = (part.repeat_interleave(columns, dim=0) for part in (ends[:rows], ends[rows:]))  # (rows * columns, *noise shape)
+    share = torch.linspace(0, 1, columns, dtype=ends.dtype, device=ends.device).repeat(rows)  # (rows * columns,)
+    if hasattr(law, "between"):
+        with blamed(f"noise {type(law).__name__}, in between(),"):
+            latent: Tensor = law.between(start, end, share)
+            return latent
+    return torch.lerp(start, end, share.view(-1, *[1] * (ends.dim() - 1)))
+
+
+def labels_of(generator: LoadedGenerator, count: int, label: int | str | None) -> Tensor | None:
+    """Labels for ``count`` samples, ``(count,)``: all ``label``, or all classes in turn; None where the generator takes none.
+
+    Raises:
+        UsageError: ``label`` is asked for and there is no such class, or the generator takes no labels.
+    """
+    classes = int(generator.info["spec"]["classes"]) if generator.takes_labels else 0
+    device = next(generator.network.parameters()).device
+    if label is None:
+        return torch.arange(count, device=device) % classes if classes else None
+    if not classes:
+        raise UsageError(
+            f"the generator, network '{generator.info['use']}', takes no labels: which class a sample is of cannot be chosen",
+            "sample without a class",
+        )
+    return torch.full((count,), _number_of(label, classes, [str(name) for name in generator.info["class_names"]]), device=device)
+
+
+def _number_of(label: int | str, classes: int, names: list[str]) -> int:
+    """The number of the class called ``label``: a name comes before a number."""
+    if str(label) in names:
+        return names.index(str(label))
+    try:
+        number = int(label)
+    except ValueError:
+        raise UsageError(f"there is no class '{label}'", did_you_mean(str(label), names or map(str, range(classes)))) from None
+    if not 0 <= number < classes:
+        raise UsageError(f"there is no class {number}", f"the generator knows {classes}: 0 to {classes - 1}")
+    return number

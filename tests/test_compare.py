@@ -1,0 +1,264 @@
+"""``ganlab compare``: groups, differences, verdicts and the report."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ganlab.cli import main
+from ganlab.compare import differences, grouped, main_metric, read_result, spread, verdicts
+from ganlab.compare.page import page
+from ganlab.engine.folder import RunFolder, RunSummary, list_runs
+from ganlab.pictures import save_png
+
+BETTER = {"frechet_distance": "lower", "coverage": "higher", "samples_seen": "neither"}
+
+
+def made(
+    runs: Path, name: str, seed: int = 0, values: dict[str, float] | None = None, recipe: str = "[generator]\nlr = 1\n", **info: Any
+) -> RunSummary:
+    """The folder of a run, as far as a comparison reads it."""
+    path = runs / f"20260101-000000-{name}-{len(list(runs.glob('*'))):04x}"
+    (path / "samples").mkdir(parents=True)
+    about = {"samples": 1000, "judge": "eyes", "judge_identity": "1"} | info.pop("about", {})
+    collapsed = info.pop("collapsed", "")
+    data = {
+        "recipe": name,
+        "seed": seed,
+        "status": "finished",
+        "training_seconds": 60.0,
+        "created": float(seed),
+        "data": {"fingerprint": "f"},
+    }
+    (path / "run.json").write_text(json.dumps(data | info))
+    (path / "recipe.toml").write_text(f'name = "{name}"\n{recipe}\n[train]\nseed = {seed}\n[tracking]\nuri = "u{seed}"\n')
+    lines = [
+        {"step": step, "time": 0.0, "metrics": {"loss/generator": 1.0 / step, "quality/coverage": None if step == 2 else 0.5}}
+        for step in (1, 2)
+    ]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    save_png(np.full((8, 8, 3), 40 * seed, np.uint8), path / "samples/step_000000100.png")
+    if values is not None:
+        evaluation = {"step": 100, "values": values, "better": {key: BETTER[key] for key in values}}
+        (path / "evaluation.json").write_text(json.dumps(evaluation | {"about": about, "collapsed": collapsed}))
+    return RunSummary(RunFolder(path), json.loads((path / "run.json").read_text()))
+
+
+def results(runs: Path, groups: dict[str, list[float]], metric: str = "frechet_distance", **more: Any) -> Any:
+    """Groups of runs, of seeds 0, 1, 2 ..., with the values given."""
+    runs_of = [made(runs, name, seed, {metric: value}, **more) for name, found in groups.items() for seed, value in enumerate(found)]
+    return grouped([read_result(run) for run in runs_of])
+
+
+def ganlab(*words: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    return int(ended.value.code or 0)
+
+
+# -- groups ----------------------------------------------------------------------------------------------------------------
+
+
+def test_runs_of_one_recipe_are_one_group_whatever_their_seeds(tmp_path: Path) -> None:
+    found = [made(tmp_path, "a", 1), made(tmp_path, "b", 0, recipe="[generator]\nlr = 2"), made(tmp_path, "a", 0)]
+    groups = grouped([read_result(run) for run in found])
+    assert [(group.name, [result.seed for result in group.results]) for group in groups] == [("a", [0, 1]), ("b", [0])]
+    assert differences(groups) == {"generator.lr": [1, 2]}
+
+
+def test_changed_recipes_of_one_name_are_told_apart_by_what_differs(tmp_path: Path) -> None:
+    base = '[[tricks]]\nuse = "clamp"\nmargin = 0.1\n[[tricks]]\nuse = "packing"\nenabled = %s\nsize = 2\n[generator]\nlr = %s'
+    runs = [made(tmp_path, "a", recipe=base % pair) for pair in (("true", "1"), ("false", "1"), ("true", "2"))]
+    groups = grouped([read_result(run) for run in runs])
+    assert [group.name for group in groups] == [
+        "a packing=on generator.lr=1",
+        "a packing=off generator.lr=1",
+        "a packing=on generator.lr=2",
+    ]
+    assert differences(groups) == {"tricks.packing": ["on", "off", "on"], "tricks.packing.size": [2, "-", 2], "generator.lr": [1, 1, 2]}
+
+
+def test_how_samples_are_measured_makes_no_other_recipe(tmp_path: Path) -> None:
+    runs = [made(tmp_path, "a", recipe=f"[evaluation]\nsamples = {count}\n[judge]\nseed = {count}") for count in (10, 20)]
+    assert len(grouped([read_result(run) for run in runs])) == 1
+
+
+def test_folders_that_cannot_be_read_have_no_results(tmp_path: Path) -> None:
+    run = made(tmp_path, "a", values={"coverage": 1.0})
+    (run.folder.path / "evaluation.json").write_text("{]")
+    (run.folder.path / "recipe.toml").write_text("= 3")
+    result = read_result(run)
+    assert (result.values, result.options, result.collapsed) == ({}, {}, "")
+    assert result.curves == {"loss/generator": [(1, 1.0), (2, 0.5)], "quality/coverage": [(1, 0.5)]}
+
+
+# -- statistics ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    hits = 0
+    for _ in range(2000):
+        found = spread(list(generator.normal(3.0, 2.0, size=5)))
+        hits += abs(found.mean - 3.0) < found.margin
+    assert hits / 2000 == pytest.approx(0.95, abs=0.015)
+    assert math.isnan(spread([1.0]).margin)
+
+
+def test_luck_is_called_better_no_more_often_than_it_may(tmp_path: Path) -> None:
+    """Three recipes that do not differ: in one of twenty comparisons at most, one is said to be better or worse."""
+    generator = np.random.default_rng(1)
+    groups = results(tmp_path, {"a": [0.0] * 4, "b": [0.0] * 4, "c": [0.0] * 4})
+    false = 0
+    for _ in range(600):
+        for group in groups:
+            for result in group.results:
+                result.values["frechet_distance"] = float(generator.normal())
+        false += any("no difference" not in verdict.words for verdict in verdicts(groups, "frechet_distance"))
+    assert false / 600 < 0.08
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ([10.0, 11.0, 12.0, 13.0], [5.0, 6.1, 7.0, 8.2], r"better than a \(4 seeds, p = .*\)"),
+        ([5.0, 6.1, 7.0, 8.2], [10.0, 11.0, 12.0, 13.0], r"worse than a \(4 seeds, p = .*\)"),
+        ([5.0, 9.0, 7.0, 8.2], [6.0, 8.0, 7.5, 8.0], r"no difference shown with 4 seeds \(p = .*\)"),
+        ([5.0, 9.0, 7.0], [1.0, 0.8, 1.2, 0.9], r"better than a \(3 and 4 seeds, p = .*\)"),
+        ([5.0], [1.0], "no verdict: one seed each tells nothing about luck"),
+        ([5.0, 6.0], [1.0], "no verdict: too few seeds"),
+        ([5.0, 5.0], [1.0, 1.0], r"no difference shown with 2 seeds \(p = 0.5\)"),  # two seeds that agree prove nothing
+        ([5.0] * 6, [1.0] * 6, r"better than a \(6 seeds, p = 0.031\)"),
+        ([5.0, 5.0], [5.0, 5.0], r"no difference shown with 2 seeds \(p = 1\)"),
+    ],
+)
+def test_verdicts(tmp_path: Path, first: list[float], second: list[float], words: str) -> None:
+    (verdict,) = verdicts(results(tmp_path, {"a": first, "b": second}), "frechet_distance")
+    assert re.fullmatch(words, verdict.words), verdict.words
+
+
+def test_higher_may_be_better(tmp_path: Path) -> None:
+    groups = results(tmp_path, {"a": [0.1, 0.12, 0.11], "b": [0.9, 0.95, 0.93]}, "coverage")
+    assert verdicts(groups, "coverage")[0].words.startswith("better than a")
+
+
+def test_equal_seeds_are_held_against_each_other(tmp_path: Path) -> None:
+    """Seeds differ much and recipes little, always in one direction: pairs show it, groups would not."""
+    groups = results(tmp_path, {"a": [10.0, 50.0, 90.0, 30.0], "b": [9.0, 48.9, 89.2, 29.0]})
+    (verdict,) = verdicts(groups, "frechet_distance")
+    assert verdict.paired and verdict.words.startswith("better") and verdict.difference == pytest.approx(-0.975)
+
+
+def test_many_comparisons_need_more(tmp_path: Path) -> None:
+    """Holm's correction: what is below 5 % alone is not when it is the best of four."""
+    first, near = [10.0, 11.0, 12.0, 10.5], [9.0, 10.3, 10.0, 9.9]
+    alone = verdicts(results(tmp_path / "1", {"a": first, "b": near}), "frechet_distance")[0]
+    noise = {name: [9.0 + i, 12.0, 11.0 - i / 2, 10.0] for i, name in enumerate("cde")}
+    among = verdicts(results(tmp_path / "2", {"a": first, "b": near, **noise}), "frechet_distance")[0]
+    assert alone.probability is not None and among.probability == pytest.approx(4 * alone.probability)
+    assert alone.words.startswith("better") and among.words.startswith("no difference shown")
+
+
+def test_collapsed_and_failed_runs_are_counted(tmp_path: Path) -> None:
+    for seed in range(3):
+        made(tmp_path, "a", seed, {"coverage": 0.8 + seed / 100})
+        more: dict[str, Any] = {"status": "failed"} if seed == 2 else {"collapsed": "3 of 10 classes"} if seed else {}
+        made(tmp_path, "b", seed, None if seed == 2 else {"coverage": 0.7 - seed / 2}, **more)
+    groups = grouped([read_result(run) for run in list_runs(tmp_path)])
+    assert verdicts(groups, "coverage")[0].words.endswith("; collapsed in 1 of 3; failed in 1 of 3")
+
+
+def test_what_a_comparison_goes_by(tmp_path: Path) -> None:
+    values = {"a": {"frechet_distance": 1.0}, "b": {}}
+    runs = [made(tmp_path, name, values={"samples_seen": 1.0, "coverage": 1.0, **more}) for name, more in values.items()]
+    groups = grouped([read_result(run) for run in runs])
+    assert (main_metric(groups), main_metric(groups[:1]), main_metric([])) == ("coverage", "frechet_distance", None)
+
+
+# -- the command -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = tmp_path / "runs"
+    for seed in range(3):
+        made(runs, "plain", seed, {"frechet_distance": 20.0 + seed, "coverage": 0.5})
+        made(runs, "clipped", seed, {"frechet_distance": 10.0 + seed / 2, "coverage": 0.6}, recipe="[generator]\nlr = 2\n")
+    report = tmp_path / "report.html"
+    assert ganlab("compare", "--runs-dir", str(runs), "--recipe", "plain", "--recipe", "clipped", "--html", str(report)) == 0
+    assert capsys.readouterr().out == (
+        "                        plain      clipped\n"
+        "frechet distance ↓  21 ± 2.48  10.5 ± 1.24\n"
+        "coverage ↑            0.5 ± 0      0.6 ± 0\n"
+        "minutes                 1 ± 0        1 ± 0\n"
+        "seeds                       3            3\n"
+        "collapsed              0 of 3       0 of 3\n"
+        "failed                 0 of 3       0 of 3\n"
+        "\n"
+        "option        plain  clipped\n"
+        "generator.lr  1      2\n"
+        "\n"
+        "by frechet distance, against plain:\n"
+        "  clipped  better than plain (3 seeds, p = 0.00076)\n"
+        "\n"
+        f"{report} has the curves and the samples, too\n"
+    )
+    assert ganlab("compare", "--runs-dir", str(runs), "--by", "coverage") == 0
+    assert "by coverage, against clipped:\n  plain  no difference shown with 3 seeds (p = 0.25)" in capsys.readouterr().out
+
+
+def test_the_report_needs_nothing_else_and_runs_nothing(tmp_path: Path) -> None:
+    evil = made(tmp_path, "<script>alert(1)</script>".replace("/", "-"), values={"coverage": 0.5})
+    other = made(tmp_path, "other", values={"coverage": 0.4}, recipe='[data]\npath = "</td><img src=x>"')
+    text = page(grouped([read_result(evil), read_result(other)]), "coverage")
+    tags: list[tuple[str, dict[str, str | None]]] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            tags.append((tag, dict(attrs)))
+
+    Reader().feed(text)
+    assert "script" not in {tag for tag, _ in tags} and "link" not in {tag for tag, _ in tags}
+    sources = [attributes["src"] or "" for tag, attributes in tags if tag == "img"]
+    assert [source.partition(";")[0] for source in sources] == ["data:image/svg+xml"] * 2 + ["data:image/png"] * 2
+    assert "&lt;script&gt;" in text and "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
+
+
+def test_what_cannot_be_compared_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made(tmp_path, "a", values={"coverage": 0.5})
+    made(tmp_path, "b", values={"coverage": 0.5}, about={"samples": 10, "judge_identity": "2"}, data={"fingerprint": "g"})
+    unmeasured = made(tmp_path, "b", seed=1)
+    assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert (
+        "These runs were measured with different numbers of samples: their numbers cannot be compared. `ganlab evaluate` measures anew."
+        in out
+    )
+    assert "These runs were measured with different judges: their" in out
+    assert "These runs were trained on different data, or on the same in another range; the latter does no harm." in out
+    assert f"1 of these runs have not been measured: ganlab evaluate {unmeasured.id}" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--recipe", "plian"], "no run in RUNS is of a recipe called 'plian'\nhint: did you mean 'plain'? (choices: plain)"),
+        (["--by", "frechet"], "no run here has a metric 'frechet'\nhint: choices: coverage"),
+        (["nothing"], "no run called 'nothing' in RUNS"),
+    ],
+)
+def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], text: str) -> None:
+    made(tmp_path, "plain", values={"coverage": 0.5})
+    assert ganlab("compare", "--runs-dir", str(tmp_path), *words) == 2
+    assert f"error: {text}".replace("RUNS", str(tmp_path)) in capsys.readouterr().err
+
+
+def test_without_runs_there_is_nothing_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ganlab("compare", "--runs-dir", str(tmp_path)) == 2
+    assert "there are no finished runs in" in capsys.readouterr().err
