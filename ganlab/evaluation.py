@@ -14,7 +14,7 @@ judge          ``factory(spec, **options)``, a :class:`JudgeSpec`    :class:`Jud
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
@@ -97,6 +97,7 @@ class Evidence:
         held_out: as many samples that are never trained on; None where the data have none.
         training: all training data, up to 100,000.
         dataset: the training data, for what it knows of itself.
+        facts: what metrics have noted, see :meth:`note`.
     """
 
     fakes: Samples
@@ -104,6 +105,14 @@ class Evidence:
     held_out: Samples | None
     training: Samples
     dataset: Dataset
+    facts: dict[str, str | int | float] = field(default_factory=dict)
+
+    def note(self, name: str, value: str | int | float) -> None:
+        """Write down what must be known to read a number and is none itself, such as of how many dimensions the features are.
+
+        Facts stand beside the results, in what is said ``about`` an evaluation. Metrics that note the same name mean the same thing.
+        """
+        self.facts[name] = value
 
 
 class Metric(Protocol):
@@ -121,6 +130,9 @@ class Metric(Protocol):
 
     def measure(self, evidence: Evidence) -> dict[str, float]:
         """The numbers, by the names of ``results``; one that cannot be said of these samples is left out.
+
+        What a reader of the numbers must know besides is told by ``evidence.note``. Raise :class:`NotMeasured` with the reason where
+        nothing can be said of these samples: it is written down, and nothing else happens.
 
         A metric that also has ``unfit(dataset)`` says there why it cannot measure samples of that data set: in half a sentence, ``""``
         when it can. It is then not measured, and the reason stands beside the results. One with ``collapsed(values, dataset)`` says
@@ -159,5 +171,9 @@ def complete_of(dataset: Dataset) -> Dataset:
     return dataset if whole is None else whole
 
 
-class NoJudge(GanlabError):
+class NotMeasured(GanlabError):
+    """Of these samples a metric can say nothing; the message says in half a sentence why not."""
+
+
+class NoJudge(NotMeasured):
     """A metric asked for a judge where there is none."""

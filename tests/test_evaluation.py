@@ -17,7 +17,7 @@ import ganlab
 from ganlab.engine.life import execute
 from ganlab.engine.run import Run
 from ganlab.errors import PluginError, RecipeError
-from ganlab.evaluation import Better, Evidence, JudgeSpec, Needs, pictures
+from ganlab.evaluation import Better, Evidence, JudgeSpec, Needs, NotMeasured, pictures
 from ganlab.recipe import load_recipe, to_toml
 from ganlab.testing import catalogue, play, prepare
 
@@ -226,6 +226,34 @@ def test_a_metric_that_raises_stops_nothing_and_is_named(tmp_path: Path) -> None
     assert found["not_measured"] == {"broken": words}
 
 
+class Noting(Featured):
+    """Says what its number is of, and nothing of few samples."""
+
+    results: ClassVar[Mapping[str, Better]] = {"noting": "lower"}
+
+    def measure(self, evidence: Evidence) -> dict[str, float]:
+        if len(evidence.fakes) < 64:
+            raise NotMeasured("these are too few")
+        evidence.note("feature_dimensions", evidence.fakes.features.shape[1])
+        evidence.note("samples", -1)
+        return {"noting": 1.0}
+
+
+def test_what_metrics_note_stands_beside_the_numbers(tmp_path: Path) -> None:
+    plugins = (BROUGHT, Plugin(metrics={"noting": Noting}))
+    run = measured(tmp_path, BOUNDED, 'metrics.noting={use="noting"}', 'judge={use="squares"}', plugins=plugins)
+    about = written(run)["about"]
+    assert (about["feature_dimensions"], about["samples"]) == (2, 64)  # what the engine says of an evaluation stands
+
+
+def test_what_cannot_be_measured_is_written_down_and_not_warned_of(tmp_path: Path) -> None:
+    plugins = (BROUGHT, Plugin(metrics={"noting": Noting}))
+    given = (BOUNDED, SPREAD, 'metrics.noting={use="noting"}', 'judge={use="squares"}', "evaluation.samples=63")
+    run = measured(tmp_path, *given, plugins=plugins)
+    assert written(run)["not_measured"] == {"noting": "these are too few"}
+    assert (list(written(run)["values"]), run.info["announcements"]) == (["spread"], [])
+
+
 def test_a_metric_gives_what_it_promises(tmp_path: Path) -> None:
     class Liar(Spread):
         def measure(self, evidence: Evidence) -> dict[str, float]:
@@ -289,7 +317,8 @@ def test_metrics_stand_in_the_resolved_recipe_and_are_set_like_tricks(tmp_path: 
     )
     recipe = load_recipe(source, catalogue(), ["metrics.modes.found_by=0.5", "judge.enabled=false"])
     modes = recipe.metrics[0]
-    assert ([choice.name for choice in recipe.metrics], modes.options, recipe.judge) == (["modes"], {"within": 2.0, "found_by": 0.5}, None)
+    assert [choice.name for choice in recipe.metrics if choice.use == "modes"] == ["modes"]
+    assert (modes.options, recipe.judge) == ({"within": 2.0, "found_by": 0.5}, None)
     again = tmp_path / "again.toml"
     again.write_text(to_toml(recipe))
     assert load_recipe(again, catalogue()).document == recipe.document

@@ -16,7 +16,7 @@ from ganlab.engine.build import make, owner_of
 from ganlab.engine.faults import blamed
 from ganlab.engine.seeding import default_generators_restored, derive, seed_default_generators
 from ganlab.errors import GanlabError, PluginError
-from ganlab.evaluation import Evidence, Judge, JudgeSpec, Metric, NoJudge, Samples, complete_of, held_out_of, pictures
+from ganlab.evaluation import Evidence, Judge, JudgeSpec, Metric, NoJudge, NotMeasured, Samples, complete_of, held_out_of, pictures
 from ganlab.recipe import Choice, Recipe
 
 CHUNK = 1000  # samples fetched at once
@@ -29,7 +29,8 @@ class Report:
 
     Attributes:
         values: the numbers, by the metrics' own names. better: for each, ``"higher"``, ``"lower"`` or ``"neither"``.
-        about: ``samples`` (of fakes), ``real`` and ``held_out`` (of these), ``judge`` and ``judge_identity``, where one was asked.
+        about: ``samples`` (of fakes), ``real`` and ``held_out`` (of these), ``judge`` and ``judge_identity``, where one was asked;
+            and what metrics have noted.
         missing: why a metric was not measured, by its name in the recipe.
         collapsed: in half a sentence, what a metric takes for a collapse; empty where none does.
         seconds: what it took, the making of the samples included.
@@ -146,6 +147,7 @@ class Evaluator:
         report.about |= {"real": len(evidence.real), "held_out": 0 if evidence.held_out is None else len(evidence.held_out)}
         if "judge" in vars(self):
             report.about |= {"judge": self.judge.description, "judge_identity": self.judge.identity}
+        report.about |= {name: fact for name, fact in evidence.facts.items() if name not in report.about}
         return report
 
     def _measure(self, report: Report, evidence: Evidence, choice: Choice, metric: Metric) -> None:
@@ -157,7 +159,7 @@ class Evaluator:
             collapsed = str(metric.collapsed(found, evidence.dataset)) if hasattr(metric, "collapsed") else ""
             if set(found) - set(metric.results):
                 raise PluginError(f"{owner_of(choice)} gives {sorted(set(found) - set(metric.results))}, which its `results` do not name")
-        except NoJudge as error:
+        except NotMeasured as error:
             report.missing[choice.name] = error.message
         except GanlabError as error:
             report.missing[choice.name] = error.message
