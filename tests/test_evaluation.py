@@ -169,7 +169,7 @@ def test_what_is_slow_waits_for_the_end_and_interrupted_runs_have_none(tmp_path:
     assert not (measured(tmp_path, SPREAD, "evaluation.at_end=false").path / "evaluation.json").exists()
 
 
-def test_the_interval_is_a_tenth_of_the_run_unless_said(tmp_path: Path) -> None:
+def test_the_interval_is_about_a_tenth_of_the_run_unless_said(tmp_path: Path) -> None:
     assert list(values(measured(None or tmp_path, SPREAD, steps=25), "quality/spread")) == [*range(2, 26, 2), 25]
     assert list(values(measured(tmp_path, SPREAD, "evaluation.every=0", steps=25), "quality/spread")) == []
     logged = measured(tmp_path, SPREAD, "train.log_every=5", "evaluation.every=7", steps=32)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganlab.engine.evaluator import Evaluator, Report
 from ganlab.engine.folder import write_text
-from ganlab.engine.sampling import round_down
+from ganlab.engine.sampling import round_up
 from ganlab.recipe import Evaluation
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def evaluation_interval(evaluation: Evaluation, total_steps: int) -> int:
-    """Steps between quick evaluations with that budget: as the recipe says, else about ten in a run; 0 for none."""
-    return round_down(max(1, total_steps // 10)) if evaluation.every is None else evaluation.every
+    """Steps between quick evaluations with that budget: as the recipe says, else four to ten in a run; 0 for none."""
+    return round_up(max(1, total_steps // 10)) if evaluation.every is None else evaluation.every
 
 
 class Evaluations:

@@ -96,3 +96,13 @@ def round_down(number: int) -> int:
     """
     power = 10 ** math.floor(math.log10(number))
     return int(max(lead * power for lead in (1, 2, 5) if lead * power <= number))
+
+
+def round_up(number: int) -> int:
+    """To one leading digit of 1, 2 or 5: 590 becomes 1000.
+
+    >>> [round_up(n) for n in (1, 3, 9, 49, 590, 2000)]
+    [1, 5, 10, 50, 1000, 2000]
+    """
+    power = 10 ** math.floor(math.log10(number))
+    return int(min(lead * power for lead in (1, 2, 5, 10) if lead * power >= number))

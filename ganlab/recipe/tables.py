@@ -126,7 +126,7 @@ class Evaluation:
     """When the samples are measured, and how many of them. What is measured is said by ``[[metrics]]``, what sees images by ``[judge]``.
 
     Attributes:
-        every: steps from one evaluation with the quick metrics to the next; left out, about ten over the run; 0 for none. It comes
+        every: steps from one evaluation with the quick metrics to the next; left out, four to ten over the run; 0 for none. It comes
             with the next line of metrics (``train.log_every``), and with the last.
         quick_samples: fakes, and as many real samples, of a quick evaluation. Written down as ``quality/...``.
         at_end: whether a run that is finished measures all its metrics. Written down as ``final/...``, and in ``evaluation.json``.
