@@ -13,7 +13,7 @@ judge          ``factory(spec, **options)``, a :class:`JudgeSpec`    :class:`Jud
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,8 @@ from ganlab.errors import GanlabError
 
 Better = Literal["higher", "lower", "neither"]
 Needs = Literal["samples", "features", "probabilities"]
+
+CHUNK = 1000  # samples that a judge sees at once
 
 
 class Judge(Protocol):
@@ -63,28 +65,43 @@ class JudgeSpec:
 
 
 class Samples:
-    """Some samples, and what the judge sees in them, looked at when it is first asked for.
+    """Some samples, and what the judge sees in them, each looked at when it is first asked for, and then kept.
 
-    Attributes:
-        values: float32 on the CPU: images in [0, 1], ``(count, channels, height, width)``, or points as they are.
-        labels: int64 ``(count,)``, where there are any.
+    Args:
+        values: float32 on the CPU: images in [0, 1], ``(count, channels, height, width)``, or points as they are; or, where they are
+            better not all in memory at once, what goes through them some at a time.
+        judge: gives the judge.
+        count: how many, where ``values`` are gone through.
     """
 
-    def __init__(self, values: Tensor, judge: Callable[[], Judge], labels: Tensor | None = None) -> None:
-        self.values, self.labels, self._judge = values, labels, judge
+    def __init__(self, values: Tensor | Callable[[], Iterable[Tensor]], judge: Callable[[], Judge], count: int = 0) -> None:
+        self._judge = judge
+        self._source: Callable[[], Iterable[Tensor]]
+        if isinstance(values, Tensor):
+            whole = values
+            self._source, self._count = lambda: torch.split(whole, CHUNK), len(values)
+        else:
+            self._source, self._count = values, count
 
     def __len__(self) -> int:
-        return len(self.values)
+        return self._count
+
+    @cached_property
+    def values(self) -> Tensor:
+        """The samples themselves, float32 ``(count, *shape)``."""
+        return torch.cat(list(self._source()))
 
     @cached_property
     def features(self) -> Tensor:
         """The judge's features, float32 ``(count, d)``."""
-        return self._judge().features(self.values)
+        judge = self._judge()
+        return torch.cat([judge.features(part) for part in self._source()])
 
     @cached_property
     def probabilities(self) -> Tensor:
         """The judge's probabilities, float32 ``(count, classes)``."""
-        return self._judge().probabilities(self.values)
+        judge = self._judge()
+        return torch.cat([judge.probabilities(part) for part in self._source()])
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +16,9 @@ from ganlab.engine.build import make, owner_of
 from ganlab.engine.faults import blamed
 from ganlab.engine.seeding import default_generators_restored, derive, seed_default_generators
 from ganlab.errors import GanlabError, PluginError
-from ganlab.evaluation import Evidence, Judge, JudgeSpec, Metric, NoJudge, NotMeasured, Samples, complete_of, held_out_of, pictures
+from ganlab.evaluation import CHUNK, Evidence, Judge, JudgeSpec, Metric, NoJudge, NotMeasured, Samples, complete_of, held_out_of, pictures
 from ganlab.recipe import Choice, Recipe
 
-CHUNK = 1000  # samples fetched at once
 TRAINING = 100_000  # most of the training data that metrics are shown
 
 
@@ -187,10 +186,12 @@ class Evaluator:
 
     def _draw(self, source: Dataset, which: str, count: int) -> Samples:
         order = torch.randperm(len(source), generator=torch.Generator().manual_seed(derive(0, "evaluation", which)))[:count].sort().values
-        batches = [source.fetch(order[start : start + CHUNK]) for start in range(0, len(order), CHUNK)]
-        labels = [batch.labels.cpu() for batch in batches if batch.labels is not None]
-        values = torch.cat([pictures(source, batch.images) for batch in batches])
-        return Samples(values, lambda: self.judge, torch.cat(labels) if labels else None)
+
+        def parts() -> Iterator[Tensor]:
+            for start in range(0, len(order), CHUNK):
+                yield pictures(source, source.fetch(order[start : start + CHUNK]).images)
+
+        return Samples(parts, lambda: self.judge, len(order))
 
     @cached_property
     def _held_out(self) -> Dataset | None:
