@@ -29,6 +29,7 @@ RECORD: dict[str, type] = {
     "announcements": list,
     "plugins": list,
     "script_tricks": list,
+    "set": dict,
     "training_seconds": float,
     "total_steps": int,
 }
