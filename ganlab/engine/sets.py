@@ -233,8 +233,8 @@ def changes(run: RunSummary, combination: Combination, seed: int) -> list[str]:
         raise UsageError(
             f"{run.folder.recipe} cannot be read: {error}", f"`ganlab delete {run.id}` removes the run; then it is made anew"
         ) from error
-    then.pop("defaults", None)
-    now = {**recipe.document, "train": {**recipe.document["train"], "seed": seed}}
+    now = tomllib.loads(to_toml(recipe))  # a file has tables in an order of its own
+    now["train"]["seed"] = seed
     before, after = flatten(then), flatten(now)
     words = [*sameness.changes(before, after).values(), *_changed_files(run, recipe)]
     key = "train.init_from"
