@@ -6,17 +6,19 @@ import json
 import math
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
 from ganlab.cli import cli, sweep, sweep_display
 from ganlab.engine import pool, sets
-from ganlab.engine.folder import RunFolder, find_run
+from ganlab.engine.folder import RunFolder, find_run, process_lives
 from ganlab.engine.pool import Pool, Share, cores, shares, why
 from ganlab.engine.results import RunResult, Spread, latest, spreads
 from ganlab.engine.set_summary import groups, tables, write_summary
@@ -212,6 +214,17 @@ def test_a_process_is_told_what_it_may_use_and_ends_with_the_pool(fake: Path) ->
     assert process.returncode == -signal.SIGKILL
 
 
+def test_a_process_that_has_ended_does_not_live_on_as_a_zombie() -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        found = psutil.Process(process.pid)
+        info = {"pid": process.pid, "boot": psutil.boot_time(), "process_started": found.create_time()}
+        assert process_lives(info)
+        process.kill()
+        while found.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        assert not process_lives(info)
+
+
 # -- what is read of runs ------------------------------------------------------------------------------------------------------
 
 
@@ -316,9 +329,7 @@ def test_a_run_of_another_recipe_is_not_taken_for_one_of_the_set(tmp_path: Path)
         f"run {folder.path.name} of set {one.name} was made with another recipe than it would be now, and cannot be compared with new "
         "runs: train.steps = 3000 (was 2000)"
     )
-    assert error.value.hint == (
-        f"put the recipe back as it was; or begin a set with it as it is now: ganlab run ring --name {one.name}-2"
-    )
+    assert error.value.hint == (f"put the recipe back as it was; or begin a set with it as it is now: ganlab run ring --name {one.name}-2")
 
 
 def test_two_processes_do_not_carry_out_one_set(tmp_path: Path) -> None:
