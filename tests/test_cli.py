@@ -130,7 +130,11 @@ def test_resume_of_an_unknown_and_of_a_finished_run(capsys: pytest.CaptureFixtur
             "did you mean 'run'? (choices: check, delete, describe, new, plugins, recipes, resume, run, runs, schema, sync, ui)",
         ),
         (["run"], "Missing argument 'RECIPE'.", "type `ganlab run --help`"),
-        (["run", "ring", "--sede", "1"], "No such option '--sede'. (Did you mean one of: '--seed', '--set'?)", "type `ganlab run --help`"),
+        (
+            ["run", "ring", "--sede", "1"],
+            "No such option '--sede'. (Did you mean one of: '--seed', '--seeds', '--set'?)",
+            "type `ganlab run --help`",
+        ),
         (["run", "ring", "--seed", "x"], "Invalid value for '--seed': 'x' is not a valid integer.", "type `ganlab run --help`"),
     ],
 )

@@ -90,6 +90,27 @@ def test_mistakes_are_told_before_anything_begins_and_all_at_once(tmp_path: Path
     assert not (tmp_path / "runs").exists()
 
 
+def test_what_does_not_fit_is_told_before_anything_begins(tmp_path: Path) -> None:
+    words = (
+        "--grid",
+        "tricks.packing.size=2,3",
+        "--grid",
+        "data.samples=600,200",
+        "--set",
+        "defaults=false",
+        "--runs-dir",
+        str(tmp_path / "runs"),
+    )
+    error = refused("ring", *words)
+    assert isinstance(error, RecipeError)
+    assert error.mistakes == [
+        "tricks.packing.size=2 data.samples=200: train.batch_size = 256 is more than dataset 'ring' has: 200 samples",
+        "tricks.packing.size=3 data.samples=600: packing.size = 3 does not divide train.batch_size = 256",
+        "tricks.packing.size=3 data.samples=200: train.batch_size = 256 is more than dataset 'ring' has: 200 samples",
+    ]
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shlex
@@ -14,15 +15,16 @@ import torch
 from ganlab.catalogue import Catalogue
 from ganlab.cli.sweep_display import SetDisplay
 from ganlab.cli.train import SIGNALLED, naming
+from ganlab.components import Dataset
 from ganlab.console import console, show_lines, show_table, warn
 from ganlab.engine.build import make_data
 from ganlab.engine.carry import Carrying
 from ganlab.engine.device import find_device
-from ganlab.engine.life import Place
+from ganlab.engine.life import Place, assemble
 from ganlab.engine.pool import Pool, Share, cores, shares
 from ganlab.engine.set_summary import Group, groups, tables, write_summary
 from ganlab.engine.sets import RunSet, find_set
-from ganlab.errors import DataUnavailable, GanlabError, UsageError
+from ganlab.errors import DataUnavailable, GanlabError, RecipeError, UsageError
 from ganlab.recipe import Recipe
 from ganlab.recipe.grid import Combination, combinations, read_axes, read_seeds
 
@@ -73,8 +75,10 @@ def run(
     one = find_set(asked.name or "", runs_dir, recipe, without_seed, found, seeds, command)
     display = SetDisplay(one, quiet)
     carrying = Carrying(one, Pool(places), display, data_root, asked.retry_failed, lambda: refuse_edited(found))
-    if any(map(carrying.wanted, one.members)):
-        bring_data(found, Place(data=data_root))
+    try_out(
+        [each for each in found if any(carrying.wanted(member) for member in one.members if member.combination is each)],
+        Place(data=data_root, tell=lambda text: None),
+    )
     one.open(command)
     try:
         with carrying.pool, display:
@@ -112,25 +116,42 @@ def visible_gpus() -> list[str]:
     return said[:count] if len(said) >= count else [str(number) for number in range(count)]
 
 
-def bring_data(found: Sequence[Combination], place: Place) -> None:
-    """Have each data set here before many processes ask for it at once, and see that it has enough samples.
+def try_out(found: Sequence[Combination], place: Place) -> None:
+    """Build each combination once, on the CPU and in no folder, so that what cannot be is refused before anything begins.
+
+    Each data set is fetched here, before many processes ask for it at once.
 
     Raises:
-        UsageError: one cannot be had, and there is no fallback; or it is smaller than a batch.
+        UsageError: data cannot be had, and there is no fallback; or networks, tricks or numbers do not fit each other.
     """
-    seen = set()
+    datasets: dict[str, tuple[bool, Dataset]] = {}
+    mistakes: dict[str, str] = {}
     for combination in found:
         recipe = combination.recipe
         key = json.dumps([recipe.document["data"], recipe.train.batch_of("discriminator")], default=str)
-        if key in seen:
-            continue
-        seen.add(key)
         try:
-            make_data(recipe, place.data_root())
-        except DataUnavailable:
-            if combination.fallback is None:
+            if key not in datasets:
+                datasets[key] = bring_data(combination, place)
+            fallback, dataset = datasets[key]
+            chosen = combination.fallback if fallback and combination.fallback else recipe
+            on_cpu = dataclasses.replace(chosen, train=dataclasses.replace(chosen.train, device="cpu", init_from=None))
+            assemble(on_cpu, dataset, place, in_folder=False)
+        except UsageError as error:
+            if not combination.values:
                 raise
-            make_data(combination.fallback, place.data_root())
+            mistakes[f"{combination.name}: {error.message}"] = error.hint
+    if mistakes:
+        raise RecipeError(list(mistakes), next(iter(mistakes.values())))
+
+
+def bring_data(combination: Combination, place: Place) -> tuple[bool, Dataset]:
+    """A combination's data set, and whether it is its fallback's."""
+    try:
+        return False, make_data(combination.recipe, place.data_root())
+    except DataUnavailable:
+        if combination.fallback is None:
+            raise
+        return True, make_data(combination.fallback, place.data_root())
 
 
 def refuse_edited(found: Sequence[Combination]) -> None:
