@@ -89,7 +89,7 @@ def waiting(count: int, *words: str) -> Iterator[subprocess.Popen[str]]:
     """The command in a process of its own, once ``count`` of its runs wait in their 35th step."""
     Path("wait").touch()
     command = [sys.executable, "-m", "ganlab", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True) as process:
         try:
             until(lambda: len(list(Path("runs").glob("*/there"))) == count or process.poll() is not None)
             assert process.poll() is None, process.communicate()
@@ -163,7 +163,7 @@ def test_ctrl_c_stops_all_and_a_recipe_that_is_edited_changes_no_run() -> None:
     words = ("run", "slow.toml", "--device", "cpu", "--seeds", "1", "--grid", "generator.optimizer.lr=1e-3,2e-3")
     with waiting(2, *words) as parent:
         Path("slow.toml").write_text(RECIPE.replace("steps = 60", "steps = 50"))
-        parent.send_signal(signal.SIGINT)
+        os.killpg(parent.pid, signal.SIGINT)  # as a terminal does
         time.sleep(0.3)
         Path("wait").unlink()
         text, _ = parent.communicate(timeout=60)
