@@ -131,7 +131,11 @@ def test_resume_of_an_unknown_and_of_a_finished_run(capsys: pytest.CaptureFixtur
             "resume, run, runs, sample, schema, sync, ui)",
         ),
         (["run"], "Missing argument 'RECIPE'.", "type `ganlab run --help`"),
-        (["run", "ring", "--sede", "1"], "No such option '--sede'. (Did you mean one of: '--seed', '--set'?)", "type `ganlab run --help`"),
+        (
+            ["run", "ring", "--sede", "1"],
+            "No such option '--sede'. (Did you mean one of: '--seed', '--seeds', '--set'?)",
+            "type `ganlab run --help`",
+        ),
         (["run", "ring", "--seed", "x"], "Invalid value for '--seed': 'x' is not a valid integer.", "type `ganlab run --help`"),
     ],
 )

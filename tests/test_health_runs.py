@@ -46,6 +46,12 @@ def test_a_discriminator_that_trains_alone(loss: str) -> None:
     assert "the generator has never been updated" in found["discriminator_at_zero"]
 
 
+def test_what_is_wrong_at_the_end_stands_in_run_json() -> None:
+    alone = hooked(may_play=lambda turn: turn.role != "generator")
+    assert "discriminator_at_zero" in play(alone, recipe="ring", steps=400, overrides=RING).info["findings"]
+    assert play(recipe="ring", steps=400, overrides=RING).info["findings"] == []
+
+
 def test_softened_labels_do_not_hide_a_discriminator_that_is_always_right() -> None:
     alone = hooked(may_play=lambda turn: turn.role != "generator")
     assert set(told(alone, steps=500, overrides=("loss.real_label=0.9",))) == {"discriminator_always_right"}

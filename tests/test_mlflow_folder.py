@@ -137,6 +137,12 @@ def test_tags(run: FakeRun) -> None:
     }
 
 
+def test_a_set_and_what_its_runs_differ_in_are_tags(run: FakeRun) -> None:
+    run.info["set"] = {"name": "ring-1a2b3c", "combination": {"generator.optimizer.lr": 0.1, "loss.use": "bce"}, "seed": 7}
+    found = describe.tags(run.path, run.info, {})
+    assert (found["ganlab.set"], found["ganlab.combination"]) == ("ring-1a2b3c", "generator.optimizer.lr=0.1 loss.use=bce")
+
+
 def test_a_fallback_is_a_tag_and_stands_in_the_note(run: FakeRun) -> None:
     run.info["data"] = {**run.info["data"], "fallback_from": "mnist"}
     run.announce("'mnist' cannot be had here.")

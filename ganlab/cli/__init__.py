@@ -62,11 +62,36 @@ def cli() -> None:
 @click.option("--device", help="auto, cpu, cuda, cuda:N or mps; the same as --set train.device=...")
 @click.option("--seed", type=int, help="The same as --set train.seed=...")
 @click.option("--tracking-uri", help="MLflow tracking URI; the same as --set tracking.uri=...")
+@click.option(
+    "--seeds", metavar="N|A,B,..", help="Train N runs, which differ in their seeds, side by side; or one for each of these seeds."
+)
+@click.option(
+    "--grid",
+    multiple=True,
+    metavar="KEY=V,V..",
+    help="Train one run for each value of a key, side by side. May be given for several keys: all combinations of their values.",
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="How many runs go on side by side.  [default: one per GPU, or per CPU core]")
+@click.option("--name", help="Name of the set of runs.  [default: made of the recipe's name and what is set]")
+@click.option("--retry-failed", is_flag=True, help="Go on with those runs of the set, too, that have failed before.")
 @RUNS
 @DATA
 @QUIET
 def run(recipe: str, overrides: tuple[str, ...], **options: Any) -> None:
-    """Train the GAN of RECIPE: the name of a shipped one (see `ganlab recipes`), or a TOML file."""
+    """Train the GAN of RECIPE: the name of a shipped one (see `ganlab recipes`), or a TOML file.
+
+    With --seeds or --grid it is a set of runs. The same command again makes what is missing of it, and goes on with what was interrupted.
+    """
+    of_sets = {name: options.pop(name) for name in ("seeds", "grid", "jobs", "name", "retry_failed")}
+    if of_sets["seeds"] is not None or of_sets["grid"]:
+        with leaving_at_once():
+            from ganlab.cli import sweep
+
+        sweep.run(recipe, list(overrides), sweep.Asked(**of_sets), **options)
+        return
+    for name, value in of_sets.items():
+        if value:
+            raise UsageError(f"--{name.replace('_', '-')} is for a set of runs", "add --seeds or --grid, for instance --seeds 5")
     with leaving_at_once():
         from ganlab.cli import train
 

@@ -15,6 +15,7 @@ from ganlab.console import Display, command, show_facts, show_lines, show_table,
 from ganlab.engine.folder import find_run, step_of
 from ganlab.engine.hooks import transcript_of
 from ganlab.engine.life import Place, assemble, execute, find_data, open_run
+from ganlab.engine.member import as_member
 from ganlab.engine.reopen import reopen_run
 from ganlab.engine.run import Run
 from ganlab.engine.summary import ROLES, facts, layers_of
@@ -43,13 +44,15 @@ def run(
     overrides += [f"train.device={json.dumps(device)}"] if device is not None else []
     overrides += [f"train.seed={seed}"] if seed is not None else []
     overrides += _tracking(tracking_uri)
+    member = as_member()
     with Display(quiet) as display:
-        place = Place(runs_dir, data_root, display.tell, [display])
+        place = Place(runs_dir, data_root, display.tell, [display], member=member)
         carry_out(open_run(recipe, Catalogue.of_installed(naming(display.tell)), overrides, place), display)
 
 
 def resume(name: str, overrides: list[str], *, changed: bool, trust: bool, runs_dir: Path, data_root: Path | None, quiet: bool) -> None:
     """Go on with a run that stopped."""
+    as_member()
     summary = find_run(runs_dir, name)
     with Display(quiet) as display:
         place = Place(summary.folder.path.parent, data_root, display.tell, [display])

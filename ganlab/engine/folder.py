@@ -29,6 +29,7 @@ RECORD: dict[str, type] = {
     "announcements": list,
     "plugins": list,
     "script_tricks": list,
+    "set": dict,
     "training_seconds": float,
     "total_steps": int,
 }
@@ -240,8 +241,10 @@ def process_lives(info: dict[str, Any]) -> bool:
 
     try:
         same_boot = bool(abs(psutil.boot_time() - info["boot"]) < CLOCKS)
-        same_start = bool(abs(psutil.Process(info["pid"]).create_time() - info["process_started"]) < CLOCKS)
-        return same_boot and same_start and info["pid"] != os.getpid()
+        process = psutil.Process(info["pid"])
+        same_start = bool(abs(process.create_time() - info["process_started"]) < CLOCKS)
+        ended = process.status() == psutil.STATUS_ZOMBIE  # and nobody has asked how: in a container there may be nobody who does
+        return same_boot and same_start and not ended and info["pid"] != os.getpid()
     except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
         return False
 

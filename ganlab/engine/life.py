@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -39,6 +40,7 @@ class Place:
         tell: called with one clear paragraph for each thing a person must know.
         watchers: objects with run hooks that are no part of the run, such as a live display; called after its tricks.
         tricks: objects with run hooks that a script brings: part of the run, and called after the recipe's tricks.
+        member: of which set of runs a new one is a part, as its ``run.json`` says under ``set``; empty for a run of its own.
     """
 
     runs: Path = Path("runs")
@@ -46,6 +48,7 @@ class Place:
     tell: Callable[[str], None] | None = None
     watchers: list[object] = field(default_factory=list)
     tricks: list[object] = field(default_factory=list)
+    member: dict[str, Any] = field(default_factory=dict)
 
     def data_root(self) -> Path:
         """The folder that data is read from and downloaded into."""
@@ -118,7 +121,7 @@ def assemble(recipe: Recipe, dataset: Dataset, place: Place, in_folder: bool) ->
     folder = RunFolder.create(place.runs, recipe.name) if in_folder else None
     run = Run(recipe, folder, device, DTYPES[recipe.train.dtype], {})
     try:
-        run.info |= birth_certificate(run, dataset)
+        run.info |= birth_certificate(run, dataset) | ({"set": place.member} if place.member else {})
         with memory_errors_in_words(recipe, device):
             prepare(run, dataset, place)
             if recipe.train.init_from:

@@ -129,6 +129,10 @@ class Health:
         for finding in FINDINGS:
             self._judge(run, finding, seen)
 
+    @hookimpl
+    def after_run(self, run: Run) -> None:
+        run.info["findings"] = [name for name, streak in self.streaks.items() if streak.told and name not in self.ignore]
+
     def _remember(self, seen: Seen) -> None:
         """Add the interval to the past, and drop what is too old."""
         self.saturating |= seen.generator is not None and seen.generator < 0

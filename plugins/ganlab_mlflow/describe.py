@@ -54,6 +54,7 @@ def parameters(recipe: dict[str, Any]) -> dict[str, str]:
 def tags(run: Path, info: dict[str, Any], recipe: dict[str, Any]) -> dict[str, str]:
     """Who, where, on what and from which code."""
     data, git, command = info.get("data", {}), info.get("git") or {}, info.get("command") or [""]
+    member = info.get("set") or {}
     found = {
         "ganlab.version": info.get("ganlab", ""),
         "ganlab.recipe": info.get("recipe", ""),
@@ -61,6 +62,8 @@ def tags(run: Path, info: dict[str, Any], recipe: dict[str, Any]) -> dict[str, s
         "ganlab.data": data.get("use", ""),
         "ganlab.data.fallback_from": data.get("fallback_from") or "",
         "ganlab.seed": str(info.get("seed", "")),
+        "ganlab.set": str(member.get("name", "")),
+        "ganlab.combination": redacted(" ".join(f"{key}={value}" for key, value in member.get("combination", {}).items())),
         "ganlab.run": run.name,
         "ganlab.uid": uid(run, info),
         "ganlab.folder": str(run),

@@ -1,0 +1,404 @@
+"""Sets of runs, without the runs: which there are to be, how many go on side by side, what is read of them, what is said."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from ganlab.cli import cli, sweep, sweep_display
+from ganlab.engine import pool, sets
+from ganlab.engine.folder import RunFolder, find_run, process_lives
+from ganlab.engine.pool import Pool, Share, cores, shares, why
+from ganlab.engine.results import RunResult, Spread, latest, spreads
+from ganlab.engine.set_summary import groups, tables, write_summary
+from ganlab.engine.sets import find_set
+from ganlab.errors import GanlabError, RecipeError, UsageError
+from ganlab.recipe.grid import combinations, pieces, read_axes, read_seeds
+from ganlab.testing import catalogue
+
+LR = "generator.optimizer.lr"
+COMMAND = ["ganlab", "run", "ring"]
+
+
+def refused(*words: str) -> GanlabError:
+    """What `ganlab run WORDS` is refused with."""
+    result = CliRunner().invoke(cli, ["run", *words])
+    assert isinstance(result.exception, GanlabError), result.output
+    return result.exception
+
+
+# -- what is asked for ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_grid_is_a_product_of_values_as_set_takes_them() -> None:
+    axes = read_axes([f"{LR}=1e-4, 2e-4", "generator.hidden=[8],[8, 8]"])
+    found = combinations("ring", catalogue(), ["train.steps=7"], axes)
+    assert [each.values for each in found] == [
+        {LR: 0.0001, "generator.hidden": [8]},
+        {LR: 0.0001, "generator.hidden": [8, 8]},
+        {LR: 0.0002, "generator.hidden": [8]},
+        {LR: 0.0002, "generator.hidden": [8, 8]},
+    ]
+    assert [each.recipe.document["generator"]["hidden"] for each in found] == [[8], [8, 8]] * 2
+    assert [each.recipe.document["generator"]["optimizer"]["lr"] for each in found] == [1e-4, 1e-4, 2e-4, 2e-4]
+    assert {each.recipe.train.steps for each in found} == {7}
+    assert found[1].name == f"{LR}=0.0001 generator.hidden=[8, 8]"
+    (alone,) = combinations("ring", catalogue(), [], [])
+    assert (alone.values, alone.name) == ({}, "as it is")
+
+
+def test_values_are_cut_at_commas_outside_of_quotes_and_brackets() -> None:
+    assert pieces('"a,b",\'c,"\',[1, [2, 3]],{x = 1, y = 2},d') == ['"a,b"', "'c,\"'", "[1, [2, 3]]", "{x = 1, y = 2}", "d"]
+    assert pieces(r'"a\",b",c') == [r'"a\",b"', "c"]
+
+
+def test_seeds_follow_the_recipes_own_or_are_named() -> None:
+    assert (read_seeds("3", 0), read_seeds("3", 100), read_seeds("3,7,11", 5), read_seeds("4,", 5)) == (
+        [0, 1, 2],
+        [100, 101, 102],
+        [3, 7, 11],
+        [4],
+    )
+    for text in ("0", "", "x", "3-5", ",", "1,,2", "-1", "1.5"):
+        with pytest.raises(UsageError, match=r"--seeds"):
+            read_seeds(text, 0)
+    with pytest.raises(UsageError, match="seed 3 stands in it twice"):
+        read_seeds("3,4,3", 0)
+
+
+def test_mistakes_are_told_before_anything_begins_and_all_at_once(tmp_path: Path) -> None:
+    words = ("--grid", "generator.optimizer.lrr=1e-4,2e-4", "--grid", "train.batch_size=0,64", "--runs-dir", str(tmp_path / "runs"))
+    error = refused("ring", *words)
+    assert isinstance(error, RecipeError)
+    assert [text.partition(";")[0] for text in error.mistakes[:2]] == [
+        "--grid generator.optimizer.lrr=1e-4: optimizer 'adam' has no option 'lrr'",
+        "--grid train.batch_size=0: train.batch_size must be a whole number of at least 1, not 0",
+    ], error.mistakes
+    assert "did you mean 'lr'" in error.mistakes[0]
+    assert len(error.mistakes) == 3
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_does_not_fit_is_told_before_anything_begins(tmp_path: Path) -> None:
+    words = (
+        "--grid",
+        "tricks.packing.size=2,3",
+        "--grid",
+        "data.samples=600,200",
+        "--set",
+        "defaults=false",
+        "--runs-dir",
+        str(tmp_path / "runs"),
+    )
+    error = refused("ring", *words)
+    assert isinstance(error, RecipeError)
+    assert error.mistakes == [
+        "tricks.packing.size=2 data.samples=200: train.batch_size = 256 is more than dataset 'ring' has: 200 samples",
+        "tricks.packing.size=3 data.samples=600: packing.size = 3 does not divide train.batch_size = 256",
+        "tricks.packing.size=3 data.samples=200: train.batch_size = 256 is more than dataset 'ring' has: 200 samples",
+    ]
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("lr", "write it as --grid table.key=value,value, for instance --grid generator.optimizer.lr=1e-4,2e-4"),
+        ("train.steps=", "there is no value after the =; "),
+        ("train.steps=1,,2", "a value is missing between the commas; "),
+        ("train.steps=1,2,1", "the value 1 stands in it twice"),
+        ("generator.hidden=[8,[8]", "a value is not TOML: see to its quotes and brackets"),
+        ("train.seed=1,2", "seeds are no part of the grid: write --seeds 1,2"),
+    ],
+)
+def test_a_grid_that_is_none_is_refused(text: str, words: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        read_axes([text])
+    assert error.value.mistakes[0].startswith(f"--grid {text}: {words}")
+
+
+def test_options_that_do_not_fit_each_other_are_refused() -> None:
+    assert refused("ring", "--jobs", "2").message == "--jobs is for a set of runs"
+    assert refused("ring", "--retry-failed").message == "--retry-failed is for a set of runs"
+    assert refused("ring", "--seeds", "2", "--seed", "5").hint == "to begin with it: --set train.seed=5 --seeds 2"
+    assert "is set twice" in refused("ring", "--set", "train.steps=5", "--grid", "train.steps=1,2").message
+    assert "--name 'a/b'" in refused("ring", "--seeds", "2", "--name", "a/b").message
+
+
+# -- how many side by side -----------------------------------------------------------------------------------------------------
+
+
+def test_threads_are_never_more_than_cores() -> None:
+    assert shares(None, 1, [], 4) == [Share(1)] * 4
+    assert shares(None, 2, [], 5) == [Share(2)] * 2
+    assert shares(3, 1, [], 4) == [Share(1)] * 3
+    with pytest.raises(UsageError) as error:
+        shares(3, 2, [], 4)
+    assert error.value.message.startswith("--jobs 3: 3 processes of 2 threads each are more than the 4 cores here")
+    assert error.value.hint == "--jobs 2, or without --jobs"
+    with pytest.raises(UsageError, match=r"train.threads = 8: there are 4 cores"):
+        shares(None, 8, [], 4)
+
+
+def test_a_gpu_has_one_process_unless_jobs_says_otherwise() -> None:
+    assert shares(None, 1, ["0", "1"], 8) == [Share(1, "0"), Share(1, "1")]
+    assert [share.gpu for share in shares(4, 1, ["0", "1"], 8)] == ["0", "1", "0", "1"]
+    assert shares(None, 1, [None], 8) == [Share(1)]
+    assert Share(2, "1").environment() == {**dict.fromkeys(pool.THREADS, "2"), "CUDA_VISIBLE_DEVICES": "1"}
+    assert "CUDA_VISIBLE_DEVICES" not in Share(1).environment()
+
+
+def test_cores_are_those_of_the_container(tmp_path: Path) -> None:
+    here = cores(tmp_path / "none")
+    assert here == len(os.sched_getaffinity(0))
+    quota = tmp_path / "cpu.max"
+    for text, least in (("50000 100000", 1), ("150000 100000", 2), ("max 100000", here)):
+        quota.write_text(text)
+        assert cores(quota) == min(here, least)
+
+
+def test_gpus_are_told_in_the_words_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep.torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert sweep.visible_gpus() == ["3", "5"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert sweep.visible_gpus() == ["0", "1"]
+
+
+# -- processes -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """In place of Python with ganlab a shell, which carries out its last word."""
+    script = tmp_path / "shell"
+    script.write_text('#!/bin/sh\nshift 2\nexec sh -c "$1"\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    return tmp_path
+
+
+def ended(each: Pool) -> list[pool.Worker]:
+    for _ in range(500):
+        if found := each.ended():
+            return found
+        time.sleep(0.01)
+    raise AssertionError("it goes on")
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("exit 0", ""),
+        ("echo 'note: x'; echo 'error: no room'; echo 'left'; echo 'hint: go'; exit 1", "no room left"),
+        ("echo hm; exit 3", "exit code 3: hm"),
+        ("kill -9 $$", "killed by SIGKILL, as the system does when there is no memory left"),
+        ("kill -15 $$", "killed by SIGTERM"),
+    ],
+)
+def test_why_a_process_failed(command: str, reason: str, fake: Path) -> None:
+    (fake / "log").write_text("error: of another time\n")
+    with Pool([Share(1)]) as each:
+        share = each.free()
+        assert share is not None
+        each.start([command], share, fake / "log", {})
+        assert each.free() is None
+        (worker,) = ended(each)
+        assert why(worker) == reason
+        assert each.free() == share
+
+
+def test_a_log_that_cannot_be_written_stops_no_run(fake: Path) -> None:
+    with Pool([Share(1)]) as each:
+        each.start(["exit 4"], Share(1), fake / "no" / "log", {})
+        (worker,) = ended(each)
+        assert why(worker) == "exit code 4"
+
+
+def test_a_process_is_told_what_it_may_use_and_ends_with_the_pool(fake: Path) -> None:
+    with Pool([Share(3, "7")]) as each:
+        each.start(["echo $OMP_NUM_THREADS $CUDA_VISIBLE_DEVICES $X"], Share(3, "7"), fake / "log", {"X": "y"})
+        (worker,) = ended(each)
+        assert worker.printed() == "3 7 y\n"
+        process = each.start(["sleep 100"], Share(3, "7"), fake / "log", {}).process
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_a_process_that_has_ended_does_not_live_on_as_a_zombie() -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        found = psutil.Process(process.pid)
+        info = {"pid": process.pid, "boot": psutil.boot_time(), "process_started": found.create_time()}
+        assert process_lives(info)
+        process.kill()
+        while found.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        assert not process_lives(info)
+
+
+# -- what is read of runs ------------------------------------------------------------------------------------------------------
+
+
+def made(runs: Path, number: int, lines: list[dict[str, object]], **info: object) -> RunFolder:
+    """A run's folder, as far as results are read from it."""
+    folder = RunFolder(runs / f"20260101-00000{number}-ring-aaa{number}")
+    folder.path.mkdir(parents=True)
+    folder.write_info({"recipe": "ring", "status": "finished", "training_seconds": 60.0, "total_steps": 9, "created": number, **info})
+    with open(folder.metrics, "w") as file:
+        for line in lines:
+            file.write(json.dumps({"time": 0, **line}) + "\n")
+    return folder
+
+
+def result(folder: RunFolder) -> RunResult:
+    return RunResult(find_run(folder.path.parent, str(folder.path)))
+
+
+def test_a_run_is_read_from_its_folder(tmp_path: Path) -> None:
+    lines: list[dict[str, object]] = [
+        {"step": 5, "metrics": {"loss/generator": 1.0, "loss/discriminator": 2.0}},
+        {"step": 9, "metrics": {"loss/generator": None}},
+    ]
+    one = result(made(tmp_path, 1, lines, seed=3, findings=["fakes_alike"], set={"name": "x"}))
+    one.folder.recipe.write_text('defaults = false\nname = "ring"\n[train]\nseed = 3\nsteps = 9\n[tracking]\nuse = "mlflow"\n')
+    assert (one.recipe, one.seed, one.status, one.minutes, one.steps) == ("ring", 3, "finished", 1.0, (9, 9))
+    assert (one.findings, one.member) == (["fakes_alike"], {"name": "x"})
+    assert one.options == {"train.steps": 9}
+    assert (one.final, list(one.numbers)) == ({}, ["loss/discriminator", "loss/generator"])
+    assert math.isnan(one.numbers["loss/generator"])
+    with open(one.folder.metrics, "a") as file:
+        file.write('{"step": 9, "time": 0, "metrics": {"final/modes": 8}}\n{"step": 10, "met')
+    assert result(one.folder).numbers == {"modes": 8.0}
+    assert latest(one.folder) == (9, pytest.approx({"loss/generator": math.nan, "loss/discriminator": 2.0, "final/modes": 8}, nan_ok=True))
+
+
+def test_the_last_lines_are_read_from_the_end_of_a_long_file(tmp_path: Path) -> None:
+    folder = made(tmp_path, 1, [{"step": step, "metrics": {"loss/generator": step}} for step in range(5000)])
+    assert latest(folder) == (4999, {"loss/generator": 4999.0})
+
+
+def test_the_spread_is_of_finite_values_with_n_minus_1() -> None:
+    spread = Spread.of([1.0, 3.0, math.nan])
+    assert (spread.mean, spread.deviation, spread.count, str(spread)) == (2.0, math.sqrt(2), 2, "2 ± 1.4")
+    assert (str(Spread.of([0.5])), str(Spread.of([]))) == ("0.5", "-")
+
+
+# -- the set -------------------------------------------------------------------------------------------------------------------
+
+
+def a_set(runs: Path, grid: tuple[str, ...] = (f"{LR}=1e-4,2e-4",), seeds: str = "2", **more: object) -> sets.RunSet:
+    found = combinations("ring", catalogue(), [], read_axes(grid))
+    return find_set(str(more.get("name", "")), runs, "ring", [], found, read_seeds(seeds, 0), COMMAND)
+
+
+def add(one: sets.RunSet, number: int, **info: object) -> RunFolder:
+    """The run of a set's member, as far as it is looked at."""
+    member = one.members[number]
+    folder = made(one.runs, number, [{"step": 9, "metrics": {"final/modes": number}}], set=one.told(member), seed=member.seed, **info)
+    text = sets.to_toml(member.combination.recipe).replace("seed = 0", f"seed = {member.seed}")
+    folder.recipe.write_text(text)
+    return folder
+
+
+def test_each_combination_is_made_with_one_seed_before_the_next(tmp_path: Path) -> None:
+    one = a_set(tmp_path)
+    assert [member.name for member in one.members] == [f"{LR}={lr}, seed {seed}" for seed in (0, 1) for lr in (0.0001, 0.0002)]
+    assert {member.state for member in one.members} == {"missing"}
+
+
+def test_a_set_knows_its_runs_again_and_takes_more_seeds_and_values(tmp_path: Path) -> None:
+    one = a_set(tmp_path)
+    one.open(COMMAND)
+    one.close()
+    add(one, 0)
+    add(one, 1, status="failed", failure="GanlabError: no room\nhint")
+    add(one, 2, status="interrupted")
+    kept = add(one, 3, status="interrupted")
+    kept.checkpoints.mkdir()
+    kept.checkpoint_path(5).touch()
+    again = a_set(tmp_path)
+    assert again.name == one.name
+    assert [member.state for member in again.members] == ["finished", "failed", "lost", "interrupted"]
+    assert again.members[1].message == "GanlabError: no room"
+    wider = a_set(tmp_path, (f"{LR}=1e-4,2e-4,4e-4",), "3")
+    assert wider.name == one.name
+    assert [member.state for member in wider.members].count("missing") == 5
+    narrower = a_set(tmp_path, (f"{LR}=1e-4",))
+    assert (len(narrower.members), len(narrower.others)) == (2, 2)
+    assert a_set(tmp_path, ("train.steps=5,6",)).name != one.name
+    with pytest.raises(UsageError, match=f"set {one.name} is another one; it was made by `ganlab run ring`"):
+        a_set(tmp_path, ("train.steps=5,6",), name=one.name)
+
+
+def test_a_run_of_another_recipe_is_not_taken_for_one_of_the_set(tmp_path: Path) -> None:
+    one = a_set(tmp_path)
+    folder = add(one, 0)
+    folder.recipe.write_text(folder.recipe.read_text().replace("steps = 3000", "steps = 2000"))
+    with pytest.raises(UsageError) as error:
+        a_set(tmp_path)
+    assert error.value.message == (
+        f"run {folder.path.name} of set {one.name} was made with another recipe than it would be now, and cannot be compared with new "
+        "runs: train.steps = 3000 (was 2000)"
+    )
+    assert error.value.hint == (f"put the recipe back as it was; or begin a set with it as it is now: ganlab run ring --name {one.name}-2")
+
+
+def test_two_processes_do_not_carry_out_one_set(tmp_path: Path) -> None:
+    one = a_set(tmp_path)
+    one.open(COMMAND)
+    with pytest.raises(UsageError, match=f"set {one.name} is being run by another process"):
+        a_set(tmp_path).open(COMMAND)
+    one.close()
+
+
+def test_the_summary_has_the_spread_over_the_seeds(tmp_path: Path) -> None:
+    one = a_set(tmp_path)
+    one.open(COMMAND)
+    add(one, 0, findings=["fakes_alike"])
+    add(one, 1)
+    add(one, 2)
+    add(one, 3, status="failed")
+    one = a_set(tmp_path)
+    found = groups(one)
+    write_summary(one, found)
+    first, second = json.loads((one.path / "summary.json").read_text())["combinations"]
+    assert first["metrics"] == {"modes": {"mean": 1.0, "standard_deviation": math.sqrt(2), "n": 2}}
+    assert (first["findings"], first["finished"], first["minutes"]) == ({"fakes_alike": 1}, 2, 1.0)
+    assert (second["failed"], second["metrics"]["modes"]) == (1, {"mean": 1.0, "standard_deviation": None, "n": 1})
+    wide = tables(found, 200)
+    assert wide == [
+        ["combination", "finished", "failed", "found", "modes", "minutes"],
+        [f"{LR}=0.0001", "2 of 2", "", "fakes_alike in 1", "1 ± 1.4", "1.0"],
+        [f"{LR}=0.0002", "1 of 2", "1", "", "1", "1.0"],
+    ]
+    assert tables(found, 80) == [list(column) for column in zip(*wide, strict=True)]
+    assert set(spreads(found[0].results)) == {"modes"}
+
+
+def test_a_terminal_shows_a_table_that_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = a_set(tmp_path, seeds="10")
+    for number, state in enumerate(["finished", "running", "failed"]):
+        add(one, number)
+        one.members[number].state = state
+    one.members[1].run = find_run(tmp_path, "20260101-000001-ring-aaa1")
+    one.members[2].message = "no room"
+    with open(one.members[1].run.folder.metrics, "a") as file:
+        file.write('{"step": 9, "time": 0, "metrics": {"loss/generator": 0.5}}\n')
+    narrow = Console(width=120, height=12, force_terminal=True, color_system=None, record=True)
+    monkeypatch.setattr(sweep_display, "console", narrow)
+    narrow.print(sweep_display.SetDisplay(one)._panel())
+    rows = [line.rstrip() for line in narrow.export_text().splitlines()]
+    assert [row.split()[3] for row in rows[1:7]] == ["running", "failed", "waiting", "waiting", "waiting", "waiting"]
+    assert "9 of 9" in rows[1] and "loss/generator 0.5" in rows[1]
+    assert rows[2].endswith("no room")
+    assert rows[7:] == ["... and 14 more", "1 running, 1 failed, 17 waiting, 1 finished"]
