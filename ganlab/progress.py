@@ -55,7 +55,7 @@ class Progress:
 
     def begin(self, run: Run) -> None:
         """``run`` trains from here on; one that goes on from a checkpoint has a record already."""
-        self._began, self._counted = (time.monotonic(), run.step), run.step
+        self._began, self._counted = (_clock(run), run.step), run.step
         self.read(run.folder.metrics if run.folder is not None else None)
 
     def read(self, path: Path | None) -> None:
@@ -85,7 +85,7 @@ class Progress:
 
     def pace(self, run: Run) -> str:
         """Speed and time left, from the steps since this process began."""
-        seconds, steps = time.monotonic() - self._began[0], run.step - self._began[1]
+        seconds, steps = _clock(run) - self._began[0], run.step - self._began[1]
         if not steps or not seconds:
             return ""
         left = (run.total_steps - run.step) * seconds / steps
@@ -101,3 +101,8 @@ class Progress:
             t = {name.partition("/")[2]: f"{value:,.0f}" for name, value in self.totals.items()}
             values.append(("G steps", f"{t['updates']}, rested {t['rested']}, waited {t['waited']}, capped {t['capped']}"))
         return values
+
+
+def _clock(run: Run) -> float:
+    """Seconds, without those in which samples were measured: a judge that is trained once says nothing of the time that is left."""
+    return time.monotonic() - run.evaluations.seconds

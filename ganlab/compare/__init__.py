@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from ganlab.compare.groups import Group, differences, grouped
 from ganlab.compare.results import Result, read_result
-from ganlab.compare.verdicts import Spread, Verdict, main_metric, spread, verdicts
+from ganlab.compare.verdicts import Verdict, main_metric, margin, verdicts
 
-__all__ = ["Group", "Result", "Spread", "Verdict", "differences", "grouped", "main_metric", "read_result", "spread", "verdicts"]
+__all__ = ["Group", "Result", "Verdict", "differences", "grouped", "main_metric", "margin", "read_result", "verdicts"]

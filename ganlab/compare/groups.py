@@ -42,7 +42,7 @@ class Group:
     @property
     def failed(self) -> int:
         """How many of its runs ended with an error."""
-        return sum(result.run.status == "failed" for result in self.results)
+        return sum(result.status == "failed" for result in self.results)
 
     def measured(self, metric: str) -> dict[int, float]:
         """A metric's values by seed; the last run of a seed counts."""

@@ -1,16 +1,15 @@
-"""What came of a run: its options, and the numbers that were measured at its end."""
+"""What came of a run, as far as runs are compared: its options, and the numbers that were measured at its end."""
 
 from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ganlab.engine.folder import RunSummary
-from ganlab.engine.journal import whole_lines
+from ganlab.engine.results import RunResult
 from ganlab.recipe import flatten
 
 #: What makes no other recipe: who a run is, where it is told of, and how it is measured.
@@ -19,88 +18,80 @@ APART = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Result:
-    """A run and what came of it.
+class Result(RunResult):
+    """A run and what came of it. A folder whose recipe or evaluation cannot be read has none of these.
 
-    Attributes:
+    Args:
         run: its folder and run.json.
-        options: its resolved recipe by dotted keys, without the seed and what makes no other recipe.
-        values: the numbers of evaluation.json; empty where it has not been evaluated.
-        better: for each, ``"higher"``, ``"lower"`` or ``"neither"``.
-        about: what they were measured on.
-        collapsed: why its samples count as collapsed, or empty.
     """
-
-    run: RunSummary
-    options: dict[str, Any]
-    values: dict[str, float] = field(default_factory=dict)
-    better: dict[str, str] = field(default_factory=dict)
-    about: dict[str, Any] = field(default_factory=dict)
-    collapsed: str = ""
-
-    @property
-    def id(self) -> str:
-        """The run's folder's name."""
-        return self.run.id
-
-    @property
-    def recipe(self) -> str:
-        """The recipe's name."""
-        return str(self.run.info.get("recipe", ""))
 
     @property
     def seed(self) -> int:
         """The recipe's seed."""
-        return int(self.run.info.get("seed", 0))
+        return super().seed or 0
 
     @property
     def finished(self) -> bool:
         """Whether it has spent its budget."""
-        return self.run.status == "finished"
+        return self.status == "finished"
+
+    @cached_property
+    def options(self) -> dict[str, str | int | float]:
+        """Its resolved recipe by dotted keys, without the seed and what makes no other recipe."""
+        try:
+            return options_of(tomllib.loads(self.folder.recipe.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
+
+    @cached_property
+    def evaluation(self) -> dict[str, Any]:
+        """What ``evaluation.json`` holds; empty where it has not been evaluated."""
+        try:
+            found = json.loads(self.folder.evaluation.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) and isinstance(found.get("values"), dict) else {}
+
+    @cached_property
+    def values(self) -> dict[str, float]:
+        """The numbers that were measured at its end."""
+        return {str(name): float(value) for name, value in self.evaluation.get("values", {}).items() if isinstance(value, int | float)}
 
     @property
-    def minutes(self) -> float:
-        """Of training."""
-        return float(self.run.info.get("training_seconds", 0.0)) / 60
+    def better(self) -> dict[str, str]:
+        """For each of them ``"higher"``, ``"lower"`` or ``"neither"``."""
+        return dict(self.evaluation.get("better", {}))
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What they were measured on."""
+        return dict(self.evaluation.get("about", {}))
+
+    @property
+    def collapsed(self) -> str:
+        """Why its samples count as collapsed, or empty."""
+        return str(self.evaluation.get("collapsed", ""))
 
     @cached_property
     def curves(self) -> dict[str, list[tuple[int, float]]]:
         """All metrics of metrics.jsonl: ``(step, value)`` by name; values that were not finite are left out."""
         found: dict[str, list[tuple[int, float]]] = {}
-        path = self.run.folder.metrics
-        for line in whole_lines(path.read_bytes()) if path.is_file() else []:
-            entry = json.loads(line)
-            for name, value in entry["metrics"].items():
+        for line in map(json.loads, self.folder.lines()):
+            for name, value in line["metrics"].items():
                 if value is not None:
-                    found.setdefault(name, []).append((entry["step"], float(value)))
+                    found.setdefault(name, []).append((line["step"], float(value)))
         return found
 
     @property
     def last_sheet(self) -> Path | None:
         """The last sheet of samples."""
-        sheets = sorted(self.run.folder.samples.glob("step_*.png"))
+        sheets = self.folder.sheets()
         return sheets[-1] if sheets else None
 
 
 def read_result(run: RunSummary) -> Result:
-    """What came of a run. A folder whose recipe or evaluation cannot be read has none of these."""
-    options: dict[str, Any] = {}
-    evaluation: dict[str, Any] = {}
-    try:
-        document = tomllib.loads(run.folder.recipe.read_text(encoding="utf-8"))
-        options = options_of(document)
-    except (OSError, ValueError):
-        pass
-    try:
-        found = json.loads(run.folder.evaluation.read_text(encoding="utf-8"))
-        evaluation = found if isinstance(found, dict) and isinstance(found.get("values"), dict) else {}
-    except (OSError, ValueError):
-        pass
-    values = {str(name): float(value) for name, value in evaluation.get("values", {}).items() if isinstance(value, int | float)}
-    return Result(
-        run, options, values, dict(evaluation.get("better", {})), dict(evaluation.get("about", {})), str(evaluation.get("collapsed", ""))
-    )
+    """What came of a run."""
+    return Result(run)
 
 
 def options_of(document: dict[str, Any]) -> dict[str, Any]:

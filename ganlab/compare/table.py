@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Sequence
 
 from ganlab.compare.groups import Group
-from ganlab.compare.verdicts import Spread, direction, spread
+from ganlab.compare.verdicts import direction, margin
 from ganlab.numbers import number
 
 ARROWS = {"higher": "↑", "lower": "↓", "neither": ""}
@@ -33,8 +34,8 @@ def cell(values: Sequence[float], show: Callable[[float], str] = number) -> str:
     """
     if not values:
         return "-"
-    found: Spread = spread(values)
-    return show(found.mean) if found.count == 1 else f"{show(found.mean)} ± {show(found.margin)}"
+    mean = show(statistics.fmean(values))
+    return mean if len(values) == 1 else f"{mean} ± {show(margin(values))}"
 
 
 def _of(count: int, group: Group) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,36 +14,17 @@ CONFIDENCE = 0.95
 PREFERRED = ("frechet_ratio", "frechet_distance", "reverse_kl", "high_quality", "kernel_distance", "class_kl", "coverage")
 
 
-@dataclass(frozen=True)
-class Spread:
-    """A metric over the seeds of a group.
+def margin(values: Sequence[float]) -> float:
+    """Half the width of the 95 % confidence interval of the values' mean (Student's t); NaN of fewer than two.
 
-    Attributes:
-        count: of values. mean: of them. deviation: their standard deviation; NaN of a single one.
-        margin: half the width of the 95 % confidence interval of the mean (Student's t); NaN of a single one.
+    >>> round(margin([1.0, 2.0, 3.0]), 6)
+    2.484138
     """
-
-    count: int
-    mean: float
-    deviation: float
-    margin: float
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """The mean of the values, and how far it can be trusted.
-
-    >>> found = spread([1.0, 2.0, 3.0])
-    >>> found.count, found.mean, found.deviation, round(found.margin, 6)
-    (3, 2.0, 1.0, 2.484138)
-    """
-    count = len(values)
-    mean = math.fsum(values) / count
-    if count < 2:
-        return Spread(count, mean, math.nan, math.nan)
+    if len(values) < 2:
+        return math.nan
     from scipy.stats import t
 
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
-    return Spread(count, mean, deviation, float(t.ppf((1 + CONFIDENCE) / 2, count - 1)) * deviation / math.sqrt(count))
+    return float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,13 @@ class Evaluations:
     Attributes:
         every: steps from one quick evaluation to the next; 0 for none.
         final: what was found at the end.
+        seconds: what all of it has taken in this process.
     """
 
     def __init__(self, run: Run, cache: Path) -> None:
         self.run = run
         self.final: Report | None = None
+        self.seconds = 0.0
         self.every = evaluation_interval(run.recipe.evaluation, run.total_steps)
         self.evaluator = Evaluator(run.recipe, run.dataset, cache, run.device, lambda text: run.tell(text), run.announce)
 
@@ -67,6 +69,7 @@ class Evaluations:
             # a run that is asked to stop has all the lines up to there, for it is to go on as if it had not stopped
             report = self.evaluator.measure(fakes, quick, lambda: run.stopping and not quick)
         report.seconds = time.monotonic() - started
+        self.seconds += report.seconds
         run.record_clock({f"speed/{'quick' if quick else 'final'}_evaluation_seconds": report.seconds})
         return report
 
