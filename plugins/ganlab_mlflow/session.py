@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlab_mlflow import describe
+from ganlab_mlflow import model as model_module
 from ganlab_mlflow.place import redacted, sqlite_file
 from ganlab_mlflow.state import ARTIFACTS, METRICS, Position, State
 from ganlab_mlflow.tail import new_lines, was_cut
@@ -66,12 +68,13 @@ class Session:
             self._deliver_file(line.content, images)
             self._delivered(ARTIFACTS, line.position)
 
-    def finish(self, status: str, checkpoints: str) -> None:
+    def finish(self, status: str, checkpoints: str, model: bool = False) -> None:
         """Send what there is at the end, and say how the run ended.
 
         Args:
             status: ``"finished"``, ``"interrupted"`` or ``"failed"``.
             checkpoints: the option of that name.
+            model: whether the generator is to be logged as a model, which :meth:`log_model` does.
         """
         client, run_id, info = self.client, self.state.run_id, describe.read_info(self.run)
         names = ["recipe.toml", "run.json", "losses.png", "evaluation.json"]
@@ -88,6 +91,24 @@ class Session:
         client.set_tag(run_id, "mlflow.note.content", describe.note(info, self.recipe))  # with what was announced meanwhile
         client.set_terminated(run_id, STATUS.get(status, "FAILED"), int((info.get("ended") or 0) * 1000) or None)
         self.state.complete, self.state.completed_by = True, os.getpid()
+        self.state.model_missing = model and self._inside(model_module.FILE) is not None
+        self.state.save(self.run)
+
+    def log_model(self) -> None:
+        """Log the generator as a model, where that is still to be done."""
+        if not self.state.model_missing:
+            return
+        with contextlib.suppress(ValueError):  # a file that is no generator will not become one
+            generator = model_module.LoggedGenerator(self.run, describe.read_info(self.run), self.recipe)
+            measured = [
+                metric
+                for line in new_lines(self.run / METRICS[0], Position())
+                if line.content["step"] == generator.step
+                for metric in _metrics(line.content)
+                if metric.key.startswith("final/") and not math.isnan(metric.value)
+            ]
+            generator.log(self.client, self.state.experiment_id, self.state.run_id, measured)
+        self.state.model_missing = False
         self.state.save(self.run)
 
     def _inside(self, name: str) -> Path | None:
@@ -132,7 +153,7 @@ class Session:
         colour = describe.colour(self.run.name, [str(run.data.tags.get("mlflow.runColor")) for run in latest])
         tags = resolve_tags() | describe.tags(self.run, self.info, self.recipe) | {"mlflow.runColor": colour}
         created = int((self.info.get("started") or self.info.get("created") or 0) * 1000) or None
-        return str(self.client.create_run(self.state.experiment_id, created, tags, describe.short_name(self.run.name)).info.run_id)
+        return str(self.client.create_run(self.state.experiment_id, created, tags, describe.run_name(self.run.name, self.info)).info.run_id)
 
     def _begin(self) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param
