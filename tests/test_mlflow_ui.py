@@ -105,7 +105,7 @@ def test_a_run_is_recorded_on_a_server_with_its_sheets(served: Served, tmp_path:
     assert Mirror(Settings(str(run.path), served.base, "elsewhere")).attempt(last=True), run.state.problem
     client = MlflowClient(tracking_uri=served.base)
     found = client.get_run(run.state.run_id)
-    assert (found.info.run_name, found.info.status) == ("far-9999", "FAILED")
+    assert (found.info.run_name, found.info.status) == ("far-9999 seed 7", "FAILED")
     assert [m.step for m in client.get_metric_history(run.state.run_id, "loss")] == [1]
     (sheet,) = [file.path for file in client.list_artifacts(run.state.run_id, "images") if file.path.endswith(".png")]
     assert Path(client.download_artifacts(run.state.run_id, sheet, str(tmp_path))).read_bytes()[:4] == b"\x89PNG"

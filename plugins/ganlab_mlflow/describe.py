@@ -17,8 +17,11 @@ from ganlab_mlflow.place import redacted
 
 VALUE_LENGTH = 6000  # of a parameter, in MLflow's own stores
 KEY_LENGTH = 250
-# Ten colours that are easily told apart on white and on black (the "Tableau 10" set); MLflow's own collide.
-COLOURS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"]
+# Colours that are told apart on white and on black (the "Tableau 10" set, and ten lighter and darker ones); MLflow's own collide.
+COLOURS = [
+    "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf",
+    "#393b79", "#98df8a", "#ad494a", "#9edae5", "#637939", "#c5b0d5", "#8c6d31", "#aec7e8", "#7b4173", "#ffbb78",
+]  # fmt: skip
 
 # What makes no other recipe: who a run is, where it is told of, and how it is measured.
 APART = (
@@ -105,7 +108,8 @@ def changed(info: dict[str, Any]) -> list[str]:
     said += [word for before, word in pairwise(words) if before == "--set"]
     said += [f"{key}={value}" for key, value in ((info.get("set") or {}).get("combination") or {}).items()]
     last = dict(text.partition("=")[::2] for text in said)  # of one key the last word counts
-    return [redacted(f"{key.strip()}={value.strip()}") for key, value in last.items() if not _apart(key.strip())]
+    found = [redacted(f"{key.strip()}={value.strip()}") for key, value in last.items() if not _apart(key.strip())]
+    return sorted(found, key=lambda text: text.startswith("train."))  # a list shows the beginning, and budgets seldom differ
 
 
 def group(info: dict[str, Any], recipe: dict[str, Any]) -> str:
@@ -115,7 +119,7 @@ def group(info: dict[str, Any], recipe: dict[str, Any]) -> str:
     """
     options = {key: str(value) for key, value in flatten(recipe).items() if not _apart(key)}
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:4]
-    return f"{' '.join([str(info.get('recipe', '')), *changed(info)])[:TAG_LENGTH]} ({digest})".strip()
+    return f"{' '.join([str(info.get('recipe', '')), *_short(changed(info))])[:TAG_LENGTH]} ({digest})".strip()
 
 
 def run_name(run: str, info: dict[str, Any]) -> str:
@@ -125,7 +129,7 @@ def run_name(run: str, info: dict[str, Any]) -> str:
     'ring-1a2b seed 3 lr=0.1'
     """
     seed = [f"seed {info['seed']}"] if "seed" in info else []
-    return " ".join([short_name(run), *seed, *(text[text.partition("=")[0].rfind(".") + 1 :] for text in changed(info))])[:TAG_LENGTH]
+    return " ".join([short_name(run), *seed, *_short(changed(info))])[:TAG_LENGTH]
 
 
 def short_name(run: str) -> str:
@@ -135,6 +139,11 @@ def short_name(run: str) -> str:
     'ring-1a2b'
     """
     return re.sub(r"^\d{8}-\d{6}-(?=.)", "", run)
+
+
+def _short(texts: list[str]) -> list[str]:
+    """``["a.lr=1"]`` as ``["lr=1"]``."""
+    return [text[text.partition("=")[0].rfind(".") + 1 :] for text in texts]
 
 
 def _apart(key: str) -> bool:

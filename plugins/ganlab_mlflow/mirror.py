@@ -50,7 +50,7 @@ class Mirror:
             self.session.deliver(self.settings.images)
             if last:
                 wanted = self.settings.model and self.settings.checkpoints != "none"
-                self.session.finish(self._status(), self.settings.checkpoints, wanted)
+                self.session.finish(self._status(), self.settings.checkpoints, self.settings.images, wanted)
                 self.session.log_model()  # last, for nobody waits for it
             self._note("")
         except Exception as error:

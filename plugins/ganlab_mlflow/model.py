@@ -96,11 +96,15 @@ class LoggedGenerator:
             ColSpec(DataType.long, "seed", required=False),
             ColSpec(Array(DataType.double), "latent", required=False),
         ]
-        return ModelSignature(Schema(takes), Schema([TensorSpec(np.dtype(str(self.recipe.get("train", {}).get("dtype", "float32"))), shape)]))
+        return ModelSignature(
+            Schema(takes), Schema([TensorSpec(np.dtype(str(self.recipe.get("train", {}).get("dtype", "float32"))), shape)])
+        )
 
     def requirements(self) -> list[str]:
         """What it needs, in the versions that it was trained with."""
-        versions = {"ganlab": self.info.get("ganlab")} | {name: self.info.get("versions", {}).get(name) for name in ("torch", "safetensors")}
+        versions = {"ganlab": self.info.get("ganlab")} | {
+            name: self.info.get("versions", {}).get(name) for name in ("torch", "safetensors")
+        }
         return [f"{name}=={version}" if version else name for name, version in versions.items()]
 
     def tags(self) -> dict[str, str]:
@@ -141,5 +145,7 @@ def read_header(file: Path) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """``value`` with its tuples, which JSON has not and ganlab writes as tables, as lists."""
     if isinstance(value, dict):
-        return [_plain(item) for item in value["items"]] if value.get("$") == "tuple" else {key: _plain(item) for key, item in value.items()}
+        return (
+            [_plain(item) for item in value["items"]] if value.get("$") == "tuple" else {key: _plain(item) for key, item in value.items()}
+        )
     return value
