@@ -29,7 +29,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``generator.safetensors`` of a run."""
     runs = tmp_path_factory.mktemp("trained")
     overrides = {"train.steps": STEP, "tracking.enabled": False, "generator.hidden": [8]}
-    return ganlab.run("ring", overrides=overrides, runs=runs, display="none").path / "generator.safetensors"
+    return ganlab.run("ring", overrides, runs_dir=runs, display=False).path / "generator.safetensors"
 
 
 class Place:

@@ -12,7 +12,6 @@ Output: an array ``(samples, *data shape)``, in the data's range, as ``ganlab.lo
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from mlflow.models import set_model
@@ -23,47 +22,44 @@ if TYPE_CHECKING:
     import torch
 
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # MLflow wants types at predict() from which it makes a schema; none can say what is in a table
+class Generator(PythonModel):  # type: ignore[misc]
+    """Samples from a trained generator, on the CPU."""
 
-    class Generator(PythonModel):  # type: ignore[misc]
-        """Samples from a trained generator, on the CPU."""
+    def load_context(self, context: PythonModelContext) -> None:
+        import ganlab
 
-        def load_context(self, context: PythonModelContext) -> None:
-            import ganlab
+        self.generator = ganlab.load_generator(context.artifacts["generator"])
 
-            self.generator = ganlab.load_generator(context.artifacts["generator"])
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def] # MLflow makes a schema of types
+        """The samples that the rows ask for, one after the other: ``(samples, *data shape)``.
 
-        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-            """The samples that the rows ask for, one after the other: ``(samples, *data shape)``.
+        Raises:
+            ValueError: the table asks for nothing, or in both ways.
+        """
+        import torch
 
-            Raises:
-                ValueError: the table asks for nothing, or in both ways.
-            """
-            import torch
+        asked = [name for name in ("latent", "count") if name in model_input.columns]
+        if len(asked) != 1 or model_input.empty:
+            raise ValueError("ask for samples by rows of 'count' and 'seed', or by rows of 'latent'")
+        with torch.no_grad():
+            if asked == ["latent"]:
+                made = self._from_latents(model_input["latent"].tolist())
+            else:
+                seeds = model_input.get("seed", [0] * len(model_input))
+                made = torch.cat(
+                    [self.generator.sample(int(count), int(seed)) for count, seed in zip(model_input["count"], seeds, strict=True)]
+                )
+        array: np.ndarray = made.numpy()
+        return array
 
-            asked = [name for name in ("latent", "count") if name in model_input.columns]
-            if len(asked) != 1 or model_input.empty:
-                raise ValueError("ask for samples by rows of 'count' and 'seed', or by rows of 'latent'")
-            with torch.no_grad():
-                if asked == ["latent"]:
-                    made = self._from_latents(model_input["latent"].tolist())
-                else:
-                    seeds = model_input.get("seed", [0] * len(model_input))
-                    made = torch.cat(
-                        [self.generator.sample(int(count), int(seed)) for count, seed in zip(model_input["count"], seeds, strict=True)]
-                    )
-            array: np.ndarray = made.numpy()
-            return array
+    def _from_latents(self, latents: list[Any]) -> torch.Tensor:
+        import torch
 
-        def _from_latents(self, latents: list[Any]) -> torch.Tensor:
-            import torch
-
-            like = self.generator.noise.sample(1, torch.Generator(), torch.device("cpu"), next(self.generator.parameters()).dtype)
-            samples: torch.Tensor = self.generator(
-                torch.tensor([list(latent) for latent in latents], dtype=like.dtype).reshape(-1, *like.shape[1:])
-            )
-            return samples
+        like = self.generator.noise.sample(1, torch.Generator(), torch.device("cpu"), next(self.generator.parameters()).dtype)
+        samples: torch.Tensor = self.generator(
+            torch.tensor([list(latent) for latent in latents], dtype=like.dtype).reshape(-1, *like.shape[1:])
+        )
+        return samples
 
 
 set_model(Generator())
