@@ -122,6 +122,7 @@ def test_tags(run: FakeRun) -> None:
     assert found == {
         "ganlab.version": "0.1.0",
         "ganlab.recipe": "ring",
+        "ganlab.group": "ring (d1c8)",
         "ganlab.device": "AMD EPYC",
         "ganlab.data": "ring",
         "ganlab.seed": "7",

@@ -79,7 +79,7 @@ def test_a_finished_run_arrives_whole(place: Place) -> None:
     place.run.end("finished")
     assert place.carry_out()
     found = place.recorded()
-    assert (found.info.run_name, found.info.status) == ("ring-1a2b", "FINISHED")
+    assert (found.info.run_name, found.info.status) == ("ring-1a2b seed 7", "FINISHED")
     assert (found.info.start_time, found.info.end_time) == (1_790_000_001_000, 1_790_000_100_000)
     assert found.data.params["tricks.clamp.margin"] == "0.001"
     assert found.data.params["tracking.uri"] == "https://***@host"

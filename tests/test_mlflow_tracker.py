@@ -78,7 +78,7 @@ def test_a_run_is_mirrored_by_a_process_of_its_own(run: FakeRun) -> None:
     assert (known["uri"], known["experiment"], known["complete"]) == (f"sqlite:///{store}", "ganlab", True)
     artifacts = store.parent / "mlartifacts" / "ganlab" / known["run_id"] / "artifacts"
     assert (artifacts / "recipe.toml").is_file()
-    assert len(list((artifacts / "images").glob("*.png"))) == 1
+    assert sorted(path.name.split("+")[0] for path in (artifacts / "images").glob("*.png")) == ["final~samples", "samples"]
     assert not (Path.cwd() / "mlruns").exists()
 
 
@@ -354,5 +354,8 @@ def test_a_run_of_the_engine_is_in_mlflow_and_the_training_process_never_imports
     files = {file.path for file in client.list_artifacts(known["run_id"])}
     assert files == {"checkpoints", "evaluation.json", "generator.safetensors", "images", "losses.png", "recipe.toml", "run.json"}
     images = [file.path for file in client.list_artifacts(known["run_id"], "images") if file.path.endswith(".png")]
-    assert sorted(int(path.split("+")[2]) for path in images) == [0, 10, 20]
+    assert sorted(int(path.split("+")[2]) for path in images if "final" not in path) == [0, 10, 20]
+    wait_for(lambda: not State.load(folder).model_missing)
+    (model,) = client.search_logged_models([known["experiment_id"]])
+    assert [metric.key for metric in model.metrics if metric.key == "final/modes"] == ["final/modes"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mlartifacts", "mlflow.db", "runs"]

@@ -29,6 +29,7 @@ from ganlab_mlflow.tracker import MlflowTracker
 
 ui = importlib.import_module("ganlab.cli.ui")  # the package has a command of that name
 CHARTS = "runs?workflowType=machine_learning&compareRunsMode=CHART"
+VIEW = "&viewStateShareKey=ganlab-runs"
 
 
 def ended(process: psutil.Process) -> bool:
@@ -87,7 +88,7 @@ def test_it_says_where_the_charts_are(served: Served) -> None:
     assert served.said == [
         f"Port {served.wanted} is taken: using {port}.",
         "Starting MLflow ...",
-        f"The charts of experiment 'ganlab': http://127.0.0.1:{port}/#/experiments/1/{CHARTS}",
+        f"The charts of experiment 'ganlab': http://127.0.0.1:{port}/#/experiments/1/{CHARTS}{VIEW}",
         "Ctrl-C stops it.",
     ]
     with urllib.request.urlopen(served.base) as page:
@@ -105,10 +106,12 @@ def test_a_run_is_recorded_on_a_server_with_its_sheets(served: Served, tmp_path:
     assert Mirror(Settings(str(run.path), served.base, "elsewhere")).attempt(last=True), run.state.problem
     client = MlflowClient(tracking_uri=served.base)
     found = client.get_run(run.state.run_id)
-    assert (found.info.run_name, found.info.status) == ("far-9999", "FAILED")
+    assert (found.info.run_name, found.info.status) == ("far-9999 seed 7", "FAILED")
     assert [m.step for m in client.get_metric_history(run.state.run_id, "loss")] == [1]
-    (sheet,) = [file.path for file in client.list_artifacts(run.state.run_id, "images") if file.path.endswith(".png")]
+    _, sheet = [file.path for file in client.list_artifacts(run.state.run_id, "images") if file.path.endswith(".png")]
     assert Path(client.download_artifacts(run.state.run_id, sheet, str(tmp_path))).read_bytes()[:4] == b"\x89PNG"
+    assert ui.link(served.base, "elsewhere") == f"{served.base}/#/experiments/{run.state.experiment_id}/{CHARTS}{VIEW}"
+    client.delete_experiment_tag(run.state.experiment_id, "mlflow.sharedViewState.ganlab-runs")  # the user has deleted the view
     assert ui.link(served.base, "elsewhere") == f"{served.base}/#/experiments/{run.state.experiment_id}/{CHARTS}"
     assert ui.link(served.base, "nowhere") == f"{served.base}/#/experiments"
 

@@ -31,6 +31,7 @@ PORTS = 50  # tried one after the other
 PATIENCE = 90.0  # seconds until a local server must answer; an old store may be brought up to date first
 ASKING = 5.0  # seconds for a question to a server
 STOPPING = 5.0  # seconds that the server's processes have to end by themselves
+VIEW = "ganlab.view"  # the tag of an experiment by which a tracker says which of its saved views is to be opened
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 # Without these two the server starts seven helpers that serve language models, in 2.4 GB.
 ENVIRONMENT = {
@@ -82,14 +83,21 @@ def show(address: str, experiment: str, open_browser: bool) -> None:
 
 
 def link(base: str, experiment: str) -> str:
-    """The address of an experiment's charts; of the list of experiments where the server knows none of that name."""
+    """The address of an experiment's charts, in the view that its tag ``ganlab.view`` names if that is there still.
+
+    Of the list of experiments where the server knows none of that name.
+    """
     base = base.rstrip("/")
     name = urllib.parse.quote(experiment)
     answer = ask(f"{base}/api/2.0/mlflow/experiments/get-by-name?experiment_name={name}")
-    number = (answer or {}).get("experiment", {}).get("experiment_id")
+    found = (answer or {}).get("experiment", {})
+    number = found.get("experiment_id")
     if number is None:
         return f"{base}/#/experiments"
-    return f"{base}/#/experiments/{number}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+    tags = {tag["key"]: tag["value"] for tag in found.get("tags", [])}
+    view = tags.get(VIEW, "")
+    saved = f"&viewStateShareKey={urllib.parse.quote(view)}" if f"mlflow.sharedViewState.{view}" in tags else ""
+    return f"{base}/#/experiments/{number}/runs?workflowType=machine_learning&compareRunsMode=CHART{saved}"
 
 
 def ask(address: str) -> dict[str, Any] | None:

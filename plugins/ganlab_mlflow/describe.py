@@ -8,6 +8,7 @@ import posixpath
 import re
 import tomllib
 from collections.abc import Collection
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,17 @@ from ganlab_mlflow.place import redacted
 
 VALUE_LENGTH = 6000  # of a parameter, in MLflow's own stores
 KEY_LENGTH = 250
-# Ten colours that are easily told apart on white and on black (the "Tableau 10" set); MLflow's own collide.
-COLOURS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"]
+# Colours that are told apart on white and on black (the "Tableau 10" set, and ten lighter and darker ones); MLflow's own collide.
+COLOURS = [
+    "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf",
+    "#393b79", "#98df8a", "#ad494a", "#9edae5", "#637939", "#c5b0d5", "#8c6d31", "#aec7e8", "#7b4173", "#ffbb78",
+]  # fmt: skip
+
+# What makes no other recipe: who a run is, where it is told of, and how it is measured.
+APART = (
+    "name", "description", "defaults", "plugins", "fallback", "tracking", "evaluation", "metrics", "judge", "train.seed", "train.device",
+)  # fmt: skip
+TAG_LENGTH = 250  # of the tags that runs are grouped by: more is no heading
 
 
 def read_recipe(run: Path) -> dict[str, Any]:
@@ -58,6 +68,8 @@ def tags(run: Path, info: dict[str, Any], recipe: dict[str, Any]) -> dict[str, s
     found = {
         "ganlab.version": info.get("ganlab", ""),
         "ganlab.recipe": info.get("recipe", ""),
+        "ganlab.changed": ", ".join(changed(info))[:TAG_LENGTH],
+        "ganlab.group": group(info, recipe),
         "ganlab.device": info.get("device_name") or info.get("device", ""),
         "ganlab.data": data.get("use", ""),
         "ganlab.data.fallback_from": data.get("fallback_from") or "",
@@ -88,13 +100,57 @@ def note(info: dict[str, Any], recipe: dict[str, Any]) -> str:
     return redacted("\n\n".join(part for part in described if part))
 
 
+def changed(info: dict[str, Any]) -> list[str]:
+    """What a run was told beside its recipe, and that makes another one of it: by ``--set``, or as one of a set of runs.
+
+    >>> changed({"command": ["ganlab", "run", "ring", "--set", "train.seed=3", "--set=loss.use=bce"], "set": {"combination": {"lr": 0.1}}})
+    ['loss.use=bce', 'lr=0.1']
+    """
+    words = [str(word) for word in info.get("command") or []]
+    said = [word.removeprefix("--set=") for word in words if word.startswith("--set=")]
+    said += [word for before, word in pairwise(words) if before == "--set"]
+    said += [f"{key}={value}" for key, value in ((info.get("set") or {}).get("combination") or {}).items()]
+    last = dict(text.partition("=")[::2] for text in said)  # of one key the last word counts
+    found = [redacted(f"{key.strip()}={value.strip()}") for key, value in last.items() if not _apart(key.strip())]
+    return sorted(found, key=lambda text: text.startswith("train."))  # a list shows the beginning, and budgets seldom differ
+
+
+def group(info: dict[str, Any], recipe: dict[str, Any]) -> str:
+    """What runs of one recipe have in common, whatever their seed: the recipe, what was changed, and a digest of all its options.
+
+    The digest tells runs apart that were changed in the recipe's file, or in a script.
+    """
+    options = {key: str(value) for key, value in flatten(recipe).items() if not _apart(key)}
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:4]
+    return f"{' '.join([str(info.get('recipe', '')), *_short(changed(info))])[:TAG_LENGTH]} ({digest})".strip()
+
+
+def run_name(run: str, info: dict[str, Any]) -> str:
+    """A run's name in MLflow: its id without the time, which lists show anyway; its seed; and what was changed, without the tables.
+
+    >>> run_name("20260102-030405-ring-1a2b", {"seed": 3, "command": ["ganlab", "--set", "generator.optimizer.lr=0.1"]})
+    'ring-1a2b seed 3 lr=0.1'
+    """
+    seed = [f"seed {info['seed']}"] if "seed" in info else []
+    return " ".join([short_name(run), *seed, *_short(changed(info))])[:TAG_LENGTH]
+
+
 def short_name(run: str) -> str:
-    """A run's name in MLflow: its id without the time, for charts show only the beginning of a name and lists show the time anyway.
+    """A run's id without the time: what ``ganlab resume`` takes too.
 
     >>> short_name("20260102-030405-ring-1a2b")
     'ring-1a2b'
     """
     return re.sub(r"^\d{8}-\d{6}-(?=.)", "", run)
+
+
+def _short(texts: list[str]) -> list[str]:
+    """``["a.lr=1"]`` as ``["lr=1"]``."""
+    return [text[text.partition("=")[0].rfind(".") + 1 :] for text in texts]
+
+
+def _apart(key: str) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in APART)
 
 
 def colour(run: str, taken: Collection[str]) -> str:

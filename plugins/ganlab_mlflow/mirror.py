@@ -49,7 +49,9 @@ class Mirror:
                 self.session = Session(self.run, self.settings.uri, self.settings.experiment, self.state)
             self.session.deliver(self.settings.images)
             if last:
-                self.session.finish(self._status(), self.settings.checkpoints)
+                wanted = self.settings.model and self.settings.checkpoints != "none"
+                self.session.finish(self._status(), self.settings.checkpoints, self.settings.images, wanted)
+                self.session.log_model()  # last, for nobody waits for it
             self._note("")
         except Exception as error:
             self.session = None

@@ -23,6 +23,7 @@ class Settings:
     checkpoints: str = "last"
     head_start: float = 0.0
     after_the_end: float = 300.0
+    model: bool = True
 
 
 def tracking_uri(asked: str, run: Path) -> str:

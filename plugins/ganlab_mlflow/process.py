@@ -67,7 +67,7 @@ def catch_up(settings: Settings, ended: threading.Event | None = None) -> None:
             return
         with contextlib.suppress(Timeout, OSError, ValueError), the_only_one(run, 0):
             asked = describe.read_recipe(run).get("tracking", {})
-            own = {key: asked[key] for key in ("images", "checkpoints") if key in asked}
+            own = {key: asked[key] for key in ("images", "checkpoints", "model") if key in asked}
             Mirror(replace(settings, run=str(run), experiment=State.load(run).experiment, **own)).attempt(last=True)
 
 
@@ -77,7 +77,7 @@ def left_behind(run: Path, uri: str) -> list[Path]:
     for path in sorted(run.parent.iterdir()):
         if path != run and (path / FILE).is_file():
             state = State.load(path)
-            wanted = state.uri == redacted(uri) and state.experiment and not state.complete
+            wanted = state.uri == redacted(uri) and state.experiment and (state.model_missing or not state.complete)
             if wanted and is_over(path) and ganlab.is_own_run(path):
                 found.append(path)
     return found

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from time import time_ns
 from typing import TYPE_CHECKING, Any
 
-from ganlab_mlflow import describe
+from ganlab_mlflow import describe, view
+from ganlab_mlflow import model as model_module
 from ganlab_mlflow.place import redacted, sqlite_file
 from ganlab_mlflow.state import ARTIFACTS, METRICS, Position, State
 from ganlab_mlflow.tail import new_lines, was_cut
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1000  # metrics in one request: MLflow's own limit
 TEXTS = (".json", ".toml")  # sent as texts, without the passwords in their URIs
+FINAL = "final/"  # what the names begin with of what is measured at the end
 STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 
 
@@ -43,6 +47,7 @@ class Session:
         with _alone(uri):
             self.client: MlflowClient = MlflowClient(tracking_uri=uri)
             state.experiment_id = self._experiment(experiment, uri)
+            view.make_views(self.client, state.experiment_id, time_ns() // 1_000_000)
         state.uri, state.experiment = redacted(uri), experiment
         self.doubtful: set[str] = set()  # files of which MLflow may have lines that are older than what has been noted
         known = self._known_run()
@@ -66,12 +71,13 @@ class Session:
             self._deliver_file(line.content, images)
             self._delivered(ARTIFACTS, line.position)
 
-    def finish(self, status: str, checkpoints: str) -> None:
+    def finish(self, status: str, checkpoints: str, images: bool = True, model: bool = False) -> None:
         """Send what there is at the end, and say how the run ended.
 
         Args:
             status: ``"finished"``, ``"interrupted"`` or ``"failed"``.
-            checkpoints: the option of that name.
+            checkpoints, images: the options of these names.
+            model: whether the generator is to be logged as a model, which :meth:`log_model` does.
         """
         client, run_id, info = self.client, self.state.run_id, describe.read_info(self.run)
         names = ["recipe.toml", "run.json", "losses.png", "evaluation.json"]
@@ -85,9 +91,29 @@ class Session:
                 client.log_text(run_id, redacted(path.read_text(encoding="utf-8")), name)
             elif path is not None:
                 client.log_artifact(run_id, str(path), str(Path(name).parent) if Path(name).parent.name else None)
+        if images:
+            self._deliver_last_sheet()
         client.set_tag(run_id, "mlflow.note.content", describe.note(info, self.recipe))  # with what was announced meanwhile
         client.set_terminated(run_id, STATUS.get(status, "FAILED"), int((info.get("ended") or 0) * 1000) or None)
         self.state.complete, self.state.completed_by = True, os.getpid()
+        self.state.model_missing = model and self._inside(model_module.FILE) is not None
+        self.state.save(self.run)
+
+    def log_model(self) -> None:
+        """Log the generator as a model, where that is still to be done."""
+        if not self.state.model_missing:
+            return
+        with contextlib.suppress(ValueError):  # a file that is no generator will not become one
+            generator = model_module.LoggedGenerator(self.run, describe.read_info(self.run), self.recipe)
+            measured = [
+                metric
+                for line in new_lines(self.run / METRICS[0], Position())
+                if line.content["step"] == generator.step
+                for metric in _metrics(line.content)
+                if metric.key.startswith(FINAL) and not math.isnan(metric.value)
+            ]
+            generator.log(self.client, self.state.experiment_id, self.state.run_id, measured)
+        self.state.model_missing = False
         self.state.save(self.run)
 
     def _inside(self, name: str) -> Path | None:
@@ -132,7 +158,7 @@ class Session:
         colour = describe.colour(self.run.name, [str(run.data.tags.get("mlflow.runColor")) for run in latest])
         tags = resolve_tags() | describe.tags(self.run, self.info, self.recipe) | {"mlflow.runColor": colour}
         created = int((self.info.get("started") or self.info.get("created") or 0) * 1000) or None
-        return str(self.client.create_run(self.state.experiment_id, created, tags, describe.short_name(self.run.name)).info.run_id)
+        return str(self.client.create_run(self.state.experiment_id, created, tags, describe.run_name(self.run.name, self.info)).info.run_id)
 
     def _begin(self) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param
@@ -176,8 +202,6 @@ class Session:
         self._delivered(name, position)
 
     def _deliver_file(self, line: dict[str, Any], images: bool) -> None:
-        from PIL import Image
-
         path = self._inside(str(line["path"]))
         if path is None:
             return  # pruned, or dropped when the run went back to a checkpoint
@@ -188,9 +212,24 @@ class Session:
             again = _mark(line) in self.listed and any((key, str(step)) == picture[:2] for picture in self._pictures())
             self.listed.add(_mark(line))
             if (key, str(step), str(time)) not in self.there and not again:
-                with Image.open(path) as picture:
-                    picture.load()
-                    self.client.log_image(self.state.run_id, picture, key=key, step=step, timestamp=time, synchronous=True)
+                self._send_picture(path, key, step, time)
+
+    def _deliver_last_sheet(self) -> None:
+        """The last of the sheets once more, under a key and a step that all runs have: side by side without looking for a step."""
+        lines = [line.content for line in new_lines(self.run / ARTIFACTS, Position())]
+        sheets = [line for line in lines if line["kind"] == "image" and line["name"] == view.SHEETS and self._inside(str(line["path"]))]
+        path = self._inside(str(sheets[-1]["path"])) if sheets else None
+        if path is not None:
+            time = int(sheets[-1]["time"] * 1000)
+            if (view.LAST_SHEET, "0", str(time)) not in self._pictures():
+                self._send_picture(path, view.LAST_SHEET, 0, time)
+
+    def _send_picture(self, path: Path, key: str, step: int, time: int) -> None:
+        from PIL import Image
+
+        with Image.open(path) as picture:
+            picture.load()
+            self.client.log_image(self.state.run_id, picture, key=key, step=step, timestamp=time, synchronous=True)
 
     def _pictures(self) -> set[tuple[str, str, str]]:
         """Key, step and time of the pictures that MLflow has of this run, as its file names say them: other than metrics, they add up."""
@@ -212,12 +251,20 @@ class Session:
 
 
 def _metrics(line: dict[str, Any]) -> list[Any]:
-    """A line's numbers with its own time. What is not finite stands in the file as null, and in MLflow as NaN: a gap in the chart."""
+    """A line's numbers with its own time. What is not finite stands in the file as null, and in MLflow as NaN: a gap in the chart.
+
+    What was measured at the end is one number for each run: at step 0 MLflow draws it as a bar, at any other as a point in a plane.
+    """
     from mlflow.entities import Metric
 
     milliseconds = int(line["time"] * 1000)
     return [
-        Metric(describe.key(name), float("nan") if value is None else float(value), milliseconds, line["step"])
+        Metric(
+            describe.key(name),
+            float("nan") if value is None else float(value),
+            milliseconds,
+            0 if name.startswith(FINAL) else line["step"],
+        )
         for name, value in line["metrics"].items()
     ]
 

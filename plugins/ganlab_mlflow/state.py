@@ -40,6 +40,7 @@ class State:
         positions: how far each file has been delivered.
         problem: why nothing can be delivered now, in words for a person; empty when all is well.
         complete: everything has been delivered, with the final status.
+        model_missing: what is complete lacks the logged model.
         completed_by: the number of the process that has done so: a killed run's mirror may still be at it when the run is resumed.
     """
 
@@ -52,6 +53,7 @@ class State:
     problem: str = ""
     complete: bool = False
     completed_by: int = 0
+    model_missing: bool = False
 
     @classmethod
     def load(cls, run: Path) -> State:

@@ -44,12 +44,14 @@ class MlflowTracker:
         experiment: name of the experiment, which is made when it is not there.
         images: send the sample sheets, as steps of one image.
         checkpoints: which to send: ``"last"`` and the generator at the end of the run, ``"every"`` one as it is made, or ``"none"``.
+        model: log the generator as a model too, which can be loaded, registered and served; not with ``checkpoints = "none"``.
     """
 
     uri: str = ""
     experiment: Annotated[str, Field(min_length=1, max_length=500)] = "ganlab"
     images: bool = True
     checkpoints: Literal["last", "every", "none"] = "last"
+    model: bool = True
 
     helper: Helper | None = field(default=None, init=False, repr=False)
     announced: bool = field(default=False, init=False, repr=False)
@@ -57,9 +59,8 @@ class MlflowTracker:
     @hookimpl
     def before_run(self, run: Run) -> None:
         uri = tracking_uri(self.uri, run.path)
-        settings = Settings(str(run.path.resolve()), uri, self.experiment, self.images, self.checkpoints, HEAD_START)
         try:
-            self.helper = Helper(settings)
+            self.helper = Helper(self._settings(run.path, uri, head_start=HEAD_START))
         except OSError as error:
             self._announce(run, f"its process cannot be started ({error})")
         if run.resumed_from is not None and self.checkpoints == "every":  # a kill may have come between its writing and this list
@@ -106,7 +107,7 @@ class MlflowTracker:
         except Timeout:
             raise GanlabError(f"another process is sending {path} to MLflow", "wait until it is done") from None
         try:
-            helper = Helper(Settings(str(path.resolve()), uri, self.experiment, self.images, self.checkpoints, after_the_end=ALL_DAY))
+            helper = Helper(self._settings(path, uri, after_the_end=ALL_DAY))
         except OSError as error:
             raise GanlabError(f"MLflow's process cannot be started: {error}") from error
         failure = helper.finish(math.inf)
@@ -115,6 +116,9 @@ class MlflowTracker:
         if problem:
             raise GanlabError(f"MLflow at {redacted(uri)} cannot be used: {problem}", "nothing is lost; try again once it answers")
         tell(f"{path} is in MLflow at {redacted(uri)}, experiment '{state.experiment}'")
+
+    def _settings(self, path: Path, uri: str, **times: float) -> Settings:
+        return Settings(str(path.resolve()), uri, self.experiment, self.images, self.checkpoints, model=self.model, **times)
 
     def _look(self, run: Run) -> None:
         """Has the mirror something to say? Two system calls while it has not."""
