@@ -262,3 +262,52 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: lis
 def test_without_runs_there_is_nothing_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 2
     assert "there are no finished runs in" in capsys.readouterr().err
+
+
+# -- ganlab runs -----------------------------------------------------------------------------------------------------------
+
+
+def listed(runs: Path, capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
+    """The recipes and seeds of the runs that are listed, in their order."""
+    assert ganlab("runs", "--runs-dir", str(runs), "--json", *words) == 0
+    return [f"{run['recipe']}{run['seed']}" for run in json.loads(capsys.readouterr().out)]
+
+
+def test_runs_are_filtered_and_sorted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made(tmp_path, "a", 0, {"frechet_distance": 3.0, "coverage": 0.3}, created=5.0)
+    made(tmp_path, "a", 1, {"frechet_distance": 1.0, "coverage": 0.1}, created=4.0, recipe="[generator]\nlr = 2")
+    made(tmp_path, "b", 2, {"frechet_distance": 2.0, "coverage": 0.2}, created=3.0, training_seconds=600.0)
+    made(tmp_path, "b", 3, created=2.0, status="failed")
+    assert listed(tmp_path, capsys) == ["b3", "b2", "a1", "a0"]
+    assert listed(tmp_path, capsys, "--sort", "frechet_distance") == ["a1", "b2", "a0", "b3"]  # the best first, unmeasured last
+    assert listed(tmp_path, capsys, "--sort", "coverage") == ["a0", "b2", "a1", "b3"]
+    assert listed(tmp_path, capsys, "--sort", "minutes")[-1] == "b2"
+    assert listed(tmp_path, capsys, "--recipe", "b", "--status", "finished") == ["b2"]
+    assert listed(tmp_path, capsys, "--where", "generator.lr=2") == ["a1"]
+    assert listed(tmp_path, capsys, "--where", "generator.lr=1", "--sort", "seed") == ["a0", "b2", "b3"]
+
+
+def test_the_table_has_the_metrics_that_are_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made(tmp_path, "a", 0, {"frechet_distance": 31.234, "coverage": 0.3})
+    made(tmp_path, "b", 1)
+    assert ganlab("runs", "--runs-dir", str(tmp_path), "--metric", "coverage", "--sort", "frechet_distance") == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert (head.split()[-2:], [row.split()[-2:] for row in rows]) == (["coverage", "frechet_distance"], [["0.3", "31.2"], ["-", "-"]])
+    assert ganlab("runs", "--runs-dir", str(tmp_path), "--status", "interrupted") == 0
+    assert capsys.readouterr().out == f"none of the 2 runs in {tmp_path} is like that\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--sort", "coverge"], "no run can be sorted by 'coverge'\nhint: did you mean 'coverage'? (choices:"),
+        (["--metric", "modes"], "no run has a metric 'modes'\nhint: choices: coverage"),
+        (["--recipe", "b"], "no run is of a recipe called 'b'\nhint: choices: a"),
+        (["--where", "generator.lr"], "--where generator.lr does not say which value\nhint: type --where generator.lr=VALUE"),
+        (["--where", "generator.rl=1"], "no run's recipe has 'generator.rl'\nhint: did you mean 'generator.lr'? (choices: generator.lr)"),
+    ],
+)
+def test_mistakes_of_filters(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], text: str) -> None:
+    made(tmp_path, "a", values={"coverage": 0.5})
+    assert ganlab("runs", "--runs-dir", str(tmp_path), *words) == 2
+    assert f"error: {text}" in capsys.readouterr().err

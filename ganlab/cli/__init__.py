@@ -245,12 +245,25 @@ def ui(runs_dir: Path, tracking_uri: str | None, port: int, open_browser: bool) 
 
 
 @cli.command()
+@click.option("--recipe", "recipes", multiple=True, help="Only runs of this recipe; may be repeated.")
+@click.option(
+    "--status", "states", multiple=True, type=click.Choice(("finished", "interrupted", "failed", "running")), help="Only runs that are so."
+)
+@click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only runs whose recipe says this, as --set would; may be repeated.")
+@click.option("--metric", "metrics", multiple=True, help="Show this number of evaluation.json, such as frechet_ratio; may be repeated.")
+@click.option(
+    "--sort",
+    default="started",
+    show_default=True,
+    help="By started, recipe, seed, step, minutes, status, or a metric: the best comes first.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all that is known of them as JSON, and nothing else.")
 @RUNS
-def runs(runs_dir: Path) -> None:
-    """List the runs, oldest first."""
-    from ganlab.cli import look
+def runs(runs_dir: Path, **options: Any) -> None:
+    """List the runs, oldest first unless --sort says otherwise."""
+    from ganlab.cli import listing
 
-    look.runs(runs_dir)
+    listing.runs(runs_dir, **options)
 
 
 @cli.command()

@@ -1,18 +1,17 @@
-"""The commands that look at recipes and runs, and need no torch."""
+"""The commands that look at recipes, and remove runs; they need no torch."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import time
 import tomllib
 from pathlib import Path
 
 import click
 from rich.table import Table
 
-from ganlab.console import console, show_lines, show_table
-from ganlab.engine.folder import delete_run, find_run, list_runs
+from ganlab.console import console, show_lines
+from ganlab.engine.folder import delete_run, find_run
 from ganlab.errors import UsageError, did_you_mean
 
 
@@ -38,22 +37,6 @@ def recipes(copy: str | None) -> None:
     except OSError as error:
         raise UsageError(f"{target} cannot be written here: {error.strerror}", "go to a folder of yours") from error
     show_lines(f"{target} is here: edit it, then type  ganlab run {target}")
-
-
-def runs(folder: Path) -> None:
-    """A table of the runs in ``folder``."""
-    found = list_runs(folder)
-    if not found:
-        raise UsageError(f"there are no runs in {folder}", "`ganlab run mnist_adaptive` makes one; --runs-dir looks elsewhere")
-    rows = [("run", "status", "step", "seed", "device", "minutes", "started")]
-    for run in found:
-        info = run.info
-        created = info.get("created")
-        started = time.strftime("%Y-%m-%d %H:%M", time.localtime(created)) if isinstance(created, int | float) else ""
-        step = f"{info.get('counters', {}).get('step', 0):,} of {info.get('total_steps', 0):,}"
-        minutes = f"{info.get('training_seconds', 0) / 60:.1f}"
-        rows.append((run.id, run.status, step, str(info.get("seed", "")), str(info.get("device", "")), minutes, started))
-    show_table(rows)
 
 
 def delete(name: str, folder: Path, yes: bool) -> None:
