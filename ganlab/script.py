@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganlab.catalogue import Catalogue
+from ganlab.compare import Result
 from ganlab.console import Display, warn
 from ganlab.engine.export import LoadedGenerator
 from ganlab.engine.folder import RunFolder, RunSummary, find_run
@@ -75,6 +76,11 @@ class FinishedRun:
     def status(self) -> str:
         """``"finished"``, ``"interrupted"`` or ``"failed"``."""
         return str(self.info["status"])
+
+    @property
+    def quality(self) -> dict[str, float]:
+        """What was measured of the samples at the end (``evaluation.json``), by name; empty where nothing was."""
+        return dict(Result(find_run(self.path.parent, str(self.path))).values)
 
     @cached_property
     def metrics(self) -> pandas.DataFrame:

@@ -147,3 +147,12 @@ def test_a_trick_that_raises_leaves_a_run_to_look_at() -> None:
     with pytest.raises(ganlab.GanlabError, match=r"has no generator yet: it failed\ngo on with it: `ganlab resume "):
         run.samples(1)
     assert ganlab.resume(run.path, changed=True, display=False).status == "finished"
+
+
+def test_what_was_measured_at_the_end(tmp_path: Path) -> None:
+    overrides = {"train.steps": 20, "tracking.enabled": False, "evaluation.samples": 100}
+    run = ganlab.run("ring", overrides=overrides, runs_dir=tmp_path, display=False)
+    assert run.quality == json.loads((run.path / "evaluation.json").read_text())["values"]
+    assert "high_quality" in run.quality
+    (run.path / "evaluation.json").unlink()
+    assert run.quality == {}
