@@ -71,9 +71,9 @@ def warn(text: str) -> None:
 
 
 def show_lines(*lines: str) -> None:
-    """Plain lines."""
+    """Plain lines; control characters, which a stranger's run may hold, do not reach the terminal."""
     for line in lines:
-        console.print(Text(line))
+        console.print(Text("".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in line)))
 
 
 def show_table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> None:

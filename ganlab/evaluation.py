@@ -129,6 +129,8 @@ class Evidence:
 
         Facts stand beside the results, in what is said ``about`` an evaluation. Metrics that note the same name mean the same thing.
         """
+        if not isinstance(value, str | int | float):
+            raise TypeError(f"evidence.note('{name}', ...) takes text or a number, not {type(value).__name__}")
         self.facts[name] = value
 
 
@@ -171,7 +173,7 @@ def pictures(dataset: Dataset, values: Tensor) -> Tensor:
     if dataset.range is None:
         return values
     low, high = dataset.range
-    return ((values - low) / (high - low)).clamp_(0, 1)
+    return values.sub(low).div_(high - low).clamp_(0, 1)
 
 
 def held_out_of(dataset: Dataset) -> Dataset | None:

@@ -26,6 +26,13 @@ class Table:
         return self.answers[images]
 
 
+class Classes:
+    """A data set of which only its classes are asked."""
+
+    def __init__(self, count: int) -> None:
+        self.class_names = tuple(str(number) for number in range(count))
+
+
 def seen(answers: Tensor) -> Samples:
     """Samples in which the judge sees that: features or probabilities, ``(count, columns)``."""
     return Samples(torch.arange(len(answers)), lambda: cast(Judge, Table(answers)))
@@ -34,7 +41,7 @@ def seen(answers: Tensor) -> Samples:
 def evidence(fakes: Tensor, real: Tensor, held_out: Tensor | None = None, training: Tensor | None = None) -> Evidence:
     """What a metric is shown, by what the judge sees in it."""
     held = None if held_out is None else seen(held_out)
-    return Evidence(seen(fakes), seen(real), held, seen(real if training is None else training), cast(Dataset, None))
+    return Evidence(seen(fakes), seen(real), held, seen(real if training is None else training), cast(Dataset, Classes(real.shape[1])))
 
 
 def measured(metric: Any, *given: Tensor | None) -> dict[str, float]:

@@ -311,3 +311,96 @@ def test_mistakes_of_filters(tmp_path: Path, capsys: pytest.CaptureFixture[str],
     made(tmp_path, "a", values={"coverage": 0.5})
     assert ganlab("runs", "--runs-dir", str(tmp_path), *words) == 2
     assert f"error: {text}" in capsys.readouterr().err
+
+
+# -- strange folders -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "evaluation",
+    [
+        {"values": {"coverage": 0.5}, "better": {"coverage": "sideways"}},
+        {"values": {"coverage": 0.5}, "better": 5},
+        {"values": {"coverage": 0.5}, "about": "x"},
+        {"values": {"coverage": 0.5}, "about": {"samples": [1]}},
+        {"values": {"coverage": 10**400}},
+        {"values": {"coverage": math.nan}, "better": {"coverage": "higher"}},
+        {"values": []},
+        [],
+    ],
+)
+def test_what_others_write_is_no_traceback(tmp_path: Path, evaluation: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        run = made(tmp_path, name, values={"coverage": 0.5})
+        (run.folder.path / "evaluation.json").write_text(json.dumps(evaluation))
+        (run.folder.path / "metrics.jsonl").write_text('{"step": 1, "time": 0.0, "metrics": {"quality/coverage": "x"}}\n')
+    assert ganlab("compare", "--runs-dir", str(tmp_path), "--html", str(tmp_path / "page.html")) == 0
+    assert "nan" not in capsys.readouterr().out
+    (run.folder.path / "evaluation.json").write_text("[" * 100_000)
+    assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
+
+
+def test_links_of_a_strangers_run_are_not_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text('{"values": {"coverage": 1.0}}')
+    run = made(tmp_path / "runs", "a", values={"coverage": 0.5})
+    for name in ("evaluation.json", "samples/step_000000100.png", "recipe.toml"):
+        (run.folder.path / name).unlink()
+        (run.folder.path / name).symlink_to(secret)
+    result = read_result(run)
+    assert (result.values, result.last_sheet, result.options) == ({}, None, {})
+
+
+def test_control_characters_do_not_reach_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made(tmp_path, "a", recipe='[generator]\nlr = "\\u001b]0;pwned\\u0007"', values={"coverage": 0.5})
+    made(tmp_path, "a", recipe="[generator]\nlr = 2", values={"coverage": 0.5})
+    assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and "?]0;pwned?" in out
+
+
+# -- what must not mislead -------------------------------------------------------------------------------------------------
+
+
+def test_runs_that_lack_the_number_are_not_left_out_in_silence(tmp_path: Path) -> None:
+    """The worst runs of the ring hit no mode, and have no divergence: the others alone must not make the recipe better."""
+    better = {"frechet_distance": "lower", "coverage": "higher"}
+    for seed in range(5):
+        made(tmp_path, "a", seed, {"frechet_distance": 2.0 + seed / 10, "coverage": 0.5 + seed / 100})
+        made(tmp_path, "b", seed, {"coverage": 0.1 + seed / 100} | ({"frechet_distance": 1.0 + seed / 10} if seed < 2 else {}))
+    groups = grouped([read_result(run) for run in list_runs(tmp_path)])
+    assert better.keys() == groups[0].results[0].better.keys()
+    assert main_metric(groups) == "coverage"
+    (verdict,) = verdicts(groups, "frechet_distance")
+    assert verdict.words == "no verdict: 3 of 5 runs of b have no such number, and they may be the worst"
+
+
+def test_a_failed_first_run_does_not_take_the_verdict_away(tmp_path: Path) -> None:
+    made(tmp_path, "a", 0, status="failed")
+    for seed in range(1, 4):
+        made(tmp_path, "a", seed, {"coverage": 0.5 + seed / 100})
+        made(tmp_path, "b", seed, {"coverage": 0.9 + seed / 200})
+    groups = grouped([read_result(run) for run in list_runs(tmp_path)])
+    assert main_metric(groups) == "coverage"
+    assert verdicts(groups, "coverage")[0].words.startswith("better than a (3 seeds")
+
+
+def test_several_runs_of_one_seed_count_once_and_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made(tmp_path, "a", 0, {"coverage": 0.5}, created=1.0)
+    made(tmp_path, "a", 0, {"coverage": 0.7}, created=2.0)
+    made(tmp_path, "a", 0, {"coverage": 0.1}, created=3.0, status="failed")
+    groups = grouped([read_result(run) for run in list_runs(tmp_path)])
+    assert (groups[0].measured("coverage"), groups[0].seeds) == ({0: 0.7}, [0])
+    assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "a has several runs of one seed: of each seed the last that is finished counts." in out
+    assert "had not spent the budget when measured." in out
+
+
+def test_other_options_of_metrics_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for k in (3, 5):
+        made(tmp_path, "a", k, {"coverage": 0.5}, recipe=f'[[metrics]]\nuse = "neighbours"\nk = {k}')
+    assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
+    assert "The metrics of these runs have different options: their numbers cannot be compared." in " ".join(
+        capsys.readouterr().out.split()
+    )

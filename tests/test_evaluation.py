@@ -130,7 +130,7 @@ def test_images_come_to_metrics_in_zero_to_one(tmp_path: Path) -> None:
     assert seen.held_out is not None
     for samples in (seen.fakes, seen.real, seen.training, seen.held_out):
         assert (samples.values.dtype, float(samples.values.min()) >= 0, float(samples.values.max()) <= 1) == (torch.float32, True, True)
-    assert torch.allclose(seen.training.values, torch.linspace(0, 1, 128).reshape(64, 2), atol=1e-6)
+    assert torch.allclose(seen.training.values.sort(0).values, torch.linspace(0, 1, 128).reshape(64, 2), atol=1e-6)
 
 
 def test_what_is_cut_off_and_what_is_not() -> None:
@@ -340,6 +340,119 @@ def test_mistakes_are_told_where_they_are(override: str, text: str) -> None:
     with pytest.raises(RecipeError) as error:
         load_recipe("ring", catalogue(), [override])
     assert text in str(error.value)
+
+
+# -- what goes wrong -------------------------------------------------------------------------------------------------------
+
+
+def test_stopped_while_it_is_measured_the_run_goes_on_with_that(tmp_path: Path) -> None:
+    class Halting(Spread):
+        quick: ClassVar[bool] = False
+        runs: ClassVar[list[Run]] = []
+
+        def measure(self, evidence: Evidence) -> dict[str, float]:
+            for run in self.runs:
+                run.stopping = True
+            return super().measure(evidence)
+
+    class Watch:
+        @ganlab.hookimpl
+        def before_run(self, run: Run) -> None:
+            Halting.runs.append(run)
+
+    plugins = (BROUGHT, Plugin(metrics={"halting": Halting}))
+    run = measured(tmp_path, 'metrics.halting={use="halting"}', SLOW, plugins=plugins, tricks=(Watch(),))
+    assert (run.info["status"], (run.path / "evaluation.json").exists()) == ("interrupted", False)
+    Halting.runs.clear()
+    again = resumed(run.path, plugins=plugins)
+    assert (again.info["status"], set(written(again)["values"])) == ("finished", {"spread", "slow"})
+
+
+def bad_data(spec: ganlab.DatasetSpec) -> ganlab.ResidentDataset:
+    def gone() -> ganlab.ResidentDataset:
+        raise OSError("the disk is gone")
+
+    return ganlab.ResidentDataset(torch.rand(64, 2), range=(0.0, 1.0), held_out=gone, complete=gone)
+
+
+def test_data_that_cannot_tell_what_they_hold_out_stop_nothing(tmp_path: Path) -> None:
+    plugins = (BROUGHT, Plugin(datasets={"bad": bad_data}))
+    run = measured(tmp_path, SPREAD, FEATURED, 'judge={use="squares"}', 'data={use="bad"}', plugins=plugins)
+    assert run.info["status"] == "finished"
+    told = [text.splitlines()[0] for text in run.info["announcements"]]
+    assert told[0].startswith("Samples are not held against any that are never trained on. dataset 'bad', in held_out(), raised OSError")
+    assert told[1].startswith("Samples are not judged. dataset 'bad', in complete(), raised OSError: the disk is gone")
+    assert list(written(run)["values"]) == ["spread"]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "the memory did not suffice"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "the memory did not suffice"),
+    ],
+)
+def test_a_metric_without_memory_stops_nothing(tmp_path: Path, error: Exception, words: str) -> None:
+    class Greedy(Spread):
+        def measure(self, evidence: Evidence) -> dict[str, float]:
+            raise error
+
+    run = measured(tmp_path, 'metrics.greedy={use="greedy"}', SLOW, plugins=(BROUGHT, Plugin(metrics={"greedy": Greedy})))
+    if isinstance(error, MemoryError):
+        assert written(run)["not_measured"] == {"greedy": words}
+    assert (run.info["status"], set(written(run)["values"])) == ("finished", {"slow"})
+
+
+def test_what_is_no_number_is_no_result(tmp_path: Path) -> None:
+    class Lost(Spread):
+        results: ClassVar[Mapping[str, Better]] = {"lost": "lower", "found": "lower"}
+
+        def measure(self, evidence: Evidence) -> dict[str, float]:
+            return {"lost": math.nan, "found": 1.0}
+
+    run = measured(tmp_path, 'metrics.lost={use="lost"}', plugins=(Plugin(metrics={"lost": Lost}),))
+    assert (written(run)["values"], written(run)["not_measured"]) == ({"found": 1.0}, {"lost": "it is not a finite number"})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"results": None}, "does not say what it gives"),
+        ({"results": {"a": "smaller"}}, "results['a'] is 'smaller'\nchoices: higher, lower, neither"),
+        ({"needs": "sample"}, "`needs` is 'sample'\ndid you mean 'samples'?"),
+        ({"quick": None}, "does not say whether it is quick"),
+        ({"measure": None}, "has no method measure"),
+    ],
+)
+def test_a_metric_that_lacks_something_is_refused_before_the_first_step(change: dict[str, Any], words: str) -> None:
+    odd = type("Odd", (Spread,), change)
+    with pytest.raises(PluginError) as error:
+        measured(None, 'metrics.odd={use="odd"}', plugins=(Plugin(metrics={"odd": odd}),))
+    assert str(error.value).startswith("metric 'odd' (plugin plugin0, the test)") and words in str(error.value)
+
+
+def test_a_judge_that_lacks_something_stops_nothing(tmp_path: Path) -> None:
+    plugins = (BROUGHT, Plugin(judges={"odd": lambda spec: object()}))
+    run = measured(tmp_path, BOUNDED, FEATURED, SPREAD, 'judge={use="odd"}', "evaluation.every=1", plugins=plugins)
+    assert run.info["status"] == "finished"
+    told = [text for text in run.info["announcements"] if "judge 'odd'" in text]
+    assert len(told) == 1 and "has no `description`" in told[0]
+
+
+@pytest.mark.parametrize("part", ["collapsed", "note"])
+def test_all_of_a_metric_is_watched(tmp_path: Path, part: str) -> None:
+    class Odd(Spread):
+        def measure(self, evidence: Evidence) -> dict[str, float]:
+            if part == "note":
+                evidence.note("mean", evidence.fakes.values.mean())  # type: ignore[arg-type]
+            return super().measure(evidence)
+
+        def collapsed(self, values: Mapping[str, float], dataset: Any) -> str:
+            return {}["nothing"] if part == "collapsed" else ""
+
+    run = measured(tmp_path, 'metrics.odd={use="odd"}', SLOW, plugins=(BROUGHT, Plugin(metrics={"odd": Odd})))
+    assert run.info["status"] == "finished"
+    assert written(run)["not_measured"]["odd"].startswith("metric 'odd' (plugin plugin1, the test) raised ")
 
 
 # -- modes -----------------------------------------------------------------------------------------------------------------

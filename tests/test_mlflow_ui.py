@@ -60,7 +60,8 @@ class Served:
         self.taken = socket.create_server(("127.0.0.1", 0))
         self.wanted = self.taken.getsockname()[1]
         command = [sys.executable, "-m", "ganlab", "ui", "--port", str(self.wanted)]
-        self.process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+        listen = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731 - where the tests ignore it
+        self.process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, preexec_fn=listen)
         assert self.process.stdout is not None
         self.said = [self.process.stdout.readline().strip() for _ in range(4)]
         self.base = re.sub(r".*(http://[^/]+).*", r"\1", self.said[2])

@@ -359,6 +359,7 @@ def test_the_area_is_updated_no_more_often_than_it_may(monkeypatch: pytest.Monke
 def test_numbers_of_a_run_that_was_put_back(tmp_path: Path) -> None:
     class Going:
         folder = types.SimpleNamespace(metrics=tmp_path / "metrics.jsonl")
+        evaluations = types.SimpleNamespace(seconds=0.0)
         step = 0
 
     lines = [(5, 1.0, 2), (10, None, 3)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ganlab.compare import Group, differences, grouped, main_metric, read_result, verdicts
 from ganlab.compare.table import metric_rows
+from ganlab.compare.warnings import warnings
 from ganlab.console import show_facts, show_lines, show_table
 from ganlab.engine.folder import RunSummary, find_run, list_runs
 from ganlab.errors import UsageError, cannot_be_written, did_you_mean
@@ -31,7 +32,7 @@ def compare(names: Sequence[str], *, recipes: Sequence[str], by: str | None, htm
     if metric is not None and len(groups) > 1:
         show_lines("", f"by {metric.replace('_', ' ')}, against {groups[0].name}:")
         show_facts({f"  {verdict.group}": verdict.words for verdict in verdicts(groups, metric)})
-    for warning in _warnings(groups):
+    for warning in warnings(groups):
         show_lines("", warning)
     if missing:
         show_lines("", f"{len(missing)} of these runs have not been measured: ganlab evaluate {' '.join(missing)}")
@@ -53,7 +54,15 @@ def _chosen(names: Sequence[str], recipes: Sequence[str], runs_dir: Path) -> lis
     chosen = list({run.folder.path.resolve(): run for run in chosen}.values())
     if not chosen:
         raise UsageError(f"there are no finished runs in {runs_dir}", "`ganlab run RECIPE` makes one; --runs-dir looks elsewhere")
-    return chosen
+    return sorted(chosen, key=_place)
+
+
+def _place(run: RunSummary) -> tuple[str, list[tuple[bool, float, str]]]:
+    """Runs of one set stand in the order of its grid's values, whichever was begun first; others as they are."""
+    found = run.info.get("set")
+    values = found.get("combination", {}) if isinstance(found, dict) else {}
+    numbers = [(not isinstance(v, int | float), float(v) if isinstance(v, int | float) else 0.0, str(v)) for v in values.values()]
+    return (str(found.get("name", "")) if isinstance(found, dict) else "", numbers)
 
 
 def _metric(groups: Sequence[Group], by: str | None) -> str | None:
@@ -65,29 +74,11 @@ def _metric(groups: Sequence[Group], by: str | None) -> str | None:
     return by.replace(" ", "_")
 
 
-def _warnings(groups: Sequence[Group]) -> list[str]:
-    """What makes numbers that should not be compared."""
-    about = [result.about for group in groups for result in group.results if result.about]
-    found = []
-    for key, words in (("samples", "numbers of samples"), ("judge_identity", "judges")):
-        values = {found_about[key] for found_about in about if key in found_about}
-        if len(values) > 1:
-            found.append(
-                f"These runs were measured with different {words}: their numbers cannot be compared. `ganlab evaluate` measures anew."
-            )
-    data: dict[int, set[str]] = {}  # data sets that are drawn depend on the seed
-    for group in groups:
-        for result in group.results:
-            data.setdefault(result.seed, set()).add(str(result.run.info.get("data", {}).get("fingerprint")))
-    if any(len(prints) > 1 for prints in data.values()):
-        found.append("These runs were trained on different data, or on the same in another range; the latter does no harm.")
-    return found
-
-
 def _write(path: Path, groups: Sequence[Group], metric: str | None) -> None:
     from ganlab.compare.page import write
 
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(path, groups, metric)
     except OSError as error:
         raise cannot_be_written(path, error) from error

@@ -45,8 +45,19 @@ class Group:
         return sum(result.status == "failed" for result in self.results)
 
     def measured(self, metric: str) -> dict[int, float]:
-        """A metric's values by seed; the last run of a seed counts."""
-        return {result.seed: result.values[metric] for result in self.results if metric in result.values}
+        """A metric's values by seed. Of several runs of one seed the last that is finished counts, else the last."""
+        found = sorted((result for result in self.results if metric in result.values), key=lambda result: result.finished)
+        values = {result.seed: result.values[metric] for result in found}
+        return {seed: values[seed] for seed in sorted(values)}
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of its runs, each once."""
+        return sorted({result.seed for result in self.results})
+
+    def without(self, metric: str) -> int:
+        """How many of its runs have been measured, and have no such number."""
+        return sum(bool(result.values) and metric not in result.values for result in self.results)
 
 
 def grouped(results: Sequence[Result]) -> list[Group]:
@@ -72,6 +83,7 @@ def _name(group: Group, groups: Sequence[Group], changing: dict[str, list[Any]])
     if len(alike) == 1:
         return group.recipe
     keys = [key for key in changing if len({repr(other.options.get(key, NOT_THERE)) for other in alike}) > 1]
+    keys = [key for key in keys if key.endswith(".use") or f"{key.rpartition('.')[0]}.use" not in keys]  # nor of another component
     keys = [key for key in keys if key.rpartition(".")[0] not in keys]  # of a trick that is on and off, not its options
     words = [f"{short(key)}={group.options.get(key, NOT_THERE)}" for key in keys]
     return f"{group.recipe} {' '.join(words)}" if words else group.recipe

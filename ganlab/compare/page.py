@@ -12,6 +12,7 @@ from pathlib import Path
 from ganlab.compare.groups import NOT_THERE, Group, differences
 from ganlab.compare.table import metric_rows
 from ganlab.compare.verdicts import verdicts
+from ganlab.compare.warnings import warnings
 
 #: Curves that are drawn where runs have them, in this order; then all others of ``quality/``.
 CURVES = ("loss/discriminator", "loss/generator")
@@ -64,10 +65,12 @@ def _verdicts(groups: Sequence[Group], metric: str | None) -> str:
 
 
 def _numbers(groups: Sequence[Group]) -> str:
-    about = groups[0].results[0].about
-    words = [f"{about['samples']:,} samples of each run"] if isinstance(about.get("samples"), int) else []
-    words += [f"judged by {about['judge']}"] if "judge" in about else []
+    about = [result.about for group in groups for result in group.results if result.about]
+    counts = sorted({int(found["samples"]) for found in about if "samples" in found})
+    words = [f"{' or '.join(f'{count:,}' for count in counts)} samples of each run"] if counts else []
+    words += [f"judged by {judge}" for judge in dict.fromkeys(str(found["judge"]) for found in about if "judge" in found)]
     note = f'<p class="note">Mean and 95 % confidence interval over seeds; {escape("; ".join(words))}.</p>' if words else ""
+    note += "".join(f"<p><strong>{escape(text)}</strong></p>" for text in warnings(groups))
     rows = metric_rows(groups)
     return f"<h2>What was measured</h2>{note}{_table(rows, numbers=True)}" if len(rows) > 1 else "<p>Nothing has been measured yet.</p>"
 

@@ -12,6 +12,7 @@ from ganlab.engine.folder import RunSummary
 from ganlab.engine.results import RunResult
 from ganlab.recipe import flatten
 
+LARGEST = 1e300  # no number that is measured is as large; larger whole ones are no floats
 #: What makes no other recipe: who a run is, where it is told of, and how it is measured.
 APART = (
     "name", "description", "defaults", "plugins", "fallback", "tracking", "evaluation", "metrics", "judge", "train.seed", "train.device",
@@ -39,33 +40,49 @@ class Result(RunResult):
     def options(self) -> dict[str, str | int | float]:
         """Its resolved recipe by dotted keys, without the seed and what makes no other recipe."""
         try:
-            return options_of(tomllib.loads(self.folder.recipe.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+            return options_of(self._document)
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            return {}
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
+        try:
+            return tomllib.loads(_text(self.folder.recipe))
+        except (OSError, ValueError, RecursionError):
+            return {}
+
+    @cached_property
+    def measured_by(self) -> dict[str, str | int | float]:
+        """The options of its metrics, by dotted keys."""
+        try:
+            return {key: value for key, value in flatten(self._document).items() if key.startswith("metrics.")}
+        except (ValueError, TypeError, AttributeError, RecursionError):
             return {}
 
     @cached_property
     def evaluation(self) -> dict[str, Any]:
-        """What ``evaluation.json`` holds; empty where it has not been evaluated."""
+        """What ``evaluation.json`` holds; empty where it has not been evaluated, or that is not what ganlab writes."""
         try:
-            found = json.loads(self.folder.evaluation.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            found = json.loads(_text(self.folder.evaluation))
+        except (OSError, ValueError, RecursionError):
             return {}
-        return found if isinstance(found, dict) and isinstance(found.get("values"), dict) else {}
+        tables = ("values", "better", "about")
+        return found if isinstance(found, dict) and all(isinstance(found.get(key, {}), dict) for key in tables) else {}
 
     @cached_property
     def values(self) -> dict[str, float]:
-        """The numbers that were measured at its end."""
-        return {str(name): float(value) for name, value in self.evaluation.get("values", {}).items() if isinstance(value, int | float)}
+        """The numbers that were measured at its end: those that are finite."""
+        return {str(name): float(value) for name, value in self.evaluation.get("values", {}).items() if _is_number(value)}
 
     @property
     def better(self) -> dict[str, str]:
         """For each of them ``"higher"``, ``"lower"`` or ``"neither"``."""
-        return dict(self.evaluation.get("better", {}))
+        return {str(name): way for name, way in self.evaluation.get("better", {}).items() if way in ("higher", "lower", "neither")}
 
     @property
-    def about(self) -> dict[str, Any]:
+    def about(self) -> dict[str, str | int | float]:
         """What they were measured on."""
-        return dict(self.evaluation.get("about", {}))
+        return {str(key): value for key, value in self.evaluation.get("about", {}).items() if isinstance(value, str) or _is_number(value)}
 
     @property
     def collapsed(self) -> str:
@@ -78,7 +95,7 @@ class Result(RunResult):
         found: dict[str, list[tuple[int, float]]] = {}
         for line in map(json.loads, self.folder.lines()):
             for name, value in line["metrics"].items():
-                if value is not None:
+                if _is_number(value):
                     found.setdefault(name, []).append((line["step"], float(value)))
         return found
 
@@ -114,6 +131,18 @@ def options_of(document: dict[str, Any]) -> dict[str, Any]:
         if not off and not plain:
             found[key] = value
     return found
+
+
+def _text(path: Path) -> str:
+    """The text of a run's own file: what a link in a stranger's folder leads to is none."""
+    if path.is_symlink():
+        raise OSError(f"{path} is a link")
+    return path.read_text(encoding="utf-8")
+
+
+def _is_number(value: Any) -> bool:
+    """Whether this is a number that can be reckoned with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def _apart(key: str) -> bool:

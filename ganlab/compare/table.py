@@ -20,8 +20,8 @@ def metric_rows(groups: Sequence[Group]) -> list[list[str]]:
         cells = [cell(list(group.measured(name).values())) for group in groups]
         rows.append([f"{name.replace('_', ' ')} {ARROWS[direction(groups, name)]}".strip(), *cells])
     rows.append(["minutes", *(cell([result.minutes for result in group.results if result.finished], "{:.1f}".format) for group in groups)])
-    rows.append(["seeds", *(str(len(group.results)) for group in groups)])
-    rows.append(["collapsed", *(_of(group.collapsed, group) for group in groups)])
+    rows.append(["seeds", *(str(len(group.seeds)) for group in groups)])
+    rows.append(["collapsed", *(_of(group.collapsed, group) if any(r.values for r in group.results) else "-" for group in groups)])
     rows.append(["failed", *(_of(group.failed, group) for group in groups)])
     return rows
 

@@ -47,9 +47,13 @@ class Verdict:
 
 
 def main_metric(groups: Sequence[Group]) -> str | None:
-    """The metric that a comparison goes by: the first of the preferred ones that all groups have, else the first that all have."""
-    names = groups[0].results[0].values if groups else ()
-    common = [name for name in names if all(group.measured(name) for group in groups) and direction(groups, name) != "neither"]
+    """The metric that a comparison goes by: the first of the preferred ones that all measured runs have, else the first that all have."""
+    names = dict.fromkeys(name for group in groups for result in group.results for name in result.values)
+    common = [
+        name
+        for name in names
+        if direction(groups, name) != "neither" and all(group.measured(name) and not group.without(name) for group in groups)
+    ]
     return next((name for name in PREFERRED if name in common), common[0] if common else None)
 
 
@@ -123,7 +127,11 @@ def _verdict(
 ) -> Verdict:
     counts = len(base.measured(metric)), len(other.measured(metric))
     seeds = f"{counts[0]} seeds" if counts[0] == counts[1] else f"{counts[0]} and {counts[1]} seeds"
-    if difference is None:
+    lacking = next((group for group in (base, other) if group.without(metric)), None)
+    if lacking is not None:
+        of = f"{lacking.without(metric)} of {len(lacking.results)} runs of {lacking.name}"
+        words = f"no verdict: {of} have no such number, and they may be the worst"
+    elif difference is None:
         words = "not measured: `ganlab evaluate` does that"
     elif probability is None:
         words = "no verdict: one seed each tells nothing about luck" if counts == (1, 1) else "no verdict: too few seeds"

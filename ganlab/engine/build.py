@@ -44,6 +44,12 @@ def make_data(recipe: Recipe, root: Path, download: bool = True) -> Dataset:
         UsageError: it has fewer samples than a batch.
     """
     dataset: Dataset = make(recipe.data, DatasetSpec(root, derive(recipe.train.seed, "data"), download))
+    lacking = [name for name in ("__len__", "place", "fetch", "prefetch", "picture", "fingerprint") if not hasattr(dataset, name)]
+    if lacking:
+        text = f"{recipe.data.where}: {owner_of(recipe.data)} made a {type(dataset).__name__}, which is no data set: it has no {lacking[0]}"
+        raise RecipeError([text], "return one: `ganlab.ResidentDataset(tensor)` makes it of a tensor of samples")
+    if not len(dataset):
+        raise RecipeError([f"{recipe.data.where}: {owner_of(recipe.data)} has no samples"])
     train = recipe.train
     key = "batch_size" if train.discriminator_batch_size is None else "discriminator_batch_size"
     batch, most = train.batch_of("discriminator"), len(dataset) - (recipe.schedule.real_batches == "contiguous")

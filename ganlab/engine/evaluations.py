@@ -31,6 +31,7 @@ class Evaluations:
     Attributes:
         every: steps from one quick evaluation to the next; 0 for none.
         final: what was found at the end.
+        cut_short: whether the run was asked to stop while it was measured at its end.
         seconds: what all of it has taken in this process.
     """
 
@@ -38,6 +39,7 @@ class Evaluations:
         self.run = run
         self.final: Report | None = None
         self.seconds = 0.0
+        self.cut_short = False
         self.every = evaluation_interval(run.recipe.evaluation, run.total_steps)
         self.evaluator = Evaluator(run.recipe, run.dataset, cache, run.device, lambda text: run.tell(text), run.announce)
 
@@ -57,7 +59,12 @@ class Evaluations:
         run = self.run
         if not run.recipe.evaluation.at_end or run.folder is None or not self.evaluator.wanted(quick=False):
             return
-        self.final = self._measure(quick=False)
+        report = self._measure(quick=False)
+        if run.stopping:
+            self.cut_short = True
+            run.tell(f"The run was stopped while its samples were measured; `ganlab resume {run.id}` measures them.")
+            return
+        self.final = report
         run.write_down({f"final/{name}": value for name, value in self.final.values.items()})
         write_text(run.folder.evaluation, to_json(self.final, run.step))
 
@@ -65,7 +72,9 @@ class Evaluations:
         run, count = self.run, self.evaluator.count(quick)
         started = time.monotonic()
         with run.clock_stopped():
-            fakes = run.generate(run.sampler.fixed_latent(count, "evaluation"))
+            latent = run.sampler.fixed_latent(count, "evaluation")
+            labels = self.evaluator.labels(count) if run.players["generator"].takes_labels else None
+            fakes = run.generate(latent, labels)
             # a run that is asked to stop has all the lines up to there, for it is to go on as if it had not stopped
             report = self.evaluator.measure(fakes, quick, lambda: run.stopping and not quick)
         report.seconds = time.monotonic() - started

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -14,9 +15,24 @@ from torch import Tensor
 from ganlab.components import Dataset
 from ganlab.engine.build import make, owner_of
 from ganlab.engine.faults import blamed
+from ganlab.engine.memory import is_memory_error
 from ganlab.engine.seeding import default_generators_restored, derive, seed_default_generators
-from ganlab.errors import GanlabError, PluginError
-from ganlab.evaluation import CHUNK, Evidence, Judge, JudgeSpec, Metric, NoJudge, NotMeasured, Samples, complete_of, held_out_of, pictures
+from ganlab.errors import GanlabError, PluginError, did_you_mean
+from ganlab.evaluation import (
+    CHUNK,
+    Better,
+    Evidence,
+    Judge,
+    JudgeSpec,
+    Metric,
+    Needs,
+    NoJudge,
+    NotMeasured,
+    Samples,
+    complete_of,
+    held_out_of,
+    pictures,
+)
 from ganlab.recipe import Choice, Recipe
 
 TRAINING = 100_000  # most of the training data that metrics are shown
@@ -47,6 +63,9 @@ class Named:
     """A judge whose errors name it."""
 
     def __init__(self, judge: Judge, owner: str) -> None:
+        for name in ("description", "identity", "classes", "features"):
+            if not hasattr(judge, name):
+                raise PluginError(f"{owner} has no `{name}`", "see ganlab.evaluation.Judge, or `docs/evaluation.md`, for what a judge has")
         self.instance, self._owner = judge, owner
         self.description, self.identity, self.classes = judge.description, judge.identity, judge.classes
 
@@ -57,6 +76,29 @@ class Named:
     def probabilities(self, images: Tensor) -> Tensor:
         with blamed(self._owner):
             return self.instance.probabilities(images)
+
+
+def check_metric(owner: str, metric: Metric) -> None:
+    """See that a metric has what the protocol asks for, before the first step.
+
+    Raises:
+        PluginError: something is missing, or of a kind that cannot be.
+    """
+    ways, needs = get_args(Better), get_args(Needs)
+    if not isinstance(getattr(metric, "results", None), Mapping) or not metric.results:
+        raise PluginError(f"{owner} does not say what it gives", 'write `results = {"my_number": "lower"}` into its class')
+    for name, way in metric.results.items():
+        if way not in ways:
+            raise PluginError(f"{owner}: results['{name}'] is {way!r}", did_you_mean(str(way), ways))
+    if getattr(metric, "needs", None) not in needs:
+        given = getattr(metric, "needs", None)
+        raise PluginError(f"{owner}: `needs` is {given!r}", did_you_mean(str(given), needs))
+    if not isinstance(getattr(metric, "quick", None), bool):
+        raise PluginError(
+            f"{owner} does not say whether it is quick", "write `quick = True` (measured in training, too) or `quick = False`"
+        )
+    if not callable(getattr(metric, "measure", None)):
+        raise PluginError(f"{owner} has no method measure", "def measure(self, evidence): return {...}")
 
 
 class Evaluator:
@@ -90,8 +132,10 @@ class Evaluator:
             self._add(choice, make(choice))
         self._sets: dict[tuple[str, int], Samples | None] = {}
         self._without_judge = ""  # why there is none
+        self._told: set[str] = set()  # the metrics whose failure has been told
 
     def _add(self, choice: Choice, metric: Metric) -> None:
+        check_metric(owner_of(choice), metric)
         reason = self._reason(choice, metric)
         if reason:
             self.unfit[choice.name] = reason
@@ -154,19 +198,37 @@ class Evaluator:
             if metric.needs == "probabilities" and not self.judge.classes:
                 raise NoJudge("the judge knows no classes")
             with blamed(owner_of(choice)), torch.no_grad():
-                found = {name: float(value) for name, value in metric.measure(evidence).items()}
-            collapsed = str(metric.collapsed(found, evidence.dataset)) if hasattr(metric, "collapsed") else ""
+                given = metric.measure(evidence)
+                if not isinstance(given, Mapping):
+                    raise TypeError(f"measure() gave a {type(given).__name__}, not a dict of numbers by name")
+                found = {name: float(value) for name, value in given.items()}
+                collapsed = str(metric.collapsed(found, evidence.dataset)) if hasattr(metric, "collapsed") else ""
             if set(found) - set(metric.results):
                 raise PluginError(f"{owner_of(choice)} gives {sorted(set(found) - set(metric.results))}, which its `results` do not name")
         except NotMeasured as error:
             report.missing[choice.name] = error.message
         except GanlabError as error:
             report.missing[choice.name] = error.message
-            self.warn(f"A metric is not measured: {error}")
+            if choice.name not in self._told:  # it may fail at each evaluation
+                self.warn(f"A metric is not measured: {error}")
+            self._told.add(choice.name)
+        except Exception as error:
+            if not is_memory_error(error):
+                raise
+            report.missing[choice.name] = "the memory did not suffice"
+            self.warn(f"A metric is not measured: the memory does not suffice for {owner_of(choice)}. Set a smaller evaluation.samples.")
         else:
-            report.values |= found
-            report.better |= {name: metric.results[name] for name in found}
+            lost = [name for name, value in found.items() if not math.isfinite(value)]
+            report.missing |= dict.fromkeys(lost, "it is not a finite number")
+            report.values |= {name: value for name, value in found.items() if name not in lost}
+            report.better |= {name: metric.results[name] for name in found if name not in lost}
             report.collapsed = "; ".join(filter(None, [report.collapsed, collapsed]))
+
+    def labels(self, count: int) -> Tensor | None:
+        """The labels of the real samples that ``count`` fakes are held against, for generators that take labels; None without any."""
+        parts = [self.dataset.fetch(part).labels for part in torch.split(self._order(self.dataset, "real", count), CHUNK)]
+        found = [labels.cpu() for labels in parts if labels is not None]
+        return torch.cat(found) if len(found) == len(parts) else None
 
     # -- what fakes are held against ---------------------------------------------------------------------------------------
 
@@ -174,7 +236,7 @@ class Evaluator:
         count = len(fakes)
         real, training = self._chosen("real", count), self._chosen("real", TRAINING)
         assert real is not None and training is not None
-        made = Samples(pictures(self.dataset, fakes), lambda: self.judge)
+        made = Samples(lambda: (pictures(self.dataset, part) for part in torch.split(fakes, CHUNK)), lambda: self.judge, count)
         return Evidence(made, real, self._chosen("held out", count), training, self.dataset)
 
     def _chosen(self, which: str, count: int) -> Samples | None:
@@ -184,8 +246,12 @@ class Evaluator:
             self._sets[which, count] = None if source is None else self._draw(source, which, count)
         return self._sets[which, count]
 
+    def _order(self, source: Dataset, which: str, count: int) -> Tensor:
+        """The samples that are taken, in random order, so that the first of them are a fair choice, too."""
+        return torch.randperm(len(source), generator=torch.Generator().manual_seed(derive(0, "evaluation", which)))[:count]
+
     def _draw(self, source: Dataset, which: str, count: int) -> Samples:
-        order = torch.randperm(len(source), generator=torch.Generator().manual_seed(derive(0, "evaluation", which)))[:count].sort().values
+        order = self._order(source, which, count)
 
         def parts() -> Iterator[Tensor]:
             for start in range(0, len(order), CHUNK):
@@ -195,10 +261,14 @@ class Evaluator:
 
     @cached_property
     def _held_out(self) -> Dataset | None:
-        with blamed(f"dataset '{self.recipe.data.use}', in held_out(),"):
-            held = held_out_of(self.dataset)
-        if held is not None:
-            held.place(torch.device("cpu"), torch.float32)
+        try:
+            with blamed(f"dataset '{self.recipe.data.use}', in held_out(),"):
+                held = held_out_of(self.dataset)
+                if held is not None:
+                    held.place(torch.device("cpu"), torch.float32)
+        except GanlabError as error:
+            self.warn(f"Samples are not held against any that are never trained on. {error}")
+            return None
         return held
 
     @cached_property
@@ -213,16 +283,16 @@ class Evaluator:
             raise NoJudge("the recipe has no [judge]")
         if self._without_judge:
             raise NoJudge(self._without_judge)
-        whole = complete_of(self.dataset)
-        if whole is not self.dataset:
-            whole.place(torch.device("cpu"), torch.float32)
-        held = self._held_out if whole is self.dataset else held_out_of(whole)
-        if held is not None and held is not self._held_out:
-            held.place(torch.device("cpu"), torch.float32)
         try:
-            judge: Judge = make(choice, JudgeSpec(whole, held, self.cache, self.device, self.tell))
+            with blamed(f"dataset '{self.recipe.data.use}', in complete(),"):
+                whole = complete_of(self.dataset)
+                held = self._held_out if whole is self.dataset else held_out_of(whole)
+                for other in (whole, held):
+                    if other is not None and other is not self.dataset and other is not self._held_out:
+                        other.place(torch.device("cpu"), torch.float32)
+            named = Named(make(choice, JudgeSpec(whole, held, self.cache, self.device, self.tell)), owner_of(choice))
         except GanlabError as error:
             self._without_judge = f"there is no judge: {error.message}"
             self.warn(f"Samples are not judged. {error}")
             raise NoJudge(self._without_judge) from error
-        return Named(judge, owner_of(choice))
+        return named

@@ -141,7 +141,7 @@ class RunFolder:
 
     def sheets(self) -> list[Path]:
         """All sheets of samples, oldest first."""
-        found = self.samples.glob("step_*.png")
+        found = [] if self.samples.is_symlink() else [path for path in self.samples.glob("step_*.png") if not path.is_symlink()]
         return sorted((path for path in found if SHEET_OR_CHECKPOINT.fullmatch(path.name) and path.is_file()), key=step_of)
 
     def lines(self) -> list[str]:

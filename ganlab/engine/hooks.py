@@ -63,6 +63,9 @@ def connect(tricks: list[Trick], streams: Streams) -> pluggy.HookRelay:
                 raise PluginError(f"{trick.owner} has a method {name} that is not marked as a hook", "mark it with @ganlab.hookimpl")
         if not methods:
             raise PluginError(f"{trick.owner} has no hooks", "mark its methods with @ganlab.hookimpl; the hooks are in ganlab/hookspecs.py")
+        for one, other in (("state_dict", "load_state_dict"), ("load_state_dict", "state_dict")):
+            if hasattr(trick.instance, one) and not hasattr(trick.instance, other):
+                raise PluginError(f"{trick.owner} has {one} and no {other}", "write both, or its state is lost when a run is resumed")
         for name, method in methods.items():
             check_implementation(trick.owner, name, method, KNOWN)
             if name in DECIDING and (first := deciders.setdefault(name, trick)) is not trick:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,8 @@ class Best:
 
     def note(self, metrics: dict[str, float]) -> None:
         """Metrics have been logged."""
-        self.latest = metrics.get(self.metric, self.latest)
+        value = metrics.get(self.metric)
+        self.latest = value if value is not None and math.isfinite(value) else self.latest
 
     def consider(self, step: int) -> None:
         """A checkpoint of ``step`` is about to be written."""

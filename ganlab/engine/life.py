@@ -181,7 +181,7 @@ def _execute(run: Run) -> str:
     try:
         with default_generators_restored(run.device):
             _train(run)
-        status = "finished" if run.step >= run.total_steps else "interrupted"
+        status = "finished" if run.step >= run.total_steps and not run.evaluations.cut_short else "interrupted"
     except KeyboardInterrupt:  # the second one: leave at once, with the last checkpoint
         status = "interrupted"
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass
 
 import torch
@@ -55,12 +56,18 @@ def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish)
             f"run {summary.id} has no generator.safetensors: it was killed before it could write one, or is running",
             f"ganlab resume {summary.id} goes on with it; Ctrl-C then writes one",
         )
+    if summary.status == "running" or folder.locked_elsewhere():
+        raise UsageError(f"run {summary.id} is going on: its generator.safetensors is of before", "wait until it ends, or press Ctrl-C")
     info = folder.read_info()
     recipe = recipe_of(folder, info, library, wish)
     dataset = make_data(recipe, place.data_root())
     if info["data"].get("fingerprint") != dataset.fingerprint():
         raise UsageError(f"the data of run {summary.id} have changed since it began", "put them back as they were")
-    device, dtype = find_device(recipe.train.device), DTYPES[recipe.train.dtype]
+    dtype = DTYPES[recipe.train.dtype]
+    try:
+        device = find_device(recipe.train.device)
+    except UsageError:
+        device = find_device("auto")
     dataset.place(device, dtype)
     told = place.tell or (lambda text: None)
     evaluator = Evaluator(recipe, dataset, place.cache_root(), device, told, told)
@@ -68,11 +75,10 @@ def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish)
     generator.network.to(device)
     count = evaluator.count(quick=False)
     latent = law.sample(count, fixed_noise(recipe.train.seed, "evaluation", device), device, dtype)
-    classes = len(dataset.class_names)
-    labels = torch.arange(count) % classes if classes and accepts_labels(generator.network) else None
+    labels = evaluator.labels(count) if accepts_labels(generator.network) else None
     autocast = torch.autocast(device.type, torch.bfloat16) if recipe.train.autocast != "off" else contextlib.nullcontext()
     with torch.no_grad(), autocast:
-        fakes = in_chunks(generator, latent, labels, recipe.train.seed, device, dtype)
+        fakes = in_chunks(generator, latent, labels, recipe.train.seed, device, dtype, math.prod(dataset.shape))
     report = evaluator.measure(fakes, quick=False)
     if not wish.overrides:
         write_text(folder.evaluation, to_json(report, generator.info["step"]))

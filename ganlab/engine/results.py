@@ -137,7 +137,11 @@ class RunResult:
     @cached_property
     def final(self) -> dict[str, float]:
         """What was measured at its end, by name without ``final/``. Empty where nothing was."""
-        return {name.removeprefix(FINAL): value for name, value in self.metrics.items() if name.startswith(FINAL)}
+        try:
+            values = json.loads(self.folder.evaluation.read_text(encoding="utf-8"))["values"]
+            return {str(name): float(value) for name, value in values.items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+            return {name.removeprefix(FINAL): value for name, value in self.metrics.items() if name.startswith(FINAL)}
 
     @property
     def numbers(self) -> dict[str, float]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ganlab.recipe import Train
 
 CHUNK = 1000  # samples made at once
+NUMBERS = 2**24  # in samples made at once, at most: images may be large
 POINTS = 1000  # of a 2-D sheet, where an image sheet has train.samples images
 
 
@@ -53,7 +54,7 @@ class Sampler:
         if labels is None and generator.takes_labels and run.dataset.class_names:
             labels = torch.arange(len(latent)) % len(run.dataset.class_names)
         with generator.evaluating(), run.autocast():
-            return in_chunks(generator, latent, labels, run.seed, run.device, run.dtype)
+            return in_chunks(generator, latent, labels, run.seed, run.device, run.dtype, math.prod(run.dataset.shape))
 
     def sheet(self, path: Path) -> np.ndarray:
         """Draw the sheet of the run's fixed noise as it is now, and save it as a PNG at ``path``."""
@@ -76,13 +77,15 @@ def in_chunks(
     seed: int,
     device: torch.device,
     dtype: torch.dtype,
+    size: int,
 ) -> Tensor:
-    """Samples for ``latent``, made some at a time and brought to the CPU: ``(count, *data shape)``."""
+    """Samples for ``latent``, made some at a time and brought to the CPU: ``(count, *data shape)``; ``size`` is the numbers in one."""
     made = []
+    at_once = max(1, min(CHUNK, NUMBERS // size))
     with default_generators_restored(device):
-        for start in range(0, len(latent), CHUNK):
+        for start in range(0, len(latent), at_once):
             seed_default_generators(derive(seed, "sampling", start), device)
-            chunk = slice(start, start + CHUNK)
+            chunk = slice(start, start + at_once)
             part = generator(latent[chunk].to(device), None if labels is None else labels[chunk].to(device))
             made.append(part.to(dtype).cpu())
     return torch.cat(made)

@@ -117,6 +117,8 @@ def refuse_what_is_not_measured(subject: Subject, folder: Path) -> None:
     report = run.evaluations.final
     missing = run.evaluations.evaluator.unfit | ({} if report is None else report.missing)
     why = missing.get(subject.name) if subject.kind == "metric" else next((w for w in missing.values() if "there is no judge" in w), None)
+    if why is not None and any(words in why for words in ("raised", "which its `results` do not name", "not a finite number")):
+        raise BrokenRule("works_in_every_precision", f"{subject.kind} '{subject.name}' breaks the rule works_in_every_precision: {why}")
     if report is None or why is not None:
         raise UsageError(
             f"{subject.kind} '{subject.name}' is not asked on the tiny problem: {why or 'nothing is measured'}",

@@ -156,15 +156,18 @@ def image_folder(
         UsageError: no such folder, no images in it, no such class, or a class without images.
     """
 
+    if held_out is not None and not held_out.is_dir():
+        raise UsageError(f"data.held_out: there is no folder {held_out}", "name the folder of the images that are never trained on")
+
     def images(folder: Path, classes: Classes, kept: bool) -> ImageFolder:
+        others = (
+            lambda: None if held_out is None or folder == held_out else images(held_out, classes, False),
+            lambda: images(folder, (), False) if classes else None,
+        )
         listing = _only(list_images(folder, labels), classes)
         fits = len(listing.files) * channels * size * size <= memory * GIB
         return ImageFolder(listing, size, channels, range, kept and (resident == "always" or (resident == "auto" and fits)), *others)
 
-    others = (
-        lambda: None if held_out is None else images(held_out, classes, False),
-        lambda: images(path, (), False) if classes else None,
-    )
     return images(path, classes, True)
 
 

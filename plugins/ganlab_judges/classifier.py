@@ -61,7 +61,8 @@ def classifier(
     """
     if len(spec.data.class_names) < 2:
         raise UsageError("the judge 'classifier' needs images of two classes or more", 'use [judge] use = "random_network"')
-    name = digest(spec.data, "classifier", RECIPE, features, images)
+    measured_on = None if spec.held_out is None else digest(spec.held_out)
+    name = digest(spec.data, "classifier", RECIPE, features, images, measured_on)
     path = spec.cache / "judges" / f"classifier-{name}.safetensors"
     found = kept.get(path, lambda: _make(spec, features, images), spec.tell)
     network = SmallNetwork(tuple(spec.data.shape), features, len(spec.data.class_names))

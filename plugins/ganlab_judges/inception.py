@@ -69,8 +69,6 @@ def inception(spec: JudgeSpec, *, patience: Annotated[float, Field(gt=0, le=600)
     """
     if importlib.util.find_spec("torch_fidelity") is None:
         raise UsageError("the judge 'inception' needs torch-fidelity, which is not installed", "pip install 'ganlab[inception]'")
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
     if not weights_file().is_file():
         spec.tell(f"The weights of Inception (95 MB) are downloaded to {weights_file()}, once.")
     before = socket.getdefaulttimeout()
@@ -78,6 +76,8 @@ def inception(spec: JudgeSpec, *, patience: Annotated[float, Field(gt=0, le=600)
     try:
         # torch.hub and torch-fidelity print how far they are: that does not belong into a run's display
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
             extractor = FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"])
     except Exception as error:  # whatever the download, the file or the network's own code raises
         raise UsageError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +59,12 @@ def get(path: Path, make: Callable[[], Kept], tell: Callable[[str], None]) -> Ke
         found = make()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            aside = path.with_suffix(".part")
-            safetensors.torch.save_file(found.weights, aside, {"judge": json.dumps(found.facts)})
-            aside.replace(path)
+            aside = path.with_suffix(f".{os.getpid()}.part")
+            try:
+                safetensors.torch.save_file(found.weights, aside, {"judge": json.dumps(found.facts)})
+                aside.replace(path)
+            finally:
+                aside.unlink(missing_ok=True)
         except (OSError, SafetensorError) as error:
             tell(f"The judge cannot be kept in {path.parent} and will be made again next time: {error}. GANLAB_CACHE names another folder.")
     return found

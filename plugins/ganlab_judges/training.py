@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ LEARNING_RATE = 2e-3
 MOST_SHIFT = 1  # pixels
 BINS = 15  # of confidence, for the calibration error
 CHUNK = 500  # images seen at once
+NUMBERS = 2**21  # in these, at most
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Split:
 def split(data: Dataset, held_out: Dataset | None) -> Split:
     """All of ``data`` to learn, and the held-out images to measure on; without these, or their labels, every sixth image of ``data``."""
     if held_out is not None and tuple(held_out.class_names) == tuple(data.class_names):
-        return Split(torch.arange(len(data)), held_out, torch.arange(len(held_out)))
+        return Split(torch.arange(len(data)), held_out, torch.randperm(len(held_out), generator=torch.Generator().manual_seed(0)))
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
     apart = max(1, len(data) // 6)
     return Split(order[apart:], data, order[:apart])
@@ -79,7 +81,9 @@ def train(data: Dataset, learnt: Tensor, features: int, images: int, device: tor
 @torch.no_grad()
 def seen(network: nn.Module, images: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
     """Features and logits of images in [0, 1], on the CPU."""
-    parts = [network(images[start : start + CHUNK].to(device)) for start in range(0, len(images), CHUNK)]
+    at_once = max(1, min(CHUNK, NUMBERS // math.prod(images.shape[1:])))
+    with torch.backends.cudnn.flags(allow_tf32=False):  # equal judges give equal answers, also on a GPU
+        parts = [network(images[start : start + at_once].to(device)) for start in range(0, len(images), at_once)]
     return torch.cat([features.float().cpu() for features, _ in parts]), torch.cat([logits.float().cpu() for _, logits in parts])
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ganlab.components import Dataset
-from ganlab.evaluation import Better, Evidence, Needs
+from ganlab.evaluation import Better, Evidence, Needs, NotMeasured, complete_of
 
 UNSEEN = 0.5  # samples that a class counts for in which no real one is seen, so that a fake in it is unlikely and not impossible
 
@@ -59,6 +59,9 @@ class ClassHistogram:
         return f"its classes are as uneven as if {share:.0%} of the data were left" if share < 0.5 else ""
 
     def measure(self, evidence: Evidence) -> dict[str, float]:
+        known, there = evidence.real.probabilities.shape[1], len(complete_of(evidence.dataset).class_names)
+        if known != there:
+            raise NotMeasured(f"the judge knows {known:,} classes, and the data have {there}")
         fakes, real = histogram(evidence.fakes.probabilities), histogram(evidence.real.probabilities)
         counts = (real > 0) & (real >= self.counts_by * real.max())
         wanted = self.found_by * real / real.sum() * fakes.sum()  # above 0 in the classes that count

@@ -49,10 +49,12 @@ class Modes:
         return f"{values['modes']:.0f} of {there} modes" if values["modes"] < there / 2 else ""
 
     def measure(self, evidence: Evidence) -> dict[str, float]:
-        centres: Tensor = evidence.dataset.centres.float().cpu()  # type: ignore[attr-defined]  # (modes, 2)
+        centres: Tensor = evidence.dataset.centres.double().cpu()  # type: ignore[attr-defined]  # (modes, 2)
         deviation: float = evidence.dataset.standard_deviation  # type: ignore[attr-defined]
         points = evidence.fakes.values  # (count, 2)
-        distance, nearest = torch.cdist(points, centres).min(dim=1)
+        exact = "donot_use_mm_for_euclid_dist"  # products lose digits where the modes are far from the origin
+        parts = [torch.cdist(part.double(), centres, compute_mode=exact).min(dim=1) for part in torch.split(points, 1000)]
+        distance, nearest = torch.cat([part.values for part in parts]), torch.cat([part.indices for part in parts])
         good = nearest[distance <= self.within * deviation]
         hits = torch.bincount(good, minlength=len(centres)).double()  # (modes,)
         found = int((hits >= max(1.0, self.found_by * len(points) / len(centres))).sum())
