@@ -123,6 +123,21 @@ def test_it_can_be_registered(place: Place, loaded: Any) -> None:
     assert mlflow.pyfunc.load_model("models:/mine/1").predict({"count": 3}).shape == (3, 2)
 
 
+def test_the_page_says_how_it_is_loaded(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
+    page = (Path(__file__).parent.parent / "docs" / "tracking.md").read_text(encoding="utf-8")
+    code = page.split("## The generator as a model", 1)[1].split("```python\n", 1)[1].split("```", 1)[0]
+    monkeypatch.chdir(place.run.path.parent.parent)  # where mlflow.db is
+    names: dict[str, Any] = {}
+    try:
+        exec(compile(code, "docs/tracking.md", "exec"), names)
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert np.array_equal(names["samples"], ganlab.load_generator(place.run.path).sample(16, seed=1).numpy())
+    assert place.client.get_model_version("my_generator", "1").status == "READY"
+
+
 def test_a_generator_is_logged_once_and_one_that_was_trained_on_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     (first,) = place.models()
     (place.run.path / "mlflow.json").unlink()  # what is remembered does not count
