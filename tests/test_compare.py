@@ -78,9 +78,9 @@ def test_changed_recipes_of_one_name_are_told_apart_by_what_differs(tmp_path: Pa
     runs = [made(tmp_path, "a", recipe=base % pair) for pair in (("true", "1"), ("false", "1"), ("true", "2"))]
     groups = grouped([read_result(run) for run in runs])
     assert [group.name for group in groups] == [
-        "a packing=on generator.lr=1",
-        "a packing=off generator.lr=1",
-        "a packing=on generator.lr=2",
+        "a generator.lr=1",
+        "a generator.lr=1 without packing",
+        "a generator.lr=2",
     ]
     assert differences(groups) == {"tricks.packing": ["on", "off", "on"], "tricks.packing.size": [2, "-", 2], "generator.lr": [1, 1, 2]}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,20 +44,11 @@ def sheet(ax: Axes, title: str, pictures: np.ndarray) -> None:
     ax.axis("off")
 
 
-def samples(runs: Sequence[Trained], path: Path) -> None:
-    """Sheets of all recipes side by side."""
-    with panels(path, len(runs), (2.9, 3.05)) as axes:
-        for ax, run in zip(axes, runs, strict=True):
-            sheet(ax, run.name, run.pictures)
-
-
-def ports(runs: Sequence[Trained], path: Path) -> None:
-    """Each recipe beside its port."""
-    with panels(path, 2 * len(runs), (2.9, 3.05), columns=2) as axes:
-        for place, run in enumerate(runs):
-            assert run.port_pictures is not None
-            sheet(axes[2 * place], run.name, run.pictures)
-            sheet(axes[2 * place + 1], "its port", run.port_pictures)
+def sheets(pictures: Mapping[str, np.ndarray], path: Path, columns: int = COLUMNS) -> None:
+    """Sheets of samples side by side, by their titles."""
+    with panels(path, len(pictures), (2.9, 3.05), columns) as axes:
+        for ax, (title, found) in zip(axes, pictures.items(), strict=True):
+            sheet(ax, title, found)
 
 
 def losses(runs: Sequence[Trained], path: Path) -> None:
@@ -65,7 +56,7 @@ def losses(runs: Sequence[Trained], path: Path) -> None:
     with panels(path, len(runs), (2.9, 1.9)) as axes:
         for ax, run in zip(axes, runs, strict=True):
             for role, colour in COLOURS.items():
-                steps, values = run.metrics[f"loss/{role}"]
+                steps, values = run.curve(f"loss/{role}")
                 ax.plot(steps, values, color=colour, linewidth=0.8, label=f"{role}'s loss")
             guessing = np.log(2) if run.document["schedule"]["discriminator_loss"] == "mean" else np.log(4)
             ax.axhline(guessing, color=COLOURS["discriminator"], linewidth=0.8, linestyle=":", label="D can only guess")
@@ -82,7 +73,7 @@ def logits(runs: Sequence[Trained], path: Path) -> None:
     with panels(path, len(runs), (4.3, 2.5), columns=len(runs), shared=True) as axes:
         for ax, run in zip(axes, runs, strict=True):
             for side, colour in (("real", COLOURS["discriminator"]), ("fake", COLOURS["generator"])):
-                ax.plot(*run.metrics[f"logit/{side}"], color=colour, linewidth=1.2, label=f"{side} images")
+                ax.plot(*run.curve(f"logit/{side}"), color=colour, linewidth=1.2, label=f"{side} images")
             ax.axhline(0, color="#555555", linewidth=0.8, linestyle=":")
             ax.set_title(run.name)
             ax.set_xlabel("step")

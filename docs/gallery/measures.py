@@ -1,128 +1,131 @@
-"""What a trained recipe's samples are worth, in the eyes of a classifier of real digits."""
+"""What the trained recipes' samples are worth, as ganlab measures them; and those of the ports, by the same measures."""
 
 from __future__ import annotations
 
-import json
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from digit_coverage import load, train_classifier
-from sklearn.neural_network import MLPClassifier
-from training import SAMPLES, SEED, finished
+from training import BUDGETS, HELPS, PORT_SAMPLES, SEEDS, finished
 
 import ganlab
+from ganlab.catalogue import Catalogue
+from ganlab.compare import Result, read_result
+from ganlab.engine.build import make_data
+from ganlab.engine.evaluator import Evaluator
+from ganlab.engine.life import Place
+from ganlab.engine.results import Spread
+from ganlab.recipe import load_recipe
 
-PRESENT = 0.01  # a digit is there from this share of the samples on
-SURE = 0.9  # the classifier is sure of a sample from this probability on
-
-
-@dataclass(frozen=True)
-class Measures:
-    """Of a set of samples.
-
-    Attributes:
-        shares: of the ten digits, as the classifier reads them, ``(10,)``.
-        sure: share of the samples of which the classifier is sure.
-        variety: mean distance of two samples with the same digit, as a share of the same for real images: 0 if all are one image.
-    """
-
-    shares: np.ndarray
-    sure: float
-    variety: float
-
-    @property
-    def present(self) -> list[int]:
-        """The digits that have a share worth the name."""
-        return [digit for digit, share in enumerate(self.shares) if share >= PRESENT]
-
-    @property
-    def divergence(self) -> float:
-        """KL divergence of the digits' shares from even ones: 0 for even shares, log 10 = 2.303 for one digit alone."""
-        return float(sum(share * np.log(share * 10) for share in self.shares if share))
+SHOWN = 64  # samples in a picture
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run of the gallery."""
+    """The finished runs of one recipe.
+
+    Attributes:
+        name: the recipe's. overrides: with what it was run.
+        results: by seed, in their order.
+        document: the resolved recipe of the first.
+        pictures: of its generator, uint8 ``(SHOWN, 784)``.
+    """
 
     name: str
-    path: Path
-    info: dict[str, Any]
+    overrides: tuple[str, ...]
+    results: list[Result]
     document: dict[str, Any]
-    metrics: dict[str, tuple[list[int], list[float]]]
-    pictures: np.ndarray  # uint8 (SAMPLES, 784)
-    measures: Measures
-    port: Measures | None
-    port_pictures: np.ndarray | None
+    pictures: np.ndarray
+
+    @property
+    def first(self) -> Result:
+        """The run of the first seed."""
+        return self.results[0]
+
+    def spread(self, metric: str) -> Spread:
+        """Of what was measured at the end of the runs."""
+        return Spread.of(result.values[metric] for result in self.results)
+
+    def curve(self, name: str) -> tuple[list[int], list[float]]:
+        """A metric over the steps of the first run."""
+        steps, values = zip(*self.first.curves[name], strict=True)
+        return list(steps), list(values)
 
     def last(self, name: str) -> float:
-        """The mean of a metric over the last tenth of the run."""
-        _, values = self.metrics[name]
+        """Its mean over the last tenth of that run."""
+        _, values = self.curve(name)
         return float(np.mean(values[-max(1, len(values) // 10) :]))
 
-
-class Judge:
-    """A classifier of real MNIST digits, and how much the real images of a digit differ."""
-
-    def __init__(self, data: Path) -> None:
-        self.classifier: MLPClassifier
-        self.classifier, self.accuracy = train_classifier(data)
-        images, labels = load(data, "test")
-        self.spread = np.array([_spread(images[labels == digit]) for digit in range(10)])
-        self.real_sure = float((self.classifier.predict_proba(images).max(1) >= SURE).mean())
-
-    def measure(self, pictures: np.ndarray) -> Measures:
-        """Of uint8 pictures, ``(count, 784)``."""
-        images = pictures.astype(np.float32) / 127.5 - 1
-        probabilities = self.classifier.predict_proba(images)
-        read = probabilities.argmax(1)
-        shares = np.bincount(read, minlength=10) / len(read)
-        spread = np.array([_spread(images[read == digit]) for digit in range(10)])
-        return Measures(shares, float((probabilities.max(1) >= SURE).mean()), float((shares * spread / self.spread).sum()))
+    @property
+    def collapsed(self) -> list[int]:
+        """The seeds that count as collapsed."""
+        return [result.seed for result in self.results if result.collapsed]
 
 
-def _spread(images: np.ndarray) -> float:
-    """The mean distance of two of them, over random pairs."""
-    if len(images) < 2:
-        return 0.0
-    first, second = np.random.default_rng(0).integers(0, len(images), (2, 4000))
-    return float(np.linalg.norm(images[first] - images[second], axis=1)[first != second].mean())
+@dataclass(frozen=True)
+class Port:
+    """A recipe's run beside that of its tutorial's port, of the same seed.
+
+    Attributes:
+        trained: the recipe's runs. run: the one that had the port beside it.
+        values: what was measured of the port's samples. collapsed: why they count as collapsed, or empty.
+        pictures: the run's and the port's, uint8 ``(SHOWN, 784)``.
+    """
+
+    trained: Trained
+    run: Result
+    values: dict[str, float]
+    collapsed: str
+    pictures: tuple[np.ndarray, np.ndarray]
 
 
-def measure_run(judge: Judge, folder: Path, name: str) -> Trained:
-    """Sample the recipe's finished run and measure it; and its port, where there is one.
+def read_trained(folder: Path, name: str, overrides: Sequence[str]) -> Trained:
+    """The runs of one recipe.
 
     Raises:
-        SystemExit: there is none.
+        SystemExit: one is missing, or has not been measured.
     """
-    from ganlab.catalogue import Catalogue
-    from ganlab.recipe import load_recipe
+    runs = finished(folder, name, overrides)
+    results = [read_result(runs[seed]) for seed in SEEDS if seed in runs]
+    if len(results) < len(SEEDS) or not all(result.values for result in results):
+        raise SystemExit(f"there are not {len(SEEDS)} finished and measured runs of {name} in {folder}: python docs/gallery train {name}")
+    document = load_recipe(results[0].folder.path / "recipe.toml", Catalogue.of_installed()).document
+    return Trained(name, tuple(overrides), results, document, samples_of(results[0]))
 
-    path = finished(folder, name)
-    if path is None:
-        raise SystemExit(f"there is no finished run of {name} in {folder}: python docs/gallery train {name}")
-    generator = ganlab.load_generator(path)
+
+def read_all(folder: Path) -> tuple[list[Trained], dict[str, Trained]]:
+    """All recipes at their budgets; and what helps those that do badly, by their names."""
+    trained = [read_trained(folder, name, (budget,)) for name, budget in BUDGETS.items()]
+    return trained, {name: read_trained(folder, *HELPS[name]) for name in BUDGETS if name in HELPS}
+
+
+def samples_of(result: Result) -> np.ndarray:
+    """Pictures by a run's generator, uint8 ``(SHOWN, 784)``."""
+    generator = ganlab.load_generator(result.folder.path)
     low, high = generator.info["range"]
-    samples = (generator.sample(SAMPLES, SEED).flatten(1) - low) / (high - low) * 255
-    pictures = samples.clamp(0, 255).round().to(torch.uint8).numpy()
-    port = np.load(path / "port_samples.npy") if (path / "port_samples.npy").exists() else None
-    metrics: dict[str, tuple[list[int], list[float]]] = {}
-    for line in (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        for key, value in row["metrics"].items():
-            steps, values = metrics.setdefault(key, ([], []))
-            steps.append(row["step"]), values.append(value)
-    return Trained(
-        name,
-        path,
-        json.loads((path / "run.json").read_text(encoding="utf-8")),
-        load_recipe(path / "recipe.toml", Catalogue.of_installed()).document,
-        metrics,
-        pictures,
-        judge.measure(pictures),
-        None if port is None else judge.measure(port),
-        port,
-    )
+    samples = (generator.sample(SHOWN, 1).flatten(1) - low) / (high - low) * 255
+    pictures: np.ndarray = samples.clamp(0, 255).round().to(torch.uint8).numpy()
+    return pictures
+
+
+def read_ports(trained: Sequence[Trained]) -> list[Port]:
+    """Those runs that had a port beside them; the port's samples are measured as the run's were."""
+    return [_measure_port(one, result) for one in trained for result in one.results if (result.folder.path / PORT_SAMPLES).exists()]
+
+
+def _measure_port(trained: Trained, result: Result) -> Port:
+    place = Place(result.folder.path.parent, tell=print)
+    recipe = load_recipe(result.folder.path / "recipe.toml", Catalogue.of_installed())
+    dataset = make_data(recipe, Path(os.environ["GANLAB_DATA"]))
+    dataset.place(torch.device("cpu"), torch.float32)
+    evaluator = Evaluator(recipe, dataset, place.cache_root(), torch.device("cpu"), print, print)
+    pictures = np.load(result.folder.path / PORT_SAMPLES)
+    assert dataset.range is not None
+    low, high = dataset.range
+    fakes = torch.from_numpy(pictures).reshape(-1, *dataset.shape)[: evaluator.count(quick=False)].float() / 255 * (high - low) + low
+    report = evaluator.measure(fakes, quick=False)
+    return Port(trained, result, report.values, report.collapsed, (samples_of(result), pictures[:SHOWN]))

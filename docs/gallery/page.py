@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import figures
-from measures import PRESENT, SURE, Judge, Trained, measure_run
-from training import BUDGETS, SAMPLES
+from measures import Port, Trained, read_all, read_ports
+from training import BUDGETS, SEEDS
 
 from ganlab.catalogue import Catalogue
+from ganlab.compare import Group, verdicts
+from ganlab.engine.results import Spread
 from ganlab.recipe import load_recipe
-
-COLLAPSED_SHARE, COLLAPSED_VARIETY = 0.5, 0.5  # more than this of one digit, or less than this of the real images' variety
 
 TUTORIALS = {
     "mnist_mlp": "the PyTorch tutorial",
@@ -30,36 +29,42 @@ TURNS = {"two_passes": "two passes", "one_pass": "one pass", "two_updates": "two
 
 
 def write(folder: Path, docs: Path) -> None:
-    """Measure the runs in ``folder``, and write the page and its pictures into ``docs``."""
-    judge = Judge(Path(os.environ["GANLAB_DATA"]))
-    runs = [measure_run(judge, folder, name) for name in BUDGETS]
+    """Read the runs in ``folder``, and write the page and its pictures into ``docs``."""
+    runs, helps = read_all(folder)
+    ports = read_ports(runs)
     pictures = docs / "tutorials"
     pictures.mkdir(exist_ok=True)
-    figures.samples(runs, pictures / "samples.png")
+    figures.sheets({run.name: run.pictures for run in runs}, pictures / "samples.png")
     figures.losses(runs, pictures / "losses.png")
-    both = [run for run in runs if run.name in ("mnist_matlab_adam", "mnist_matlab_published_derivative")]
-    figures.logits(both, pictures / "logits.png")
-    with_port = [run for run in runs if run.port is not None]
-    if with_port:
-        figures.ports(with_port, pictures / "ports.png")
-    (docs / "tutorials.md").write_text(page(runs, judge), encoding="utf-8")
+    figures.logits([run for run in runs if run.name in ("mnist_matlab_adam", "mnist_matlab_published_derivative")], pictures / "logits.png")
+    beside = {who: sheet for port in ports for who, sheet in zip(_pair(port), port.pictures, strict=True)}
+    figures.sheets(beside, pictures / "ports.png", columns=2)
+    changed = {f"{name}: {'; '.join(one.overrides) if one.name == name else one.name}": one.pictures for name, one in helps.items()}
+    figures.sheets(changed, pictures / "helped.png")
+    (docs / "tutorials.md").write_text(page(runs, helps, ports), encoding="utf-8")
     print(f"wrote {docs / 'tutorials.md'}")
 
 
-def page(runs: Sequence[Trained], judge: Judge) -> str:
+def _pair(port: Port) -> tuple[str, str]:
+    return port.trained.name, f"its port, seed {port.run.seed}: {port.trained.name}"
+
+
+def page(runs: Sequence[Trained], helps: dict[str, Trained], ports: Sequence[Port]) -> str:
     """The whole page."""
+    known = {run.name: run for run in runs}
     parts = [
         "<!-- made by `python docs/gallery write`; change that, not this page -->",
         INTRODUCTION,
         "## What differs\n\n" + differences(runs),
         "## Samples\n\n![64 samples of each recipe](tutorials/samples.png)",
-        "## What is seen\n\n" + measured(runs, judge),
+        "## What was measured\n\n" + measured(runs),
         "\n".join(f"- {sentence(run)}" for run in runs),
         "## Losses\n\n![Both players' losses of each recipe](tutorials/losses.png)\n\n" + ends(runs),
         "## The published derivative\n\n![D's mean logits, with the right and with the published derivative](tutorials/logits.png)\n\n"
-        + derivative({run.name: run for run in runs}),
-        "## Is it the recipe or the tutorial?\n\n" + against_ports(runs),
-        "## How this was made\n\n" + made(runs),
+        + derivative(known),
+        "## Is it the recipe or the tutorial?\n\n" + against_ports(ports),
+        "## What helps\n\n" + helped(helps, known),
+        "## How this was made\n\n" + made(runs, ports),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -75,6 +80,12 @@ as ||a - b|| / ||b||; and where a recipe is changed in any way that changes the 
 
 Each recipe says in its comments what its tutorial says, what that leaves open, and what was chosen. `ganlab describe
 NAME` prints its layers."""
+
+
+HELPED = """\
+What the recipes that collapse need, tried on the same three seeds. `mnist_matlab_sgd` needs another optimizer. The two recipes that take
+6,000 images at once have made only 1,200 steps when they have seen the data 120 times, and their tutorial trains on for hours; batches
+of 100 make more of fewer images."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -103,40 +114,29 @@ def differences(runs: Sequence[Trained]) -> str:
     return f"{told}\n\n" + "\n".join(f"- `{name}`: {text}." for name, text in TUTORIALS.items())
 
 
-def measured(runs: Sequence[Trained], judge: Judge) -> str:
-    """The table of what the classifier sees."""
+METRICS = {"frechet_ratio": "FD / floor", "classes": "digits", "class_kl": "KL", "coverage": "coverage", "precision": "precision"}
+
+
+def measured(runs: Sequence[Trained]) -> str:
+    """The table of what was measured."""
+    head = ["recipe", "steps", "of the tutorial's budget", "minutes", *METRICS.values(), "collapsed"]
     rows = []
     for run in runs:
-        m = run.measures
-        rows.append(
-            [
-                f"`{run.name}`",
-                f"{run.info['counters']['step']:,}",
-                f"{budget_share(run.name):.0%}",
-                f"{run.info['training_seconds'] / 60:.1f}",
-                str(len(m.present)),
-                f"{m.divergence:.3f}",
-                f"{m.sure:.0%}",
-                f"{m.variety:.2f}",
-            ]
-        )
-    head = [
-        "recipe",
-        "steps",
-        "of the tutorial's budget",
-        "minutes",
-        f"digits with >= {PRESENT:.0%}",
-        "KL to even shares",
-        f"sure (>= {SURE:.0%})",
-        "variety",
-    ]
+        budget = [f"{run.first.steps[0]:,}", f"{budget_share(run.name):.0%}", str(Spread.of(result.minutes for result in run.results))]
+        rows.append([f"`{run.name}`", *budget, *(str(run.spread(name)) for name in METRICS), f"{len(run.collapsed)} of {len(run.results)}"])
+    about = runs[0].first.about
     return (
-        f"{SAMPLES:,} samples of each generator, read by a classifier that has {judge.accuracy:.2%} of MNIST's test images right "
-        f"and is sure of "
-        f"{judge.real_sure:.0%} of them. *Variety* is the mean distance of two samples of the same digit, as a share of the same "
-        f"for real "
-        f"images; a sample that is no digit at all is varied too. The classifier reads a digit into anything: look at the samples, too."
-        f"\n\n{table(head, rows)}"
+        f"Mean ± standard deviation over {len(SEEDS)} seeds, of {about['samples']:,} samples of each run, as `ganlab evaluate` "
+        "measures them "
+        f"in the {about['feature_dimensions']} features of a judge: {about['judge']}. *FD / floor* is the Fréchet distance as a "
+        "multiple of "
+        f"that between as many training and held-out images, {runs[0].first.values['frechet_floor']:.3g}; *digits* are those "
+        "that are there, "
+        "*KL* says how uneven they are, *coverage* is the share of real images near which there is a sample, and *precision* the share of "
+        "samples that are near a real image ([evaluation](evaluation.md) says all of it exactly). The judge reads a digit into "
+        "anything: look "
+        "at the samples, too. `mnist_one_class` is held against images of its one digit.\n\n"
+        f"{table(head, rows)}"
     )
 
 
@@ -149,22 +149,22 @@ def budget_share(name: str) -> float:
 
 def sentence(run: Trained) -> str:
     """What became of one recipe, from its figures alone."""
-    m = run.measures
-    top = int(m.shares.argmax())
-    missing = [str(digit) for digit in range(10) if digit not in m.present]
-    if run.name == "mnist_one_class":
-        wanted = m.shares[1]
-        said = f"{wanted:.1%} of the samples are read as the digit 1, which is all that it was shown"
-        said += f"; but they are nearly one image: their variety is {m.variety:.2f}" if m.variety < COLLAPSED_VARIETY else ""
-    elif m.variety < COLLAPSED_VARIETY or m.shares[top] > COLLAPSED_SHARE:
-        said = f"collapsed: {m.shares[top]:.0%} of the samples are read as {top}, and their variety is {m.variety:.2f}"
-    elif missing:
-        said = f"{len(m.present)} of ten digits; missing: {', '.join(missing)}. {m.shares[top]:.0%} of the samples are read as {top}"
+    count, there, known = len(run.results), run.spread("classes"), run.first.about["classes_of_real"]
+    gone = len(run.collapsed)
+    if gone == count:
+        said = f"collapsed with all {count} seeds: {run.first.collapsed}"
+    elif gone:
+        said = f"collapsed with {gone} of {count} seeds; with the others {_digits(run, known)}"
     else:
-        least = int(m.shares.argmin())
-        said = f"covers all ten digits, from {m.shares[least]:.1%} (of {least}) to {m.shares[top]:.1%} (of {top})"
-    unclear = f"; but the classifier is sure of no more than {m.sure:.0%}" if m.sure < 0.7 else ""
-    return f"`{run.name}` {said}{unclear}."
+        said = _digits(run, known)
+    near = run.spread("precision").mean
+    return f"`{run.name}` {said}{f'; {near:.0%} of its samples are near a real image' if near < 0.7 and there.mean > 1 else ''}."
+
+
+def _digits(run: Trained, known: object) -> str:
+    """How many digits the runs show that have not collapsed."""
+    counts = sorted({int(result.values["classes"]) for result in run.results if not result.collapsed})
+    return f"shows {' to '.join(map(str, {counts[0], counts[-1]} if len(counts) > 1 else counts))} of {known} digits"
 
 
 def ends(runs: Sequence[Trained]) -> str:
@@ -186,54 +186,67 @@ def ends(runs: Sequence[Trained]) -> str:
 def derivative(runs: dict[str, Trained]) -> str:
     """What the wrong derivative does to D, from the figures."""
     right, wrong = runs["mnist_matlab_adam"], runs["mnist_matlab_published_derivative"]
-    highest = max(right.metrics["logit/real"][1]), max(wrong.metrics["logit/real"][1])
+    highest = max(right.curve("logit/real")[1]), max(wrong.curve("logit/real")[1])
+    (against,) = verdicts([Group("the right one", right.results), Group("the published one", wrong.results)], "frechet_ratio")
     lines = [
         "The derivative of the cross-entropy with respect to a logit x is sigmoid(x) - y. The published code computes 2 - "
-        "sigmoid(x) - y "
-        "for x > 0, so D is pulled back from every positive logit, on real images too. Both runs are the same otherwise, the seed "
-        "included.",
+        "sigmoid(x) - y for "
+        "x > 0, so D is pulled back from every positive logit, on real images too. Both recipes are the same otherwise. Of seed "
+        f"{right.first.seed}:",
         f"With the right derivative D's mean logit on real images rises to {highest[0]:.1f} and ends at "
         f"{right.last('logit/real'):.1f}, and on "
         f"fakes it ends at {right.last('logit/fake'):.1f}. With the published one it never exceeds {highest[1]:.2f} on real "
-        f"images, ends at "
+        "images, ends at "
         f"{wrong.last('logit/real'):.2f}, and on fakes at {wrong.last('logit/fake'):.1f}. D has "
-        f"{wrong.last('accuracy/real'):.0%} of the real images and {wrong.last('accuracy/fake'):.0%} of the fakes right then, against "
-        f"{right.last('accuracy/real'):.0%} and {right.last('accuracy/fake'):.0%}.",
-        f"Of the samples the classifier is sure of {wrong.measures.sure:.0%} with the published derivative and of "
-        f"{right.measures.sure:.0%} with the right "
-        f"one; the KL divergences to even shares are {wrong.measures.divergence:.3f} and {right.measures.divergence:.3f}. One "
-        f"seed each.",
+        f"{wrong.last('accuracy/real'):.0%} of the real "
+        f"images and {wrong.last('accuracy/fake'):.0%} of the fakes right then, against {right.last('accuracy/real'):.0%} and "
+        f"{right.last('accuracy/fake'):.0%}.",
+        f"Of all seeds FD / floor is {wrong.spread('frechet_ratio')} with the published derivative and "
+        f"{right.spread('frechet_ratio')} with "
+        f"the right one, and KL {wrong.spread('class_kl')} and {right.spread('class_kl')}: by FD / floor the published one is "
+        f"{against.words.replace('better than the right one', 'better').replace('worse than the right one', 'worse')}.",
     ]
     return "\n\n".join(lines)
 
 
-def against_ports(runs: Sequence[Trained]) -> str:
+def against_ports(ports: Sequence[Port]) -> str:
     """The recipes that were trained beside their ports."""
     rows = []
-    for run in runs:
-        if run.port is not None:
-            for who, m in ((f"`{run.name}`", run.measures), ("its port", run.port)):
-                top = int(m.shares.argmax())
-                rows.append(
-                    [who, str(len(m.present)), f"{m.shares[top]:.0%} of {top}", f"{m.divergence:.3f}", f"{m.sure:.0%}", f"{m.variety:.2f}"]
-                )
+    for port in ports:
+        ours, theirs = (port.run.values, port.run.collapsed), (port.values, port.collapsed)
+        for who, (values, why) in ((f"`{port.trained.name}`", ours), ("its port", theirs)):
+            rows.append([who, str(port.run.seed), *(f"{values[name]:.4g}" for name in METRICS), "yes" if why else "no"])
     text = (
-        "A recipe that does badly may be blamed on its tutorial only if the tutorial's own algorithm does as badly. So these were "
-        "trained to the end beside their ports, on the same draws, each in the recipe's precision. In float32 roundings drive the "
-        "two apart, so "
+        "A recipe that does badly may be blamed on its tutorial only if the tutorial's own algorithm does as badly. So these were trained "
+        "to the end beside their ports, on the same draws, each in the recipe's precision. In float32 roundings drive the two apart, so "
         "that the port's samples are a second opinion and not a copy.\n\n"
     )
-    return text + table(["", "digits", "most", "KL", "sure", "variety"], rows) + "\n\n![Recipes beside their ports](tutorials/ports.png)"
+    head = ["", "seed", *METRICS.values(), "collapsed"]
+    return f"{text}{table(head, rows)}\n\n![Recipes beside their ports](tutorials/ports.png)"
 
 
-def made(runs: Sequence[Trained]) -> str:
+def helped(helps: dict[str, Trained], runs: dict[str, Trained]) -> str:
+    """What changed option helps, with the figures before and after."""
+    rows = []
+    for name, after in helps.items():
+        before = runs[name]
+        changed = f"`{after.name}`" if after.name != name else "with " + ", ".join(f"`{text}`" for text in after.overrides)
+        for who, one in ((f"`{name}`", before), (changed, after)):
+            seen = [f"{one.first.steps[0]:,}", f"{one.first.info['counters']['images_seen']:,}"]
+            rows.append([who, *seen, *(str(one.spread(name)) for name in METRICS), f"{len(one.collapsed)} of {len(one.results)}"])
+    head = ["", "steps", "images seen", *METRICS.values(), "collapsed"]
+    return f"{HELPED}\n\n{table(head, rows)}\n\n![What helps](tutorials/helped.png)"
+
+
+def made(runs: Sequence[Trained], ports: Sequence[Port]) -> str:
     """The commands, and the machine."""
-    info = runs[0].info
-    ports = " ".join(run.name for run in runs if run.port is not None)
+    info = runs[0].first.info
+    beside = "\n".join(f"python docs/gallery train --port {port.trained.name} --seed {port.run.seed}" for port in ports)
     return (
-        f"```sh\n{f'python docs/gallery train --port {ports}' if ports else ''}\npython docs/gallery train\npython docs/gallery "
-        f"write\n```\n\n"
-        f"Seed 0 throughout, on {info['device']} ({info['device_name']}), {info['threads']} thread(s), torch "
-        f"{info['versions']['torch']}, ganlab "
-        f"{info['ganlab']}. Minutes are those of a machine that did other work beside, and with a port beside a run, of both."
+        f"```sh\n{beside}\npython docs/gallery train\npython docs/gallery write\n```\n\n"
+        "Each trains only what is missing; what was interrupted goes on. Seeds "
+        f"{', '.join(map(str, SEEDS))}; pictures and curves are of seed {SEEDS[0]}. On {info['device']} ({info['device_name']}), "
+        f"{info['threads']} thread, torch {info['versions']['torch']}, ganlab {info['ganlab']}. Minutes are those of a machine "
+        "that trained "
+        "two at a time, with other work beside, and with a port beside a run of both."
     )

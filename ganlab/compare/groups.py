@@ -85,8 +85,16 @@ def _name(group: Group, groups: Sequence[Group], changing: dict[str, list[Any]])
     keys = [key for key in changing if len({repr(other.options.get(key, NOT_THERE)) for other in alike}) > 1]
     keys = [key for key in keys if key.endswith(".use") or f"{key.rpartition('.')[0]}.use" not in keys]  # nor of another component
     keys = [key for key in keys if key.rpartition(".")[0] not in keys]  # of a trick that is on and off, not its options
-    words = [f"{short(key)}={group.options.get(key, NOT_THERE)}" for key in keys]
-    return f"{group.recipe} {' '.join(words)}" if words else group.recipe
+    switches = [key for key in keys if key.count(".") == 1 and key.startswith("tricks.")]
+    words = [f"{short(key)}={group.options.get(key, NOT_THERE)}" for key in keys if key not in switches]
+    return " ".join([group.recipe, *words, *_switched(group, alike[0], switches)])
+
+
+def _switched(group: Group, first: Group, tricks: Sequence[str]) -> list[str]:
+    """Which tricks a group has that the first one has not, and the other way round."""
+    own, other = ([key for key in tricks if which.options.get(key) == "on"] for which in (group, first))
+    more, less = ([short(key) for key in these if key not in those] for these, those in ((own, other), (other, own)))
+    return [f"{word} {', '.join(names)}" for word, names in (("with", more), ("without", less)) if names]
 
 
 def short(key: str) -> str:

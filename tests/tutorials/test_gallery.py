@@ -14,15 +14,15 @@ from beside import PORTS
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "tutorials.md"
 SHORT = dict.fromkeys(("mnist_matlab_adam", "mnist_matlab_published_derivative", "mnist_one_class"), "train.steps=2")
+QUICK = ("evaluation.samples=100", 'judge={use="classifier",images=100}', "metrics.memorisation.enabled=false")
 
 
 @pytest.fixture
 def gallery(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The command's modules, importable as they are when it runs."""
-    for folder in (ROOT / "docs" / "gallery", ROOT / "benchmarks"):
-        monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "gallery"))
     yield
-    for name in ("training", "measures", "figures", "page", "digit_coverage"):
+    for name in ("training", "measures", "figures", "page"):
         sys.modules.pop(name, None)
 
 
@@ -36,20 +36,26 @@ def test_it_trains_every_recipe_that_has_a_port(gallery: None) -> None:
 def test_it_trains_and_writes(gallery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not (Path(os.environ.get("GANLAB_DATA", "")) / "MNIST" / "raw" / "t10k-images-idx3-ubyte").is_file():
         pytest.skip("GANLAB_DATA names no folder that MNIST is in")
-    import digit_coverage
+    import measures
     import page
     import training
-    from sklearn.neural_network import MLPClassifier
 
-    for module in (training, page):
+    for module in (training, measures, page):
         monkeypatch.setattr(module, "BUDGETS", SHORT)
-        monkeypatch.setattr(module, "SAMPLES", 100)
-    monkeypatch.setattr(digit_coverage, "MLPClassifier", lambda *_, **options: MLPClassifier((8,), **options | {"max_iter": 1}))
-    names = list(SHORT)
-    training.train(tmp_path, names[:2], with_port=False)
-    training.train(tmp_path, names[2:], with_port=True)
-    training.train(tmp_path, names, with_port=False)  # nothing is left to do
-    assert len(list(tmp_path.iterdir())) == 3
+        monkeypatch.setattr(module, "SEEDS", (1,))
+    helps = {"mnist_one_class": ("mnist_one_class", ("train.steps=2", "train.batch_size=50"))}
+    for module in (training, measures):
+        monkeypatch.setattr(module, "HELPS", helps)
+    training.train_with_port(tmp_path, "mnist_one_class", 1, QUICK)
+    training.train(tmp_path, list(SHORT), 2, QUICK)
+    (with_port,) = [path.parent for path in tmp_path.glob("*/port_samples.npy")]
+    runs = sorted(path.parent for path in tmp_path.glob("*/run.json"))
+    assert len(runs) == 4  # three recipes, and what helps one of them
+    (runs[0] / "evaluation.json").unlink()
+    training.train(tmp_path, list(SHORT), 2, QUICK)  # but for that, nothing is left to do
+    training.train_with_port(tmp_path, "mnist_one_class", 1, QUICK)
+    assert sorted(path.parent for path in tmp_path.glob("*/run.json")) == runs and (runs[0] / "evaluation.json").exists()
+    assert training.finished(tmp_path, "mnist_one_class", ("train.steps=2",))[1].folder.path == with_port
     docs = tmp_path.parent / "docs"
     docs.mkdir()
     page.write(tmp_path, docs)
@@ -57,7 +63,10 @@ def test_it_trains_and_writes(gallery: None, tmp_path: Path, monkeypatch: pytest
     for picture in re.findall(r"\((tutorials/.*?\.png)\)", text):
         assert (docs / picture).stat().st_size > 1000
     assert all(f"`{name}`" in text for name in SHORT)
-    assert "| its port |" in text
+    assert "| its port | 1 |" in text and "| with `train.steps=2`, `train.batch_size=50` | 2 | 100 |" in text
+    (Path(runs[0]) / "run.json").unlink()
+    with pytest.raises(SystemExit, match="there are not 1 finished and measured runs"):
+        page.write(tmp_path, docs)
 
 
 def test_the_page_in_the_repository_is_whole() -> None:
