@@ -431,6 +431,28 @@ def test_a_metric_that_lacks_something_is_refused_before_the_first_step(change: 
     assert str(error.value).startswith("metric 'odd' (plugin plugin0, the test)") and words in str(error.value)
 
 
+def test_a_judge_that_fails_to_classify_is_named_and_stops_nothing(tmp_path: Path) -> None:
+    class Eyes:
+        description, identity, classes = "eyes", "1", 2
+
+        def features(self, images: torch.Tensor) -> torch.Tensor:
+            return images.flatten(1)
+
+        def classify(self, features: torch.Tensor) -> torch.Tensor:
+            raise OSError("blind")
+
+    class Classy(Spread):
+        needs: ClassVar[Needs] = "probabilities"
+
+        def measure(self, evidence: Evidence) -> dict[str, float]:
+            return {"spread": float(evidence.fakes.probabilities.std())}
+
+    plugins = (BROUGHT, Plugin(judges={"eyes": lambda spec: Eyes()}, metrics={"classy": Classy}))
+    run = measured(tmp_path, BOUNDED, SLOW, 'metrics.classy={use="classy"}', 'judge={use="eyes"}', plugins=plugins)
+    assert (run.info["status"], set(written(run)["values"])) == ("finished", {"slow"})
+    assert any("judge 'eyes'" in text and "blind" in text for text in run.info["announcements"])
+
+
 def test_a_judge_that_lacks_something_stops_nothing(tmp_path: Path) -> None:
     plugins = (BROUGHT, Plugin(judges={"odd": lambda spec: object()}))
     run = measured(tmp_path, BOUNDED, FEATURED, SPREAD, 'judge={use="odd"}', "evaluation.every=1", plugins=plugins)

@@ -14,10 +14,11 @@ import torch
 
 import ganlab
 from ganlab.errors import UsageError
-from ganlab.evaluation import Judge, JudgeSpec, complete_of, held_out_of, pictures
+from ganlab.evaluation import Judge, JudgeSpec, Samples, complete_of, held_out_of, pictures
 from ganlab_datasets import digits, image_folder, mnist, ring
-from ganlab_judges import automatic, classifier, inception, random_network
+from ganlab_judges import automatic, classifier, inception, random_network, training
 from ganlab_judges.kept import read
+from ganlab_judges.network import Halving
 from ganlab_judges.training import calibration_error, temperature_for
 
 CPU = torch.device("cpu")
@@ -269,3 +270,20 @@ def test_the_temperature_is_found_again() -> None:
     for wrong_by in (0.5, 1.0, 3.0):
         assert temperature_for(logits * wrong_by, labels) == pytest.approx(wrong_by, rel=0.06)
     assert math.isfinite(temperature_for(logits[:1] * 1e4, labels[:1]))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8, 8), (1, 1, 7, 5), (1, 2, 2, 3)])
+def test_halving_is_that_of_max_pooling(shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.max_pool2d(x, 2)
+    for layer in (Halving().train(), Halving().eval()):
+        assert torch.equal(layer(x), expected)
+
+
+def test_no_image_is_looked_at_twice(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge, looks, seen = classifier(spec_of(data_of(), cache)), [], training.seen
+    expected = judge.probabilities(images(data_of()))
+    monkeypatch.setattr(training, "seen", lambda *given: looks.append(len(given[1])) or seen(*given))
+    samples = Samples(images(data_of()), lambda: judge)
+    assert samples.features.shape == (300, 64)
+    assert torch.equal(samples.probabilities, expected) and looks == [300]

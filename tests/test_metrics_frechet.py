@@ -32,6 +32,28 @@ def test_it_is_that_of_the_matrix_square_root(count: int, other: int, dimensions
     assert frechet(first, second) == pytest.approx(by_square_root(first, second), rel=1e-9)
 
 
+def test_it_is_that_of_torchmetrics() -> None:
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    class AsTheyAre(torch.nn.Module):
+        num_features = 16
+
+        def forward(self, features: Tensor) -> Tensor:
+            return features
+
+    first, second = skewed(1, 400, 16).double(), skewed(2, 300, 16).double() + 1
+    theirs = FrechetInceptionDistance(AsTheyAre(), sync_on_compute=False)
+    theirs.update(first, real=True)
+    theirs.update(second, real=False)
+    assert frechet(first, second) == pytest.approx(float(theirs.compute()), rel=1e-9)
+
+
+def test_fewer_samples_than_dimensions_do_no_harm() -> None:
+    first, second = skewed(1, 20, 32).double(), skewed(2, 20, 32).double() + 1
+    theirs = by_square_root(first, second)
+    assert frechet(first, second) == pytest.approx(theirs, rel=1e-5)  # a root of what is singular is not exact
+
+
 def test_it_is_that_of_torch_fidelity() -> None:
     fid = pytest.importorskip("torch_fidelity.metric_fid")
     first, second = skewed(1, 400, 16).double(), skewed(2, 300, 16).double() + 1

@@ -68,6 +68,8 @@ class Named:
                 raise PluginError(f"{owner} has no `{name}`", "see ganlab.evaluation.Judge, or `docs/evaluation.md`, for what a judge has")
         self.instance, self._owner = judge, owner
         self.description, self.identity, self.classes = judge.description, judge.identity, judge.classes
+        if hasattr(judge, "classify"):
+            self.classify = self._classify
 
     def features(self, images: Tensor) -> Tensor:
         with blamed(self._owner):
@@ -76,6 +78,11 @@ class Named:
     def probabilities(self, images: Tensor) -> Tensor:
         with blamed(self._owner):
             return self.instance.probabilities(images)
+
+    def _classify(self, features: Tensor) -> Tensor:
+        with blamed(self._owner):
+            found: Tensor = self.instance.classify(features)  # type: ignore[attr-defined]
+            return found
 
 
 def check_metric(owner: str, metric: Metric) -> None:

@@ -34,8 +34,14 @@ class Classifier:
         return training.seen(self.network, images, self.device)[0]
 
     def probabilities(self, images: Tensor) -> Tensor:
-        logits = training.seen(self.network, images, self.device)[1]
-        return logits.div(self.facts["temperature"]).softmax(dim=1)
+        return self.classify(self.features(images))
+
+    @torch.no_grad()
+    def classify(self, features: Tensor) -> Tensor:
+        """The probabilities of images with these features: no image is looked at twice."""
+        logits = self.network.head(features.to(self.device)).float().cpu()
+        probabilities: Tensor = logits.div(self.facts["temperature"]).softmax(dim=1)
+        return probabilities
 
 
 def classifier(
