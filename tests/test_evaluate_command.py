@@ -85,6 +85,33 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_ctrl_c_leaves_runs_as_they_were(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = {"data": ('data={use="digits"}', "evaluation.at_end=false", "evaluation.every=0", 'metrics.score={use="classifier_score"}')}
+    judged = (*digits["data"], 'judge={use="classifier",images=3000}')
+    paths = [trained(tmp_path), trained(tmp_path, data=judged, recipe="mnist_mlp", steps=2)]
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "cache"))
+    (paths[0] / "evaluation.json").unlink()
+    shown: list[int] = []
+
+    def interrupted(*_: Any) -> Any:
+        shown.append(1)
+        if len(shown) == 5:
+            raise KeyboardInterrupt
+        return kept(*_)
+
+    from ganlab_judges import training
+
+    kept = training.shifted
+    monkeypatch.setattr(training, "shifted", interrupted)
+    assert ganlab("evaluate", *map(str, paths)) == 130
+    told = " ".join(capsys.readouterr().err.split())
+    assert told == f"note: stopped. Not measured, and left as it was: {paths[1].name}; measured: {paths[0].name}"
+    assert ((paths[0] / "evaluation.json").exists(), (paths[1] / "evaluation.json").exists()) == (True, False)
+    assert [path.suffix for path in (tmp_path / "cache/judges").iterdir()] == [".lock"]
+    monkeypatch.setattr(training, "shifted", kept)
+    assert ganlab("evaluate", str(paths[1])) == 0
+
+
 def test_networks_of_a_plugin_file_are_found(tmp_path: Path) -> None:
     (tmp_path / "plain.py").write_text(
         "import torch, ganlab\n"
