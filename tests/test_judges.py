@@ -18,7 +18,8 @@ from ganlab.errors import UsageError
 from ganlab.evaluation import Judge, JudgeSpec, NotMeasured, Stopped, complete_of, held_out_of, pictures
 from ganlab_datasets import digits, image_folder, mnist, ring
 from ganlab_judges import automatic, classifier, inception, random_network
-from ganlab_judges.kept import read
+from ganlab_judges.inception import FILE
+from ganlab_judges.kept import identity, read
 from ganlab_judges.network import multiplications
 from ganlab_judges.training import Clock, calibration_error, temperature_for
 
@@ -210,6 +211,77 @@ def test_inception_sees_bytes_of_three_colours(tmp_path: Path, monkeypatch: pyte
         ((100, 3, 8, 8), torch.uint8, 128), ((50, 3, 8, 8), torch.uint8, 128)
     ]  # fmt: skip
     assert judge.probabilities(torch.zeros(2, 1, 8, 8)).tolist() == [pytest.approx([1 / 1008] * 1008)] * 2
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A folder of torch's with a file of Inception's weights, of that name and shape, and a network that has them: they are random."""
+    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    hub = tmp_path_factory.mktemp("hub")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "load_state_dict_from_url", lambda *_, **__: None)
+        patched.setattr(module.FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
+        network = module.FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"])
+    (hub / "checkpoints").mkdir()
+    generator = torch.Generator().manual_seed(0)
+    weights = {}
+    for name, value in network.state_dict().items():
+        if value.dim() < 2:
+            weights[name] = value
+        else:
+            std = math.sqrt(2 / value[0].numel())
+            weights[name] = torch.randn(value.shape, generator=generator) * std
+    network.load_state_dict(weights)
+    torch.save(weights, hub / "checkpoints" / FILE)
+    return hub, network
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_inception_with_a_file_of_weights(
+    channels: int, stand_in: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of its way, but for what the true weights have learnt: the file is found, images of any size become 299 x 299 bytes."""
+    from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
+
+    hub, network = stand_in
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(hub))
+    monkeypatch.setattr(torch.hub, "urlopen", lambda *_, **__: pytest.fail("the network was asked"))
+    told: list[str] = []
+    data = ganlab.ResidentDataset(torch.zeros(4, channels, 8, 8, dtype=torch.uint8), scale=1 / 255, range=(0.0, 1.0))
+    judge = inception(spec_of(data, tmp_path, told))
+    assert (told, judge.classes, judge.identity) == ([], 1008, identity(dict(network.state_dict())))
+    images = torch.rand(3, channels, 40, 24, generator=torch.Generator().manual_seed(1))
+    entered: list[torch.Tensor] = []
+    judge.extractor.Conv2d_1a_3x3.register_forward_pre_hook(lambda _, given: entered.append(given[0]))
+    features, probabilities = judge.features(images), judge.probabilities(images)
+    large = interpolate_bilinear_2d_like_tensorflow1x((images * 255).round(), size=(299, 299), align_corners=False)
+    assert [part.shape for part in entered] == [(3, 3, 299, 299)] * 2
+    for channel in range(3):
+        assert torch.allclose(entered[0][:, channel], (large[:, min(channel, channels - 1)] - 128) / 128, atol=1e-5)
+    whole, logits = network((images * 255).round().to(torch.uint8).expand(-1, 3, -1, -1))
+    assert torch.allclose(features, whole) and features.shape == (3, 2048) and float(features.std()) > 0
+    assert torch.allclose(probabilities, logits.softmax(1)) and probabilities.shape == (3, 1008)
+    assert torch.allclose(judge.features(images[1:2]), features[1:2], rtol=1e-3, atol=1e-5)  # whatever else is in the batch
+
+
+def test_a_damaged_file_of_inceptions_weights_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch_fidelity")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / FILE).write_bytes(b"half of it")
+    with pytest.raises(UsageError) as error:
+        inception(spec_of(coloured(8), tmp_path))
+    assert (
+        error.value.message.startswith("the weights of Inception cannot be had: ")
+        and str(tmp_path / "checkpoints" / FILE) in error.value.hint
+    )
+
+
+def test_inception_sees_colour_or_grey_and_nothing_else(tmp_path: Path) -> None:
+    four = ganlab.ResidentDataset(torch.zeros(4, 4, 8, 8, dtype=torch.uint8), scale=1 / 255, range=(0.0, 1.0))
+    with pytest.raises(UsageError) as error:
+        inception(spec_of(four, tmp_path))
+    assert error.value.message == "the judge 'inception' sees images of three channels, or of one, and these have 4"
 
 
 # -- what data sets tell of themselves -------------------------------------------------------------------------------------

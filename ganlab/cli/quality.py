@@ -35,7 +35,8 @@ def evaluate(names: list[str], overrides: list[str], *, trust: bool, runs_dir: P
         if as_json:
             report = measured.report
             about = {"about": report.about, "not_measured": report.missing}
-            found.append({"run": summary.id, "step": measured.step, "values": report.values, **about})
+            later = {} if measured.gone_on is None else {"gone_on_to_step": measured.gone_on}
+            found.append({"run": summary.id, "step": measured.step, **later, "values": report.values, **about})
         else:
             _show(measured)
     if as_json:
@@ -52,7 +53,8 @@ def _stop(left: list[RunSummary], done: list[RunSummary]) -> NoReturn:
 
 def _show(measured: Measured) -> None:
     report = measured.report
-    show_lines("", f"{measured.run.id}, step {measured.step:,}", "")
+    later = "" if measured.gone_on is None else f" (the run has gone on to step {measured.gone_on:,})"
+    show_lines("", f"{measured.run.id}, step {measured.step:,}{later}", "")
     if report.values:
         show_table([(name, number(value), ARROWS[report.better[name]]) for name, value in report.values.items()], right=[1])
     else:

@@ -232,10 +232,14 @@ class Evaluator:
             report.collapsed = "; ".join(filter(None, [report.collapsed, collapsed]))
 
     def labels(self, count: int) -> Tensor | None:
-        """The labels of the real samples that ``count`` fakes are held against, for generators that take labels; None without any."""
+        """The labels of the real samples that ``count`` fakes are held against, for generators that take labels: their law is that of the
+        data. Where the samples have none, all classes in turn; None where there are no classes either.
+        """
         parts = [self.dataset.fetch(part).labels for part in torch.split(self._order(self.dataset, "real", count), CHUNK)]
         found = [labels.cpu() for labels in parts if labels is not None]
-        return torch.cat(found) if len(found) == len(parts) else None
+        if len(found) == len(parts):
+            return torch.cat(found)
+        return torch.arange(count) % len(self.dataset.class_names) if self.dataset.class_names else None
 
     # -- what fakes are held against ---------------------------------------------------------------------------------------
 
