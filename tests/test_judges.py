@@ -437,6 +437,7 @@ def test_stopped_while_it_is_made_it_leaves_nothing(tmp_path: Path) -> None:
 
 def test_nobody_waits_for_another_process_when_it_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("filelock.FileLock.acquire", _never)
+    monkeypatch.setattr(sys.modules["ganlab_judges.classifier"], "_make", lambda *_: pytest.fail("it was made after all"))
     told: list[str] = []
     spec = JudgeSpec(data_of(), None, tmp_path, CPU, told.append, lambda: bool(told))
     with pytest.raises(Stopped):
