@@ -59,6 +59,7 @@ class JudgeSpec:
         cache: a folder, made when it is needed, that judges may keep files in; other processes do so at the same time.
         device: where to compute.
         tell: prints one clear paragraph, for what takes its time.
+        stopping: whether the evaluation was asked to stop; what takes its time asks now and then, and raises :class:`Stopped`.
     """
 
     data: Dataset
@@ -66,6 +67,7 @@ class JudgeSpec:
     cache: Path
     device: torch.device
     tell: Callable[[str], None]
+    stopping: Callable[[], bool] = lambda: False
 
 
 class Samples:
@@ -199,6 +201,13 @@ def complete_of(dataset: Dataset) -> Dataset:
 
 class NotMeasured(GanlabError):
     """Of these samples a metric can say nothing; the message says in half a sentence why not."""
+
+
+class Stopped(NotMeasured):
+    """The evaluation was asked to stop, and so it did."""
+
+    def __init__(self) -> None:
+        super().__init__("the evaluation was stopped")
 
 
 class NoJudge(NotMeasured):

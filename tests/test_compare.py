@@ -404,3 +404,13 @@ def test_other_options_of_metrics_are_said(tmp_path: Path, capsys: pytest.Captur
     assert "The metrics of these runs have different options: their numbers cannot be compared." in " ".join(
         capsys.readouterr().out.split()
     )
+
+
+def test_runs_that_go_on_are_not_to_be_measured_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = made(tmp_path, "plain", 0, {"coverage": 0.5})
+    going = made(tmp_path, "plain", 1, status="running", host="another machine")
+    idle = made(tmp_path, "plain", 2, status="interrupted")
+    assert ganlab("compare", "--runs-dir", str(tmp_path), done.id, going.id, idle.id) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"1 of these runs have not been measured: ganlab evaluate {idle.id}" in said
+    assert f"1 of these runs are going on, and have no numbers before they end: {going.id}" in said

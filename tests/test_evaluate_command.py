@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_support import StopAt
+from engine_support import StopAt, hooked, reopened
 
 from ganlab.cli import main
+from ganlab.engine.device import find_device
+from ganlab.engine.life import execute
+from ganlab.errors import PluginError
 from ganlab.testing import play
 
 RING = ('data={use="ring",samples=1000}', "evaluation.samples=500")
@@ -85,6 +88,33 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_ctrl_c_leaves_runs_as_they_were(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = {"data": ('data={use="digits"}', "evaluation.at_end=false", "evaluation.every=0", 'metrics.score={use="classifier_score"}')}
+    judged = (*digits["data"], 'judge={use="classifier",images=3000}')
+    paths = [trained(tmp_path), trained(tmp_path, data=judged, recipe="mnist_mlp", steps=2)]
+    monkeypatch.setenv("GANLAB_CACHE", str(tmp_path / "cache"))
+    (paths[0] / "evaluation.json").unlink()
+    shown: list[int] = []
+
+    def interrupted(*_: Any) -> Any:
+        shown.append(1)
+        if len(shown) == 5:
+            raise KeyboardInterrupt
+        return kept(*_)
+
+    from ganlab_judges import training
+
+    kept = training.shifted
+    monkeypatch.setattr(training, "shifted", interrupted)
+    assert ganlab("evaluate", *map(str, paths)) == 130
+    told = " ".join(capsys.readouterr().err.split())
+    assert told == f"note: stopped. Not measured, and left as it was: {paths[1].name}; measured: {paths[0].name}"
+    assert ((paths[0] / "evaluation.json").exists(), (paths[1] / "evaluation.json").exists()) == (True, False)
+    assert [path.suffix for path in (tmp_path / "cache/judges").iterdir()] == [".lock"]
+    monkeypatch.setattr(training, "shifted", kept)
+    assert ganlab("evaluate", str(paths[1])) == 0
+
+
 def test_networks_of_a_plugin_file_are_found(tmp_path: Path) -> None:
     (tmp_path / "plain.py").write_text(
         "import torch, ganlab\n"
@@ -119,3 +149,75 @@ def test_a_strangers_run_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     told = capsys.readouterr()
     assert "RUN" not in told.out and f"`ganlab evaluate {path} --trust`" in " ".join(told.err.split())
     assert ganlab("evaluate", str(path), "--trust") == 0
+
+
+# -- runs that have gone on since their generator was written --------------------------------------------------------------
+
+
+def gone_on(folder: Path) -> Path:
+    """A run that ended at step 30, was given 60 and failed in step 45, of which its last checkpoint is."""
+    path = trained(folder, "train.checkpoint_every=10", "train.log_every=1")
+
+    def fail(step: int) -> None:
+        if step == 45:
+            raise RuntimeError("power cut")
+
+    run = reopened(path, hooked(after_step=lambda step: fail(step)), overrides=("train.steps=60",))
+    with pytest.raises(PluginError):
+        execute(run)
+    assert not (path / "evaluation.json").exists()
+    return path
+
+
+def test_numbers_of_before_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = gone_on(tmp_path)
+    capsys.readouterr()
+    assert ganlab("evaluate", str(path)) == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines()[1] == f"{path.name}, step 30 (the run has gone on to step 45)"
+    assert " ".join(told.err.split()) == (
+        f"note: run {path.name} has gone on to step 45, and its generator.safetensors is of step 30, where it had ended before: the "
+        f"numbers are of that one. To go on with the run, which measures it at its end: `ganlab resume {path}`"
+    )
+    assert ganlab("evaluate", str(path), "--json") == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["step"], found["gone_on_to_step"]) == (30, 45)
+    assert ganlab("compare", str(path)) == 0
+    said = capsys.readouterr().out
+    assert f"{path.name} has gone on to step 45; its numbers are of step 30." in said and "had not spent" not in said
+
+
+@pytest.mark.parametrize("verb", ["sample", "export"])
+def test_a_generator_of_before_says_so(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = gone_on(tmp_path)
+    out = str(tmp_path / ("sheet.png" if verb == "sample" else "exported"))
+    capsys.readouterr()
+    assert ganlab(verb, str(path), "--out", out) == 0
+    assert " ".join(capsys.readouterr().err.split()) == (
+        f"note: run {path.name} has gone on to step 45, and its generator.safetensors is of step 30, where it had ended before: that one "
+        f"is taken. Of its last checkpoint: `ganlab {verb} {path} --checkpoint last`"
+    )
+    assert ganlab(verb, str(path), "--out", out, "--checkpoint", "last", "--force") == 0
+    told = capsys.readouterr()
+    assert ", step 45" in told.out and "gone on" not in told.err
+
+
+def test_of_a_run_that_ended_nothing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = gone_on(tmp_path)
+    execute(reopened(path))
+    capsys.readouterr()
+    for words in (["evaluate"], ["sample", "--out", str(tmp_path / "sheet.png")], ["compare"]):
+        assert ganlab(words[0], str(path), *words[1:]) == 0
+        told = capsys.readouterr()
+        assert "gone on" not in told.err + told.out
+
+
+def test_a_device_that_is_not_here_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = trained(tmp_path)
+    (path / "recipe.toml").write_text((path / "recipe.toml").read_text().replace('device = "cpu"', 'device = "cuda:77"'))
+    capsys.readouterr()
+    assert ganlab("evaluate", str(path), "--trust") == 0
+    here = str(find_device("auto"))
+    assert " ".join(capsys.readouterr().err.split()) == (
+        f"note: run {path.name} was made on 'cuda:77', which is not here: it is measured on '{here}', so digits may differ."
+    )

@@ -17,7 +17,7 @@ import ganlab
 from ganlab.engine.life import execute
 from ganlab.engine.run import Run
 from ganlab.errors import PluginError, RecipeError
-from ganlab.evaluation import Better, Evidence, JudgeSpec, Needs, NotMeasured, pictures
+from ganlab.evaluation import Better, Evidence, JudgeSpec, Needs, NotMeasured, Stopped, pictures
 from ganlab.recipe import load_recipe, to_toml
 from ganlab.testing import catalogue, play, prepare
 
@@ -366,6 +366,51 @@ def test_stopped_while_it_is_measured_the_run_goes_on_with_that(tmp_path: Path) 
     Halting.runs.clear()
     again = resumed(run.path, plugins=plugins)
     assert (again.info["status"], set(written(again)["values"])) == ("finished", {"spread", "slow"})
+
+
+class Dawdling(Squares):
+    """A judge that takes its time, in which it is asked to stop."""
+
+    runs: ClassVar[list[Run]] = []
+    made: ClassVar[list[int]] = []
+
+    def __init__(self, spec: JudgeSpec) -> None:
+        self.made.append(1)
+        for run in self.runs:
+            run.stopping = True
+        if spec.stopping():
+            raise Stopped
+        super().__init__(spec)
+
+    class Watch:
+        @ganlab.hookimpl
+        def before_run(self, run: Run) -> None:
+            Dawdling.runs[:] = [run]
+
+
+DAWDLING = (BROUGHT, Plugin(judges={"dawdling": Dawdling}))
+DAWDLED = (BOUNDED, FEATURED, SPREAD, 'judge={use="dawdling"}', "train.checkpoint_every=100")
+
+
+@pytest.mark.parametrize("every", [0, 4, 6])
+def test_stopped_while_its_judge_is_made_a_run_loses_nothing(tmp_path: Path, every: int) -> None:
+    """In the first quick evaluation, in the last one, or at the end."""
+    Dawdling.runs.clear()
+    options = (*DAWDLED, f"evaluation.every={every}")
+    whole = measured(tmp_path / "whole", *options, plugins=DAWDLING)
+    Dawdling.made.clear()
+    halted = measured(tmp_path / "halted", *options, plugins=DAWDLING, tricks=(Dawdling.Watch(),))
+    assert (halted.info["status"], halted.step, halted.info["announcements"]) == ("interrupted", every or 6, [])
+    assert not (halted.path / "evaluation.json").exists()
+    Dawdling.runs.clear()
+    again = resumed(halted.path, plugins=DAWDLING)
+    assert again.info["status"] == "finished"
+    for name in ("quality/featured", "quality/spread", "final/featured", "loss/generator"):
+        assert values(again, name) == values(whole, name)
+    assert written(again)["values"] == written(whole)["values"]
+    assert not [text for text in again.info["announcements"] if "lines are missing" in text]
+    split = [line for line in lines(again) if set(line["metrics"]) == {"quality/spread", "quality/featured"}]
+    assert [line["step"] for line in split] == ([every] if every else [])
 
 
 def bad_data(spec: ganlab.DatasetSpec) -> ganlab.ResidentDataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import threading
 import time
@@ -14,12 +15,13 @@ import torch
 
 import ganlab
 from ganlab.errors import UsageError
-from ganlab.evaluation import Judge, JudgeSpec, Samples, complete_of, held_out_of, pictures
+from ganlab.evaluation import Judge, JudgeSpec, NotMeasured, Samples, Stopped, complete_of, held_out_of, pictures
 from ganlab_datasets import digits, image_folder, mnist, ring
 from ganlab_judges import automatic, classifier, inception, random_network, training
-from ganlab_judges.kept import read
-from ganlab_judges.network import Halving
-from ganlab_judges.training import calibration_error, temperature_for
+from ganlab_judges.inception import FILE
+from ganlab_judges.kept import identity, read
+from ganlab_judges.network import Halving, multiplications
+from ganlab_judges.training import Clock, calibration_error, temperature_for
 
 CPU = torch.device("cpu")
 NOWHERE = Path("nowhere")
@@ -211,6 +213,77 @@ def test_inception_sees_bytes_of_three_colours(tmp_path: Path, monkeypatch: pyte
     assert judge.probabilities(torch.zeros(2, 1, 8, 8)).tolist() == [pytest.approx([1 / 1008] * 1008)] * 2
 
 
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A folder of torch's with a file of Inception's weights, of that name and shape, and a network that has them: they are random."""
+    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    hub = tmp_path_factory.mktemp("hub")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "load_state_dict_from_url", lambda *_, **__: None)
+        patched.setattr(module.FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
+        network = module.FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"])
+    (hub / "checkpoints").mkdir()
+    generator = torch.Generator().manual_seed(0)
+    weights = {}
+    for name, value in network.state_dict().items():
+        if value.dim() < 2:
+            weights[name] = value
+        else:
+            std = math.sqrt(2 / value[0].numel())
+            weights[name] = torch.randn(value.shape, generator=generator) * std
+    network.load_state_dict(weights)
+    torch.save(weights, hub / "checkpoints" / FILE)
+    return hub, network
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_inception_with_a_file_of_weights(
+    channels: int, stand_in: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of its way, but for what the true weights have learnt: the file is found, images of any size become 299 x 299 bytes."""
+    from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
+
+    hub, network = stand_in
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(hub))
+    monkeypatch.setattr(torch.hub, "urlopen", lambda *_, **__: pytest.fail("the network was asked"))
+    told: list[str] = []
+    data = ganlab.ResidentDataset(torch.zeros(4, channels, 8, 8, dtype=torch.uint8), scale=1 / 255, range=(0.0, 1.0))
+    judge = inception(spec_of(data, tmp_path, told))
+    assert (told, judge.classes, judge.identity) == ([], 1008, identity(dict(network.state_dict())))
+    images = torch.rand(3, channels, 40, 24, generator=torch.Generator().manual_seed(1))
+    entered: list[torch.Tensor] = []
+    judge.extractor.Conv2d_1a_3x3.register_forward_pre_hook(lambda _, given: entered.append(given[0]))
+    features, probabilities = judge.features(images), judge.probabilities(images)
+    large = interpolate_bilinear_2d_like_tensorflow1x((images * 255).round(), size=(299, 299), align_corners=False)
+    assert [part.shape for part in entered] == [(3, 3, 299, 299)] * 2
+    for channel in range(3):
+        assert torch.allclose(entered[0][:, channel], (large[:, min(channel, channels - 1)] - 128) / 128, atol=1e-5)
+    whole, logits = network((images * 255).round().to(torch.uint8).expand(-1, 3, -1, -1))
+    assert torch.allclose(features, whole) and features.shape == (3, 2048) and float(features.std()) > 0
+    assert torch.allclose(probabilities, logits.softmax(1)) and probabilities.shape == (3, 1008)
+    assert torch.allclose(judge.features(images[1:2]), features[1:2], rtol=1e-3, atol=1e-5)  # whatever else is in the batch
+
+
+def test_a_damaged_file_of_inceptions_weights_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch_fidelity")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / FILE).write_bytes(b"half of it")
+    with pytest.raises(UsageError) as error:
+        inception(spec_of(coloured(8), tmp_path))
+    assert (
+        error.value.message.startswith("the weights of Inception cannot be had: ")
+        and str(tmp_path / "checkpoints" / FILE) in error.value.hint
+    )
+
+
+def test_inception_sees_colour_or_grey_and_nothing_else(tmp_path: Path) -> None:
+    four = ganlab.ResidentDataset(torch.zeros(4, 4, 8, 8, dtype=torch.uint8), scale=1 / 255, range=(0.0, 1.0))
+    with pytest.raises(UsageError) as error:
+        inception(spec_of(four, tmp_path))
+    assert error.value.message == "the judge 'inception' sees images of three channels, or of one, and these have 4"
+
+
 # -- what data sets tell of themselves -------------------------------------------------------------------------------------
 
 
@@ -243,8 +316,6 @@ def test_folders_have_what_was_held_out(tmp_path: Path) -> None:
 
 @pytest.mark.mnist
 def test_mnist_holds_its_other_half_out() -> None:
-    import os
-
     root = os.environ.get("GANLAB_DATA")
     if not root or not (Path(root) / "MNIST/raw").is_dir():
         pytest.skip("GANLAB_DATA has no MNIST")
@@ -287,3 +358,123 @@ def test_no_image_is_looked_at_twice(cache: Path, monkeypatch: pytest.MonkeyPatc
     samples = Samples(images(data_of()), lambda: judge)
     assert samples.features.shape == (300, 64)
     assert torch.equal(samples.probabilities, expected) and looks == [300]
+
+
+# -- how long it takes, and what happens when nobody wants to wait ---------------------------------------------------------
+
+
+def coloured(side: int, count: int = 40) -> ganlab.ResidentDataset:
+    pixels = torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return ganlab.ResidentDataset(pixels, torch.arange(count) % 2, scale=1 / 255, range=(0.0, 1.0), class_names=("even", "odd"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "images"), [((1, 28, 28), 300_000), ((3, 32, 32), 300_000), ((3, 64, 64), 64_500), ((3, 256, 256), 64_500)]
+)
+def test_large_images_are_not_what_a_person_waits_hours_for(shape: tuple[int, int, int], images: int) -> None:
+    assert sys.modules["ganlab_judges.classifier"].usual_images(shape) == images
+    assert images * multiplications(shape) <= 3.1 * 300_000 * multiplications((1, 28, 28))
+
+
+def test_what_a_recipe_says_is_done_and_large_images_have_files_of_their_own(tmp_path: Path) -> None:
+    judge = classifier(spec_of(coloured(130), tmp_path), images=200)
+    assert judge.facts["images"] == 200
+    seen = judge.network.body[0]
+    assert judge.network.by == 2 and isinstance(seen, torch.nn.Conv2d)
+    fine = torch.ones(1, 3, 130, 130)
+    fine[..., ::2] = 0
+    assert torch.equal(judge.features(fine), judge.features(torch.full_like(fine, 0.5)))  # what is finer is not seen
+
+
+@pytest.mark.mnist
+def test_of_mnist_it_is_the_one_that_has_been_made_up_to_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = os.environ.get("GANLAB_DATA")
+    if not root or not (Path(root) / "MNIST/raw").is_dir():
+        pytest.skip("GANLAB_DATA has no MNIST")
+    data = mnist(ganlab.DatasetSpec(Path(root), 0, False))
+    held = held_out_of(data)
+    assert held is not None
+    for part in (data, held):
+        part.place(CPU, torch.float32)
+    usual_name, asked = "classifier-5f7aa92afe1d8d5e.safetensors", list[Path]()
+
+    def found(path: Path, *_: Any) -> Any:
+        asked.append(path)
+        raise NotMeasured("enough")
+
+    monkeypatch.setattr("ganlab_judges.kept.get", found)
+    for options in ({}, {"images": 300_000}):
+        with pytest.raises(NotMeasured):
+            classifier(spec_of(data, tmp_path, held_out=held), **options)
+    assert [path.name for path in asked] == [usual_name] * 2
+
+
+@pytest.mark.parametrize(
+    ("steps", "seconds_each", "told"), [(3000, 0.02, 60.0), (3000, 6.0, 18_000.0), (10, 0.5, 5.0)], ids=["quick", "slow", "few"]
+)
+def test_how_long_it_takes_is_told_after_the_first_batches(
+    steps: int, seconds_each: float, told: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("ganlab_judges.training.time.monotonic", lambda: now[0])
+    said: list[float] = []
+    clock = Clock(steps, said.append)
+    for done in range(1, steps + 1):
+        now[0] += 30 if done == 1 else seconds_each  # a GPU thinks before it begins
+        clock.tick(done)
+        if said:
+            break
+    assert said == [pytest.approx(told)]
+    assert done <= 13 and (done - 1) * seconds_each <= 12
+
+
+def test_it_is_told_in_minutes(tmp_path: Path) -> None:
+    told: list[str] = []
+    classifier(spec_of(data_of(classes=(0, 1)), tmp_path, told), images=2000)
+    assert told == [
+        "A classifier is trained on the 300 labelled images, once, to judge samples by. It is shown 2,000 of them, which takes less than a "
+        "minute. It is kept for all later runs of these data."
+    ]
+
+
+def test_stopped_while_it_is_made_it_leaves_nothing(tmp_path: Path) -> None:
+    told, asked = list[str](), list[int]()
+
+    def stopping() -> bool:
+        asked.append(1)
+        return len(asked) > 20
+
+    spec = JudgeSpec(data_of(), None, tmp_path, CPU, told.append, stopping)
+    with pytest.raises(Stopped):
+        classifier(spec)
+    assert len(asked) == 21 and len(told) == 1
+    assert [path.suffix for path in (tmp_path / "judges").iterdir()] == [".lock"]
+    assert classifier(spec_of(data_of(classes=(0, 1)), tmp_path), images=200).classes == 2  # nor is anything locked
+
+
+def test_nobody_waits_for_another_process_when_it_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("filelock.FileLock.acquire", _never)
+    monkeypatch.setattr(sys.modules["ganlab_judges.classifier"], "_make", lambda *_: pytest.fail("it was made after all"))
+    told: list[str] = []
+    spec = JudgeSpec(data_of(), None, tmp_path, CPU, told.append, lambda: bool(told))
+    with pytest.raises(Stopped):
+        classifier(spec)
+    assert len(told) == 1 and told[0].startswith("Another process is making the judge")
+
+
+def _never(self: Any, **_: Any) -> None:
+    from filelock import Timeout
+
+    raise Timeout("held")
+
+
+def test_what_a_killed_process_had_half_written_goes(tmp_path: Path) -> None:
+    data = data_of(classes=(0, 1))
+    classifier(spec_of(data, tmp_path), images=200)
+    (file,) = (tmp_path / "judges").glob("*.safetensors")
+    half, other = file.with_suffix(".99.part"), tmp_path / "judges/classifier-0123.99.part"
+    for path in (half, other):
+        path.write_bytes(b"half")
+    file.unlink()
+    classifier(spec_of(data, tmp_path), images=200)
+    assert (file.exists(), half.exists(), other.exists()) == (True, False, True)

@@ -78,7 +78,7 @@ def test_what_is_mistaken_for_a_class_is_none_of_the_datas() -> None:
     assert histogram(fakes, real, counts_by=0.0)[0] == 2  # one without a real sample never counts
     shown = evidence(fakes, real)
     ClassHistogram().measure(shown)
-    assert shown.facts == {"classes_of_real": 1}
+    assert shown.facts["classes_of_real"] == 1
 
 
 def test_few_fakes_of_many_classes_are_not_present_when_there_is_none() -> None:
@@ -91,3 +91,17 @@ def test_a_collapse_is_told_from_half_of_the_data_on() -> None:
     assert metric.collapsed({"classes": 3.0, "class_kl": -math.log(0.3)}, None) == (  # type: ignore[arg-type]
         "its classes are as uneven as if 30% of the data were left"
     )
+
+
+@pytest.mark.parametrize(("classes", "fakes", "real"), [(10, 1000, 1000), (10, 300, 3000), (3, 500, 500)])
+def test_what_chance_alone_does_to_the_divergence_stands_beside_it(classes: int, fakes: int, real: int) -> None:
+    """Fakes and real samples of one law, with uneven classes, many times."""
+    generator = torch.Generator().manual_seed(0)
+    law = torch.linspace(1, 2, classes)
+    found, facts = [], {}
+    for _ in range(300):
+        drawn = [torch.eye(classes)[torch.multinomial(law, count, replacement=True, generator=generator)] for count in (fakes, real)]
+        shown = evidence(*drawn)
+        found.append(ClassHistogram().measure(shown)["class_kl"])
+        facts = shown.facts
+    assert facts["class_kl_by_chance"] == pytest.approx(sum(found) / len(found), rel=0.12)

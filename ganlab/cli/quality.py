@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ganlab.catalogue import Catalogue
 from ganlab.cli.train import naming
 from ganlab.console import show_facts, show_lines, show_table, warn
-from ganlab.engine.folder import find_run
+from ganlab.engine.folder import RunSummary, find_run
 from ganlab.engine.life import Place
 from ganlab.engine.measuring import Measured, evaluate_run
 from ganlab.engine.wish import Wish
 from ganlab.numbers import number
 
+STOPPED = 130  # what shells say of a program that Ctrl-C has ended
 ARROWS = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
 
 
@@ -22,23 +23,38 @@ def evaluate(names: list[str], overrides: list[str], *, trust: bool, runs_dir: P
     """Measure runs, one after the other."""
     summaries = [find_run(runs_dir, name) for name in names]  # a wrong name is told before anything is measured
     found: list[dict[str, Any]] = []
+    done: list[RunSummary] = []
     for summary in summaries:
         catalogue = Catalogue.of_installed(naming(warn))
         place = Place(summary.folder.path.parent, data_root, warn)
-        measured = evaluate_run(summary, catalogue, place, Wish(tuple(overrides), trust=trust, verb="evaluate"))
+        try:
+            measured = evaluate_run(summary, catalogue, place, Wish(tuple(overrides), trust=trust, verb="evaluate"))
+        except KeyboardInterrupt:
+            _stop(summaries[len(done) :], done)
+        done.append(summary)
         if as_json:
             report = measured.report
             about = {"about": report.about, "not_measured": report.missing}
-            found.append({"run": summary.id, "step": measured.step, "values": report.values, **about})
+            later = {} if measured.gone_on is None else {"gone_on_to_step": measured.gone_on}
+            found.append({"run": summary.id, "step": measured.step, **later, "values": report.values, **about})
         else:
             _show(measured)
     if as_json:
         print(json.dumps(found, indent=2))
 
 
+def _stop(left: list[RunSummary], done: list[RunSummary]) -> NoReturn:
+    """Ctrl-C: say which runs have been measured, and which have not."""
+    names = ", ".join(summary.id for summary in left)
+    measured = f"; measured: {', '.join(summary.id for summary in done)}" if done else ""
+    warn(f"stopped. Not measured, and left as {'they were' if len(left) > 1 else 'it was'}: {names}{measured}")
+    raise SystemExit(STOPPED)
+
+
 def _show(measured: Measured) -> None:
     report = measured.report
-    show_lines("", f"{measured.run.id}, step {measured.step:,}", "")
+    later = "" if measured.gone_on is None else f" (the run has gone on to step {measured.gone_on:,})"
+    show_lines("", f"{measured.run.id}, step {measured.step:,}{later}", "")
     if report.values:
         show_table([(name, number(value), ARROWS[report.better[name]]) for name, value in report.values.items()], right=[1])
     else:

@@ -19,7 +19,9 @@ def compare(names: Sequence[str], *, recipes: Sequence[str], by: str | None, htm
     """Hold runs against each other."""
     groups = grouped([read_result(run) for run in _chosen(names, recipes, runs_dir)])
     metric = _metric(groups, by)
-    missing = [result.id for group in groups for result in group.results if not result.values]
+    without = [result for group in groups for result in group.results if not result.values]
+    missing = [result.id for result in without if result.status != "running"]
+    going_on = [result.id for result in without if result.status == "running"]
     show_table(metric_rows(groups), right=range(1, len(groups) + 1))
     changing = differences(groups)
     if changing:
@@ -36,6 +38,8 @@ def compare(names: Sequence[str], *, recipes: Sequence[str], by: str | None, htm
         show_lines("", warning)
     if missing:
         show_lines("", f"{len(missing)} of these runs have not been measured: ganlab evaluate {' '.join(missing)}")
+    if going_on:
+        show_lines("", f"{len(going_on)} of these runs are going on, and have no numbers before they end: {', '.join(going_on)}")
     if html is not None:
         _write(html, groups, metric)
 

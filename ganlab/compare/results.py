@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ganlab.engine.behind import gone_on
 from ganlab.engine.folder import RunSummary
 from ganlab.engine.results import RunResult
 from ganlab.recipe import flatten
@@ -73,6 +74,15 @@ class Result(RunResult):
     def values(self) -> dict[str, float]:
         """The numbers that were measured at its end: those that are finite."""
         return {str(name): float(value) for name, value in self.evaluation.get("values", {}).items() if _is_number(value)}
+
+    @property
+    def gone_on(self) -> tuple[int, int] | None:
+        """Of which step its numbers are and which it is at now, where it has been trained on since they were measured; else None."""
+        step = self.evaluation.get("step")
+        if not self.values or not isinstance(step, int):
+            return None
+        now = gone_on(self.run, step)
+        return None if now is None else (step, now)
 
     @property
     def better(self) -> dict[str, str]:

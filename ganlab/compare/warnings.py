@@ -28,7 +28,10 @@ def warnings(groups: Sequence[Group]) -> list[str]:
     for group in groups:
         if len(group.results) > len(group.seeds):
             found.append(f"{group.name} has several runs of one seed: of each seed the last that is finished counts.")
-        early = [result.id for result in group.results if result.values and not result.finished]
+        before = [(result.id, result.gone_on) for result in group.results if result.gone_on is not None]
+        found += [f"{name} has gone on to step {now:,}; its numbers are of step {then:,}." for name, (then, now) in before]
+        behind = [name for name, _ in before]
+        early = [result.id for result in group.results if result.values and not result.finished and result.id not in behind]
         if early:
             found.append(f"{', '.join(early)} had not spent the budget when measured.")
     return found

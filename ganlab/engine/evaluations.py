@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganlab.engine.evaluator import Evaluator, Report
 from ganlab.engine.folder import write_text
+from ganlab.engine.results import last_lines
 from ganlab.engine.sampling import round_up
 from ganlab.recipe import Evaluation
 
@@ -51,8 +52,19 @@ class Evaluations:
         return step // self.every > (step - log_every) // self.every or step == self.run.total_steps
 
     def quick(self) -> dict[str, float]:
-        """Measure what is quick to measure: the numbers, as ``quality/...``."""
-        return {f"quality/{name}": value for name, value in self._measure(quick=True).values.items()}
+        """Measure what is quick to measure: the numbers, as ``quality/...``. None where the run was stopped while a judge was made."""
+        report = self._measure(quick=True)
+        return {} if report.stopped else {f"quality/{name}": value for name, value in report.values.items()}
+
+    def catch_up(self) -> None:
+        """Measure of a run that goes on what :meth:`quick` left out at its last step."""
+        run = self.run
+        here = [line["metrics"] for line in last_lines(run.folder) if line["step"] == run.step] if run.folder is not None else []
+        logged = any("progress/epoch" in metrics for metrics in here)
+        if logged and self.due(run.step) and not any(name.startswith("quality/") for metrics in here for name in metrics):
+            metrics = self.quick()
+            if metrics:
+                run.write_down(metrics)
 
     def at_end(self) -> None:
         """Measure everything, as ``final/...`` and in ``evaluation.json``, if the recipe says so and there is anything to measure."""
@@ -75,8 +87,7 @@ class Evaluations:
             latent = run.sampler.fixed_latent(count, "evaluation")
             labels = self.evaluator.labels(count) if run.players["generator"].takes_labels else None
             fakes = run.generate(latent, labels)
-            # a run that is asked to stop has all the lines up to there, for it is to go on as if it had not stopped
-            report = self.evaluator.measure(fakes, quick, lambda: run.stopping and not quick)
+            report = self.evaluator.measure(fakes, quick, lambda: run.stopping)
         report.seconds = time.monotonic() - started
         self.seconds += report.seconds
         run.record_clock({f"speed/{'quick' if quick else 'final'}_evaluation_seconds": report.seconds})

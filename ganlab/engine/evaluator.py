@@ -29,6 +29,7 @@ from ganlab.evaluation import (
     NoJudge,
     NotMeasured,
     Samples,
+    Stopped,
     complete_of,
     held_out_of,
     pictures,
@@ -49,6 +50,7 @@ class Report:
         missing: why a metric was not measured, by its name in the recipe.
         collapsed: in half a sentence, what a metric takes for a collapse; empty where none does.
         seconds: what it took, the making of the samples included.
+        stopped: whether something was not measured because the evaluation was asked to stop.
     """
 
     values: dict[str, float] = field(default_factory=dict)
@@ -57,6 +59,7 @@ class Report:
     missing: dict[str, str] = field(default_factory=dict)
     collapsed: str = ""
     seconds: float = 0.0
+    stopped: bool = False
 
 
 class Named:
@@ -140,6 +143,7 @@ class Evaluator:
         self._sets: dict[tuple[str, int], Samples | None] = {}
         self._without_judge = ""  # why there is none
         self._told: set[str] = set()  # the metrics whose failure has been told
+        self._stopping: Callable[[], bool] = lambda: False
 
     def _add(self, choice: Choice, metric: Metric) -> None:
         check_metric(owner_of(choice), metric)
@@ -177,8 +181,10 @@ class Evaluator:
     def measure(self, fakes: Tensor, quick: bool, stopping: Callable[[], bool] = lambda: False) -> Report:
         """Measure fakes as the generator made them, ``(count, *shape)``.
 
-        A metric that raises is told of, and left out of the report; so is every later one once ``stopping`` says so.
+        A metric that raises is told of, and left out of the report. So is, once ``stopping`` says so, each that waits for a judge to be
+        made, and every later one unless they are quick.
         """
+        self._stopping = stopping
         report = Report(missing=dict(self.unfit))
         report.about = {"samples": len(fakes)}
         if not bool(torch.isfinite(fakes).all()):
@@ -189,8 +195,8 @@ class Evaluator:
             for name, (choice, metric) in self.metrics.items():
                 if quick and not metric.quick:
                     continue
-                if stopping():
-                    report.missing[name] = "the evaluation was stopped"
+                if not quick and stopping():
+                    report.stopped, report.missing[name] = True, Stopped().message
                     continue
                 seed_default_generators(derive(0, "evaluation", name), self.device)
                 self._measure(report, evidence, choice, metric)
@@ -213,6 +219,7 @@ class Evaluator:
             if set(found) - set(metric.results):
                 raise PluginError(f"{owner_of(choice)} gives {sorted(set(found) - set(metric.results))}, which its `results` do not name")
         except NotMeasured as error:
+            report.stopped |= isinstance(error, Stopped)
             report.missing[choice.name] = error.message
         except GanlabError as error:
             report.missing[choice.name] = error.message
@@ -232,10 +239,14 @@ class Evaluator:
             report.collapsed = "; ".join(filter(None, [report.collapsed, collapsed]))
 
     def labels(self, count: int) -> Tensor | None:
-        """The labels of the real samples that ``count`` fakes are held against, for generators that take labels; None without any."""
+        """The labels of the real samples that ``count`` fakes are held against, for generators that take labels: their law is that of the
+        data. Where the samples have none, all classes in turn; None where there are no classes either.
+        """
         parts = [self.dataset.fetch(part).labels for part in torch.split(self._order(self.dataset, "real", count), CHUNK)]
         found = [labels.cpu() for labels in parts if labels is not None]
-        return torch.cat(found) if len(found) == len(parts) else None
+        if len(found) == len(parts):
+            return torch.cat(found)
+        return torch.arange(count) % len(self.dataset.class_names) if self.dataset.class_names else None
 
     # -- what fakes are held against ---------------------------------------------------------------------------------------
 
@@ -284,6 +295,7 @@ class Evaluator:
 
         Raises:
             NoJudge: there is none, or it could not be made; the reason is told once.
+            Stopped: while it was made; when it is asked next it is made anew.
         """
         choice = self.recipe.judge
         if choice is None:
@@ -297,7 +309,10 @@ class Evaluator:
                 for other in (whole, held):
                     if other is not None and other is not self.dataset and other is not self._held_out:
                         other.place(torch.device("cpu"), torch.float32)
-            named = Named(make(choice, JudgeSpec(whole, held, self.cache, self.device, self.tell)), owner_of(choice))
+            spec = JudgeSpec(whole, held, self.cache, self.device, self.tell, lambda: self._stopping())
+            named = Named(make(choice, spec), owner_of(choice))
+        except Stopped:
+            raise
         except GanlabError as error:
             self._without_judge = f"there is no judge: {error.message}"
             self.warn(f"Samples are not judged. {error}")

@@ -199,6 +199,8 @@ def _train(run: Run) -> None:
     run.start_clock()
     if run.resumed_from is None:
         run.sample_sheet()
+    else:
+        run.evaluations.catch_up()
     while True:
         try:
             loop.train(run)

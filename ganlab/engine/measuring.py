@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
+from ganlab.engine import behind
 from ganlab.engine.build import make, make_data, sampling_law
 from ganlab.engine.device import DTYPES, find_device
 from ganlab.engine.evaluations import to_json
@@ -28,11 +30,20 @@ OPEN = ("evaluation", "metrics", "judge")
 
 @dataclass(frozen=True)
 class Measured:
-    """A run, measured. ``step`` is that of its generator; ``written`` whether evaluation.json has the result."""
+    """A run, measured.
+
+    Attributes:
+        run: it.
+        report: what was found.
+        step: that of its generator.
+        gone_on: the step that the run is at, where that is beyond its generator's; else None.
+        written: whether evaluation.json has the result.
+    """
 
     run: RunSummary
     report: Report
     step: int
+    gone_on: int | None
     written: bool
 
 
@@ -64,14 +75,14 @@ def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish)
     if info["data"].get("fingerprint") != dataset.fingerprint():
         raise UsageError(f"the data of run {summary.id} have changed since it began", "put them back as they were")
     dtype = DTYPES[recipe.train.dtype]
-    try:
-        device = find_device(recipe.train.device)
-    except UsageError:
-        device = find_device("auto")
-    dataset.place(device, dtype)
     told = place.tell or (lambda text: None)
+    device = _device(summary, recipe.train.device, told)
+    dataset.place(device, dtype)
     evaluator = Evaluator(recipe, dataset, place.cache_root(), device, told, told)
     generator, law = rebuilt(folder.generator, read_description(folder.generator), library), sampling_law(recipe, make(recipe.noise))
+    before = behind.of_before(summary, generator.info["step"])
+    if before:
+        told(f"{before}: the numbers are of that one. To go on with the run, which measures it at its end: `ganlab resume {folder.path}`")
     generator.network.to(device)
     count = evaluator.count(quick=False)
     latent = law.sample(count, fixed_noise(recipe.train.seed, "evaluation", device), device, dtype)
@@ -82,4 +93,15 @@ def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish)
     report = evaluator.measure(fakes, quick=False)
     if not wish.overrides:
         write_text(folder.evaluation, to_json(report, generator.info["step"]))
-    return Measured(summary, report, generator.info["step"], not wish.overrides)
+    step = generator.info["step"]
+    return Measured(summary, report, step, behind.gone_on(summary, step), not wish.overrides)
+
+
+def _device(summary: RunSummary, wanted: str, tell: Callable[[str], None]) -> torch.device:
+    """The recipe's device; where that is not here, the best that is, and that is said."""
+    try:
+        return find_device(wanted)
+    except UsageError:
+        device = find_device("auto")
+        tell(f"run {summary.id} was made on '{wanted}', which is not here: it is measured on '{device}', so digits may differ.")
+        return device

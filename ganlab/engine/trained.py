@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ganlab.components import Dataset
-from ganlab.engine import checkpoint, trust
+from ganlab.engine import behind, checkpoint, trust
 from ganlab.engine.build import build, make_data
 from ganlab.engine.device import DTYPES
 from ganlab.engine.export import LoadedGenerator, description, drawn_as, rebuilt
@@ -95,6 +95,10 @@ def open_trained(
     state = checkpoint.load(folder.generator, "generator")
     recipe = recipe_of(folder, info, library, wish) if _needs_files(state, library, wish) else None
     generator = rebuilt(folder.generator, state, library)
+    before = behind.of_before(summary, generator.info["step"])
+    if before:
+        later = behind.how_to_sample_on(summary, asked)
+        tell(f"{before}: that one is taken.{f' Of its last checkpoint: {later}' if later else ''}")
     dataset = None
     if draw and generator.info["drawn_as"] == "data":
         try:
@@ -160,5 +164,5 @@ def _none_yet(summary: RunSummary, wish: Wish) -> UsageError:
     why = {"running": "it is still being trained", "interrupted": "it was killed", "failed": "it failed"}.get(summary.status, "it is gone")
     hints = [f"go on with it: {Wish().typed(folder.path)}"] if summary.status in ("interrupted", "failed") else []
     if folder.checkpoint_files():
-        hints.append(f"take its last checkpoint: `{wish.typed(folder.path).strip('`')} --checkpoint last`")
+        hints.append(f"take its last checkpoint: {behind.how_to_sample_on(summary, wish)}")
     return UsageError(f"run {summary.id} has no generator yet: {why}", "\nor ".join(hints) or "it has no checkpoint either, so far")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ganlab.errors import UsageError
 from ganlab.evaluation import JudgeSpec
+from ganlab_judges import kept
 
 CHUNK = 100
 FEATURES, CLASSES = 2048, 1008
@@ -29,7 +30,7 @@ class Inception:
 
     def __init__(self, extractor: Any, device: torch.device) -> None:
         self.extractor, self.device = extractor, device
-        self.identity = "inception-v3-" + FILE.rpartition("-")[2].removesuffix(".pth")
+        self.identity = kept.identity(dict(extractor.state_dict()))  # of the weights: the file is whatever somebody has put there
         self.description = f"Inception v3 as in the first FID (torch-fidelity), {FEATURES} features"
 
     def features(self, images: Tensor) -> Tensor:
@@ -43,8 +44,8 @@ class Inception:
         features, logits = [], []
         for start in range(0, len(images), CHUNK):
             shown = (images[start : start + CHUNK] * 255).round().to(torch.uint8)
-            shown = shown.expand(-1, 3, -1, -1) if shown.shape[1] == 1 else shown[:, :3]
-            found = self.extractor(shown.to(self.device))
+            with torch.backends.cudnn.flags(allow_tf32=False):  # equal judges give equal answers, also on a GPU
+                found = self.extractor(shown.expand(-1, 3, -1, -1).to(self.device))
             features.append(found[0].float().cpu())
             logits.append(found[1].float().cpu())
         return torch.cat(features), torch.cat(logits)
@@ -58,15 +59,22 @@ def weights_file() -> Path:
 def inception(spec: JudgeSpec, *, patience: Annotated[float, Field(gt=0, le=600)] = 15.0) -> Inception:
     """Inception v3 with the weights of the first FID (Heusel et al. 2017, arXiv:1706.08500), through torch-fidelity: for colour images.
 
-    Needs ``pip install 'ganlab[inception]'``; its weights (95 MB) are downloaded once. It has learnt ImageNet: on digits and other
-    drawings its features mean little. Measure at least 10,000 samples, and compare with published numbers only at equal sizes.
+    Needs ``pip install 'ganlab[inception]'``; its weights (95 MB) are downloaded once. It is shown whole numbers from 0 to 255, and
+    enlarges or shrinks images to 299 x 299 as the first FID did; those of one channel are shown as grey, in all three. It has learnt
+    ImageNet: on digits and other drawings its features mean little. Measure at least 10,000 samples, and compare with published numbers
+    only at equal sizes.
 
     Options:
         patience: seconds without an answer from the network after which the download is given up.
 
     Raises:
-        UsageError: torch-fidelity is not installed, or the weights cannot be had.
+        UsageError: the images are neither colour nor grey, torch-fidelity is not installed, or the weights cannot be had.
     """
+    if spec.data.shape[0] not in (1, 3):
+        raise UsageError(
+            f"the judge 'inception' sees images of three channels, or of one, and these have {spec.data.shape[0]}",
+            '[judge] use = "classifier" for labelled images, "random_network" for others',
+        )
     if importlib.util.find_spec("torch_fidelity") is None:
         raise UsageError("the judge 'inception' needs torch-fidelity, which is not installed", "pip install 'ganlab[inception]'")
     if not weights_file().is_file():

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ import safetensors.torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+
+from ganlab.evaluation import Stopped
 
 PATIENCE = 1800  # seconds that a process waits for another to finish the same judge
 
@@ -47,12 +50,16 @@ def read(path: Path) -> Kept | None:
         return None
 
 
-def get(path: Path, make: Callable[[], Kept], tell: Callable[[str], None]) -> Kept:
-    """The judge in the file ``path``, made and written there when it is not; ``tell`` is told when it cannot be."""
+def get(path: Path, make: Callable[[], Kept], tell: Callable[[str], None], stopping: Callable[[], bool] = lambda: False) -> Kept:
+    """The judge in the file ``path``, made and written there when it is not; ``tell`` is told when it cannot be.
+
+    Raises:
+        Stopped: ``stopping`` said so while another process was waited for.
+    """
     found = read(path)
     if found is not None:
         return found
-    with _alone(path, tell):
+    with _alone(path, tell, stopping):
         found = read(path)  # another process may have made it in the meantime
         if found is not None:
             return found
@@ -71,7 +78,7 @@ def get(path: Path, make: Callable[[], Kept], tell: Callable[[str], None]) -> Ke
 
 
 @contextlib.contextmanager
-def _alone(path: Path, tell: Callable[[str], None]) -> Iterator[None]:
+def _alone(path: Path, tell: Callable[[str], None], stopping: Callable[[], bool]) -> Iterator[None]:
     """One process at a time; where no lock can be had, all at once: each writes the same in one move."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,11 +87,32 @@ def _alone(path: Path, tell: Callable[[str], None]) -> Iterator[None]:
             lock.acquire(timeout=1)
         except Timeout:
             tell(f"Another process is making the judge {path.name}; this one waits for it.")
-            lock.acquire(timeout=PATIENCE)
+            _wait(lock, stopping)
     except OSError:  # a Timeout is one, too
         yield
         return
     try:
+        for left in path.parent.glob(f"{path.stem}.*.part"):  # by a process that was killed; nobody else writes this judge now
+            left.unlink(missing_ok=True)
         yield
     finally:
         lock.release()
+
+
+def _wait(lock: FileLock, stopping: Callable[[], bool]) -> None:
+    """Until the other process is done.
+
+    Raises:
+        Timeout: that took too long.
+        Stopped: ``stopping`` said so.
+    """
+    until = time.monotonic() + PATIENCE
+    while True:
+        if stopping():
+            raise Stopped
+        try:
+            lock.acquire(timeout=0.5)
+            return
+        except Timeout:
+            if time.monotonic() > until:
+                raise

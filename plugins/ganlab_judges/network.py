@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
+LARGEST = 64  # pixels of a shorter side, about, that is looked at
 SMALLEST = 7  # pixels: blocks halve an image until its shorter side has no more than this
 WIDTHS = (24, 48, 96, 128)  # channels of the blocks; the last stands for all further ones
 
@@ -25,6 +26,30 @@ def widths_for(height: int, width: int) -> list[int]:
         found.append(WIDTHS[min(len(found), len(WIDTHS) - 1)])
         side //= 2
     return found
+
+
+def shrunk_by(height: int, width: int) -> int:
+    """By which whole number both sides are divided, so that the shorter one comes near :data:`LARGEST` from above.
+
+    >>> shrunk_by(64, 64), shrunk_by(95, 200), shrunk_by(128, 128), shrunk_by(1024, 300)
+    (1, 1, 2, 5)
+    """
+    return max(1, math.floor(min(height, width) / LARGEST + 0.5))
+
+
+def multiplications(shape: tuple[int, ...]) -> int:
+    """How many the blocks take for one image, once.
+
+    >>> multiplications((1, 28, 28)), multiplications((3, 64, 64))
+    (2201472, 30965760)
+    """
+    before, height, width = shape
+    by, total = shrunk_by(height, width), 0
+    height, width = height // by, width // by
+    for channels in widths_for(height, width):
+        total += 9 * before * channels * height * width
+        before, height, width = channels, max(1, height // 2), max(1, width // 2)
+    return total
 
 
 def bare(layer: type[nn.Module], *options: int, **more: int) -> Any:
@@ -46,7 +71,8 @@ class Halving(nn.Module):
 class SmallNetwork(nn.Module):
     """Blocks of a 3 x 3 convolution, ReLU and halving; a hidden layer, whose activations are the features; logits of the classes.
 
-    Its weights are not set: :func:`initialize` or ``load_state_dict`` does that, and torch's default generators stay where they are.
+    Large images are made smaller first, by :func:`shrunk_by`. Its weights are not set: :func:`initialize` or ``load_state_dict`` does
+    that, and torch's default generators stay where they are.
 
     Args:
         shape: of one image, ``(channels, height, width)``.
@@ -57,6 +83,8 @@ class SmallNetwork(nn.Module):
     def __init__(self, shape: tuple[int, ...], features: int, classes: int) -> None:
         super().__init__()
         before, height, width = shape
+        self.by = shrunk_by(height, width)
+        height, width = height // self.by, width // self.by
         layers: list[nn.Module] = []
         for channels in widths_for(height, width):
             pool = Halving() if min(height, width) > 1 else nn.Identity()
@@ -67,6 +95,7 @@ class SmallNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images in [0, 1], ``(count, *shape)``, to features, ``(count, features)``, and logits, ``(count, classes)``."""
+        images = images if self.by == 1 else nn.functional.avg_pool2d(images, self.by)
         features = self.body(images * 2 - 1)
         return features, self.head(features)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ganlab.components import Dataset
+from ganlab.evaluation import Stopped
 from ganlab_judges.content import images_and_labels
 from ganlab_judges.network import SmallNetwork, initialize, shifted
 
@@ -17,6 +19,8 @@ BATCH = 100
 LEARNING_RATE = 2e-3
 MOST_SHIFT = 1  # pixels
 BINS = 15  # of confidence, for the calibration error
+TIMED = 12  # batches by which the time for all is reckoned, the first one apart
+PATIENCE = 10.0  # seconds, in which there may be fewer
 CHUNK = 500  # images seen at once
 NUMBERS = {"cpu": 2**16, "other": 2**21}  # in these, at most: what a few layers make of them is to stay in the processor's cache
 
@@ -50,7 +54,38 @@ def batches(indices: Tensor, steps: int, generator: torch.Generator) -> Iterator
         at += size
 
 
-def train(data: Dataset, learnt: Tensor, features: int, images: int, device: torch.device) -> SmallNetwork:
+class Clock:
+    """Tells once how long all steps will take, by the first of them; what a device does first of all does not count.
+
+    Args:
+        steps: how many there are.
+        tell: called with the seconds.
+    """
+
+    def __init__(self, steps: int, tell: Callable[[float], None]) -> None:
+        self.steps, self.tell = steps, tell
+        self.began = time.monotonic()
+        self.told = False
+
+    def tick(self, done: int) -> None:
+        """``done`` steps are behind us."""
+        now = time.monotonic()
+        if done == 1:
+            self.began = now
+        elif not self.told and (done > TIMED or now - self.began > PATIENCE or done == self.steps):
+            self.told = True
+            self.tell((now - self.began) / (done - 1) * self.steps)
+
+
+def train(
+    data: Dataset,
+    learnt: Tensor,
+    features: int,
+    images: int,
+    device: torch.device,
+    tell: Callable[[float], None] = lambda seconds: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> SmallNetwork:
     """A classifier that has seen ``images`` images; the same every time on one machine.
 
     Args:
@@ -58,6 +93,11 @@ def train(data: Dataset, learnt: Tensor, features: int, images: int, device: tor
         features: width of the hidden layer.
         images: how many it is shown in all.
         device: where to compute.
+        tell: told, after the first batches, how many seconds it will take.
+        stopping: asked before each batch.
+
+    Raises:
+        Stopped: ``stopping`` said so.
     """
     generator = torch.Generator().manual_seed(0)
     network = SmallNetwork(tuple(data.shape), features, len(data.class_names))
@@ -66,8 +106,11 @@ def train(data: Dataset, learnt: Tensor, features: int, images: int, device: tor
     steps = max(10, images // min(BATCH, len(learnt)))
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.2)
+    clock = Clock(steps, tell)
     with torch.enable_grad():
-        for chosen in batches(learnt, steps, generator):
+        for done, chosen in enumerate(batches(learnt, steps, generator), start=1):
+            if stopping():
+                raise Stopped
             shown, labels = images_and_labels(data, chosen)
             assert labels is not None
             _, logits = network(shifted(shown, MOST_SHIFT, generator).to(device))
@@ -75,6 +118,8 @@ def train(data: Dataset, learnt: Tensor, features: int, images: int, device: tor
             torch.autograd.backward(nn.functional.cross_entropy(logits, labels.to(device)))
             optimizer.step()
             schedule.step()
+            if not clock.told:
+                clock.tick(done)
     return network.eval().requires_grad_(False)
 
 

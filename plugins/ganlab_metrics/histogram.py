@@ -28,14 +28,25 @@ def kl_of_histograms(fakes: Tensor, real: Tensor) -> float:
     return float((torch.special.xlogy(found, found) - torch.special.xlogy(found, expected)).sum())
 
 
+def by_chance(classes: int, fakes: int, real: int) -> float:
+    """The mean of KL(fakes || real) where both are drawn from one law, to first order and to two digits: each histogram is off by
+    ``(classes - 1) / (2 N)`` (half a chi-squared number of ``classes - 1`` degrees of freedom, Wilks 1938).
+
+    >>> by_chance(10, 1000, 1000), by_chance(10, 10_000, 10_000), by_chance(1, 500, 500)
+    (0.009, 0.0009, 0.0)
+    """
+    return float(f"{(classes - 1) * (1 / fakes + 1 / real) / 2:.2g}")
+
+
 @dataclass
 class ClassHistogram:
     """The classes that the judge sees in the fakes, held against those that the same judge sees in training samples, whose mistakes are
     thereby on both sides. A sample is of its most probable class.
 
     Gives ``classes``, how many are present, and ``class_kl``, the divergence KL(fakes || real) of the two histograms in nats: 0 is
-    perfect; it is ``-log(share)`` where only classes that make up that share of the data are kept, and otherwise as they should be; by
-    chance alone it is about ``(classes - 1) / N``.
+    perfect; it is ``-log(share)`` where only classes that make up that share of the data are kept, and otherwise as they should be. Of a
+    perfect generator that draws its classes at random it is, by chance alone, about ``(classes - 1) / N``: 0.009 for 10 classes and 1,000
+    samples. That number stands beside it, as ``class_kl_by_chance``; it is not subtracted.
 
     A class is one of the data's when enough real samples are seen in it: where a recipe takes some classes only, a few of their samples
     are still mistaken for others. It is present when enough fakes are.
@@ -66,4 +77,5 @@ class ClassHistogram:
         counts = (real > 0) & (real >= self.counts_by * real.max())
         wanted = self.found_by * real / real.sum() * fakes.sum()  # above 0 in the classes that count
         evidence.note("classes_of_real", int(counts.sum()))
+        evidence.note("class_kl_by_chance", by_chance(int(counts.sum()), int(fakes.sum()), int(real.sum())))
         return {"classes": float((counts & (fakes >= wanted)).sum()), "class_kl": kl_of_histograms(fakes, real)}
