@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pluggy
 import torch
@@ -193,7 +193,7 @@ class Run:
     def save_info(self) -> None:
         """Write ``run.json``."""
         if self.folder is not None and not self.opening:
-            self.info["counters"] = self.counters if self.players else {}
+            self.info["counters"] = self.counters if len(self.players) == len(get_args(Role)) else {}  # it may be half built
             self.info["training_seconds"] = round(self.training_seconds, 3)
             with self.writing:
                 self.folder.write_info(self.info)
