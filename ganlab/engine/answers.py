@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from ganlab.components import Role
@@ -31,6 +32,16 @@ INSTEAD = {
 }
 
 
+@dataclass(frozen=True)
+class Veto:
+    """A trick's no to a turn: false, and by its name in the recipe it says whose it is."""
+
+    trick: str
+
+    def __bool__(self) -> bool:
+        return False
+
+
 def reader(hook: str, owner: str, blame: blamed, tell: Callable[[str], None]) -> Reader:
     """What reads the answers of one trick's implementation of ``hook``.
 
@@ -44,8 +55,11 @@ def reader(hook: str, owner: str, blame: blamed, tell: Callable[[str], None]) ->
     """
     if hook == "plan_step":
         return lambda answer: plan_of(answer, blame)
-    if hook in ("may_play", "play_again"):
+    if hook == "play_again":
         return bool  # a tensor or a number of numpy's counts as what it says
+    if hook == "may_play":
+        veto = Veto(blame.trick)
+        return lambda answer: bool(answer) or veto
     unasked = _Unasked(hook, owner, tell)
     if hook == "on_failure":
         return lambda answer: answer if isinstance(answer, bool) else unasked(answer)

@@ -86,6 +86,7 @@ class Run:
         resumed_from: the step that a resumed run went on from, or None.
         info: what ``run.json`` holds; ``save_info()`` writes it.
         hooks: calls the tricks; tricks: these, in recipe order.
+        vetoed_by: for each player, the names of the tricks that vetoed the latest of its turns that was vetoed.
     """
 
     hooks: pluggy.HookRelay
@@ -106,6 +107,7 @@ class Run:
         self.players: dict[Role, Player] = {}
         self.losses: dict[Role, PlayerLoss] = {}
         self.tricks: list[Trick] = []
+        self.vetoed_by: dict[Role, list[str]] = {}
         self.groups = groups_of(recipe.schedule)
         self.step = 0
         self.resumed_from: int | None = None
