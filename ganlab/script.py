@@ -116,11 +116,11 @@ class FinishedRun:
         """
         return self.generator.sample(count, seed, label, truncation)
 
-    def export(self, kind: str = "safetensors", out: str | Path | None = None, force: bool = False) -> list[Path]:
+    def export(self, kind: str | None = None, out: str | Path | None = None, force: bool = False) -> list[Path]:
         """Write the generator as ``"safetensors"``, ``"onnx"`` or ``"torch"``, checked to give the same images, as ``ganlab export`` does.
 
         Args:
-            kind: the format.
+            kind: the format; None: as ``out`` ends, which without an ending is a folder of safetensors.
             out: the file, or for safetensors the folder; None: named after the run, in the current folder.
             force: replace what is there.
 
@@ -129,6 +129,7 @@ class FinishedRun:
         """
         from ganlab.engine import formats
 
+        kind = formats.kind_of(None if out is None else Path(out)) if kind is None else kind
         place = formats.usual_place(kind, self.id) if out is None else Path(out)
         return formats.export_generator(self.generator, kind, place, self._library, force).files
 
