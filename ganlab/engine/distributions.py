@@ -1,0 +1,61 @@
+"""The installed distributions, other than ganlab, whose plugins a run uses: written down, and named where they are gone."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ganlab.engine.folder import RunFolder
+from ganlab.errors import RecipeError
+from ganlab.recipe import Choice, Recipe
+
+#: A name and a version as distributions have them; run.json may be a stranger's, and what it says is printed as a command to type.
+_NAME, _VERSION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"), re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
+
+
+def used(recipe: Recipe) -> list[dict[str, Any]]:
+    """What run.json says of them: ``name``, ``version`` and what each ``brings`` of what the recipe uses, in order of their names."""
+    brought: dict[tuple[str, str], list[str]] = {}
+    for choice in _choices(recipe):
+        if choice.entry.distribution is not None:
+            words = f"{choice.kind} '{choice.use}'"
+            known = brought.setdefault(choice.entry.distribution, [])
+            known += [words] if words not in known else []
+    return [{"name": name, "version": version, "brings": sorted(words)} for (name, version), words in sorted(brought.items())]
+
+
+def named(error: RecipeError, folder: RunFolder, info: dict[str, Any]) -> RecipeError:
+    """``error``, which a run's recipe raised, with the command that brings back what the run was made with, where that is gone."""
+    gone = [line for said in _listed(info) if (line := _gone(folder, said))]
+    return RecipeError(error.mistakes, "\n".join([*gone, *filter(None, [error.hint])])) if gone else error
+
+
+def _choices(recipe: Recipe) -> Iterator[Choice]:
+    yield from (recipe.data, recipe.noise, *([recipe.sampling_noise] if recipe.sampling_noise else []))
+    for player in (recipe.generator, recipe.discriminator):
+        yield from (player.network, player.optimizer)
+    yield from (*recipe.losses.values(), *recipe.tricks, *recipe.metrics, *([recipe.judge] if recipe.judge else []))
+
+
+def _listed(info: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Name, version and what it brings, of what may be printed."""
+    listed = info.get("distributions", [])
+    for said in listed if isinstance(listed, list) else []:
+        name, version, brings = (said.get(key) for key in ("name", "version", "brings")) if isinstance(said, dict) else ("", "", [])
+        if _NAME.fullmatch(str(name)) and _VERSION.fullmatch(str(version)):
+            yield str(name), str(version), ", ".join(map(str, brings)) if isinstance(brings, list) else ""
+
+
+def _gone(folder: RunFolder, said: tuple[str, str, str]) -> str:
+    """A line on a distribution that is not there in the version that the run was made with; empty where it is."""
+    name, version, brings = said
+    try:
+        here = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        here = ""
+    if here == version:
+        return ""
+    why = f"which is here in version {here}" if here else "which is not installed"
+    return f"run {folder.path.name} was made with {name} {version} ({brings}), {why}: pip install {name}=={version}"
