@@ -1,4 +1,4 @@
-"""The installed distributions, other than ganlab, whose plugins a run uses: written down, and named where they are gone."""
+"""Whose plugins a run uses beside ganlab's: installed distributions', and a script's. Written down, and named where they are gone."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from ganlab.engine.folder import RunFolder
+from ganlab.engine.wish import Wish
 from ganlab.errors import RecipeError
 from ganlab.recipe import Choice, Recipe
+
+SCRIPT = "the script"  # the origin of what a script hands over
 
 #: A name and a version as distributions have them; run.json may be a stranger's, and what it says is printed as a command to type.
 _NAME, _VERSION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"), re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
@@ -26,9 +29,26 @@ def used(recipe: Recipe) -> list[dict[str, Any]]:
     return [{"name": name, "version": version, "brings": sorted(words)} for (name, version), words in sorted(brought.items())]
 
 
-def named(error: RecipeError, folder: RunFolder, info: dict[str, Any]) -> RecipeError:
-    """``error``, which a run's recipe raised, with the command that brings back what the run was made with, where that is gone."""
+def of_script(recipe: Recipe) -> list[dict[str, Any]]:
+    """The same for plugins that a script has handed over: ``name`` and what each ``brings``."""
+    brought: dict[str, set[str]] = {}
+    for choice in _choices(recipe):
+        if choice.entry.origin == SCRIPT:
+            brought.setdefault(choice.entry.plugin, set()).add(f"{choice.kind} '{choice.use}'")
+    return [{"name": name, "brings": sorted(words)} for name, words in sorted(brought.items())]
+
+
+def named(error: RecipeError, folder: RunFolder, info: dict[str, Any], wish: Wish) -> RecipeError:
+    """``error``, which a run's recipe raised, with what to type to have back what the run was made with, where that is gone."""
     gone = [line for said in _listed(info) if (line := _gone(folder, said))]
+    listed = info.get("script_plugins", [])
+    names = [str(said.get("name")) for said in listed if isinstance(said, dict)] if isinstance(listed, list) else []
+    if names and any(" there is no " in text for text in error.mistakes):
+        call = "resume" if wish.verb == "resume" else "FinishedRun"
+        gone.append(
+            f"run {folder.path.name} was begun by a script with plugins of its own ({', '.join(names)}); bring them again, from a script: "
+            f"`ganlab.{call}({str(folder.path)!r}, plugins=[...])`"
+        )
     return RecipeError(error.mistakes, "\n".join([*gone, *filter(None, [error.hint])])) if gone else error
 
 

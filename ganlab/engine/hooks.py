@@ -62,6 +62,11 @@ def connect(tricks: list[Trick], streams: Streams, tell: Callable[[str], None]) 
     manager.add_hookspecs(RunHooks)
     deciders: dict[str, Trick] = {}
     for trick in tricks:
+        if isinstance(trick.instance, type):
+            kind = trick.instance.__name__
+            raise PluginError(
+                f"{trick.owner} is {'a class' if kind == trick.owner else f'the class {kind}'}, not an object", f"make one: `{kind}()`"
+            )
         methods = trick.methods()
         for name in KNOWN:
             if name not in methods and callable(getattr(trick.instance, name, None)):

@@ -147,7 +147,7 @@ def prepare(run: Run, dataset: Dataset, place: Place) -> None:
     taken = {choice.name for choice in run.recipe.tricks}
     watchers = []
     for watcher in [*place.tricks, *place.watchers]:
-        kind = type(watcher).__name__
+        kind = watcher.__name__ if isinstance(watcher, type) else type(watcher).__name__
         name = next(name for number in itertools.count(1) if (name := kind if number == 1 else f"{kind} {number}") not in taken)
         taken.add(name)
         watchers.append(Trick(name, watcher, name))

@@ -47,6 +47,7 @@ def birth_certificate(run: Run, dataset: Dataset) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "seed": run.seed,
         "distributions": distributions.used(run.recipe),
+        "script_plugins": distributions.of_script(run.recipe),
         "data": {"use": run.recipe.data.use, "size": len(dataset), "fingerprint": dataset.fingerprint(), "fallback_from": None, "why": ""},
         "created": time.time(),
         "started": None,

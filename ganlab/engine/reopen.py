@@ -91,7 +91,7 @@ def recipe_of(folder: RunFolder, info: dict[str, Any], library: Lookup, wish: Wi
     try:
         recipe = load_recipe(folder.recipe, library, wish.overrides)
     except RecipeError as error:
-        raise distributions.named(error, folder, info) from error
+        raise distributions.named(error, folder, info, wish) from error
     if not (own or wish.trust):
         trust.refuse_strangers_options(folder, recipe, wish)
     return recipe
@@ -199,6 +199,7 @@ def _begun_from(folder: RunFolder) -> str:
 def _keep_up(run: Run, folder: RunFolder, info: dict[str, Any], path: Path, changes: dict[str, str]) -> None:
     """Let the run's folder say what it goes on with, and tell the person what is not as it was."""
     run.info["distributions"] = distributions.used(run.recipe)
+    run.info["script_plugins"] = distributions.of_script(run.recipe)
     run.info["plugins"], new_files = plugin_files.keep_again(folder, info, run.recipe)
     text = to_toml(run.recipe)
     if text != folder.recipe.read_text(encoding="utf-8"):
