@@ -178,3 +178,9 @@ def test_the_command_line_says_it_once(tmp_path: Any, monkeypatch: pytest.Monkey
     assert command("run", "mine.toml", *size) == 0
     printed = " ".join(capsys.readouterr().err.split())
     assert printed.count("its hook before_scores returned a Tensor, which nobody looks at") == 1
+
+
+def test_a_hook_may_be_told_of_while_the_run_is_half_built(tmp_path: Any) -> None:
+    wider = hooked(before_build=lambda spec: spec if spec.role == "discriminator" else None)
+    (text,) = told(wider, steps=1, folder=tmp_path)
+    assert text.startswith("Mine: its hook before_build returned a NetworkSpec, which nobody looks at: a hook that has a network built")

@@ -63,9 +63,11 @@ def _listed(info: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Name, version and what it brings, of what may be printed."""
     listed = info.get("distributions", [])
     for said in listed if isinstance(listed, list) else []:
-        name, version, brings = (said.get(key) for key in ("name", "version", "brings")) if isinstance(said, dict) else ("", "", [])
-        if _NAME.fullmatch(str(name)) and _VERSION.fullmatch(str(version)):
-            yield str(name), str(version), ", ".join(map(str, brings)) if isinstance(brings, list) else ""
+        if not isinstance(said, dict):
+            continue
+        name, version, brings = str(said.get("name")), str(said.get("version")), said.get("brings")
+        if _NAME.fullmatch(name) and _VERSION.fullmatch(version):
+            yield name, version, ", ".join(map(str, brings)) if isinstance(brings, list) else ""
 
 
 def _gone(folder: RunFolder, said: tuple[str, str, str]) -> str:
