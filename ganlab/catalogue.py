@@ -49,6 +49,7 @@ class Entry:
     options: type[pydantic.BaseModel]
     plugin: str  # as people know it: the entry point's name, or the file's
     origin: str  # the distribution and its version, or the file's path
+    distribution: tuple[str, str] | None = None  # name and version of the installed one that it is from, if that is not ganlab itself
 
     @property
     def summary(self) -> str:
@@ -96,7 +97,7 @@ class Catalogue:
                 continue
             try:
                 loaded.append(cls())
-                loaded[-1].add(point.load(), point.name, _origin(point))
+                loaded[-1].add(point.load(), point.name, _origin(point), _distribution(point))
             except PluginError as error:
                 catalogue.broken.append(Broken(point.name, _origin(point), str(error)))
             except (Exception, SystemExit) as error:
@@ -161,7 +162,7 @@ class Catalogue:
         self._files[path] = file
         return file
 
-    def add(self, plugin: object, name: str, origin: str) -> None:
+    def add(self, plugin: object, name: str, origin: str, distribution: tuple[str, str] | None = None) -> None:
         """Register what ``plugin`` (a module, or any object with registration hooks) brings: all of it, or nothing.
 
         Raises:
@@ -176,7 +177,7 @@ class Catalogue:
                 continue
             parameters = inspect.signature(function).parameters
             try:
-                function(**({"register": self._register(kind, name, origin, found)} if parameters else {}))
+                function(**({"register": self._register(kind, name, origin, distribution, found)} if parameters else {}))
             except GanlabError:
                 raise
             except (Exception, SystemExit) as error:
@@ -187,13 +188,13 @@ class Catalogue:
         self.plugins[name] = origin
 
     def _register(
-        self, kind: Kind, plugin: str, origin: str, found: dict[tuple[Kind, str], Entry]
+        self, kind: Kind, plugin: str, origin: str, distribution: tuple[str, str] | None, found: dict[tuple[Kind, str], Entry]
     ) -> Callable[[str, Callable[..., Any]], None]:
         def register(name: str, factory: Callable[..., Any]) -> None:
             if not callable(factory):
                 raise PluginError(f"plugin '{plugin}' ({origin}): {kind} '{name}' is not something that can be called")
             owner = f"{kind} '{name}' of plugin '{plugin}' ({origin})"
-            entry = Entry(kind, name, factory, options_model(factory, owner), plugin, origin)
+            entry = Entry(kind, name, factory, options_model(factory, owner), plugin, origin, distribution)
             check_call(factory, HANDED.get(kind), owner)
             other = found.get((kind, name)) or self._entries.get((kind, name))
             if other is not None:
@@ -236,6 +237,10 @@ def _clash(entry: Entry, other: Entry) -> PluginError:
 def _is_ours(origin: str) -> bool:
     """Whether it came with ganlab itself."""
     return origin.partition(" ")[0] == PROJECT
+
+
+def _distribution(point: importlib.metadata.EntryPoint) -> tuple[str, str] | None:
+    return (point.dist.name, point.dist.version) if point.dist and point.dist.name != PROJECT else None
 
 
 def _origin(point: importlib.metadata.EntryPoint) -> str:

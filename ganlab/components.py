@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Role = Literal["generator", "discriminator"]
 
 
-@dataclass
+@dataclass(slots=True)  # what a hook assigns to a name that is none must not go unseen
 class NetworkSpec:
     """What a network is built for. A trick may change it in ``before_build`` (packing widens the discriminator's input).
 

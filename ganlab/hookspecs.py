@@ -10,6 +10,8 @@ Rules that hold for every run hook:
   them no default values, and do not use ``wrapper=True``: both are refused when the recipe is loaded.
 - **Recipe order is call order**: the first ``[[tricks]]`` table is called first.
 - A hook that changes a value assigns it to ``turn`` (``turn.real``, ``turn.fake_scores``, ``turn.loss_terms`` ...) and returns None.
+  A value that it returns all the same is told of, once: only ``plan_step``, ``may_play``, ``play_again`` and ``on_failure`` answer.
+- What a hook is handed has no other attributes than its own: ``turn.faek = ...`` is an error that says ``fake``. State is the trick's own.
 - The default random generators of torch are seeded anew for each call, from the run's seed, the trick's name, the hook and the
   moment: ``torch.randn`` in a hook is reproducible and resumable, and moves no other stream.
 - Inside a turn keep values on the device: ``.item()`` waits for it. ``run.record(name, tensor)`` does not.

@@ -58,6 +58,8 @@ def check_plugin(owner: str, plugin: object) -> None:
     Raises:
         PluginError: it has none, or one that is not.
     """
+    if isinstance(plugin, type):
+        raise PluginError(f"{owner} is a class, not an object", f"make one: `{plugin.__name__}()`")
     found = {name: getattr(plugin, name) for name in dir(plugin) if hasattr(getattr(plugin, name, None), f"{PROJECT}_impl")}
     for name, function in found.items():
         check_implementation(owner, name, function, REGISTRATION_HOOKS)

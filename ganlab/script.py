@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import cached_property
 from itertools import count
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ganlab.catalogue import Catalogue
 from ganlab.compare import Result
 from ganlab.console import Display, warn
+from ganlab.engine.distributions import SCRIPT
 from ganlab.engine.export import LoadedGenerator
 from ganlab.engine.folder import RunFolder, RunSummary, find_run
 from ganlab.engine.journal import whole_lines
@@ -28,18 +29,15 @@ from ganlab.engine.reopen import reopen_run
 from ganlab.engine.run import Run
 from ganlab.engine.trained import open_trained
 from ganlab.engine.wish import Wish
-from ganlab.errors import UsageError
+from ganlab.given import Overrides, plugins_of, recipe_of, tricks_of, words_of
 from ganlab.notebook import Card, NotebookDisplay, cell
 from ganlab.progress import Progress
-from ganlab.recipe import PluginFile, in_toml
+from ganlab.recipe import PluginFile
 
 if TYPE_CHECKING:
     import pandas
     from PIL.Image import Image
     from torch import Tensor
-
-#: What a script may say in place of ``--set``: values by dotted key, or the words themselves.
-Overrides = Mapping[str, Any] | Iterable[str]
 
 
 class FinishedRun:
@@ -48,12 +46,14 @@ class FinishedRun:
     Args:
         path: the run's folder, its id, the end of its id, or ``"last"``.
         runs_dir: the folder of all runs, where ``path`` is no folder.
+        plugins: those that :func:`run` was given, if it was: its generator may be made of what they bring.
 
     Raises:
         UsageError: there is no such run.
     """
 
-    def __init__(self, path: str | Path, runs_dir: str | Path = "runs") -> None:
+    def __init__(self, path: str | Path, runs_dir: str | Path = "runs", plugins: Iterable[object] = ()) -> None:
+        self._plugins = plugins_of(plugins)
         self.folder: RunFolder = find_run(Path(runs_dir), str(path)).folder
         self._shown_in: int | None = None  # the notebook's cell that has shown it while it went on
 
@@ -106,7 +106,7 @@ class FinishedRun:
 
     @cached_property
     def _library(self) -> Catalogue:
-        return _catalogue((), Place())
+        return _catalogue(self._plugins, Place())
 
     def samples(self, count: int, seed: int = 0, label: int | str | None = None, truncation: float | None = None) -> Tensor:
         """``count`` samples of the generator: ``(count, *data shape)``, in the range that the data were shown in.
@@ -116,11 +116,11 @@ class FinishedRun:
         """
         return self.generator.sample(count, seed, label, truncation)
 
-    def export(self, kind: str = "safetensors", out: str | Path | None = None, force: bool = False) -> list[Path]:
+    def export(self, kind: str | None = None, out: str | Path | None = None, force: bool = False) -> list[Path]:
         """Write the generator as ``"safetensors"``, ``"onnx"`` or ``"torch"``, checked to give the same images, as ``ganlab export`` does.
 
         Args:
-            kind: the format.
+            kind: the format; None: as ``out`` ends, which without an ending is a folder of safetensors.
             out: the file, or for safetensors the folder; None: named after the run, in the current folder.
             force: replace what is there.
 
@@ -129,6 +129,7 @@ class FinishedRun:
         """
         from ganlab.engine import formats
 
+        kind = formats.kind_of(None if out is None else Path(out)) if kind is None else kind
         place = formats.usual_place(kind, self.id) if out is None else Path(out)
         return formats.export_generator(self.generator, kind, place, self._library, force).files
 
@@ -194,8 +195,9 @@ def run(
         UsageError: the recipe, the data or the machine do not allow it (a ``RecipeError`` lists all mistakes); nothing was trained.
         GanlabError: it failed while it was training; its folder holds it up to there.
     """
-    place = Place(Path(runs_dir), data=None if data_root is None else Path(data_root), tricks=list(tricks))
-    return _train(place, display, lambda: open_run(recipe, _catalogue(plugins, place), _words(overrides), place))
+    source, words, brought = recipe_of(recipe), words_of(overrides), plugins_of(plugins)
+    place = Place(Path(runs_dir), data=None if data_root is None else Path(data_root), tricks=tricks_of(tricks))
+    return _train(place, display, lambda: open_run(source, _catalogue(brought, place), words, place), brought)
 
 
 def resume(
@@ -224,13 +226,13 @@ def resume(
         as :func:`run`.
     """
     summary = find_run(Path(runs_dir), str(path))
-    place = Place(summary.folder.path.parent, data=None if data_root is None else Path(data_root), tricks=list(tricks))
-    wish = Wish(tuple(_words(overrides)), changed, trust)
-    return _train(place, display, lambda: reopen_run(summary, _catalogue(plugins, place), place, wish))
+    place = Place(summary.folder.path.parent, data=None if data_root is None else Path(data_root), tricks=tricks_of(tricks))
+    wish, brought = Wish(tuple(words_of(overrides)), changed, trust), plugins_of(plugins)
+    return _train(place, display, lambda: reopen_run(summary, _catalogue(brought, place), place, wish), brought)
 
 
-def _train(place: Place, display: bool, build: Callable[[], Run]) -> FinishedRun:
-    """Build a run, carry it out, and show it meanwhile if asked to."""
+def _train(place: Place, display: bool, build: Callable[[], Run], plugins: list[object]) -> FinishedRun:
+    """Build a run, carry it out, and show it meanwhile if asked to; ``plugins`` are the script's."""
     shows: Display | NotebookDisplay | nullcontext[None] = nullcontext()
     if display:
         shows = Display() if cell() is None else NotebookDisplay()
@@ -241,7 +243,7 @@ def _train(place: Place, display: bool, build: Callable[[], Run]) -> FinishedRun
         status = execute(run)
         if shown:
             shown.show_end(run, status)
-    finished = FinishedRun(run.path)
+    finished = FinishedRun(run.path, plugins=plugins)
     finished._shown_in = cell() if display else None
     return finished
 
@@ -256,16 +258,5 @@ def _catalogue(plugins: Iterable[object], place: Place) -> Catalogue:
     for plugin in plugins:
         name = getattr(plugin, "__name__", type(plugin).__name__)
         unique = next(label for n in count(1) if (label := name if n == 1 else f"{name} {n}") not in found.plugins)
-        found.add(plugin, unique, "the script")
+        found.add(plugin, unique, SCRIPT)
     return found
-
-
-def _words(overrides: Overrides) -> list[str]:
-    """As ``--set`` takes them."""
-    if isinstance(overrides, str):
-        raise UsageError(
-            f"overrides are a dict or a list, not the text '{overrides}'", 'write overrides={"train.steps": 500}, for instance'
-        )
-    if isinstance(overrides, Mapping):
-        return [f"{key}={in_toml(value)}" for key, value in overrides.items()]
-    return list(overrides)

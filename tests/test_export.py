@@ -242,6 +242,16 @@ def test_batches_are_of_several_sizes_with_one_alone() -> None:
             "--out x.safetensors: safetensors is written as a folder, with weights and config.json",
             "name a folder",
         ),
+        (
+            ["--out", "g.xyz"],
+            "--out g.xyz: '.xyz' is the ending of no format that a generator is written in",
+            "choices: .onnx, .pt2; for a folder of that name, with weights and config.json: `--format safetensors`",
+        ),
+        (
+            ["--out", "g.pt"],
+            "--out g.pt: '.pt' is the ending of no format that a generator is written in",
+            "did you mean '.pt2'? (choices: .onnx, .pt2); for a folder of that name, with weights and config.json: `--format safetensors`",
+        ),
         (["--out", "taken"], "--out taken: safetensors is written as a folder, with weights and config.json", "name a folder"),
         (["--out", "taken.pt2"], "taken.pt2 is already there", "name another place with --out, or replace it with --force"),
     ],
@@ -252,6 +262,22 @@ def test_places_that_do_not_fit(words: list[str], message: str, hint: str, ring:
     assert ganlab_says(capsys, "export", ring.path, *words) == (2, "", f"error: {message}\nhint: {hint}\n")
     assert sorted(path.name for path in here.iterdir()) == ["taken", "taken.pt2"]
     assert {Path(name).read_text() for name in ("taken", "taken.pt2")} == {"mine"}
+
+
+def test_a_script_is_told_the_same_of_an_ending(ring: FinishedRun, here: Path) -> None:
+    with pytest.raises(UsageError, match=r"'\.xyz' is the ending of no format"):
+        ring.export(out="g.xyz")
+    assert list(here.iterdir()) == []
+
+
+def test_a_folder_may_have_a_dot_in_its_name(ring: FinishedRun, here: Path) -> None:
+    (here / "old.xyz").mkdir()
+    for place, kind in (("mnist-1.2", None), ("old.xyz", None), ("g.xyz", "safetensors")):
+        assert (here / ring.export(kind, out=place)[0]).parent == here / place
+
+
+def test_a_script_may_leave_the_format_to_the_ending(ring: FinishedRun, here: Path) -> None:
+    assert ring.export(out="g.pt2") == [Path("g.pt2")]
 
 
 def test_force_replaces_and_leaves_what_else_is_there(ring: FinishedRun, here: Path) -> None:

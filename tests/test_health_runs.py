@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from engine_support import Capture, StopAt, hooked, lines, reopened, same, trick, weights
+from engine_support import Capture, Plugin, StopAt, hooked, lines, reopened, same, trick, weights
 
 from ganlab.engine.life import execute
 from ganlab.testing import play
@@ -42,7 +42,7 @@ def test_a_run_that_is_well_hears_nothing() -> None:
 def test_a_discriminator_that_trains_alone(loss: str) -> None:
     alone = hooked(may_play=lambda turn: turn.role != "generator")
     found = told(alone, overrides=(f"loss.use={loss}",))
-    assert found.keys() - {"discriminator_always_right"} == {"discriminator_at_zero"}
+    assert found.keys() - {"discriminator_always_right"} == {"discriminator_at_zero", "generator_not_trained"}
     assert "the generator has never been updated" in found["discriminator_at_zero"]
 
 
@@ -54,7 +54,7 @@ def test_what_is_wrong_at_the_end_stands_in_run_json() -> None:
 
 def test_softened_labels_do_not_hide_a_discriminator_that_is_always_right() -> None:
     alone = hooked(may_play=lambda turn: turn.role != "generator")
-    assert set(told(alone, steps=500, overrides=("loss.real_label=0.9",))) == {"discriminator_always_right"}
+    assert set(told(alone, steps=500, overrides=("loss.real_label=0.9",))) == {"discriminator_always_right", "generator_not_trained"}
 
 
 def test_a_generator_that_ignores_the_latent() -> None:
@@ -106,6 +106,58 @@ def test_learning_rates_that_are_too_small() -> None:
     found = told(overrides=("discriminator.optimizer.lr=1e-7", "generator.optimizer.lr=1e-7"))
     assert set(found) == {"never_started"}
     assert "`--set generator.optimizer.lr=1e-06` (it is 1e-07)" in found["never_started"]
+
+
+def veto(role: str) -> Any:
+    return hooked(may_play=lambda turn: turn.role != role)
+
+
+@pytest.mark.parametrize("role", ["generator", "discriminator"])
+def test_a_player_whose_turns_are_all_vetoed(role: str) -> None:
+    found = told(hooked(may_play=lambda: True), veto(role), steps=200)
+    text = found[f"{role}_not_trained"]
+    other = "generator" if role == "discriminator" else "discriminator"
+    assert text == (
+        f"Health, at step 100 ({role}_not_trained): the {role} has had no update: Mine 2 vetoes its turns (hook may_play), since step 1. "
+        f"It stays as it is while the {other} trains on, or nobody trains at all."
+    )
+    assert f"{other}_not_trained" not in found
+
+
+def test_the_trick_that_vetoes_is_named_with_its_switch() -> None:
+    plugin = Plugin(tricks={"lazy": lambda: veto("generator")})
+    run = play(recipe="ring", steps=200, overrides=[*RING, 'tricks.mine={use="lazy"}'], plugins=[plugin])
+    (text,) = [text for text in run.info["announcements"] if "generator_not_trained" in text]
+    assert "no update: trick 'lazy' named 'mine' (plugin plugin0, the test) vetoes its turns (hook may_play), since step 1." in text
+    assert text.endswith("Try one of: `--set tricks.mine.enabled=false`.")
+
+
+def test_two_tricks_that_veto_are_both_named() -> None:
+    found = told(veto("discriminator"), veto("discriminator"), veto("generator"), steps=200)
+    assert "no update: Mine and Mine 2 veto its turns" in found["discriminator_not_trained"]
+    assert "no update: Mine 3 vetoes its turns" in found["generator_not_trained"]
+
+
+def test_a_short_run_without_a_player_is_told_of_at_its_end() -> None:
+    assert set(told(veto("generator"), steps=60)) == {"generator_not_trained"}
+    assert told(hooked(may_play=lambda turn: turn.role != "generator" or turn.step == 1), steps=60) == {}
+
+
+def test_a_plan_without_a_player_and_one_that_stops() -> None:
+    plan = hooked(plan_step=lambda run, step: run.groups if step <= 100 else run.groups[:1])
+    text = told(plan, steps=300)["generator_not_trained"]
+    assert "no update: Mine plans no turn of it (hook plan_step), since step 101." in text
+
+
+def test_a_head_start_is_meant_but_not_a_whole_run() -> None:
+    start = trick("discriminator_head_start", steps=250)
+    assert "generator_not_trained" not in told(overrides=(start, "discriminator.optimizer.lr=1e-4"), steps=300)
+    assert "generator_not_trained" in told(overrides=(start, "discriminator.optimizer.lr=1e-4"), steps=240)
+
+
+def test_a_player_that_is_trained_again_and_again_is_well() -> None:
+    rarely = hooked(may_play=lambda turn: turn.role != "generator" or turn.step % 60 == 0)
+    assert "generator_not_trained" not in told(rarely, steps=400)
 
 
 @pytest.mark.parametrize("step", [51, 151])

@@ -36,6 +36,11 @@ def test_a_new_trick_runs_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert "tricks.fading_haze.scale must be a number of at least 0, not -1" in capsys.readouterr().err
 
 
+def test_a_folder_of_the_name_hides_nothing(here: Path) -> None:
+    (here / "haze").mkdir()
+    assert ganlab("new", "trick", "haze.py") == 0
+
+
 def test_a_new_recipe_runs_at_once() -> None:
     assert ganlab("new", "recipe", "mine.toml") == 0
     assert ganlab("run", "mine.toml", *QUICK) == 0
@@ -47,6 +52,10 @@ def test_a_new_recipe_runs_at_once() -> None:
         (["trick", "fading.txt"], "fading.txt is no name for a plugin"),
         (["trick", "my-trick.py"], "my-trick.py is no name for a plugin"),
         (["trick", "clamp.py"], "there is a trick 'clamp' already, from plugin stability (ganlab 0.1.0)"),
+        (["trick", "class.py"], "class.py is no name for a plugin: 'class' is a word of Python's own"),
+        (["trick", "torch.py"], f"torch.py would hide the Python module 'torch' ({torch.__file__}) from whatever is run in its folder"),
+        (["trick", "sub/random.py"], "sub/random.py would hide the Python module 'random' (of Python's own library) from whatever is run"),
+        (["trick", "ganlab_losses.py"], "ganlab_losses.py would hide the Python module 'ganlab_losses' ("),
         (["recipe", "mine"], "mine is no name for a recipe"),
         (["plugin", "-x y"], "'-x y' is no name for a distribution"),
         (["plugin", "ganlab-losses"], "there is a Python module 'ganlab_losses' here already"),
@@ -56,7 +65,8 @@ def test_a_new_recipe_runs_at_once() -> None:
 )
 def test_names_that_cannot_be(words: list[str], message: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ganlab("new", words[0], "--", *words[1:]) == 2
-    assert capsys.readouterr().err.startswith(f"error: {message}\nhint: ")
+    error, _, hint = capsys.readouterr().err.partition("\nhint: ")
+    assert error.startswith(f"error: {message}") and hint
     assert list(here.iterdir()) == []
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import keyword
 import re
+import sys
 from importlib import resources
 from pathlib import Path
 
@@ -18,6 +20,11 @@ DISTRIBUTION = re.compile(r"[A-Za-z]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 def trick(file: Path) -> None:
     """A file with a trick, and a recipe that uses it."""
     name = _trick_name(file, file.stem)
+    if (taken := _module_named(name)) is not None:
+        raise UsageError(
+            f"{file} would hide the Python module '{name}' ({taken}) from whatever is run in its folder",
+            "choose a name that nothing installed has",
+        )
     recipe = file.with_suffix(".toml")
     words = {"FILE_NAME": file.name, "RECIPE_NAME": recipe.name, "TRICK_NAME": name, "CLASS_NAME": _class_name(name)}
     _write({file: ("trick.py", words), recipe: ("trick.toml", words)})
@@ -42,8 +49,8 @@ def plugin(name: str) -> None:
         hint = "letters, digits, - _ and . may stand in it, and it begins with a letter: `ganlab new plugin my-gan-plugin`"
         raise UsageError(f"'{name}' is no name for a distribution", hint)
     module = re.sub(r"[-.]+", "_", name).lower()
-    if importlib.util.find_spec(module) is not None:
-        raise UsageError(f"there is a Python module '{module}' here already", "choose a name that nothing installed has")
+    if (taken := _module_named(module)) is not None:
+        raise UsageError(f"there is a Python module '{module}' here already: {taken}", "choose a name that nothing installed has")
     own = _trick_name(Path(f"{module}.py"), module.removeprefix("ganlab_"))
     words = {
         "DISTRIBUTION_NAME": name, "MODULE_NAME": module, "TRICK_NAME": own, "CLASS_NAME": _class_name(own), "FILE_NAME": f"{module}.py",
@@ -77,10 +84,20 @@ def _trick_name(file: Path, name: str) -> str:
     """
     if file.suffix != ".py" or not name.isidentifier() or not name.isascii():
         raise UsageError(f"{file} is no name for a plugin", "letters, digits and _ before .py: `ganlab new trick my_trick.py`")
+    if keyword.iskeyword(name):
+        raise UsageError(f"{file} is no name for a plugin: '{name}' is a word of Python's own", "choose another name")
     entry = Catalogue.of_installed().find("trick", name)
     if entry is not None:
         raise UsageError(f"there is a trick '{name}' already, from plugin {entry.plugin} ({entry.origin})", "choose another name")
     return name
+
+
+def _module_named(name: str) -> str | None:
+    """Where the module comes from that ``import NAME`` gives: of Python's own, or installed; None where there is none."""
+    if name in sys.stdlib_module_names or name == "__main__":
+        return "of Python's own library"
+    spec = importlib.util.find_spec(name)
+    return None if spec is None else spec.origin  # any folder is a module, which has no origin
 
 
 def _class_name(name: str) -> str:

@@ -8,8 +8,6 @@ from ganlab.console import show_lines, warn
 from ganlab.engine.folder import find_run
 from ganlab.engine.wish import Wish
 
-KINDS = {".onnx": "onnx", ".pt2": "torch"}  # what a file's ending means
-
 
 def export(
     name: str, *, kind: str | None, out: Path | None, checkpoint: str, force: bool, trust: bool, runs_dir: Path, data_root: Path | None
@@ -22,7 +20,7 @@ def export(
     from ganlab.engine.life import Place
     from ganlab.engine.trained import open_trained
 
-    kind = kind or KINDS.get(out.suffix.lower() if out else "", "safetensors")
+    kind = kind or formats.kind_of(out)
     out = out or formats.usual_place(kind, summary.id)
     formats.check_out(kind, out, force)
     if kind == "onnx":

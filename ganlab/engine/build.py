@@ -66,7 +66,7 @@ def build(run: Run, dataset: Dataset, extra: list[Trick]) -> None:
     recipe = run.recipe
     noise: Noise = make(recipe.noise)
     run.tricks = [Trick(choice.name, make(choice), owner_of(choice)) for choice in recipe.tricks] + extra
-    run.hooks = connect(run.tricks, run.streams)
+    run.hooks = connect(run.tricks, run.streams, run.announce)
     dataset.place(run.device, run.dtype)
     run.use_data(dataset, noise, sampling_law(recipe, noise))
     for role in ROLES:

@@ -97,6 +97,25 @@ def usual_place(kind: str, name: str) -> Path:
     return Path(f"{name}{_format(kind).suffix or '-generator'}")
 
 
+def kind_of(out: Path | None) -> str:
+    """The format that a place asks for where nobody names one: by a file's ending; without an ending, a folder of safetensors.
+
+    Raises:
+        UsageError: the ending is of no format.
+    """
+    suffix = out.suffix.lower() if out is not None else ""
+    kinds = {form.suffix: kind for kind, form in FORMATS.items()}
+    if suffix in kinds:
+        return kinds[suffix]
+    if out is None or out.is_dir() or suffix[1:].isdigit() or suffix in _suffixes():  # "v1.2" is no file; check_out says more of the last
+        return "safetensors"
+    endings = sorted(filter(None, kinds))
+    raise UsageError(
+        f"--out {out}: '{suffix}' is the ending of no format that a generator is written in",
+        f"{did_you_mean(suffix, endings)}; for a folder of that name, with weights and {CONFIG}: `--format safetensors`",
+    )
+
+
 def check_out(kind: str, out: Path, force: bool) -> None:
     """See that ``out`` is a place for that format.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pluggy
 
+from ganlab.engine.answers import reader
 from ganlab.engine.faults import blamed
 from ganlab.engine.seeding import Streams
 from ganlab.engine.trace import HOOKS, watched
@@ -47,8 +48,12 @@ class _Handle:
     """What is registered with pluggy for a trick: compares by identity, where two equal dataclasses would be taken for one."""
 
 
-def connect(tricks: list[Trick], streams: Streams) -> pluggy.HookRelay:
+def connect(tricks: list[Trick], streams: Streams, tell: Callable[[str], None]) -> pluggy.HookRelay:
     """The hooks that call ``tricks`` in this order, each call seeded and, if it raises, blamed on its owner.
+
+    Args:
+        tricks, streams: these, and where their randomness comes from.
+        tell: called with what a person must know of what they return.
 
     Raises:
         PluginError: a trick has no hooks or an unknown one, wants an unknown parameter, or claims a decision twice.
@@ -57,6 +62,11 @@ def connect(tricks: list[Trick], streams: Streams) -> pluggy.HookRelay:
     manager.add_hookspecs(RunHooks)
     deciders: dict[str, Trick] = {}
     for trick in tricks:
+        if isinstance(trick.instance, type):
+            kind = trick.instance.__name__
+            raise PluginError(
+                f"{trick.owner} is {'a class' if kind == trick.owner else f'the class {kind}'}, not an object", f"make one: `{kind}()`"
+            )
         methods = trick.methods()
         for name in KNOWN:
             if name not in methods and callable(getattr(trick.instance, name, None)):
@@ -73,7 +83,7 @@ def connect(tricks: list[Trick], streams: Streams) -> pluggy.HookRelay:
     for trick in reversed(tricks):  # pluggy calls last what was registered first
         handle = _Handle()
         for name, method in trick.methods().items():
-            setattr(handle, name, _guarded(trick, name, method, streams))
+            setattr(handle, name, _guarded(trick, name, method, streams, tell))
         manager.register(handle, trick.name)
     return manager.hook
 
@@ -95,16 +105,17 @@ def call_each(caller: pluggy.HookCaller, **given: Any) -> list[Exception]:
     return raised
 
 
-def _guarded(trick: Trick, hook: str, method: Callable[..., Any], streams: Streams) -> Callable[..., Any]:
+def _guarded(trick: Trick, hook: str, method: Callable[..., Any], streams: Streams, tell: Callable[[str], None]) -> Callable[..., Any]:
     base = streams.base(f"trick/{trick.name}/{hook}")
     blame = blamed(f"{trick.owner}, in its hook {hook}", trick.name, streams)
-    reseed = streams.reseed
+    reseed, read = streams.reseed, reader(hook, trick.owner, blame, tell)
 
     @functools.wraps(method)
     def call(*args: Any) -> Any:
         reseed(base)
         with blame:
-            return method(*args)
+            answer = method(*args)
+            return answer if answer is None else read(answer)
 
     parameters = list(inspect.signature(method).parameters)
     if hook in HOOKS and "turn" in parameters:

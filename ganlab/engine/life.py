@@ -22,6 +22,7 @@ from ganlab.engine.export import save_generator
 from ganlab.engine.folder import RunFolder, write_text
 from ganlab.engine.hooks import Trick, call_each
 from ganlab.engine.memory import memory_errors_in_words
+from ganlab.engine.metric_names import check_best
 from ganlab.engine.provenance import birth_certificate
 from ganlab.engine.run import Run
 from ganlab.engine.seeding import default_generators_restored
@@ -146,7 +147,7 @@ def prepare(run: Run, dataset: Dataset, place: Place) -> None:
     taken = {choice.name for choice in run.recipe.tricks}
     watchers = []
     for watcher in [*place.tricks, *place.watchers]:
-        kind = type(watcher).__name__
+        kind = watcher.__name__ if isinstance(watcher, type) else type(watcher).__name__
         name = next(name for number in itertools.count(1) if (name := kind if number == 1 else f"{kind} {number}") not in taken)
         taken.add(name)
         watchers.append(Trick(name, watcher, name))
@@ -154,6 +155,7 @@ def prepare(run: Run, dataset: Dataset, place: Place) -> None:
     with default_generators_restored(run.device):
         build(run, dataset, watchers)
         run.evaluations = Evaluations(run, place.cache_root())
+    check_best(run)
     run.info["total_steps"] = run.total_steps
 
 

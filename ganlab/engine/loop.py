@@ -63,7 +63,11 @@ def plan(run: Run, step: int) -> Iterator[list[Turn]]:
 def may_play(run: Run, turn: Turn) -> bool:
     """Whether no trick vetoes the turn."""
     run.at(turn)
-    return all(run.hooks.may_play(run=run, turn=turn))  # pluggy leaves out None; a tensor or a numpy bool counts as what it says
+    answers = run.hooks.may_play(run=run, turn=turn)  # pluggy leaves out None
+    if all(answers):
+        return True
+    run.vetoed_by[turn.role] = [answer.trick for answer in answers if not answer]
+    return False
 
 
 def compute(run: Run, turn: Turn) -> None:

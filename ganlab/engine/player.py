@@ -30,6 +30,9 @@ class Player:
         owner: who wrote the network, for error messages.
     """
 
+    __slots__ = (  # what a hook assigns to a name that is none must not go unseen
+        "__weakref__", "_learning", "_training", "network", "optimizer", "owner", "parameters", "role", "spec", "takes_labels", "updates",
+    )  # fmt: skip
     optimizer: torch.optim.Optimizer
 
     def __init__(self, role: Role, network: nn.Module, spec: NetworkSpec, owner: str) -> None:

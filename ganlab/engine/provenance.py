@@ -17,6 +17,7 @@ import torch
 
 import ganlab
 from ganlab.components import Dataset
+from ganlab.engine import distributions
 from ganlab.engine.device import device_name
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def birth_certificate(run: Run, dataset: Dataset) -> dict[str, Any]:
         "dtype": run.recipe.train.dtype,
         "threads": torch.get_num_threads(),
         "seed": run.seed,
+        "distributions": distributions.used(run.recipe),
+        "script_plugins": distributions.of_script(run.recipe),
         "data": {"use": run.recipe.data.use, "size": len(dataset), "fingerprint": dataset.fingerprint(), "fallback_from": None, "why": ""},
         "created": time.time(),
         "started": None,

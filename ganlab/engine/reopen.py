@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ganlab.components import Dataset
-from ganlab.engine import checkpoint, plugin_files, sameness, trust
+from ganlab.engine import checkpoint, distributions, plugin_files, sameness, trust
 from ganlab.engine.build import make_data
 from ganlab.engine.device import DTYPES, find_device
 from ganlab.engine.evaluations import evaluation_interval
@@ -23,7 +23,7 @@ from ganlab.engine.run import Run
 from ganlab.engine.sampling import sheet_interval
 from ganlab.engine.state import check_keys, state_of
 from ganlab.engine.wish import Wish
-from ganlab.errors import UsageError
+from ganlab.errors import RecipeError, UsageError
 from ganlab.recipe import Lookup, Recipe, load_recipe, to_toml
 
 
@@ -88,7 +88,10 @@ def recipe_of(folder: RunFolder, info: dict[str, Any], library: Lookup, wish: Wi
         trust.refuse_strangers_files(folder, info, wish)
     for file, content in plugin_files.chosen(folder, info, own, wish).items():
         library.add_file(file, content)
-    recipe = load_recipe(folder.recipe, library, wish.overrides)
+    try:
+        recipe = load_recipe(folder.recipe, library, wish.overrides)
+    except RecipeError as error:
+        raise distributions.named(error, folder, info, wish) from error
     if not (own or wish.trust):
         trust.refuse_strangers_options(folder, recipe, wish)
     return recipe
@@ -195,6 +198,8 @@ def _begun_from(folder: RunFolder) -> str:
 
 def _keep_up(run: Run, folder: RunFolder, info: dict[str, Any], path: Path, changes: dict[str, str]) -> None:
     """Let the run's folder say what it goes on with, and tell the person what is not as it was."""
+    run.info["distributions"] = distributions.used(run.recipe)
+    run.info["script_plugins"] = distributions.of_script(run.recipe)
     run.info["plugins"], new_files = plugin_files.keep_again(folder, info, run.recipe)
     text = to_toml(run.recipe)
     if text != folder.recipe.read_text(encoding="utf-8"):
@@ -239,6 +244,8 @@ def _budgeted(run: Run, info: dict[str, Any]) -> list[str]:
 def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """run.json of a resumed run: as it was, with a note of the circumstances it goes on under."""
     changed = {key: new[key] for key in ("ganlab", "versions", "device_name", "threads", "host") if old.get(key) != new.get(key)}
+    if old.get("distributions", new["distributions"]) != new["distributions"]:  # an old run.json has none
+        changed["distributions"] = new["distributions"]
     resumed = [*old.get("resumed", []), {"time": time.time(), "changed": changed}]
     process = {key: new[key] for key in ("pid", "host", "boot", "process_started")}
     return old | {"status": "interrupted", "resumed": resumed, "failure": None, "signal": None, "ended": None} | process

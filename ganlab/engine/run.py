@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pluggy
 import torch
@@ -86,6 +86,7 @@ class Run:
         resumed_from: the step that a resumed run went on from, or None.
         info: what ``run.json`` holds; ``save_info()`` writes it.
         hooks: calls the tricks; tricks: these, in recipe order.
+        vetoed_by: for each player, the names of the tricks that vetoed the latest of its turns that was vetoed.
     """
 
     hooks: pluggy.HookRelay
@@ -106,6 +107,7 @@ class Run:
         self.players: dict[Role, Player] = {}
         self.losses: dict[Role, PlayerLoss] = {}
         self.tricks: list[Trick] = []
+        self.vetoed_by: dict[Role, list[str]] = {}
         self.groups = groups_of(recipe.schedule)
         self.step = 0
         self.resumed_from: int | None = None
@@ -193,7 +195,7 @@ class Run:
     def save_info(self) -> None:
         """Write ``run.json``."""
         if self.folder is not None and not self.opening:
-            self.info["counters"] = self.counters if self.players else {}
+            self.info["counters"] = self.counters if len(self.players) == len(get_args(Role)) else {}  # it may be half built
             self.info["training_seconds"] = round(self.training_seconds, 3)
             with self.writing:
                 self.folder.write_info(self.info)

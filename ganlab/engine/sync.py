@@ -42,4 +42,4 @@ def sync_run(summary: RunSummary, library: Lookup, wish: Wish, tell: Callable[[s
             f"no trick of run {summary.id} sends it anywhere: its recipe says `[tracking] enabled = false`",
             f"to send it to MLflow: `ganlab sync {folder.path} --set tracking.enabled=true`",
         )
-    connect(tricks, Streams(recipe.train.seed, torch.device("cpu"))).sync(path=folder.path, tell=tell)
+    connect(tricks, Streams(recipe.train.seed, torch.device("cpu")), tell).sync(path=folder.path, tell=tell)

@@ -28,9 +28,9 @@ class Part:
 Group = list[Part]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True, weakref_slot=True)  # slots: what a hook assigns to a name that is none must not go unseen
 class Turn:
-    """One player's update. Hooks read it, and change the game by assigning to it.
+    """One player's update. Hooks read it, and change the game by assigning to it; it has no other attributes than these.
 
     Attributes:
         player: who is updated.

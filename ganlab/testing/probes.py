@@ -152,7 +152,7 @@ def wrap(subject: Subject, run: Run, wrapper: Callable[[Callable[..., Any]], Cal
                 if hook in IN_A_TURN:
                     object.__setattr__(trick.instance, hook, functools.wraps(method)(wrapper(method)))
                     wrapped = True
-        run.hooks = connect(run.tricks, run.streams)
+        run.hooks = connect(run.tricks, run.streams, run.announce)
         return wrapped
     for thing in subject.objects(run):
         for name in METHODS[subject.kind]:

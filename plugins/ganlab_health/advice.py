@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ganlab.components import Role
+
 if TYPE_CHECKING:
     from ganlab import Run
 
@@ -15,7 +17,7 @@ class Advice:
     """Makes ``--set`` texts for a run's recipe. Each method gives a list: empty where there is nothing to set."""
 
     def __init__(self, run: Run) -> None:
-        self.recipe = run.recipe
+        self.recipe, self.vetoed_by = run.recipe, run.vetoed_by
         self.logits = all(loss.logits for loss in run.losses.values())
 
     def learning_rate(self, role: str, factor: float) -> list[str]:
@@ -72,6 +74,11 @@ class Advice:
         """More updates of G in a step."""
         steps = self.recipe.schedule.generator_steps
         return [] if self.recipe.schedule.order == "simultaneous" else [f"`--set schedule.generator_steps={steps + 1}`"]
+
+    def no_veto(self, role: Role) -> list[str]:
+        """Without the tricks that veto a player's turns, each by itself."""
+        names = {choice.name for choice in self.recipe.tricks}
+        return [f"`--set tricks.{name}.enabled=false`" for name in self.vetoed_by.get(role, []) if name in names]
 
     def packing(self) -> list[str]:
         """Pairs for D, where batches can be paired."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ganlab.components import Role
 from ganlab_health import signs
 from ganlab_health.advice import DOWN, UP, Advice
 from ganlab_health.seen import Seen
@@ -71,6 +72,17 @@ def _gradient(role: str) -> tuple[Finding, Finding]:
             ],
             unless=(f"{role}_gradient_large",),
         ),
+    )
+
+
+def _not_trained(role: Role, other: Role) -> Finding:
+    return Finding(
+        f"{role}_not_trained",
+        partial(signs.not_trained, role),
+        f"It stays as it is while the {other} trains on, or nobody trains at all.",
+        lambda advice: advice.no_veto(role),
+        unless=("both_losses_high",),
+        at_once=True,
     )
 
 
@@ -160,5 +172,7 @@ FINDINGS: tuple[Finding, ...] = (
         lambda advice: [*advice.learning_rate("discriminator", 10.0), *advice.learning_rate("generator", 10.0)],
         patience=2.0,
     ),
+    _not_trained("generator", "discriminator"),
+    _not_trained("discriminator", "generator"),
 )
 NAMES = tuple(finding.name for finding in FINDINGS)

@@ -22,6 +22,7 @@ class Seen:
         generator: G's loss without penalties; None likewise.
         raw_discriminator: D's loss whatever its scores are; None where D was not updated.
         raw_generator: G's likewise.
+        last: it ends with the run.
     """
 
     begin: int
@@ -31,6 +32,7 @@ class Seen:
     generator: float | None
     raw_discriminator: float | None
     raw_generator: float | None
+    last: bool
 
     @classmethod
     def of(cls, run: Run, begin: int, step: int, metrics: dict[str, float]) -> Seen:
@@ -39,7 +41,9 @@ class Seen:
         if d is not None and run.schedule.discriminator_loss == "mean" and not run.losses["discriminator"].pairs:
             d *= 2
         logits = {role: loss.logits for role, loss in run.losses.items()}
-        return cls(begin, step, metrics, d if logits["discriminator"] else None, g if logits["generator"] else None, d, g)
+        return cls(
+            begin, step, metrics, d if logits["discriminator"] else None, g if logits["generator"] else None, d, g, step >= run.total_steps
+        )
 
     def get(self, name: str) -> float | None:
         """A metric, or None where it was not measured."""

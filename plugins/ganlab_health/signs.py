@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from ganlab.components import Role
 from ganlab_health.seen import Seen
 
 if TYPE_CHECKING:
@@ -18,6 +19,17 @@ LOG_OF_NOTHING = 16.64  # a logit above: in float32 its sigmoid is 1, and log(1 
 WEAK = 0.9  # of the loss of a coin's toss: a player whose loss never fell below it has learned nothing yet
 POOR = 0.5  # of the real spread: fakes that vary less have not become what the data are
 LOST = 0.7  # of what the variety was: it falls
+
+
+def not_trained(role: Role, seen: Seen, health: Health) -> Sign:
+    """A player has had no update for long, or none at all by the end of the run."""
+    updates, since = health.idle[role]
+    idle = seen.step - since
+    if not idle or (role == "generator" and health.head_start and not updates and not seen.last):
+        return ""
+    if idle < health.patience and not (seen.last and not updates):
+        return ""
+    return f"the {role} has had no update: {health.why_idle(role)}"
 
 
 def discriminator_at_zero(seen: Seen, health: Health) -> Sign:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from ganlab.components import Role
 from ganlab.errors import GanlabError
 from ganlab.hookspecs import hookimpl
 from ganlab_health.advice import Advice
@@ -35,6 +36,8 @@ Name = Literal[
     "logarithm_of_nothing",
     "both_losses_high",
     "never_started",
+    "generator_not_trained",
+    "discriminator_not_trained",
 ]
 LOOK = 20  # steps from one look to the next, at least: where each step is logged, most are left out
 POINTS = 9  # of the past, at least
@@ -93,12 +96,17 @@ class Health:
     streaks: dict[str, Streak] = field(default_factory=lambda: {name: Streak() for name in NAMES}, init=False, repr=False)
     looked: int = field(default=0, init=False, repr=False)  # the step of the latest look
     hits: list[list[float]] = field(default_factory=list, init=False, repr=False)  # [step, hits of the adaptive cap], over patience
+    #: By player: its updates, and the step up to which it has had them.
+    idle: dict[Role, list[int]] = field(default_factory=lambda: {"generator": [0, 0], "discriminator": [0, 0]}, init=False, repr=False)
     past: list[list[float]] = field(default_factory=list, init=False, repr=False)  # [step, G's loss, D(x) - D(G(z)), variety or -1]
     bounded: bool = field(default=True, init=False, repr=False)  # D's loss was never negative
     saturating: bool = field(default=False, init=False, repr=False)  # G's loss on logits was negative
     started: bool = field(default=False, init=False, repr=False)  # some loss was below chance, or the fakes had some spread
     varied: float = field(default=0.0, init=False, repr=False)  # the greatest variety, at most 1
     head_start: bool = field(default=False, init=False, repr=False)  # G is meant to wait
+    owners: dict[str, str] = field(default_factory=dict, init=False, repr=False)  # of the run's tricks, by name
+    planners: list[str] = field(default_factory=list, init=False, repr=False)  # the owners of those that plan steps
+    vetoed_by: dict[Role, list[str]] = field(default_factory=dict, init=False, repr=False)  # the run's
     limits: dict[str, float] = field(default_factory=dict, init=False, repr=False)  # of gradient_clipping, by player
 
     def __post_init__(self) -> None:
@@ -112,6 +120,8 @@ class Health:
                 self.limits |= {role: float(most) for role in run.players if player in ("both", role) and isinstance(most, float | int)}
             self.head_start |= trick.use == "discriminator_head_start"
         self.gauge.clipped = frozenset(self.limits)
+        self.owners, self.vetoed_by = {trick.name: trick.owner for trick in run.tricks}, run.vetoed_by
+        self.planners = [trick.owner for trick in run.tricks if "plan_step" in trick.methods()]
 
     @hookimpl
     def before_update(self, run: Run, turn: Turn) -> None:
@@ -126,6 +136,7 @@ class Health:
         seen = Seen.of(run, self.looked + 1, step, metrics)
         self.looked = step
         self._remember(seen)
+        self._count_updates(seen)
         for finding in FINDINGS:
             self._judge(run, finding, seen)
 
@@ -143,6 +154,22 @@ class Health:
         self.past.append([seen.step, seen.raw_generator, margin, seen.metrics.get("health/variety", -1.0)])
         while len(self.past) > POINTS and self.past[1][0] <= seen.step - 2 * self.patience:
             del self.past[0]
+
+    def _count_updates(self, seen: Seen) -> None:
+        """Note up to which step each player has been updated."""
+        for role, idle in self.idle.items():
+            updates = int(seen.metrics.get(f"updates/{role}", 0))
+            if updates != idle[0]:
+                idle[:] = [updates, seen.step]
+
+    def why_idle(self, role: Role) -> str:
+        """Who keeps a player from playing, in half a sentence."""
+        vetoes = [self.owners[name] for name in self.vetoed_by.get(role, [])]
+        if vetoes:
+            return f"{' and '.join(vetoes)} {'veto' if len(vetoes) > 1 else 'vetoes'} its turns (hook may_play)"
+        if self.planners:
+            return f"{self.planners[0]} plans no turn of it (hook plan_step)"
+        return "none of its turns has been played to its end"
 
     @property
     def past_is_long(self) -> bool:
@@ -165,6 +192,8 @@ class Health:
 
     def _begin(self, finding: Finding) -> int:
         """Since when what a sign sees that looks back has been going on."""
+        if finding.name.endswith("_not_trained"):
+            return self.idle["generator" if finding.name.startswith("generator") else "discriminator"][1] + 1
         points = self.hits if finding.name == "adaptive_capped" else self.past
         return int(points[0][0]) if points else self.looked
 
@@ -186,6 +215,7 @@ class Health:
             "gauge": self.gauge.state(),
             "looked": self.looked,
             "hits": [list(hit) for hit in self.hits],
+            "idle": {role: list(idle) for role, idle in self.idle.items()},
             "past": [list(point) for point in self.past],
             "bounded": self.bounded,
             "saturating": self.saturating,
@@ -200,4 +230,5 @@ class Health:
         self.gauge.now = {"generator": 0, "discriminator": 0}
         self.looked, self.bounded = state["looked"], state["bounded"]
         self.saturating, self.started, self.varied = state["saturating"], state["started"], state["varied"]
+        self.idle = {role: list(state.get("idle", {}).get(role, [0, self.looked])) for role in self.idle}  # older checkpoints have none
         self.hits, self.past = [list(hit) for hit in state["hits"]], [list(point) for point in state["past"]]

@@ -1,0 +1,118 @@
+"""A run says which installed distributions it uses; where one is gone, the message says what to type to have it back."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_broken_plugins import TINY_RUN, TRICK, here, install, said
+from test_cli import ganlab as command
+
+assert here  # the fixture: an empty folder with a folder of installed distributions
+NETWORK = (
+    TRICK
+    + '''
+
+def own(spec):
+    """A network."""
+    from torch import nn
+
+    return nn.Linear(spec.input_shape[0], spec.output_shape[0])
+
+
+@ganlab.hookimpl
+def register_networks(register):
+    register("own", own)
+'''
+)
+USE = ["--set", "tricks.mine.use=mine", "--set", "generator={use='own',optimizer={use='adam',lr=0.001}}"]
+BRINGS = ["network 'own'", "trick 'mine'"]
+
+
+@pytest.fixture
+def run() -> Path:
+    """The folder of a run that uses what an installed distribution brings."""
+    install("even-gan", "even", NETWORK, name="even")
+    assert command("run", "ring", *TINY_RUN, *USE) == 0
+    (path,) = Path("runs").iterdir()
+    return path
+
+
+def info(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((path / "run.json").read_text())
+    return found
+
+
+def uninstall() -> None:
+    shutil.rmtree("site/even_gan-1.0.dist-info")
+    Path("site/even.py").unlink()
+    sys.modules.pop("even", None)
+    importlib.invalidate_caches()
+
+
+def test_a_run_says_which_distributions_it_uses(run: Path) -> None:
+    assert info(run)["distributions"] == [{"name": "even-gan", "version": "1.0", "brings": BRINGS}]
+
+
+def test_what_is_installed_and_not_used_is_not_recorded() -> None:
+    install("even-gan", "even", NETWORK, name="even")
+    assert command("run", "ring", *TINY_RUN) == 0
+    (path,) = Path("runs").iterdir()
+    assert info(path)["distributions"] == []
+
+
+@pytest.mark.parametrize(
+    "words", [["resume", "last", "--set", "train.steps=4"], ["sample", "last"], ["evaluate", "last"], ["export", "last"]]
+)
+def test_where_it_is_gone_the_message_says_what_to_install(words: list[str], run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    uninstall()
+    capsys.readouterr()
+    text = said(capsys, *words, code=2)
+    assert "there is no network 'own'; " in text
+    made = f"run {run.name} was made with even-gan 1.0 (network 'own', trick 'mine'), which is not installed: pip install even-gan==1.0\n"
+    assert f"\nhint: {made}" in text
+
+
+def test_another_version_without_it_is_told_of(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    uninstall()
+    folder = Path("site/even_gan-2.0.dist-info")
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: even-gan\nVersion: 2.0\n")
+    capsys.readouterr()
+    assert "which is here in version 2.0: pip install even-gan==1.0\n" in said(capsys, "resume", "last", "--set", "train.steps=4", code=2)
+
+
+def test_a_resumed_run_says_that_a_distribution_is_another(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path("site/even_gan-1.0.dist-info")
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: even-gan\nVersion: 1.1\n")
+    importlib.invalidate_caches()
+    assert command("resume", "last", "--set", "train.steps=4") == 0
+    assert "other circumstances than it began (distributions; see run.json)" in " ".join(capsys.readouterr().err.split())
+    now = [{"name": "even-gan", "version": "1.1", "brings": BRINGS}]
+    assert info(run)["distributions"] == now
+    assert info(run)["resumed"][0]["changed"] == {"distributions": now}
+
+
+@pytest.mark.parametrize("name", ["even-gan; rm -rf x", "-r x", "$(x)", ""])
+def test_a_strangers_run_json_prints_no_command_of_its_own(name: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written = info(run)
+    written["distributions"] = [{"name": name, "version": "1.0", "brings": ["x"]}, {"name": "a", "version": name, "brings": 3}, 5]
+    (run / "run.json").write_text(json.dumps(written))
+    uninstall()
+    capsys.readouterr()
+    assert "pip" not in said(capsys, "resume", "last", "--set", "train.steps=4", code=2)
+
+
+def test_a_run_that_knows_nothing_of_distributions_is_resumed(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As runs were written before."""
+    written = info(run)
+    del written["distributions"]
+    (run / "run.json").write_text(json.dumps(written))
+    capsys.readouterr()
+    assert command("resume", "last", "--set", "train.steps=4") == 0
+    assert "circumstances" not in capsys.readouterr().err
