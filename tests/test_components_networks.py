@@ -39,12 +39,12 @@ def linears(network: MLP) -> list[nn.Linear]:
         ({"hidden": [4], "activation": "none"}, ["Linear", "Linear"]),
         ({"hidden": [4], "output_activation": "tanh"}, ["Linear", "LeakyReLU", "Linear", "Tanh"]),
         ({"hidden": [4], "activation": "elu", "output_activation": "sigmoid"}, ["Linear", "ELU", "Linear", "Sigmoid"]),
-        ({"hidden": [4], "dropout": 0.5}, ["Linear", "LeakyReLU", "Dropout", "Linear"]),
+        ({"hidden": [4], "dropout": 0.5}, ["Linear", "LeakyReLU", "PackedDropout", "Linear"]),
         ({"hidden": [4], "batch_norm": "before_activation"}, ["Linear", "BatchNorm1d", "LeakyReLU", "Linear"]),
         ({"hidden": [4], "batch_norm": "after_activation"}, ["Linear", "LeakyReLU", "BatchNorm1d", "Linear"]),
         (
             {"hidden": [4, 3], "activation": "silu", "batch_norm": "after_activation", "dropout": 0.1, "output_activation": "gelu"},
-            ["Linear", "SiLU", "BatchNorm1d", "Dropout", "Linear", "SiLU", "BatchNorm1d", "Dropout", "Linear", "GELU"],
+            ["Linear", "SiLU", "BatchNorm1d", "PackedDropout", "Linear", "SiLU", "BatchNorm1d", "PackedDropout", "Linear", "GELU"],
         ),
     ],
 )

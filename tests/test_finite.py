@@ -445,3 +445,22 @@ def test_metrics_that_are_not_finite_are_told_of_where_the_loss_is(tmp_path: Pat
 def test_reopened_runs_keep_their_count(tmp_path: Path) -> None:
     run = goes_on(tmp_path, Spoil(5), StopAt(8), overrides=(SKIP,))
     assert reopened(run.path).guard.times == 1
+
+
+def test_a_trick_that_only_watches_is_not_looked_at() -> None:
+    looks: list[int] = []
+
+    class Watching:
+        only_watches = True
+
+        @ganlab.hookimpl
+        def before_update(self, turn: ganlab.Turn) -> None:
+            looks.append(len(turn.trace.changes))
+
+    class Changing:
+        @ganlab.hookimpl
+        def before_update(self, turn: ganlab.Turn) -> None:
+            looks.append(len(turn.trace.changes))
+
+    play(Watching(), Changing(), Watching(), steps=1)
+    assert looks == [0, 0, 1] * 2

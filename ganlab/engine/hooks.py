@@ -118,6 +118,6 @@ def _guarded(trick: Trick, hook: str, method: Callable[..., Any], streams: Strea
             return answer if answer is None else read(answer)
 
     parameters = list(inspect.signature(method).parameters)
-    if hook in HOOKS and "turn" in parameters:
+    if hook in HOOKS and "turn" in parameters and not getattr(trick.instance, "only_watches", False):
         return watched(trick.owner, hook, parameters.index("turn"), call)
     return call

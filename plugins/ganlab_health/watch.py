@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -76,6 +76,8 @@ class Health:
         weak_above: D's loss from which on it is too weak to teach. T3's number, in its rule for when G may train.
         ignore: findings that are not told.
     """
+
+    only_watches: ClassVar[bool] = True
 
     patience: Annotated[int, Field(ge=1)] = 1000
     measure_every: Annotated[int, Field(ge=1)] = 100

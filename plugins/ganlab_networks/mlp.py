@@ -11,6 +11,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ganlab.components import NetworkSpec
+from ganlab_networks.dropout import PackedDropout
+from ganlab_networks.fused import fused, fusible
+from ganlab_networks.normalization import BiasedBatchNorm1d
 
 Width = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -19,26 +22,6 @@ Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmo
 Init = Literal["pytorch", "normal", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal"]
 
 OUTPUT_RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
-
-
-class BiasedBatchNorm1d(nn.BatchNorm1d):
-    """Batch normalization whose running variance is fed the batch's biased variance (over n, not n - 1), as Keras' is.
-
-    In a batch of 64 the unbiased variance, which PyTorch takes, is 64/63 of it. Inputs are ``(batch, features)``.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(batch, features)`` to the same."""
-        if not (self.training and self.track_running_stats):
-            return super().forward(x)
-        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
-        assert self.momentum is not None
-        with torch.no_grad():
-            variance, mean = torch.var_mean(x, 0, correction=0)
-            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-            self.running_var.lerp_(variance.to(self.running_var.dtype), self.momentum)
-            self.num_batches_tracked.add_(1)
-        return nn.functional.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
 
 
 NORMS = {"unbiased": nn.BatchNorm1d, "biased": BiasedBatchNorm1d}
@@ -61,6 +44,8 @@ class MLP(nn.Module):
         init: law of the initial weights; "pytorch" is torch.nn.Linear's own (uniform, bound 1/sqrt(inputs)).
         init_std: standard deviation of init "normal", and of the biases' law "normal".
         bias_init: law of the initial biases.
+        dropout_masks: made of packed random bytes, or by torch.nn.Dropout: the same law, ten times the time, other numbers.
+        fast: compute all layers as one step of autograd where that can be done: the same numbers, bit for bit, sooner.
     """
 
     def __init__(
@@ -79,6 +64,8 @@ class MLP(nn.Module):
         init: Init = "pytorch",
         init_std: Annotated[float, Field(gt=0)] = 0.02,
         bias_init: Literal["pytorch", "zeros", "normal"] = "pytorch",
+        dropout_masks: Literal["bytes", "torch"] = "bytes",
+        fast: bool = True,
     ) -> None:
         super().__init__()
         if output_activation != "none" and spec.role == "discriminator":
@@ -95,9 +82,10 @@ class MLP(nn.Module):
             layers += [norm] if batch_norm == "before_activation" else []
             layers += make_activation(activation, negative_slope)
             layers += [norm] if batch_norm == "after_activation" else []
-            layers += [nn.Dropout(dropout)] if dropout else []
+            layers += [PackedDropout(dropout) if dropout_masks == "bytes" else nn.Dropout(dropout)] if dropout else []
         layers += [nn.Linear(widths[-2], widths[-1]), *make_activation(output_activation, negative_slope)]
         self.layers = nn.Sequential(*layers)
+        self.fast = fast
         for layer in layers:
             if isinstance(layer, nn.Linear):
                 init_weight(layer.weight, init, init_std, activation, negative_slope)
@@ -105,8 +93,14 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, *input shape)`` to ``(batch, *output shape)``."""
-        y: Tensor = self.layers(x.flatten(1))  # (batch, outputs)
+        x = x.flatten(1)
+        y: Tensor = fused(self.layers, x) if self._fused(x) else self.layers(x)  # (batch, outputs)
         return y.view(-1, *self.output_shape)
+
+    def _fused(self, x: Tensor) -> bool:
+        """Whether all layers are computed as one step; else torch calls each."""
+        plain = not self.fast or x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling()
+        return not plain and fusible(self.layers)
 
 
 def make_activation(name: Activation, negative_slope: float) -> list[nn.Module]:

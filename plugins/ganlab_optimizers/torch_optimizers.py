@@ -9,13 +9,15 @@ from typing import Annotated, Any
 from pydantic import Field
 from torch import Tensor, optim
 
+from ganlab_optimizers.lean import LeanAdam
+
 Rate = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Parameters = Iterable[Tensor]
 
 
-class EpsilonHatAdam(optim.Adam):
+class EpsilonHatAdam(LeanAdam):
     """Adam with eps added before the bias correction: w -= lr_t * m / (sqrt(v) + eps), lr_t = lr * sqrt(1 - b2^t) / (1 - b1^t).
 
     This is the second form in the Adam paper (Kingma and Ba 2015, arXiv:1412.6980, end of section 2), which TensorFlow and Keras
@@ -75,7 +77,7 @@ def adam(
         return EpsilonHatAdam(parameters, decay=decay, **common)
     if decay:
         raise ValueError("decay belongs to epsilon_hat = true (Keras' form of Adam); set that, or remove decay")
-    return optim.Adam(parameters, **common)
+    return LeanAdam(parameters, **common)
 
 
 def adamw(

@@ -1,0 +1,226 @@
+"""A whole multi-layer perceptron as one node of autograd: the same operations in the same order, without what torch does between them.
+
+Each kind of layer says how it is computed forward, what it must remember, and how gradients go back through it. What it remembers is
+what torch's own layers would; results are overwritten in place where nothing needs what was there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganlab_networks.dropout import PackedDropout
+from ganlab_networks.normalization import BiasedBatchNorm1d
+from ganlab_networks.products import TORCH, Products, for_float32
+
+aten = torch.ops.aten
+
+Kept = tuple[Tensor, ...]  # what a layer remembers of its way forward
+Gradients = tuple[Tensor | None, ...]  # of the input, then of the parameters
+
+
+@dataclass
+class Way:
+    """How far a computation has come, and how the layers go on.
+
+    Attributes:
+        products: how matrices are multiplied.
+        own: whether the last result is this computation's own, and nothing remembers it: then it may be overwritten.
+    """
+
+    products: Products
+    own: bool = False
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of layer.
+
+    Attributes:
+        forward: of the layer, its input and the way: the result and what to remember.
+        backward: of the layer, the gradient of its result, what it remembered, the way, and which gradients are wanted.
+        again: the layer by operations that autograd knows, of its input, its parameters and what it remembered; to differentiate twice.
+    """
+
+    forward: Callable[[Any, Tensor, Way], tuple[Tensor, Kept]]
+    backward: Callable[[Any, Tensor, Kept, Way, Sequence[bool]], Gradients]
+    again: Callable[[Any, Tensor, Sequence[Tensor], Kept], Tensor]
+
+
+def _linear(layer: nn.Linear, x: Tensor, way: Way) -> tuple[Tensor, Kept]:
+    y = way.products.linear(x, layer.weight, layer.bias)
+    way.own = True
+    return y, (x, layer.weight)
+
+
+def _linear_back(layer: nn.Linear, grad: Tensor, kept: Kept, way: Way, wanted: Sequence[bool]) -> Gradients:
+    x, weight = kept
+    return (
+        way.products.input_gradient(grad, weight) if wanted[0] else None,
+        way.products.weight_gradient(grad, x) if wanted[1] else None,
+        grad.sum(0) if wanted[2] else None,
+    )
+
+
+def _activation(
+    compute: Callable[[Any, Tensor], Tensor], back: Callable[[Any, Tensor, Tensor], Tensor], in_place: Callable[[Any, Tensor], Tensor]
+) -> Kind:
+    """An activation whose gradient follows from its result."""
+
+    def forward(layer: nn.Module, x: Tensor, way: Way) -> tuple[Tensor, Kept]:
+        y = in_place(layer, x) if way.own else compute(layer, x)
+        way.own = False  # it is remembered
+        return y, (y,)
+
+    def backward(layer: nn.Module, grad: Tensor, kept: Kept, way: Way, wanted: Sequence[bool]) -> Gradients:
+        return (back(layer, grad, kept[0]),)
+
+    return Kind(forward, backward, lambda layer, x, parameters, kept: compute(layer, x))
+
+
+def _dropout(layer: PackedDropout, x: Tensor, way: Way) -> tuple[Tensor, Kept]:
+    if not layer.training:
+        return x, ()
+    mask = layer.mask(x)
+    way.own = True
+    return x * mask, (mask,)
+
+
+def _dropout_back(layer: PackedDropout, grad: Tensor, kept: Kept, way: Way, wanted: Sequence[bool]) -> Gradients:
+    return (grad * kept[0] if kept else grad,)
+
+
+def _batch_norm(layer: nn.BatchNorm1d, x: Tensor, way: Way) -> tuple[Tensor, Kept]:
+    running = _statistics(layer, x)
+    y, mean, scale = torch.native_batch_norm(x, layer.weight, layer.bias, *running, layer.training, layer.momentum or 0.0, layer.eps)
+    way.own = True
+    return y, (x, layer.weight, mean, scale, *(part for part in running if part is not None))
+
+
+def _statistics(layer: nn.BatchNorm1d, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """The running statistics that torch is to use or to move, as the layer's ``forward`` has it."""
+    if layer.training and not layer.track_running_stats:
+        return None, None
+    if layer.training and isinstance(layer, BiasedBatchNorm1d):
+        layer.move(x)
+        return None, None
+    if layer.training and layer.num_batches_tracked is not None:
+        layer.num_batches_tracked.add_(1)
+    return layer.running_mean, layer.running_var
+
+
+def _batch_norm_back(layer: nn.BatchNorm1d, grad: Tensor, kept: Kept, way: Way, wanted: Sequence[bool]) -> Gradients:
+    x, weight, mean, scale, *running = kept
+    running_mean, running_var = running or (None, None)
+    found: Gradients = aten.native_batch_norm_backward(
+        grad, x, weight, running_mean, running_var, mean, scale, _by_batch(kept), layer.eps, list(wanted)
+    )
+    return found
+
+
+def _batch_norm_again(layer: nn.BatchNorm1d, x: Tensor, parameters: Sequence[Tensor], kept: Kept) -> Tensor:
+    mean, variance = (None, None) if _by_batch(kept) else kept[4:]
+    weight, bias = parameters
+    return nn.functional.batch_norm(x, mean, variance, weight, bias, training=_by_batch(kept), eps=layer.eps)
+
+
+def _by_batch(kept: Kept) -> bool:
+    """Whether the batch's own statistics were used: only then are there any to remember."""
+    return kept[2].numel() > 0
+
+
+_BATCH_NORM = Kind(_batch_norm, _batch_norm_back, _batch_norm_again)
+KINDS: dict[type[nn.Module], Kind] = {
+    nn.Linear: Kind(_linear, _linear_back, lambda layer, x, parameters, kept: nn.functional.linear(x, *parameters)),
+    PackedDropout: Kind(_dropout, _dropout_back, lambda layer, x, parameters, kept: x * kept[0] if kept else x),
+    nn.BatchNorm1d: _BATCH_NORM,
+    BiasedBatchNorm1d: _BATCH_NORM,
+    nn.LeakyReLU: _activation(
+        lambda layer, x: nn.functional.leaky_relu(x, layer.negative_slope),
+        lambda layer, grad, y: aten.leaky_relu_backward(grad, y, layer.negative_slope, True),
+        lambda layer, x: aten.leaky_relu_(x, layer.negative_slope),
+    ),
+    nn.ReLU: _activation(lambda layer, x: x.relu(), lambda layer, grad, y: aten.threshold_backward(grad, y, 0), lambda layer, x: x.relu_()),
+    nn.Tanh: _activation(lambda layer, x: x.tanh(), lambda layer, grad, y: aten.tanh_backward(grad, y), lambda layer, x: x.tanh_()),
+    nn.Sigmoid: _activation(
+        lambda layer, x: x.sigmoid(), lambda layer, grad, y: aten.sigmoid_backward(grad, y), lambda layer, x: x.sigmoid_()
+    ),
+}
+
+
+def fusible(layers: nn.Sequential) -> bool:
+    """Whether all layers are of kinds that are known here, and nobody looks on at one of them: else each must be called."""
+    for layer in layers._modules.values():
+        if layer is None or type(layer) not in KINDS:
+            return False
+        if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks:
+            return False
+    return True
+
+
+class FusedMLP(torch.autograd.Function):
+    """Layers in sequence, forward and backward. The parameters are theirs, in order."""
+
+    @staticmethod
+    def forward(ctx: Any, layers: tuple[nn.Module, ...], products: Products, x: Tensor, *parameters: Tensor) -> Tensor:
+        way, kept, y = Way(products), [], x
+        for layer in layers:
+            y, remembered = KINDS[type(layer)].forward(layer, y, way)
+            kept.append(remembered)
+        ctx.layers, ctx.way, ctx.counts = layers, way, [len(remembered) for remembered in kept]
+        ctx.save_for_backward(x, *parameters, *(tensor for remembered in kept for tensor in remembered))
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Gradients:
+        counts = [len(layer._parameters) for layer in ctx.layers]
+        x, *rest = ctx.saved_tensors
+        parameters, kept = rest[: sum(counts)], _in_parts(rest[sum(counts) :], ctx.counts)
+        if torch.is_grad_enabled():  # a gradient penalty differentiates the gradient
+            return None, None, *_twice(ctx, x, _in_parts(parameters, counts), kept, grad)
+        wanted = _in_parts(ctx.needs_input_grad[3:], counts)
+        found: list[tuple[Tensor | None, ...]] = []
+        needed: Tensor | None = grad
+        for number in range(len(ctx.layers) - 1, -1, -1):
+            layer, first = ctx.layers[number], number == 0
+            assert needed is not None
+            asked = (not first or ctx.needs_input_grad[2], *wanted[number])
+            needed, *own = KINDS[type(layer)].backward(layer, needed, kept[number], ctx.way, asked)
+            found.append(tuple(own))
+        return None, None, needed, *(one for own in reversed(found) for one in own)
+
+
+def _in_parts(items: Sequence[Any], counts: Sequence[int]) -> list[tuple[Any, ...]]:
+    """``items`` in groups of so many.
+
+    >>> _in_parts("abc", [1, 0, 2])
+    [('a',), (), ('b', 'c')]
+    """
+    remaining = iter(items)
+    return [tuple(next(remaining) for _ in range(count)) for count in counts]
+
+
+def _twice(ctx: Any, x: Tensor, parameters: list[Any], kept: list[Any], grad: Tensor) -> list[Tensor | None]:
+    """The gradients by operations that autograd knows, so that they can be differentiated: computed anew with the same masks."""
+    y = x
+    for layer, own, remembered in zip(ctx.layers, parameters, kept, strict=True):
+        y = KINDS[type(layer)].again(layer, y, own, remembered)
+    inputs = [x, *(one for own in parameters for one in own)]
+    wanted = [place for place in range(len(inputs)) if ctx.needs_input_grad[2 + place]]
+    found = torch.autograd.grad(y, [inputs[place] for place in wanted], grad, create_graph=True, allow_unused=True)
+    every: list[Tensor | None] = [None] * len(inputs)
+    for place, one in zip(wanted, found, strict=True):
+        every[place] = one
+    return every
+
+
+def fused(layers: nn.Sequential, x: Tensor) -> Tensor:
+    """What ``layers(x)`` is: ``(batch, inputs)`` to ``(batch, outputs)``. See :func:`fusible`."""
+    every = tuple(layers._modules.values())
+    products = for_float32() if x.dtype == torch.float32 else TORCH
+    result: Tensor = FusedMLP.apply(every, products, x, *(one for layer in every for one in layer._parameters.values()))
+    return result

@@ -1,0 +1,242 @@
+"""The fast path of the network `mlp`: all layers as one step of autograd, the same numbers as layer by layer."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ganlab.components import NetworkSpec
+from ganlab.testing import play
+from ganlab_networks import MLP, fused, products
+from ganlab_networks.dropout import PackedDropout
+
+SHAPES: list[dict[str, Any]] = [
+    {},
+    {"hidden": []},
+    {"activation": "relu", "output_activation": "tanh"},
+    {"activation": "tanh", "dropout": 0.3},
+    {"activation": "sigmoid", "dropout": 0.5, "output_activation": "sigmoid"},
+    {"activation": "none", "dropout": 0.5},
+    {"batch_norm": "before_activation"},
+    {"batch_norm": "after_activation", "batch_norm_variance": "biased", "dropout": 0.25, "output_activation": "tanh"},
+]
+NOT_FUSED: list[dict[str, Any]] = [{"activation": "gelu"}, {"dropout": 0.5, "dropout_masks": "torch"}, {"fast": False}]
+
+
+def network(fast: bool = True, dtype: torch.dtype = torch.float64, **options: Any) -> MLP:
+    torch.manual_seed(0)
+    return MLP(NetworkSpec("generator", (20,), (1, 6, 6)), **{"hidden": [32, 24], "fast": fast} | options).to(dtype)
+
+
+def passes(net: MLP, training: bool = True, penalty: bool = False) -> list[Tensor]:
+    """Two passes through it and back, as D's turn has them: results, all gradients, and what moved."""
+    net.train(training)
+    torch.manual_seed(1)
+    x = torch.randn(16, 20, dtype=next(net.parameters()).dtype, requires_grad=True)
+    first, second = net(x), net(x * 0.5)
+    loss = first.square().sum() + second.pow(3).sum()
+    if penalty:
+        (slope,) = torch.autograd.grad(first.sum(), x, create_graph=True)
+        loss = loss + (slope.flatten(1).norm(dim=1) - 1).square().mean()
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert x.grad is not None
+    return [first.detach(), second.detach(), x.grad, *(p.grad for p in net.parameters() if p.grad is not None), *net.buffers()]
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many layers each pass has that was computed in one step."""
+    found: list[int] = []
+    whole = fused.FusedMLP.apply
+    monkeypatch.setattr(fused.FusedMLP, "apply", lambda layers, *given: found.append(len(layers)) or whole(layers, *given))
+    return found
+
+
+@pytest.fixture
+def torchs_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused, "for_float32", lambda: products.TORCH)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("options", SHAPES, ids=str)
+def test_it_gives_the_same_bits(
+    options: dict[str, Any], training: bool, dtype: torch.dtype, calls: list[int], torchs_products: None
+) -> None:
+    expected = passes(network(False, dtype, **options), training)
+    assert calls == []
+    found = passes(network(True, dtype, **options), training)
+    assert len(calls) == 2
+    assert len(found) == len(expected) and all(map(torch.equal, found, expected))
+
+
+@pytest.mark.parametrize("options", [shape for shape in SHAPES if "batch_norm" not in shape or "dropout" not in shape], ids=str)
+def test_its_gradient_has_a_gradient(options: dict[str, Any], calls: list[int]) -> None:
+    expected, found = (passes(network(fast, **options), penalty=True) for fast in (False, True))
+    assert len(calls) == 2
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("options", NOT_FUSED, ids=str)
+def test_what_it_does_not_know_goes_layer_by_layer(options: dict[str, Any], calls: list[int]) -> None:
+    passes(network(**options))
+    assert calls == []
+
+
+def test_a_layer_that_is_watched_or_changed_is_called(calls: list[int]) -> None:
+    seen = []
+    for register in ("register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook"):
+        net = network()
+        getattr(net.layers[0], register)(lambda *given: seen.append(1))
+        before = len(seen)
+        passes(net)
+        assert len(seen) > before
+    net = network()
+    nn.utils.parametrizations.spectral_norm(net.layers[0])
+    passes(net)
+    with torch.autocast("cpu", torch.bfloat16):
+        network(dtype=torch.float32)(torch.rand(2, 20))
+    assert calls == []
+
+
+def test_frozen_parameters_get_no_gradient(calls: list[int]) -> None:
+    net = network()
+    for parameter in net.parameters():
+        parameter.requires_grad_(False)
+    x = torch.ones(4, 20, dtype=torch.float64, requires_grad=True)
+    net(x).sum().backward()
+    assert x.grad is not None and all(parameter.grad is None for parameter in net.parameters())
+    net.layers[0].weight.requires_grad_(True)
+    net(x.detach()).sum().backward()
+    assert [parameter.grad is not None for parameter in net.parameters()] == [True, *[False] * 5]
+    with torch.no_grad():
+        assert not net(x).requires_grad
+    assert len(calls) == 3
+
+
+def test_a_copy_is_a_network_of_its_own(calls: list[int]) -> None:
+    net = network()
+    twin = copy.deepcopy(net)
+    with torch.no_grad():
+        twin.layers[0].weight.zero_()
+        assert not torch.equal(twin(torch.ones(2, 20, dtype=torch.float64)), net(torch.ones(2, 20, dtype=torch.float64)))
+
+
+def test_an_image_that_is_changed_before_the_way_back_is_an_error() -> None:
+    net, x = network(), torch.ones(2, 20, dtype=torch.float64)
+    result = net(x).sum()
+    x.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        result.backward()
+
+
+# -- matrix products -------------------------------------------------------------------------------------------------------
+
+
+def onednn_works() -> bool:
+    return products.works()
+
+
+@pytest.mark.skipif(not onednn_works(), reason="this PyTorch has no oneDNN that can be called")
+@pytest.mark.parametrize(("batch", "inputs", "outputs"), [(100, 784, 256), (64, 17, 16), (5, 16, 3), (1, 300, 300)])
+def test_onednn_gives_the_same_products(batch: int, inputs: int, outputs: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, weight, grad = (torch.randn(shape, generator=generator) for shape in ((batch, inputs), (outputs, inputs), (batch, outputs)))
+    bias = torch.randn(outputs, generator=generator)
+    for call in (
+        lambda by, to: by.linear(to(x), to(weight), to(bias)),
+        lambda by, to: by.input_gradient(to(grad), to(weight)),
+        lambda by, to: by.weight_gradient(to(grad), to(x)),
+    ):
+        exact = call(products.TORCH, torch.Tensor.double)
+        for by in (products.TORCH, products.ONEDNN):
+            found = call(by, torch.Tensor.contiguous)
+            assert found.dtype == torch.float32 and found.shape == exact.shape and found.is_contiguous()
+            assert float((found - exact).abs().max() / exact.abs().max()) < 2e-6
+
+
+@pytest.mark.parametrize(
+    ("processor", "capability", "works", "name"),
+    [
+        ("vendor_id : AuthenticAMD", "AVX512", True, "onednn"),
+        ("vendor_id : AuthenticAMD", "AVX2", True, "torch"),
+        ("vendor_id : AuthenticAMD", "AVX512", False, "torch"),
+        ("vendor_id : GenuineIntel", "AVX512", True, "torch"),
+        ("", "DEFAULT", True, "torch"),
+    ],
+)
+def test_the_choice_of_products_depends_on_the_processor_alone(
+    processor: str, capability: str, works: bool, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "processor", lambda: processor)
+    monkeypatch.setattr(products, "works", lambda: works)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert products.for_float32.__wrapped__().name == name
+
+
+def test_where_onednn_is_not_there_torchs_products_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*given: object) -> Tensor:
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setattr(products, "_onednn", gone)
+    assert not products.works()
+
+
+# -- dropout ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("share", "bits"), [(0.5, 8), (0.25, 8), (0.3, 32), (0.999, 32)])
+def test_masks_have_the_law_of_dropout(share: float, bits: int) -> None:
+    layer, kept = PackedDropout(share), 1 - share
+    assert layer.bits == bits
+    torch.manual_seed(0)
+    mask = layer.mask(torch.empty(1000, 1001, dtype=torch.float64))  # a number of units that fills no 64-bit number
+    assert mask.unique().tolist() == [0.0, pytest.approx(1 / kept, rel=1e-12)]
+    found, spread = float((mask > 0).double().mean()), (kept * (1 - kept) / mask.numel()) ** 0.5
+    assert abs(found - kept) < 4 * spread
+    for shift in (1, 7, 8, 1001):  # one unit says nothing of another
+        pairs = (mask.flatten()[:-shift] > 0) & (mask.flatten()[shift:] > 0)
+        assert abs(float(pairs.double().mean()) - kept**2) < 4 * (kept**2 / mask.numel()) ** 0.5
+    assert not torch.equal(mask, layer.mask(mask))
+
+
+def test_a_share_of_nearly_all_keeps_something() -> None:
+    assert PackedDropout(1 - 2**-40).mask(torch.empty(10)).isfinite().all()
+
+
+def test_outside_of_training_nothing_is_dropped() -> None:
+    layer = PackedDropout(0.5).eval()
+    x = torch.ones(3)
+    assert layer(x) is x
+
+
+# -- recipes ---------------------------------------------------------------------------------------------------------------
+
+RECIPES = ["mnist_mlp", "mnist_matlab_adam", "mnist_matlab_published_derivative", "mnist_matlab_sgd", "mnist_large_batch",
+           "mnist_best_practices", "mnist_one_class", "mnist_adaptive", "mnist_keras_batchnorm", "ring"]  # fmt: skip
+
+
+def weights(recipe: str, *overrides: str) -> Iterator[Tensor]:
+    run = play(recipe, steps=5, overrides=overrides)
+    return itertools.chain.from_iterable(player.network.state_dict().values() for player in run.players.values())
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_shipped_recipe_trains_to_the_same_bits(recipe: str, torchs_products: None, calls: list[int]) -> None:
+    plain = [weight.clone() for weight in weights(recipe, "generator.fast=false", "discriminator.fast=false")]
+    assert not calls
+    found = list(weights(recipe))
+    assert calls and all(map(torch.equal, found, plain))
+
+
+def test_those_are_all_recipes() -> None:
+    from ganlab.recipe import shipped_recipes
+
+    assert set(RECIPES) == set(shipped_recipes()) - {"defaults"}
