@@ -32,7 +32,7 @@ def spare_the_compiler() -> None:
     for kind in _kinds(Optimizer):
         step = vars(kind).get("step")
         if _code_of(step) == "_use_grad_for_differentiable.<locals>._use_grad":
-            kind.step = _step_without(step)  # type: ignore[method-assign, assignment]
+            kind.step = _step_without(step)  # type: ignore[method-assign]
 
 
 def _code_of(function: Any) -> str:
@@ -55,7 +55,7 @@ def _disabled_later(function: Callable[..., Any]) -> Callable[..., Any]:
         if disabled is None:
             if not _compiler_is_here():
                 return function(*args, **options)
-            disabled = torch._dynamo.disable(function)
+            disabled = torch._dynamo.disable(function)  # type: ignore[no-untyped-call]
         return disabled(*args, **options)
 
     return call
