@@ -6,7 +6,6 @@ a recipe names; its registration hooks say which names it brings, and a recipe p
 
 from __future__ import annotations
 
-import functools
 import importlib.metadata
 import inspect
 import sys
@@ -240,10 +239,4 @@ def _is_ours(origin: str) -> bool:
 
 
 def _origin(point: importlib.metadata.EntryPoint) -> str:
-    return _name_and_version(point.dist) if point.dist else point.value
-
-
-@functools.lru_cache(maxsize=64)  # of one object: it parses its metadata each time it is asked for either
-def _name_and_version(distribution: importlib.metadata.Distribution) -> str:
-    metadata = distribution.metadata
-    return f"{metadata['Name']} {metadata['Version']}"
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
