@@ -15,6 +15,7 @@ from ganlab.engine.hooks import Trick, connect
 from ganlab.engine.player import Player
 from ganlab.engine.run import PlayerLoss, Run
 from ganlab.engine.seeding import default_generators_restored, derive, seed_default_generators
+from ganlab.engine.uncompiled import spare_the_compiler
 from ganlab.errors import RecipeError, UsageError
 from ganlab.recipe import Choice, Recipe, display
 
@@ -111,6 +112,7 @@ def build_player(run: Run, role: Role) -> Player:
     player.refresh()
     if not player.parameters:
         raise RecipeError([f"{choice.network.where}: the {role} has no parameters to train"])
+    spare_the_compiler()
     player.optimizer = make(choice.optimizer, player.parameters)
     return player
 

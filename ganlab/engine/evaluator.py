@@ -17,6 +17,7 @@ from ganlab.engine.build import make, owner_of
 from ganlab.engine.faults import blamed
 from ganlab.engine.memory import is_memory_error
 from ganlab.engine.seeding import default_generators_restored, derive, seed_default_generators
+from ganlab.engine.uncompiled import spare_the_compiler
 from ganlab.errors import GanlabError, PluginError, did_you_mean
 from ganlab.evaluation import (
     CHUNK,
@@ -309,6 +310,7 @@ class Evaluator:
                 for other in (whole, held):
                     if other is not None and other is not self.dataset and other is not self._held_out:
                         other.place(torch.device("cpu"), torch.float32)
+            spare_the_compiler()  # a judge may be trained
             spec = JudgeSpec(whole, held, self.cache, self.device, self.tell, lambda: self._stopping())
             named = Named(make(choice, spec), owner_of(choice))
         except Stopped:

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 LARGEST = 64  # pixels of a shorter side, about, that is looked at
 SMALLEST = 7  # pixels: blocks halve an image until its shorter side has no more than this
@@ -53,8 +52,14 @@ def multiplications(shape: tuple[int, ...]) -> int:
 
 
 def bare(layer: type[nn.Module], *options: int, **more: int) -> Any:
-    """A layer whose weights are not set yet, which leaves torch's default generators where they are."""
-    return skip_init(layer, *options, **more)  # type: ignore[no-untyped-call]
+    """A layer whose weights are not set yet, which leaves torch's default generators where they are.
+
+    It is what ``torch.nn.utils.skip_init`` makes, whose ``to_empty`` imports sympy, which takes half a second.
+    """
+    made = layer(*options, device="meta", **more)
+    for name, parameter in list(made.named_parameters(recurse=False)):
+        setattr(made, name, nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype)))
+    return made
 
 
 class Halving(nn.Module):
