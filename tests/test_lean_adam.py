@@ -87,7 +87,7 @@ def test_it_gives_the_same_bits(event: str, options: dict[str, Any]) -> None:
 
 def test_torch_is_not_asked_after_the_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr("ganlab_optimizers.lean._TORCHS", lambda optimizer, closure: asked.append(1))
+    monkeypatch.setattr("ganlab_optimizers.lean._torchs", lambda optimizer, closure: asked.append(1))
     optimizer = LeanAdam(parameters(), fused=True)
     for parameter in optimizer.param_groups[0]["params"]:
         parameter.grad = torch.ones_like(parameter)
@@ -95,7 +95,7 @@ def test_torch_is_not_asked_after_the_first_step(monkeypatch: pytest.MonkeyPatch
     assert asked == [1]
     monkeypatch.undo()
     optimizer.step()
-    monkeypatch.setattr("ganlab_optimizers.lean._TORCHS", lambda optimizer, closure: asked.append(1))
+    monkeypatch.setattr("ganlab_optimizers.lean._torchs", lambda optimizer, closure: asked.append(1))
     optimizer.step()
     assert asked == [1]
 

@@ -9,8 +9,14 @@ import torch
 from torch import Tensor, optim
 from torch.optim import optimizer as base
 
-#: Torch's step, with what calls step hooks around it.
-_TORCHS: Any = optim.Adam.step if hasattr(optim.Adam.step, "hooked") else optim.Optimizer.profile_hook_step(optim.Adam.step)
+
+def _torchs(optimizer: LeanAdam, closure: Callable[[], float] | None) -> float | None:
+    """Torch's own step, with what calls step hooks around it."""
+    step: Any = optim.Adam.step
+    if not hasattr(step, "hooked"):  # torch wraps it once there is a plain Adam
+        step = optim.Optimizer.profile_hook_step(step)
+    loss: float | None = step(optimizer, closure)
+    return loss
 
 
 class LeanAdam(optim.Adam):
@@ -52,8 +58,7 @@ class LeanAdam(optim.Adam):
         """One update. ``found_inf``, where it is set, is honoured as torch does."""
         gradients = None if closure is not None or self._watched() else self._gradients()
         if gradients is None or (tensors := self._looked_up()) is None:
-            loss: float | None = _TORCHS(self, closure)
-            return loss
+            return _torchs(self, closure)
         found: Tensor | None = getattr(self, "found_inf", None)
         for group, (parameters, averages, squares, greatest, steps), grads in zip(self.param_groups, tensors, gradients, strict=True):
             beta1, beta2 = group["betas"]
