@@ -211,6 +211,13 @@ def test_a_share_of_nearly_all_keeps_something() -> None:
     assert PackedDropout(1 - 2**-40).mask(torch.empty(10)).isfinite().all()
 
 
+def test_elsewhere_it_is_torchs_own() -> None:
+    layer, x = PackedDropout(0.5), torch.ones(8, device="meta")
+    assert layer(x).device.type == "meta"
+    layer.mask = lambda x: pytest.fail("a mask of bytes")  # type: ignore[method-assign]
+    layer(x)
+
+
 def test_outside_of_training_nothing_is_dropped() -> None:
     layer = PackedDropout(0.5).eval()
     x = torch.ones(3)
