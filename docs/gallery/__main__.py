@@ -3,6 +3,7 @@
     python docs/gallery train                          every recipe at its budget here, and what helps those that do badly, three seeds each
     python docs/gallery train --port NAME --seed 0     one, with the tutorial's independent port beside it, on the same draws
     python docs/gallery write                          write the page and its pictures
+    python docs/gallery tricks                         which stability trick helps: train what is missing, write README's section
 
 Only runs that are missing are made, and what was interrupted goes on. MNIST is read from GANLAB_DATA and must be there. All of it takes
 about three hours on two CPU cores.
@@ -21,11 +22,12 @@ sys.path[1:1] = [str(ROOT / "tests" / "tutorials")]  # the ports
 
 def main() -> None:
     """Train, or write."""
+    import tricks
     from page import write
     from training import BUDGETS, SEEDS, train, train_with_port
 
     parser = argparse.ArgumentParser(prog="python docs/gallery", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["train", "write"])
+    parser.add_argument("what", choices=["train", "write", "tricks"])
     parser.add_argument("names", nargs="*", metavar="NAME", help="recipes to train; all of them when none is named")
     parser.add_argument("--port", action="store_true", help="train the tutorial's port on the same draws, too, with one seed")
     parser.add_argument("--seed", type=int, choices=SEEDS, default=SEEDS[0], help="the seed with which a port is trained")
@@ -40,6 +42,9 @@ def main() -> None:
     names = options.names or list(BUDGETS)
     if options.what == "write":
         write(options.runs_dir, ROOT / "docs")
+    elif options.what == "tricks":
+        tricks.train(options.runs_dir, options.jobs)
+        tricks.write(options.runs_dir, ROOT)
     elif options.port:
         for name in names:
             train_with_port(options.runs_dir, name, options.seed)

@@ -68,6 +68,20 @@ def losses(runs: Sequence[Trained], path: Path) -> None:
             ax.set_xlabel("step")
 
 
+def seeds(runs: Mapping[str, Trained], metrics: Mapping[str, str], path: Path) -> None:
+    """A panel for each metric, with its title: a point for each seed of each group, and a line at their mean."""
+    with panels(path, len(metrics), (4.2, 0.4 + 0.32 * len(runs)), columns=len(metrics)) as axes:
+        for ax, (metric, title) in zip(axes, metrics.items(), strict=True):
+            for place, run in enumerate(runs.values()):
+                values = [result.values[metric] for result in run.results]
+                ax.plot(values, [place] * len(values), "o", color=COLOURS["discriminator"], alpha=0.5, markersize=5, markeredgewidth=0)
+                ax.plot([float(np.mean(values))] * 2, [place - 0.3, place + 0.3], color=COLOURS["generator"], linewidth=2)
+            ax.set_yticks(range(len(runs)), list(runs) if ax is axes[0] else [""] * len(runs))
+            ax.set_ylim(len(runs) - 0.5, -0.5)
+            ax.set_title(title)
+            ax.grid(axis="x", alpha=0.3)
+
+
 def logits(runs: Sequence[Trained], path: Path) -> None:
     """D's mean logits on real images and on fakes over the steps, on one scale."""
     with panels(path, len(runs), (4.3, 2.5), columns=len(runs), shared=True) as axes:

@@ -83,16 +83,16 @@ class Port:
     pictures: tuple[np.ndarray, np.ndarray]
 
 
-def read_trained(folder: Path, name: str, overrides: Sequence[str]) -> Trained:
+def read_trained(folder: Path, name: str, overrides: Sequence[str], seeds: Sequence[int] = SEEDS) -> Trained:
     """The runs of one recipe.
 
     Raises:
         SystemExit: one is missing, or has not been measured.
     """
-    runs = finished(folder, name, overrides)
-    results = [read_result(runs[seed]) for seed in SEEDS if seed in runs]
-    if len(results) < len(SEEDS) or not all(result.values for result in results):
-        raise SystemExit(f"there are not {len(SEEDS)} finished and measured runs of {name} in {folder}: python docs/gallery train {name}")
+    runs = finished(folder, name, overrides, seeds)
+    results = [read_result(runs[seed]) for seed in seeds if seed in runs]
+    if len(results) < len(seeds) or not all(result.values for result in results):
+        raise SystemExit(f"there are not {len(seeds)} finished and measured runs of {name} {' '.join(overrides)} in {folder}")
     document = load_recipe(results[0].folder.path / "recipe.toml", Catalogue.of_installed()).document
     return Trained(name, tuple(overrides), results, document, samples_of(results[0]))
 

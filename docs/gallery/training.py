@@ -43,13 +43,13 @@ PORT_SAMPLES = "port_samples.npy"
 WATCHERS = ("health", "last_batch", "loss_plot", "system_metrics")  # tricks that only look on: without them a run is the same
 
 
-def finished(folder: Path, name: str, overrides: Sequence[str]) -> dict[int, RunSummary]:
+def finished(folder: Path, name: str, overrides: Sequence[str], seeds: Sequence[int] = SEEDS) -> dict[int, RunSummary]:
     """The finished runs of that recipe with these options, by seed; of several that of a port, else the last."""
     wanted = _numbers_from(load_recipe(name, _library(), overrides).document)
     found: dict[int, RunSummary] = {}
     for run in list_runs(folder):
         seed = run.info.get("seed")
-        if run.info.get("recipe") != name or run.status != "finished" or seed not in SEEDS or _options(run.folder.path) != wanted:
+        if run.info.get("recipe") != name or run.status != "finished" or seed not in seeds or _options(run.folder.path) != wanted:
             continue
         if seed not in found or not (found[seed].folder.path / PORT_SAMPLES).exists():
             found[seed] = run
@@ -85,13 +85,16 @@ def train(folder: Path, names: Sequence[str], jobs: int, how: Sequence[str] = ()
             train_seeds(folder, *HELPS[name], jobs, how)
 
 
-def train_seeds(folder: Path, name: str, overrides: Sequence[str], jobs: int, how: Sequence[str]) -> None:
+def train_seeds(
+    folder: Path, name: str, overrides: Sequence[str], jobs: int, how: Sequence[str] = (), seeds: Sequence[int] = SEEDS
+) -> None:
     """The seeds of one recipe that are missing, as a set: one that was interrupted goes on."""
-    missing = [str(seed) for seed in SEEDS if seed not in finished(folder, name, overrides)]
+    there = finished(folder, name, overrides, seeds)
+    missing = [str(seed) for seed in seeds if seed not in there]
     if missing:
         changes = [part for text in (*overrides, *how, "tracking.enabled=false") for part in ("--set", text)]
         _ganlab("run", name, "--seeds", ",".join(missing) + ",", "--jobs", str(jobs), *changes, "--runs-dir", str(folder))
-    for run in finished(folder, name, overrides).values():
+    for run in finished(folder, name, overrides, seeds).values():
         if not run.folder.evaluation.exists():
             _ganlab("evaluate", str(run.folder.path), "--runs-dir", str(folder))
 

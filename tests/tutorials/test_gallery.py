@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pytest
 from beside import PORTS
 
@@ -22,7 +25,7 @@ def gallery(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The command's modules, importable as they are when it runs."""
     monkeypatch.syspath_prepend(str(ROOT / "docs" / "gallery"))
     yield
-    for name in ("training", "measures", "figures", "page"):
+    for name in ("training", "measures", "figures", "page", "tricks"):
         sys.modules.pop(name, None)
 
 
@@ -67,6 +70,43 @@ def test_it_trains_and_writes(gallery: None, tmp_path: Path, monkeypatch: pytest
     (Path(runs[0]) / "run.json").unlink()
     with pytest.raises(SystemExit, match="there are not 1 finished and measured runs"):
         page.write(tmp_path, docs)
+
+
+def test_the_comparison_of_tricks_is_written_between_its_comments(gallery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tricks
+    from measures import Trained
+
+    def trained(folder: Path, name: str, overrides: Sequence[str], seeds: Sequence[int]) -> Trained:
+        off = sum("enabled=false" in text for text in overrides)
+        alike = {"classes": 9.0, "class_kl": 0.1, "coverage": 0.2}
+        results = [Planted(alike | {"frechet_ratio": 100.0 + seed - 20 * off + 0.5 * seed * off}, seed) for seed in seeds]
+        return Trained(name, tuple(overrides), results, {}, np.zeros((1, 784), np.uint8))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tricks, "read_trained", trained)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "README.md").write_text("before\n<!-- tricks -->\nold\n<!-- end -->\nafter\n", encoding="utf-8")
+    tricks.write(tmp_path, tmp_path)
+    head, table, tail = re.split("<!-- tricks -->\n|<!-- end -->", (tmp_path / "README.md").read_text(encoding="utf-8"))
+    assert (head, tail) == ("before\n", "\nafter\n")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    assert rows[0] == ["all three", "102 ± 1.6", "9 ± 0", "0.1 ± 0", "0.2 ± 0", "0 of 5", ""]
+    assert rows[4][:2] == ["none of them", "45 ± 4"] and rows[4][-1].startswith("better (5 seeds, p = ")
+    assert [row[0] for row in rows[1:4]] == [f"without {name}" for name in tricks.TRICKS]
+    assert (tmp_path / "docs" / "tricks.png").stat().st_size > 1000
+
+
+@dataclass
+class Planted:
+    """What came of a run, as far as it is looked at."""
+
+    values: dict[str, float]
+    seed: int
+    collapsed: str = ""
+    finished: bool = True
+    status: str = "finished"
+    recipe: str = "mnist_adaptive"
+    better: ClassVar[dict[str, str]] = {"frechet_ratio": "lower", "classes": "higher", "class_kl": "lower", "coverage": "higher"}
+    options: ClassVar[dict[str, str]] = {}
 
 
 def test_the_page_in_the_repository_is_whole() -> None:
