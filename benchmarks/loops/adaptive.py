@@ -6,9 +6,10 @@ What the published excerpt leaves open is as in the recipe: the cap of G's updat
 from __future__ import annotations
 
 import torch
-from loops.common import Account, adam, batches, begin, perceptron
 from support.setting import Setting
 from torch import nn
+
+from loops.common import Account, adam, batches, begin, loader, perceptron
 
 
 def clip(network: nn.Module, theta: float) -> None:
@@ -26,6 +27,7 @@ def main() -> None:
     generator, discriminator = perceptron(setting, "generator"), perceptron(setting, "discriminator", nn.Sigmoid)
     g_optimizer, d_optimizer = adam(setting, "generator", generator), adam(setting, "discriminator", discriminator)
     latent_size, rest = setting.document["noise"]["dimension"], 0
+    source = loader(setting)
     account = Account(setting)
 
     def learn(network: nn.Module, optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> float:
@@ -35,7 +37,7 @@ def main() -> None:
         optimizer.step()
         return float(loss.item())
 
-    for images in batches(setting):
+    for images in batches(source, setting.steps):
         account.due()
         images = images.reshape(len(images), -1)
         discriminator.train()

@@ -74,9 +74,9 @@ def loader(setting: Setting) -> torch.utils.data.DataLoader[Any]:
     )
 
 
-def batches(setting: Setting) -> Iterator[Tensor]:
+def batches(source: torch.utils.data.DataLoader[Any], steps: int) -> Iterator[Tensor]:
     """The images of one step after another, ``(batch, 1, 28, 28)``, epoch after epoch, until the steps are over."""
-    source, left = loader(setting), setting.steps
+    left = steps
     while True:
         for images, _labels in source:
             if not left:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from loops.common import Account, begin
 from support.products import Operation, Role, parameters, step, widths
 from support.setting import Setting
 from torch import Tensor
+
+from loops.common import Account, begin
 
 
 class Flat:

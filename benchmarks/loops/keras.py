@@ -6,12 +6,13 @@ Batch normalization is torch's own, whose moving variance is fed 64/63 of what K
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import torch
-from loops.common import Account, adam, begin, perceptron
 from torch import nn
+
+from loops.bare_start import load
+from loops.common import Account, adam, begin, perceptron
 
 
 def set_rate(optimizer: torch.optim.Adam, table: dict[str, float], taken: int) -> None:
@@ -23,8 +24,7 @@ def set_rate(optimizer: torch.optim.Adam, table: dict[str, float], taken: int) -
 
 def main() -> None:
     setting = begin()
-    raw = np.fromfile(Path(setting.data_root) / "MNIST" / "raw" / "train-images-idx3-ubyte", dtype=np.uint8)[16:]
-    images = torch.from_numpy((raw.astype(np.float32) - 127.5) / 127.5).view(-1, math.prod(setting.shape))
+    images = (load(setting).float().flatten(1) - 127.5) / 127.5  # all of it, as the tutorial keeps it
     generator, discriminator = perceptron(setting, "generator"), perceptron(setting, "discriminator", nn.Sigmoid)
     g_optimizer, d_optimizer = adam(setting, "generator", generator), adam(setting, "discriminator", discriminator)
     g_table, d_table = (setting.document[role]["optimizer"] for role in ("generator", "discriminator"))

@@ -9,8 +9,9 @@ import logging
 from typing import Any
 
 import torch
-from loops.common import Account, adam, begin, loader, perceptron, skipped
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+
+from loops.common import Account, adam, begin, loader, perceptron, skipped
 
 
 def main() -> None:

@@ -7,8 +7,9 @@ stock one, and losses are looked at every so many steps.
 from __future__ import annotations
 
 import torch
-from loops.common import Account, adam, batches, begin, perceptron
 from torch import nn
+
+from loops.common import Account, adam, batches, begin, loader, perceptron
 
 
 def main() -> None:
@@ -17,8 +18,9 @@ def main() -> None:
     g_optimizer, d_optimizer = adam(setting, "generator", generator), adam(setting, "discriminator", discriminator)
     criterion = nn.BCELoss()
     latent_size = setting.document["noise"]["dimension"]
+    source = loader(setting)
     account = Account(setting)
-    for images in batches(setting):
+    for images in batches(source, setting.steps):
         due = account.due()
         images = images.reshape(len(images), -1)
         real_labels, fake_labels = torch.ones(len(images), 1), torch.zeros(len(images), 1)

@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import torch
-from loops.common import Account, batches, begin, perceptron, pixels, skipped
 from support.setting import Setting
+
+from loops.common import Account, batches, begin, loader, perceptron, pixels, skipped
 
 os.environ.setdefault("CONSOLE_LOGGING", "0")  # else it prints in every step
 os.environ.setdefault("TENSORBOARD_LOGGING", "0")
@@ -27,12 +29,12 @@ class Enough(Exception):
 class Endless:
     """Batches across epochs. Its ``batch_size`` is what the trainer asks for."""
 
-    def __init__(self, setting: Setting, account: Account) -> None:
-        self.setting, self.account = setting, account
+    def __init__(self, setting: Setting, account: Account, source: Any) -> None:
+        self.setting, self.account, self.source = setting, account, source
         self.batch_size = setting.document["train"]["batch_size"]
 
     def __iter__(self) -> Iterator[torch.Tensor]:
-        for images in batches(self.setting):
+        for images in batches(self.source, self.setting.steps):
             yield images.reshape(len(images), -1)
             self.account.due()
         raise Enough
@@ -77,9 +79,10 @@ def main() -> None:
             checkpoints=f"{folder}/model/gan",
             recon=f"{folder}/images",
         )
+        source = loader(setting)
         account = Account(setting)
         try:
-            trainer(Endless(setting, account))
+            trainer(Endless(setting, account, source))
         except Enough:
             account.stop()
     logs = trainer.logger.get_loss_viz().logs

@@ -58,9 +58,9 @@ def spread(rates: Sequence[float]) -> float:
 def complaints(rates: Sequence[float], seen: Sequence[Seen]) -> list[str]:
     """Why the measurements of one contestant are not to be trusted, in words; none where they are."""
     found = []
-    for when, worst in (("before", max((s.before for s in seen), default=0.0)), ("during", max((s.during for s in seen), default=0.0))):
-        if worst > MOST_OTHERS:
-            found.append(f"others took up to {worst:.0%} of the cores {when} it")
+    before, during = (max((getattr(one, when) for one in seen), default=0.0) for when in ("before", "during"))
+    if max(before, during) > MOST_OTHERS:
+        found.append(f"others took up to {before:.0%} of the cores before and {during:.0%} during it")
     if spread(rates) > MOST_SPREAD:
         found.append(f"rounds differ by {spread(rates):.0%}")
     return found

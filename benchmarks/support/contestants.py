@@ -24,8 +24,9 @@ class Contestant:
     Attributes:
         key, title: how it is asked for, and how it stands in the table.
         loops: the program that is run for each recipe (a module of ``loops``); empty: ``ganlab run``.
-        overrides: of ``ganlab run``, beside those of the setting.
-        compares: whether its losses are held against the tutorial's.
+        overrides: beside those of the setting; of ``ganlab run``, or of a program that has the engine in it.
+        compares: whether it trains: then its losses are held against the tutorial's.
+        quiet: ``ganlab run --quiet``, without a terminal.
     """
 
     key: str
@@ -33,6 +34,7 @@ class Contestant:
     loops: Mapping[str, str] = field(default_factory=dict)
     overrides: tuple[str, ...] = ()
     compares: bool = True
+    quiet: bool = False
 
     def plays(self, recipe: str) -> bool:
         """Whether it knows that recipe."""
@@ -80,7 +82,7 @@ def ready(contestant: Contestant, setting: Setting) -> str:
         try:
             settle(setting.recipe, (*setting.overrides, *contestant.overrides), setting.data_root)
         except CannotSettle as error:
-            return f"this ganlab does not know it: {error}"
+            return f"this ganlab does not know it: {str(error).partition('; choices')[0]}"
     return ""
 
 
@@ -97,7 +99,8 @@ def measure(contestant: Contestant, setting: Setting, folder: Path, policy: str,
     """
     environment = children.environment(setting.threads, policy)
     if not contestant.loops:
-        return run_ganlab(setting, folder, environment, contestant.overrides, look=look)
+        return run_ganlab(setting, folder, environment, contestant.overrides, quiet=contestant.quiet, look=look)
+    setting = setting.with_(overrides=(*setting.overrides, *contestant.overrides))
     module = contestant.loops[Path(setting.recipe).stem]
     command = [sys.executable, "-m", f"loops.{module}", str(setting.save(folder / "setting.json"))]
     return account_of(children.run(command, environment, look=look))
