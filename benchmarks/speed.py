@@ -27,9 +27,9 @@ from support.tables import speed_table
 RECIPES = ("mnist_mlp", "mnist_adaptive", "mnist_large_batch", "mnist_keras_batchnorm")
 LOSS_STEPS = {"mnist_large_batch": 40}  # a step of 6,000 images takes the tutorial's loop a second
 POLICIES = {
-    "passive": "threads that wait sleep (OMP_WAIT_POLICY=PASSIVE for all)",
-    "active": "threads that wait spin (OMP_WAIT_POLICY=ACTIVE for all)",
-    "own": "threads wait as each contestant lets them when OMP_WAIT_POLICY is not set (PASSIVE in ganlab, OpenMP's default elsewhere)",
+    "passive": "Threads that wait sleep (OMP_WAIT_POLICY=PASSIVE for all)",
+    "active": "Threads that wait spin (OMP_WAIT_POLICY=ACTIVE for all)",
+    "own": "Threads wait as each contestant lets them when OMP_WAIT_POLICY is not set (PASSIVE in ganlab, OpenMP's default elsewhere)",
 }
 
 
@@ -78,7 +78,7 @@ def main(words: list[str] | None = None) -> None:
     busy = load_complaint(load_average(), os.cpu_count() or 1)
     about = [
         f"Measured: {described()}",
-        f"{options.rounds} rounds, {POLICIES[options.policy]}." + (f" With {', '.join(options.set)}." if options.set else ""),
+        f"{options.rounds} rounds. {POLICIES[options.policy]}." + (f" With {', '.join(options.set)}." if options.set else ""),
     ]
     if busy:
         about.append(f"**The machine was not quiet**: {busy}.")

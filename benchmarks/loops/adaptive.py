@@ -67,7 +67,7 @@ def main() -> None:
             account.losses(generator=loss)
             played += 1
         account.updates["generator"] += played
-        rest = int(1 + rule["rest_per_loss"] * abs(loss)) if played else rest - 1
+        rest = int(1 + rule["rest_per_loss"] * abs(loss)) if played else max(rest - 1, 0)
     account.end()
 
 

@@ -13,8 +13,8 @@ SPEED = ("", "steps/s", "rounds", "x tutorial's", "of the floor", "peak MiB", "r
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table; all columns but the first and those of ``remarks`` are right-aligned."""
-    rule = ["---" if not number or name == "remarks" else "--:" for number, name in enumerate(head)]
+    """A Markdown table; all columns but the first, ``regime`` and ``remarks`` are right-aligned."""
+    rule = ["---" if not place or name in ("regime", "remarks") else "--:" for place, name in enumerate(head)]
     return [f"| {' | '.join(row)} |" for row in (head, rule, *([cell.replace("|", "/") for cell in row] for row in rows))]
 
 
