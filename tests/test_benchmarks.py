@@ -35,7 +35,7 @@ def row(text: str, title: str) -> str:
 def test_speed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.md"
     page.write_text("\n".join(["before", *marks("speed mnist_adaptive"), "after"]))
-    words = ["--recipes", "mnist_adaptive", "--threads", "1", "--rounds", "2", "--steps", "20", "--loss-steps", "20", "--seeds", "1"]
+    words = ["--recipes", "mnist_adaptive", "--threads", "1", "--rounds", "1", "--steps", "20", "--loss-steps", "20", "--seeds", "1"]
     speed.main([*words, *SETS, "--data-root", str(data), "--write", "--page", str(page)])
     said = capsys.readouterr().out
     assert "### `mnist_adaptive`, 1 thread\n" in said
@@ -122,7 +122,8 @@ def test_costs_overhead(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_costs_start(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     costs.main(["start", "--threads", "1", "--rounds", "1", *SETS, "--data-root", str(data)])
     said = capsys.readouterr().out
-    bare, ours = (float(row(said, title).split("|")[2]) for title in ("a bare script: `import torch`, the data", "`ganlab run`, to the end of its first step"))  # fmt: skip
+    titles = ("a bare script: `import torch`, the data", "`ganlab run`, to the end of its first step")
+    bare, ours = (float(row(said, title).split("|")[2]) for title in titles)
     assert 0 < bare < 300 and 0 < ours < 300  # seconds since the start of a process, not since 1970
 
 

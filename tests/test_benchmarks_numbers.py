@@ -23,6 +23,7 @@ from support.setting import Setting
 from support.start import start_table
 from support.tables import number, speed_table, table
 
+ADAM = {"lr": 2e-4, "betas": [0.9, 0.999], "eps": 1e-8}
 QUIET = Seen(0.0, 0.01)
 
 
@@ -30,8 +31,8 @@ def setting(**changes: Any) -> Setting:
     """T0, but for ``changes`` of its tables."""
     document = {
         "noise": {"use": "normal", "dimension": 64},
-        "generator": {"use": "mlp", "hidden": [256, 256], "batch_norm": "none", "optimizer": {"lr": 2e-4, "betas": [0.9, 0.999], "eps": 1e-8}},
-        "discriminator": {"use": "mlp", "hidden": [256, 256], "batch_norm": "none", "optimizer": {"lr": 2e-4, "betas": [0.9, 0.999], "eps": 1e-8}},
+        "generator": {"use": "mlp", "hidden": [256, 256], "batch_norm": "none", "optimizer": ADAM},
+        "discriminator": {"use": "mlp", "hidden": [256, 256], "batch_norm": "none", "optimizer": ADAM},
         "schedule": {"discriminator_turn": "two_passes", "discriminator_steps": 1, "generator_steps": 1},
         "train": {"batch_size": 100, "log_every": 200},
         "tricks": [],

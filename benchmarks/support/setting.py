@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,6 @@ class Setting:
     seed: int = 0
     generator_rate: float = 1.0
     losses: bool = False
-    options: dict[str, Any] = field(default_factory=dict)
 
     def with_(self, **changes: Any) -> Setting:
         """The same with these attributes."""
@@ -60,7 +59,12 @@ class Setting:
     def load(cls, path: str | Path) -> Setting:
         """What :meth:`save` wrote."""
         found = json.loads(Path(path).read_text(encoding="utf-8"))
-        return cls(**found | {name: tuple(found[name]) for name in ("overrides", "shape")})
+        return cls(**_tuples(found))
+
+
+def _tuples(found: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
 def settle(recipe: str, overrides: Sequence[str] = (), data_root: str | Path | None = None) -> Setting:
@@ -73,4 +77,4 @@ def settle(recipe: str, overrides: Sequence[str] = (), data_root: str | Path | N
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)
     if done.returncode:
         raise CannotSettle((done.stdout.strip() or done.stderr.strip().splitlines()[-1])[:500])
-    return Setting(recipe, tuple(overrides), **json.loads(done.stdout))
+    return Setting(recipe, tuple(overrides), **_tuples(json.loads(done.stdout)))
