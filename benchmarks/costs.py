@@ -16,12 +16,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from speed import POLICIES, tell
-from support.busy import load_average, load_complaint
 from support.contestants import Unable
-from support.machine import described
 from support.overhead import overhead
-from support.page import PAGE, NoPlace, write
+from support.report import add_options, circumstances, deliver, tell
 from support.resident import memory
 from support.scaling import BATCHES, SIZES, WIDTHS, Grid, scaling
 from support.setting import CannotSettle, Setting, settle
@@ -77,32 +74,20 @@ def arguments(words: list[str] | None = None) -> Options:
             for key, values in (("batches", BATCHES), ("widths", WIDTHS), ("sizes", SIZES)):
                 words_of = " ".join(map(str, values))
                 one.add_argument(f"--{key}", nargs="*", type=int, default=values, metavar="N", help=f"(default: {words_of})")
-        one.add_argument("--policy", choices=POLICIES, default="passive", help="how OpenMP's threads wait (default: passive)")
-        one.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the recipe, for everybody")
-        one.add_argument("--data-root", type=Path, help="folder of the data sets (default: $GANLAB_DATA, else ganlab's cache)")
-        one.add_argument("--write", action="store_true", help="put the tables into --page")
-        one.add_argument("--page", type=Path, default=PAGE, help="(default: docs/benchmarks.md)")
+        add_options(one)
     return parser.parse_args(words)
 
 
 def main(words: list[str] | None = None) -> None:
     options = arguments(words)
-    busy = load_complaint(load_average(), os.cpu_count() or 1)
+    about = circumstances(options)
     try:
         setting = settle(options.recipe, options.set, options.data_root).with_(threads=options.threads)
         with tempfile.TemporaryDirectory(prefix="ganlab-costs-") as folder:
             lines = COMMANDS[options.what][1](setting, options, Path(folder))
     except (CannotSettle, Unable) as error:
         sys.exit(f"{options.what} of {options.recipe} cannot be measured: {error}")
-    about = [f"Measured: {described()}", f"{POLICIES[options.policy]}."]
-    about += [f"**The machine was not quiet**: {busy}."] if busy else []
-    lines = [*about, "", *lines]
-    print("\n".join(lines), flush=True)
-    if options.write:
-        try:
-            write(f"costs {options.what}", lines, options.page)
-        except (NoPlace, OSError) as error:
-            sys.exit(f"{options.page} is not written: {error}")
+    deliver(f"costs {options.what}", [*about, "", *lines], options)
 
 
 if __name__ == "__main__":

@@ -10,32 +10,19 @@ Figures count only on a machine with nothing else to do; the tables say when it 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from pathlib import Path
 
-from support.busy import load_average, load_complaint
 from support.contestants import CONTESTANTS
 from support.losses import check
-from support.machine import described
-from support.page import PAGE, NoPlace, write
+from support.report import add_options, circumstances, deliver, tell
 from support.rounds import race
 from support.setting import CannotSettle, Setting, settle
 from support.tables import speed_table
 
 RECIPES = ("mnist_mlp", "mnist_adaptive", "mnist_large_batch", "mnist_keras_batchnorm")
 LOSS_STEPS = {"mnist_large_batch": 40}  # a step of 6,000 images takes the tutorial's loop a second
-POLICIES = {
-    "passive": "Threads that wait sleep (OMP_WAIT_POLICY=PASSIVE for all)",
-    "active": "Threads that wait spin (OMP_WAIT_POLICY=ACTIVE for all)",
-    "own": "Threads wait as each contestant lets them when OMP_WAIT_POLICY is not set (PASSIVE in ganlab, OpenMP's default elsewhere)",
-}
-
-
-def tell(text: str) -> None:
-    """Say how far it is, where a table on stdout is not disturbed."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
@@ -50,11 +37,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     length.add_argument("--steps", type=int, help="of each measurement, in place of --seconds")
     parser.add_argument("--loss-steps", type=int, help="steps for the comparison of losses; 0 for none (default: 600, with B = 6000 40)")
     parser.add_argument("--seeds", type=int, default=5, help="of the comparison of losses (default: 5)")
-    parser.add_argument("--policy", choices=POLICIES, default="passive", help="how OpenMP's threads wait (default: passive)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the recipe, for everybody")
-    parser.add_argument("--data-root", type=Path, help="folder of the data sets (default: $GANLAB_DATA, else ganlab's cache)")
-    parser.add_argument("--write", action="store_true", help="put the tables into --page")
-    parser.add_argument("--page", type=Path, default=PAGE, help="(default: docs/benchmarks.md)")
+    add_options(parser)
     return parser.parse_args(words)
 
 
@@ -75,14 +58,7 @@ def measured(setting: Setting, options: argparse.Namespace, folder: Path) -> lis
 
 def main(words: list[str] | None = None) -> None:
     options = arguments(words)
-    busy = load_complaint(load_average(), os.cpu_count() or 1)
-    about = [
-        f"Measured: {described()}",
-        f"{options.rounds} rounds. {POLICIES[options.policy]}." + (f" With {', '.join(options.set)}." if options.set else ""),
-    ]
-    if busy:
-        about.append(f"**The machine was not quiet**: {busy}.")
-        tell(f"note: {busy}; what is measured now says little")
+    about = [*circumstances(options), f"Medians of {options.rounds} rounds."]
     for recipe in options.recipes:
         try:
             setting = settle(recipe, options.set, options.data_root)
@@ -90,12 +66,7 @@ def main(words: list[str] | None = None) -> None:
             sys.exit(f"{recipe} cannot be measured: {error}")
         with tempfile.TemporaryDirectory(prefix="ganlab-speed-") as folder:
             lines = [*about, "", *measured(setting, options, Path(folder))]
-        print("\n".join([*lines, ""]), flush=True)
-        if options.write:
-            try:
-                write(f"speed {recipe}", lines, options.page)
-            except (NoPlace, OSError) as error:
-                sys.exit(f"{options.page} is not written: {error}")
+        deliver(f"speed {recipe}", lines, options)
 
 
 if __name__ == "__main__":

@@ -14,16 +14,17 @@ from loops.common import Account, adam, batches, begin, loader, perceptron
 
 def clip(network: nn.Module, theta: float) -> None:
     """Shorten the gradient of all parameters as one vector to ``theta``."""
-    norm = torch.sqrt(sum((p.grad**2).sum() for p in network.parameters()))
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    norm = torch.sqrt(torch.stack([(gradient**2).sum() for gradient in gradients]).sum())
     if norm > theta:
-        for p in network.parameters():
-            p.grad *= theta / norm
+        for gradient in gradients:
+            gradient *= theta / norm
 
 
 def main() -> None:
     setting = begin()
-    rule, margin, theta = (_trick(setting, name) for name in ("adaptive_generator_steps", "clamp", "gradient_clipping"))
-    margin, theta = margin["margin"], theta["max_norm"]
+    rule, margin = _trick(setting, "adaptive_generator_steps"), _trick(setting, "clamp")["margin"]
+    theta = _trick(setting, "gradient_clipping")["max_norm"]
     generator, discriminator = perceptron(setting, "generator"), perceptron(setting, "discriminator", nn.Sigmoid)
     g_optimizer, d_optimizer = adam(setting, "generator", generator), adam(setting, "discriminator", discriminator)
     latent_size, rest = setting.document["noise"]["dimension"], 0

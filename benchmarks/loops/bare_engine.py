@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from support.engine_steps import NoHooks, NoMetrics, opened, seconds_of
+from support.setting import laid
 
 from loops.common import Account, begin
 
@@ -13,8 +14,8 @@ from loops.common import Account, begin
 def main() -> None:
     setting = begin()
     with tempfile.TemporaryDirectory() as folder:
-        overrides = [*setting.overrides, f"train.steps={setting.steps}", f"train.seed={setting.seed}", f"train.threads={setting.threads}"]
-        run = opened(setting.recipe, Path(folder), overrides, setting.data_root)
+        length = [f"train.steps={setting.steps}", f"train.seed={setting.seed}", f"train.threads={setting.threads}"]
+        run = opened(setting.recipe, Path(folder), laid([*setting.overrides, *length]), setting.data_root)
         run.metrics = NoMetrics()  # type: ignore[assignment]
         if not run.tricks:
             run.hooks = NoHooks()  # type: ignore[assignment]

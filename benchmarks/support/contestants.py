@@ -11,7 +11,7 @@ from typing import Any
 
 from support import children
 from support.children import Ended
-from support.setting import CannotSettle, Setting, settle
+from support.setting import CannotSettle, Setting, laid, settle
 
 PLAIN_GAME = ("mnist_mlp", "mnist_large_batch")
 LOOPS = {"mnist_mlp": "pytorch_mlp", "mnist_large_batch": "pytorch_mlp", "mnist_adaptive": "adaptive", "mnist_keras_batchnorm": "keras"}
@@ -153,7 +153,7 @@ def run_ganlab(
     known = set(runs.iterdir()) if runs.is_dir() else set()
     command = [sys.executable, "-m", "ganlab", "run", setting.recipe, "--runs-dir", str(runs), "--data-root", setting.data_root]
     command += ["--quiet"] * quiet
-    command += [word for item in (*setting.overrides, *words, *overrides) for word in ("--set", item)]
+    command += [word for item in laid([*setting.overrides, *words, *overrides]) for word in ("--set", item)]
     ended = children.run(command, environment, terminal=not quiet, watch=watch, look=look)
     made = [path for path in (set(runs.iterdir()) if runs.is_dir() else set()) - known if (path / "run.json").is_file()]
     if ended.code or len(made) != 1:

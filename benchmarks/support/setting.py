@@ -67,14 +67,20 @@ def _tuples(found: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
+def laid(overrides: Sequence[str]) -> tuple[str, ...]:
+    """The last of what is said about each key: ganlab takes none twice."""
+    return tuple({word.partition("=")[0]: word for word in overrides}.values())
+
+
 def settle(recipe: str, overrides: Sequence[str] = (), data_root: str | Path | None = None) -> Setting:
     """Have ganlab resolve a recipe, in a process of its own.
 
     Raises:
         CannotSettle: it refuses to; the message is ganlab's.
     """
+    overrides = laid(overrides)
     command = [sys.executable, str(HERE / "support" / "settle.py"), recipe, str(data_root or ""), *overrides]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)
     if done.returncode:
         raise CannotSettle((done.stdout.strip() or done.stderr.strip().splitlines()[-1])[:500])
-    return Setting(recipe, tuple(overrides), **_tuples(json.loads(done.stdout)))
+    return Setting(recipe, overrides, **_tuples(json.loads(done.stdout)))
