@@ -14,21 +14,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ganlab.engine import loop
-from ganlab.engine.life import Place, open_run
+from support.engine_steps import opened, seconds_of
+from support.overhead import NO_TRACKER, OBSERVERS
+
 from ganlab.engine.run import Run
-from ganlab.testing import catalogue
 
 BLOCK, BLOCKS = 100, 30
+HEALTH = "tricks.health.enabled=false"
 
 
-def opened(recipe: str, folder: Path, enabled: bool) -> Run:
-    """A run of ``BLOCK * BLOCKS`` steps, not begun."""
-    off = ["tracking", "tricks.loss_plot", "tricks.system_metrics", *([] if enabled else ["tricks.health"])]
-    overrides = [*(f"{name}.enabled=false" for name in off), f"train.steps={BLOCK * BLOCKS}", "train.device=cpu"]
-    run = open_run(recipe, catalogue(), overrides, Place(runs=folder, tell=lambda text: None))
-    run.hooks.before_run(run=run)
-    return run
+def begun(recipe: str, folder: Path, enabled: bool) -> Run:
+    """A run of ``BLOCK * BLOCKS`` steps."""
+    off = [*NO_TRACKER, *(other for other in OBSERVERS if other != HEALTH or not enabled)]
+    return opened(recipe, folder, [*off, f"train.steps={BLOCK * BLOCKS}"])
 
 
 def timed_hooks(run: Run) -> list[float]:
@@ -53,37 +51,26 @@ def timed_hooks(run: Run) -> list[float]:
 
 
 def block(run: Run) -> float:
-    """Seconds of ``BLOCK`` steps."""
-    begin = time.perf_counter()
-    for step in run.steps():
-        for group in loop.plan(run, step):
-            for turn in group:
-                loop.compute(run, turn)
-            for turn in group:
-                loop.apply(run, turn)
+    """Seconds of ``BLOCK`` steps, with the hooks after each and metrics at their intervals."""
+
+    def finish(step: int) -> None:
         run.hooks.after_step(run=run, step=step)
         if step % run.recipe.train.log_every == 0:
             run.log_metrics()
-        if step % BLOCK == 0:
-            break
-    return time.perf_counter() - begin
+
+    return seconds_of(run, BLOCK, finish)
 
 
 def main() -> None:
     for recipe in sys.argv[1:] or ["ring", "mnist_mlp", "mnist_adaptive"]:
         with tempfile.TemporaryDirectory() as folder:
-            run, without = opened(recipe, Path(folder), True), opened(recipe, Path(folder), False)
+            run, without = begun(recipe, Path(folder), True), begun(recipe, Path(folder), False)
             spent, total, ratios = timed_hooks(run), 0.0, []
             for number in range(BLOCKS):
-                pair = [(run, 0.0), (without, 0.0)]
-                for one, _ in pair if number % 2 else reversed(pair):
-                    seconds = block(one)
-                    if one is run:
-                        ours = seconds
-                    else:
-                        theirs = seconds
-                total += ours
-                ratios.append(ours / theirs)
+                pair = [run, without] if number % 2 else [without, run]
+                took = {one is run: block(one) for one in pair}
+                total += took[True]
+                ratios.append(took[True] / took[False])
         quartile = statistics.quantiles(ratios, n=4)[0]
         print(
             f"{recipe}: with / without, median {statistics.median(ratios):.3f} (lower quartile {quartile:.3f}); "

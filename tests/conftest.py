@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 sys.path.append(str(Path(__file__).parent / "kills"))
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 if TYPE_CHECKING:
     from server import Server

@@ -1,0 +1,1 @@
+"""What the benchmark commands share. Nothing in here imports torch: a parent process stays small, and starts children."""

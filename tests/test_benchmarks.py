@@ -1,0 +1,152 @@
+"""The benchmark commands, on 20 steps of tiny settings: that they work, not how fast anything is."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import costs
+import pytest
+import speed
+from support import children
+from support.contestants import CONTESTANTS, Unable, account_of
+from support.page import marks
+from support.planted import planted_folder, planted_mnist
+from support.rounds import race
+from support.setting import CannotSettle, Setting, settle
+
+TINY = ("generator.hidden=[8,8]", "discriminator.hidden=[8]", "train.batch_size=10")
+SETS = [word for item in TINY for word in ("--set", item)]
+pytestmark = pytest.mark.timeout(900)  # ten processes that import torch take long beside other work
+RATE = re.compile(r"\| [\d.,]+ \|")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MNIST as far as a file's format goes: 130 images of noise, so that 20 steps of 10 go over an epoch's end."""
+    return planted_mnist(tmp_path_factory.mktemp("data"), 130)
+
+
+def row(text: str, title: str) -> str:
+    """The first row of that title."""
+    return next(line for line in text.splitlines() if line.startswith(f"| {title} |"))
+
+
+def test_speed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("\n".join(["before", *marks("speed mnist_adaptive"), "after"]))
+    words = ["--recipes", "mnist_adaptive", "--threads", "1", "--rounds", "1", "--steps", "20", "--loss-steps", "20", "--seeds", "1"]
+    speed.main([*words, *SETS, "--data-root", str(data), "--write", "--page", str(page)])
+    said = capsys.readouterr().out
+    assert "### `mnist_adaptive`, 1 thread\n" in said
+    for title in ("the tutorial's loop", "the floor", "ganlab run"):
+        assert RATE.search(row(said, title)), said
+    assert "torchgan" not in said.partition("###")[2]  # it cannot play this game
+    assert "Losses over 20 steps, 1 seeds." in said
+    assert re.search(r"\| ganlab run \| \d\.\d+ \| -\d\.\d+ \| D (agrees|DIFFERS) \(within \d", said), said
+    begin, end = marks("speed mnist_adaptive")
+    assert page.read_text() == f"before\n{begin}\n{said.strip()}\n\n{end}\nafter".replace("\n\n<!-- end", "\n<!-- end")
+
+
+@pytest.mark.parametrize(("recipe", "more"), [("mnist_mlp", ()), ("mnist_keras_batchnorm", ("train.discriminator_batch_size=5",))])
+def test_all_contestants_play_alike(recipe: str, more: tuple[str, ...], data: Path, tmp_path: Path) -> None:
+    """Of each recipe's own contestants all but the optional ones make the steps, with as many updates as are due."""
+    setting = settle(recipe, (*TINY, *more), data)
+    told: list[str] = []
+    keys = ("tutorial", "torchgan", "lightning", "floor")
+    found = race(setting, [one for one in CONTESTANTS if one.key in keys], 1, tmp_path, seconds=0.01, tell=told.append)
+    for key, outcomes in found.outcomes.items():
+        assert outcomes[0].steps == found.steps[key]
+        assert outcomes[0].updates == dict.fromkeys(("discriminator", "generator"), found.steps[key])
+        assert outcomes[0].ended.peak > 2**20
+    assert {"tutorial", "floor"} <= found.outcomes.keys()
+    for key in found.why_not:
+        assert key in ("torchgan", "lightning"), told
+        assert found.why_not[key].startswith(f"skipped: {key} cannot be imported here"), told
+
+
+@pytest.mark.parametrize("library", ["torchgan", "lightning"])
+def test_a_library_that_does_not_work_here_is_skipped_with_the_reason(library: str, data: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken" / library
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise RuntimeError('made for another torch')\n")
+    setting = settle("mnist_mlp", TINY, data)
+    (contestant,) = (one for one in CONTESTANTS if one.key == library)
+    environment = children.environment(1, "passive")
+    environment["PYTHONPATH"] = f"{broken.parent}:{environment['PYTHONPATH']}"
+    command = [sys.executable, "-m", f"loops.{contestant.loops['mnist_mlp']}", str(setting.save(tmp_path / "setting.json"))]
+    with pytest.raises(Unable) as caught:
+        account_of(children.run(command, environment, look=False))
+    why = f"{library} cannot be imported here (RuntimeError: made for another torch)"
+    assert str(caught.value) == f"skipped: {why}; pip install 'ganlab[benchmarks]' brings it"
+
+
+def test_what_cannot_be_settled(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(CannotSettle, match=r"^--set generator.nonsense=1: network 'mlp' has no option 'nonsense'"):
+        settle("mnist_mlp", ("generator.nonsense=1",), data)
+    with pytest.raises(CannotSettle, match="the data set 'mnist' is not here"):
+        settle("mnist_mlp", (), tmp_path)
+    with pytest.raises(SystemExit, match=r"^mnist_mlp cannot be measured: the data set 'mnist' is not here"):
+        speed.main(["--recipes", "mnist_mlp", "--data-root", str(tmp_path)])
+
+
+def test_a_setting_survives_its_file(data: Path, tmp_path: Path) -> None:
+    setting = settle("mnist_mlp", TINY, data).with_(steps=7, generator_rate=0.5)
+    assert Setting.load(setting.save(tmp_path / "setting.json")) == setting
+    assert setting.samples == 130 and setting.shape == (1, 28, 28) and setting.document["train"]["batch_size"] == 10
+
+
+def test_what_a_process_took(tmp_path: Path) -> None:
+    """A child on a terminal, the memory it took, and a grandchild that outlives it and is waited for."""
+    late = tmp_path / "late"
+    script = (
+        "import subprocess, sys\n"
+        "block = bytearray(b'x') * (80 << 20)\n"
+        "print(sys.stdout.isatty())\n"
+        f"subprocess.Popen([sys.executable, '-c', 'import sys, time; time.sleep(1); open(sys.argv[1], chr(119))', {str(late)!r}])\n"
+    )
+    seen: list[int] = []
+    ended = children.run([sys.executable, "-c", script], children.environment(1, "own"), terminal=True, watch=seen.append, look=False)
+    assert (ended.code, ended.last_line) == (0, "True")
+    assert ended.peak > 80 << 20
+    assert seen and late.exists()
+
+
+def test_costs_overhead(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    costs.main(["overhead", "--threads", "1", "--rounds", "1", "--steps", "20", *SETS, "--data-root", str(data)])
+    said = capsys.readouterr().out
+    for title in ("the bare engine", "+ metrics, JSON lines, sheets, checkpoints", "+ MLflow", "+ live display: `ganlab run`"):
+        assert re.search(r"\| [\d.,]+ \| [+-][\d.]+% \|", row(said, title)), said
+
+
+def test_costs_start(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    costs.main(["start", "--threads", "1", "--rounds", "1", *SETS, "--data-root", str(data)])
+    said = capsys.readouterr().out
+    titles = ("a bare script: `import torch`, the data", "`ganlab run`, to the end of its first step")
+    bare, ours = (float(row(said, title).split("|")[2]) for title in titles)
+    assert 0 < bare < 300 and 0 < ours < 300  # seconds since the start of a process, not since 1970
+
+
+def test_costs_memory(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quick = ["--set", "evaluation.samples=20", "--set", "evaluation.every=0", "--set", "evaluation.at_end=false"]
+    costs.main(["memory", "--threads", "1", "--steps", "20", *SETS, *quick, "--data-root", str(data)])
+    said = capsys.readouterr().out
+    assert "over 20 steps memory is" in said
+    for title in ("`ganlab run`, evaluations included", "the tutorial's loop and the resident data"):
+        assert re.search(r"\| [\d,]+ \|", row(said, title)), said
+
+
+def test_costs_scaling(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grid = ["--batches", "4", "--widths", "--sizes", "120"]
+    costs.main(["scaling", "--threads", "1", "--rounds", "1", "--steps", "20", *grid, *SETS, "--data-root", str(data)])
+    said = capsys.readouterr().out
+    for title in ("4", "120 resident", "120 streamed"):
+        assert re.search(r"\| (overhead|memory|arithmetic) \| \d+% \|", row(said, title)), said
+
+
+def test_planted_images_share_files_beyond_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("support.planted.DISTINCT", 3)
+    folder = planted_folder(tmp_path / "images", 8)
+    assert len(list(folder.iterdir())) == 8
+    assert len({path.stat().st_ino for path in folder.iterdir()}) == 3
