@@ -41,13 +41,15 @@ class Contestant:
         return not self.loops or Path(recipe).stem in self.loops
 
 
+#: Every layer for itself, and torch's own dropout.
+PLAIN = tuple(f"{role}.{option}" for role in ("generator", "discriminator") for option in ("fast=false", 'dropout_masks="torch"'))
 CONTESTANTS = (
     Contestant("tutorial", "the tutorial's loop", LOOPS),
     Contestant("torchgan", "torchgan's Trainer", dict.fromkeys(PLAIN_GAME, "torchgan_trainer")),
     Contestant("lightning", "Lightning module", dict.fromkeys(PLAIN_GAME, "lightning_module")),
     Contestant("floor", "the floor", dict.fromkeys(LOOPS, "floor"), compares=False),
     Contestant("ganlab", "ganlab run"),
-    Contestant("plain", "ganlab run, plain path", overrides=("generator.fast=false", "discriminator.fast=false")),
+    Contestant("plain", "ganlab run, plain path", overrides=PLAIN),
 )
 
 
