@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from torch import Tensor, optim
 
-from ganlab_optimizers.lean import LeanAdam
+from ganlab_optimizers.fused_adam import Adam
 
 Rate = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -17,7 +17,7 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 Parameters = Iterable[Tensor]
 
 
-class EpsilonHatAdam(LeanAdam):
+class EpsilonHatAdam(Adam):
     """Adam with eps added before the bias correction: w -= lr_t * m / (sqrt(v) + eps), lr_t = lr * sqrt(1 - b2^t) / (1 - b1^t).
 
     This is the second form in the Adam paper (Kingma and Ba 2015, arXiv:1412.6980, end of section 2), which TensorFlow and Keras
@@ -77,7 +77,7 @@ def adam(
         return EpsilonHatAdam(parameters, decay=decay, **common)
     if decay:
         raise ValueError("decay belongs to epsilon_hat = true (Keras' form of Adam); set that, or remove decay")
-    return LeanAdam(parameters, **common)
+    return Adam(parameters, **common)
 
 
 def adamw(

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganlab_optimizers.lean import LeanAdam
+from ganlab_optimizers.fused_adam import Adam
 
-Pair = tuple[torch.optim.Adam, LeanAdam]
+Pair = tuple[torch.optim.Adam, Adam]
 
 
 def set_all(pair: Pair, key: str, value: float) -> None:
@@ -66,7 +66,7 @@ def parameters() -> list[Tensor]:
 @pytest.mark.parametrize("options", [{}, {"amsgrad": True, "weight_decay": 0.1}, {"betas": (0.5, 0.9)}], ids=str)
 @pytest.mark.parametrize("event", EVENTS)
 def test_it_gives_the_same_bits(event: str, options: dict[str, Any]) -> None:
-    pair = torch.optim.Adam(parameters(), fused=True, **options), LeanAdam(parameters(), fused=True, **options)
+    pair = torch.optim.Adam(parameters(), fused=True, **options), Adam(parameters(), fused=True, **options)
     generator = torch.Generator().manual_seed(1)
     for step in range(8):
         every = [[p for group in optimizer.param_groups for p in group["params"]] for optimizer in pair]
@@ -87,21 +87,21 @@ def test_it_gives_the_same_bits(event: str, options: dict[str, Any]) -> None:
 
 def test_torch_is_not_asked_after_the_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr("ganlab_optimizers.lean._torchs", lambda optimizer, closure: asked.append(1))
-    optimizer = LeanAdam(parameters(), fused=True)
+    monkeypatch.setattr("ganlab_optimizers.fused_adam._torchs", lambda optimizer, closure: asked.append(1))
+    optimizer = Adam(parameters(), fused=True)
     for parameter in optimizer.param_groups[0]["params"]:
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
     assert asked == [1]
     monkeypatch.undo()
     optimizer.step()
-    monkeypatch.setattr("ganlab_optimizers.lean._torchs", lambda optimizer, closure: asked.append(1))
+    monkeypatch.setattr("ganlab_optimizers.fused_adam._torchs", lambda optimizer, closure: asked.append(1))
     optimizer.step()
     assert asked == [1]
 
 
 def test_step_hooks_and_closures_are_called() -> None:
-    optimizer, seen = LeanAdam(parameters(), fused=True), []
+    optimizer, seen = Adam(parameters(), fused=True), []
     for parameter in optimizer.param_groups[0]["params"]:
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
@@ -115,7 +115,7 @@ def test_step_hooks_and_closures_are_called() -> None:
 
 
 def test_gradients_are_forgotten_or_zeroed() -> None:
-    optimizer = LeanAdam(parameters(), fused=True)
+    optimizer = Adam(parameters(), fused=True)
     own = optimizer.param_groups[0]["params"]
     for parameter in own:
         parameter.grad = torch.ones_like(parameter)

@@ -10,7 +10,7 @@ from torch import Tensor, optim
 from torch.optim import optimizer as base
 
 
-def _torchs(optimizer: LeanAdam, closure: Callable[[], float] | None) -> float | None:
+def _torchs(optimizer: Adam, closure: Callable[[], float] | None) -> float | None:
     """Torch's own step, with what calls step hooks around it."""
     step: Any = optim.Adam.step
     if not hasattr(step, "hooked"):  # torch wraps it once there is a plain Adam
@@ -19,7 +19,7 @@ def _torchs(optimizer: LeanAdam, closure: Callable[[], float] | None) -> float |
     return loss
 
 
-class LeanAdam(optim.Adam):
+class Adam(optim.Adam):
     """``torch.optim.Adam`` with ``fused=True``, bit for bit, sooner: for small networks torch takes longer to prepare a step than to do it.
 
     The tensors of all parameters are looked up once. Where anything is out of the ordinary (step hooks, a closure, a parameter
