@@ -106,6 +106,22 @@ def test_a_layer_that_is_watched_or_changed_is_called(calls: list[int]) -> None:
     assert calls == []
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")  # torch's own, in its forward mode
+def test_what_looks_into_torchs_operations_sees_them(calls: list[int]) -> None:
+    net, seen = network(), []
+    x, parameters = torch.ones(3, 20, dtype=torch.float64), dict(net.named_parameters())
+    with nn.modules.module.register_module_forward_hook(lambda *given: seen.append(1)):
+        net(x)
+    assert len(seen) == len(net.layers) + 2
+    slopes = torch.func.vmap(torch.func.grad(lambda one: torch.func.functional_call(net, parameters, (one[None],)).sum()))(x)
+    assert slopes.shape == x.shape
+    _, tangent = torch.func.jvp(net, (x,), (x,))
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(x, x)
+        assert torch.equal(torch.autograd.forward_ad.unpack_dual(net(dual)).tangent, tangent)
+    assert calls == []
+
+
 def test_frozen_parameters_get_no_gradient(calls: list[int]) -> None:
     net = network()
     for parameter in net.parameters():

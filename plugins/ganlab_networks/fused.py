@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 
 from ganlab_networks.dropout import PackedDropout
 from ganlab_networks.normalization import BiasedBatchNorm1d
@@ -152,8 +153,18 @@ KINDS: dict[type[nn.Module], Kind] = {
 }
 
 
-def fusible(layers: nn.Sequential) -> bool:
-    """Whether all layers are of kinds that are known here, and nobody looks on at one of them: else each must be called."""
+def fusible(layers: nn.Sequential, x: Tensor) -> bool:
+    """Whether ``layers(x)`` can be computed as one step: else torch must call each layer.
+
+    It can be on a CPU, if all layers are of kinds that are known here, and neither a hook looks on at one of them nor something that
+    looks into torch's operations: mixed precision, a compiler, ``torch.func``, forward-mode differentiation.
+    """
+    if x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+        return False
+    if torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0:
+        return False
+    if torch._C._get_tracing_state() is not None or _has_any_global_hook():  # type: ignore[no-untyped-call]
+        return False
     for layer in layers._modules.values():
         if layer is None or type(layer) not in KINDS:
             return False

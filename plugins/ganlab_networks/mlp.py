@@ -6,7 +6,6 @@ import math
 from itertools import pairwise
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -94,13 +93,8 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, *input shape)`` to ``(batch, *output shape)``."""
         x = x.flatten(1)
-        y: Tensor = fused(self.layers, x) if self._fused(x) else self.layers(x)  # (batch, outputs)
+        y: Tensor = fused(self.layers, x) if self.fast and fusible(self.layers, x) else self.layers(x)  # (batch, outputs)
         return y.view(-1, *self.output_shape)
-
-    def _fused(self, x: Tensor) -> bool:
-        """Whether all layers are computed as one step; else torch calls each."""
-        plain = not self.fast or x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling()
-        return not plain and fusible(self.layers)
 
 
 def make_activation(name: Activation, negative_slope: float) -> list[nn.Module]:
