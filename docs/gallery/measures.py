@@ -83,7 +83,7 @@ class Port:
     pictures: tuple[np.ndarray, np.ndarray]
 
 
-def read_trained(folder: Path, name: str, overrides: Sequence[str], seeds: Sequence[int] = SEEDS) -> Trained:
+def read_trained(folder: Path, name: str, overrides: Sequence[str], seeds: Sequence[int]) -> Trained:
     """The runs of one recipe.
 
     Raises:
@@ -99,8 +99,8 @@ def read_trained(folder: Path, name: str, overrides: Sequence[str], seeds: Seque
 
 def read_all(folder: Path) -> tuple[list[Trained], dict[str, Trained]]:
     """All recipes at their budgets; and what helps those that do badly, by their names."""
-    trained = [read_trained(folder, name, (budget,)) for name, budget in BUDGETS.items()]
-    return trained, {name: read_trained(folder, *HELPS[name]) for name in BUDGETS if name in HELPS}
+    trained = [read_trained(folder, name, (budget,), SEEDS) for name, budget in BUDGETS.items()]
+    return trained, {name: read_trained(folder, *HELPS[name], SEEDS) for name in BUDGETS if name in HELPS}
 
 
 def samples_of(result: Result) -> np.ndarray:

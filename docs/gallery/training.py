@@ -43,7 +43,7 @@ PORT_SAMPLES = "port_samples.npy"
 WATCHERS = ("health", "last_batch", "loss_plot", "system_metrics")  # tricks that only look on: without them a run is the same
 
 
-def finished(folder: Path, name: str, overrides: Sequence[str], seeds: Sequence[int] = SEEDS) -> dict[int, RunSummary]:
+def finished(folder: Path, name: str, overrides: Sequence[str], seeds: Sequence[int]) -> dict[int, RunSummary]:
     """The finished runs of that recipe with these options, by seed; of several that of a port, else the last."""
     wanted = _numbers_from(load_recipe(name, _library(), overrides).document)
     found: dict[int, RunSummary] = {}
@@ -80,14 +80,12 @@ def train(folder: Path, names: Sequence[str], jobs: int, how: Sequence[str] = ()
         how: overrides that change no recipe, only how it is measured.
     """
     for name in names:
-        train_seeds(folder, name, (BUDGETS[name],), jobs, how)
+        train_seeds(folder, name, (BUDGETS[name],), jobs, how, SEEDS)
         if name in HELPS:
-            train_seeds(folder, *HELPS[name], jobs, how)
+            train_seeds(folder, *HELPS[name], jobs, how, SEEDS)
 
 
-def train_seeds(
-    folder: Path, name: str, overrides: Sequence[str], jobs: int, how: Sequence[str] = (), seeds: Sequence[int] = SEEDS
-) -> None:
+def train_seeds(folder: Path, name: str, overrides: Sequence[str], jobs: int, how: Sequence[str], seeds: Sequence[int]) -> None:
     """The seeds of one recipe that are missing, as a set: one that was interrupted goes on."""
     there = finished(folder, name, overrides, seeds)
     missing = [str(seed) for seed in seeds if seed not in there]
@@ -134,7 +132,7 @@ def train_with_port(folder: Path, name: str, seed: int, how: Sequence[str] = ())
             super().on_step(step, drawn)
             self.told.clear()
 
-    done = finished(folder, name, (BUDGETS[name],)).get(seed)
+    done = finished(folder, name, (BUDGETS[name],), SEEDS).get(seed)
     if done is not None and (done.folder.path / PORT_SAMPLES).exists():
         return
     overrides = [BUDGETS[name], f"train.seed={seed}", *how, "tracking.enabled=false"]

@@ -28,7 +28,7 @@ def overrides(off: tuple[str, ...]) -> tuple[str, ...]:
 def train(folder: Path, jobs: int) -> None:
     """Train the runs that are missing."""
     for off in GROUPS.values():
-        train_seeds(folder, RECIPE, overrides(off), jobs, seeds=SEEDS)
+        train_seeds(folder, RECIPE, overrides(off), jobs, (), SEEDS)
 
 
 def write(folder: Path, root: Path) -> None:

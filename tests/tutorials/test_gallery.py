@@ -58,7 +58,7 @@ def test_it_trains_and_writes(gallery: None, tmp_path: Path, monkeypatch: pytest
     training.train(tmp_path, list(SHORT), 2, QUICK)  # but for that, nothing is left to do
     training.train_with_port(tmp_path, "mnist_one_class", 1, QUICK)
     assert sorted(path.parent for path in tmp_path.glob("*/run.json")) == runs and (runs[0] / "evaluation.json").exists()
-    assert training.finished(tmp_path, "mnist_one_class", ("train.steps=2",))[1].folder.path == with_port
+    assert training.finished(tmp_path, "mnist_one_class", ("train.steps=2",), (1,))[1].folder.path == with_port
     docs = tmp_path.parent / "docs"
     docs.mkdir()
     page.write(tmp_path, docs)
