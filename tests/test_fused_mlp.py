@@ -76,6 +76,14 @@ def test_it_gives_the_same_bits(
     assert len(found) == len(expected) and all(map(torch.equal, found, expected))
 
 
+def test_what_is_remembered_is_not_overwritten(torchs_products: None) -> None:
+    layers = nn.Sequential(nn.Linear(20, 8), nn.Tanh(), nn.Sigmoid(), nn.ReLU()).double()
+    x = torch.linspace(-1, 1, 60, dtype=torch.float64).view(3, 20).requires_grad_()
+    ways = (layers(x), fused.fused(layers, x))
+    expected, found = (torch.autograd.grad(result.square().sum(), [x, *layers.parameters()]) for result in ways)
+    assert all(map(torch.equal, found, expected))
+
+
 @pytest.mark.parametrize("options", [shape for shape in SHAPES if "batch_norm" not in shape or "dropout" not in shape], ids=str)
 def test_its_gradient_has_a_gradient(options: dict[str, Any], calls: list[int]) -> None:
     expected, found = (passes(network(fast, **options), penalty=True) for fast in (False, True))

@@ -44,7 +44,8 @@ class MLP(nn.Module):
         init_std: standard deviation of init "normal", and of the biases' law "normal".
         bias_init: law of the initial biases.
         dropout_masks: made of packed random bytes, or by torch.nn.Dropout: the same law, ten times the time, other numbers.
-        fast: compute all layers as one step of autograd where that can be done: the same numbers, bit for bit, sooner.
+        fast: compute all layers as one step of autograd where that can be done: sooner, and the same numbers bit for bit; in float32 on
+            AMD's processors with AVX-512, where oneDNN multiplies matrices, to rounding.
     """
 
     def __init__(
