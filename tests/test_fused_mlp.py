@@ -175,7 +175,7 @@ def test_onednn_gives_the_same_products(batch: int, inputs: int, outputs: int) -
     x, weight, grad = (torch.randn(shape, generator=generator) for shape in ((batch, inputs), (outputs, inputs), (batch, outputs)))
     bias = torch.randn(outputs, generator=generator)
     for call in (
-        lambda by, to: by.linear(to(x), to(weight), to(bias)),
+        lambda by, to: by.linear(to(x), to(weight), to(bias))[0],
         lambda by, to: by.input_gradient(to(grad), to(weight)),
         lambda by, to: by.weight_gradient(to(grad), to(x)),
     ):
@@ -184,6 +184,38 @@ def test_onednn_gives_the_same_products(batch: int, inputs: int, outputs: int) -
             found = call(by, torch.Tensor.contiguous)
             assert found.dtype == torch.float32 and found.shape == exact.shape and found.is_contiguous()
             assert float((found - exact).abs().max() / exact.abs().max()) < 2e-6
+
+
+@pytest.mark.skipif(not onednn_works(), reason="this PyTorch has no oneDNN that can be called")
+@pytest.mark.parametrize("layer", [nn.Tanh(), nn.Sigmoid(), nn.ReLU(), nn.LeakyReLU(0.3)], ids=lambda layer: type(layer).__name__)
+@pytest.mark.parametrize("outputs", [64, 3])
+def test_onednn_gives_the_same_activations(layer: nn.Module, outputs: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, weight, bias = (3 * torch.randn(shape, generator=generator) for shape in ((100, 784), (outputs, 784), (outputs,)))
+    weight /= 784**0.5
+    exact, _ = products.TORCH.linear(x.double(), weight.double(), bias.double())
+    assert exact.min() < -15 and exact.max() > 15  # where tanh is at its ends, too
+    found, activated = products.ONEDNN.linear(x, weight, bias, layer)
+    assert activated == (outputs == 64)
+    assert float(((found if activated else layer(found)) - layer(exact)).abs().max()) < 2e-6 * float(exact.abs().max())
+    assert not products.ONEDNN.linear(x, weight, bias, nn.Dropout())[1] and not products.ONEDNN.linear(x, weight, bias)[1]
+
+
+@pytest.mark.skipif(not onednn_works(), reason="this PyTorch has no oneDNN that can be called")
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "leaky_relu", "none"])
+def test_by_onednn_a_whole_network_gives_the_same_to_rounding(activation: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def passes(fast: bool) -> list[Tensor]:
+        torch.manual_seed(0)
+        spec = NetworkSpec("generator", (20,), (40,), classes=0)
+        network = MLP(spec, hidden=[32, 48, 32], activation=activation, output_activation=activation, fast=fast)
+        x = torch.randn(64, 20, requires_grad=True)
+        y = network(x)
+        y.mul(torch.linspace(-1, 1, 40)).sum().backward()
+        return [y.detach(), x.grad, *(parameter.grad for parameter in network.parameters())]  # type: ignore[list-item]
+
+    monkeypatch.setattr(fused, "for_float32", lambda: products.ONEDNN)
+    for ours, torchs in zip(passes(True), passes(False), strict=True):
+        assert float((ours - torchs).abs().max() / torchs.abs().max()) < 1e-5
 
 
 @pytest.mark.parametrize(

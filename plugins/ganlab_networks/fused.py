@@ -31,10 +31,14 @@ class Way:
     Attributes:
         products: how matrices are multiplied.
         own: whether the last result is this computation's own, and nothing remembers it: then it may be overwritten.
+        following: the layer after the one that is computed.
+        activated: whether the last result is that of the next layer, an activation, already.
     """
 
     products: Products
     own: bool = False
+    following: nn.Module | None = None
+    activated: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Kind:
 
 
 def _linear(layer: nn.Linear, x: Tensor, way: Way) -> tuple[Tensor, Kept]:
-    y = way.products.linear(x, layer.weight, layer.bias)
+    y, way.activated = way.products.linear(x, layer.weight, layer.bias, way.following)
     way.own = True
     return y, (x, layer.weight)
 
@@ -73,8 +77,8 @@ def _activation(
     """An activation whose gradient follows from its result."""
 
     def forward(layer: nn.Module, x: Tensor, way: Way) -> tuple[Tensor, Kept]:
-        y = in_place(layer, x) if way.own else compute(layer, x)
-        way.own = False  # it is remembered
+        y = x if way.activated else in_place(layer, x) if way.own else compute(layer, x)
+        way.own = way.activated = False  # it is remembered
         return y, (y,)
 
     def backward(layer: nn.Module, grad: Tensor, kept: Kept, way: Way, wanted: Sequence[bool]) -> Gradients:
@@ -179,7 +183,7 @@ class FusedMLP(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, layers: tuple[nn.Module, ...], products: Products, x: Tensor, *parameters: Tensor) -> Tensor:
         way, kept, y = Way(products), [], x
-        for layer in layers:
+        for layer, way.following in zip(layers, (*layers[1:], None), strict=True):
             y, remembered = KINDS[type(layer)].forward(layer, y, way)
             kept.append(remembered)
         ctx.layers, ctx.way, ctx.counts = layers, way, [len(remembered) for remembered in kept]
