@@ -130,6 +130,15 @@ def test_what_looks_into_torchs_operations_sees_them(calls: list[int]) -> None:
     assert calls == []
 
 
+@pytest.mark.parametrize("variance", ["unbiased", "biased"])
+def test_one_sample_has_no_batch_statistics(variance: str, calls: list[int]) -> None:
+    net = network(batch_norm="before_activation", batch_norm_variance=variance)
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        net(torch.ones(1, 20, dtype=torch.float64))
+    assert net.eval()(torch.ones(1, 20, dtype=torch.float64)).shape[0] == 1
+    assert len(calls) == 2
+
+
 def test_frozen_parameters_get_no_gradient(calls: list[int]) -> None:
     net = network()
     for parameter in net.parameters():

@@ -112,7 +112,7 @@ class Guard:
 
     def _found(self, turn: Turn) -> Tensor:
         """1 where this update must not reach the weights, else 0: float32 (), on the device."""
-        found = look_at(turn)
+        found = look_at(turn) if turn.trace.flag is None else turn.trace.flag  # of the last hook that may change gradients
         if not self.on_host and self.policy != "skip":
             self.frozen = found if self.frozen is None else torch.maximum(self.frozen, found)
             return self.frozen

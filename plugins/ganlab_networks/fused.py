@@ -100,18 +100,23 @@ def _dropout_back(layer: PackedDropout, grad: Tensor, kept: Kept, way: Way, want
 
 
 def _batch_norm(layer: nn.BatchNorm1d, x: Tensor, way: Way) -> tuple[Tensor, Kept]:
-    running = _statistics(layer, x)
-    y, mean, scale = torch.native_batch_norm(x, layer.weight, layer.bias, *running, layer.training, layer.momentum or 0.0, layer.eps)
+    if layer.training:
+        nn.functional._verify_batch_size(list(x.shape))  # type: ignore[attr-defined] # one sample has no variance
+    if layer.training and layer.track_running_stats and isinstance(layer, BiasedBatchNorm1d):
+        batch = layer.of_batch()
+        y, mean, scale = torch.native_batch_norm(x, layer.weight, layer.bias, *batch, True, 1.0, layer.eps)
+        layer.move(*batch, len(x))
+        running: tuple[Tensor | None, ...] = ()
+    else:
+        running = _running(layer)
+        y, mean, scale = torch.native_batch_norm(x, layer.weight, layer.bias, *running, layer.training, layer.momentum or 0.0, layer.eps)
     way.own = True
     return y, (x, layer.weight, mean, scale, *(part for part in running if part is not None))
 
 
-def _statistics(layer: nn.BatchNorm1d, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+def _running(layer: nn.BatchNorm1d) -> tuple[Tensor | None, Tensor | None]:
     """The running statistics that torch is to use or to move, as the layer's ``forward`` has it."""
     if layer.training and not layer.track_running_stats:
-        return None, None
-    if layer.training and isinstance(layer, BiasedBatchNorm1d):
-        layer.move(x)
         return None, None
     if layer.training and layer.num_batches_tracked is not None:
         layer.num_batches_tracked.add_(1)
