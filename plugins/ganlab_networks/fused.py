@@ -6,6 +6,7 @@ what torch's own layers would; results are overwritten in place where nothing ne
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -192,7 +193,7 @@ class FusedMLP(torch.autograd.Function):
             y, remembered = KINDS[type(layer)].forward(layer, y, way)
             kept.append(remembered)
         ctx.layers, ctx.way, ctx.counts = layers, way, [len(remembered) for remembered in kept]
-        ctx.save_for_backward(x, *parameters, *(tensor for remembered in kept for tensor in remembered))
+        ctx.save_for_backward(x, *parameters, *itertools.chain.from_iterable(kept))
         return y
 
     @staticmethod
@@ -211,17 +212,17 @@ class FusedMLP(torch.autograd.Function):
             asked = (not first or ctx.needs_input_grad[2], *wanted[number])
             needed, *own = KINDS[type(layer)].backward(layer, needed, kept[number], ctx.way, asked)
             found.append(tuple(own))
-        return None, None, needed, *(one for own in reversed(found) for one in own)
+        return None, None, needed, *itertools.chain.from_iterable(reversed(found))
 
 
-def _in_parts(items: Sequence[Any], counts: Sequence[int]) -> list[tuple[Any, ...]]:
+def _in_parts(items: Sequence[Any], counts: Sequence[int]) -> list[Any]:
     """``items`` in groups of so many.
 
     >>> _in_parts("abc", [1, 0, 2])
-    [('a',), (), ('b', 'c')]
+    ['a', '', 'bc']
     """
-    remaining = iter(items)
-    return [tuple(next(remaining) for _ in range(count)) for count in counts]
+    ends = list(itertools.accumulate(counts, initial=0))
+    return [items[start:end] for start, end in itertools.pairwise(ends)]
 
 
 def _twice(ctx: Any, x: Tensor, parameters: list[Any], kept: list[Any], grad: Tensor) -> list[Tensor | None]:
@@ -242,5 +243,5 @@ def fused(layers: nn.Sequential, x: Tensor) -> Tensor:
     """What ``layers(x)`` is: ``(batch, inputs)`` to ``(batch, outputs)``. See :func:`fusible`."""
     every = tuple(layers._modules.values())
     products = for_float32() if x.dtype == torch.float32 else TORCH
-    result: Tensor = FusedMLP.apply(every, products, x, *(one for layer in every for one in layer._parameters.values()))
+    result: Tensor = FusedMLP.apply(every, products, x, *[one for layer in every for one in layer._parameters.values()])
     return result
