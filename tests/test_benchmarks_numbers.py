@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,8 @@ def test_two_updates_are_two_passes() -> None:
 
 def test_the_floor_does_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     small = setting(noise={"dimension": 3}, generator={"hidden": [4, 5]}, discriminator={"hidden": [6, 7]}, train={"batch_size": 2})
-    flops = []
+    flops: list[int] = []
+    counts: list[int] = []
     product = torch.mm
 
     def counted(a: torch.Tensor, b: torch.Tensor, *, out: torch.Tensor) -> None:
@@ -89,15 +91,37 @@ def test_the_floor_does_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None
         product(a, b, out=out)
 
     monkeypatch.setattr(torch, "mm", counted)
+    monkeypatch.setattr(loops.floor, "works", lambda: False)  # torch's own products alone
     networks = {role: loops.floor.Flat(small, role) for role in ("generator", "discriminator")}  # type: ignore[arg-type]
     before = {role: network.flat.detach().clone() for role, network in networks.items()}
     with torch.no_grad():
         for operation in step(small):
             networks[operation.network].prepare(operation.rows or 1)
-            networks[operation.network].do(operation)
-    assert len(flops) == work(small).products == 25
-    assert sum(flops) == work(small).flops
+            calls = networks[operation.network].calls(operation)
+            flops.clear()  # of the products by which it chose
+            for call in calls:
+                call()
+            counts += flops
+    assert len(counts) == work(small).products == 25
+    assert sum(counts) == work(small).flops
     assert all(not torch.equal(before[role], network.flat) for role, network in networks.items())
+
+
+def test_the_floor_takes_the_quicker_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, spent = [0.0], {"torch": 2.0, "onednn": 1.0}
+
+    def way(name: str) -> Callable[[], object]:
+        return lambda: now.__setitem__(0, now[0] + spent[name])
+
+    monkeypatch.setattr(loops.floor.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(loops.floor, "works", lambda: True)
+    torchs, onednns = way("torch"), way("onednn")
+    assert loops.floor.quicker(torchs, onednns) is onednns
+    spent["onednn"] = 3.0
+    assert loops.floor.quicker(torchs, onednns) is torchs
+    spent["onednn"] = 1.0
+    monkeypatch.setattr(loops.floor, "works", lambda: False)
+    assert loops.floor.quicker(torchs, onednns) is torchs
 
 
 def test_other_networks_are_refused() -> None:
