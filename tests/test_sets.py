@@ -287,9 +287,25 @@ def test_the_last_lines_are_read_from_the_end_of_a_long_file(tmp_path: Path) -> 
     assert latest(folder) == (4999, {"loss/generator": 4999.0})
 
 
+@pytest.mark.parametrize(
+    ("mean", "deviation", "text"),
+    [
+        (629.84, 218.6, "630 ± 220"),
+        (0.01228, 0.0039, "0.0123 ± 0.0039"),
+        (4.6, 1.52, "4.6 ± 1.5"),
+        (-0.4, 9.97, "-0.4 ± 10.0"),
+        (9.0, 0.0, "9 ± 0"),
+        (1.5, 1e-12, "1.5 ± 1e-12"),
+        (3e9, 2.34e8, "3e+09 ± 2.3e+08"),
+    ],
+)
+def test_a_mean_is_told_as_far_as_its_deviation_goes(mean: float, deviation: float, text: str) -> None:
+    assert str(Spread(mean, deviation, 3)) == text
+
+
 def test_the_spread_is_of_finite_values_with_n_minus_1() -> None:
     spread = Spread.of([1.0, 3.0, math.nan])
-    assert (spread.mean, spread.deviation, spread.count, str(spread)) == (2.0, math.sqrt(2), 2, "2 ± 1.4")
+    assert (spread.mean, spread.deviation, spread.count, str(spread)) == (2.0, math.sqrt(2), 2, "2.0 ± 1.4")
     assert (str(Spread.of([0.5])), str(Spread.of([]))) == ("0.5", "-")
 
 
@@ -378,7 +394,7 @@ def test_the_summary_has_the_spread_over_the_seeds(tmp_path: Path) -> None:
     wide = tables(found, 200)
     assert wide == [
         ["combination", "finished", "failed", "found", "modes", "minutes"],
-        [f"{LR}=0.0001", "2 of 2", "", "fakes_alike in 1", "1 ± 1.4", "1.0"],
+        [f"{LR}=0.0001", "2 of 2", "", "fakes_alike in 1", "1.0 ± 1.4", "1.0"],
         [f"{LR}=0.0002", "1 of 2", "1", "", "1", "1.0"],
     ]
     assert tables(found, 80) == [list(column) for column in zip(*wide, strict=True)]

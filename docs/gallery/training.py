@@ -38,6 +38,7 @@ HELPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "mnist_matlab_sgd": ("mnist_matlab_adam", (BUDGETS["mnist_matlab_adam"],)),
     "mnist_large_batch": ("mnist_large_batch", ("train.batch_size=100", "train.epochs=20")),
     "mnist_best_practices": ("mnist_best_practices", ("train.batch_size=100", "train.epochs=20")),
+    "mnist_one_class": ("mnist_one_class", (BUDGETS["mnist_one_class"], 'tricks.r1_penalty={use="r1_penalty"}')),
 }
 PORT_SAMPLES = "port_samples.npy"
 WATCHERS = ("health", "last_batch", "loss_plot", "system_metrics")  # tricks that only look on: without them a run is the same

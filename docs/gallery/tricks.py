@@ -11,6 +11,7 @@ from measures import Trained, read_trained
 from training import train_seeds
 
 from ganlab.compare import Group, verdicts
+from ganlab.engine.results import Spread
 
 RECIPE, BUDGET, SEEDS = "mnist_adaptive", "train.epochs=40", (0, 1, 2, 3, 4)
 TRICKS = ("adaptive_generator_steps", "clamp", "gradient_clipping")
@@ -46,9 +47,11 @@ def section(runs: Mapping[str, Trained]) -> str:
     """What stands between the two comments."""
     base, *others = (Group(name, run.results) for name, run in runs.items())
     said = {verdict.group: verdict.words.replace(f"than {base.name} ", "") for verdict in verdicts([base, *others], "frechet_ratio")}
-    rows = [f"| | {' | '.join(METRICS.values())} | collapsed | by FD / floor, against {base.name} |", "|---" * (len(METRICS) + 3) + "|"]
+    head = ["", "G's updates", *METRICS.values(), "collapsed", f"by FD / floor, against {base.name}"]
+    rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, run in runs.items():
-        numbers = [str(run.spread(metric)) for metric in METRICS]
+        updates = Spread.of(result.info["counters"]["generator_updates"] for result in run.results)
+        numbers = [f"{updates.mean:,.0f}", *(str(run.spread(metric)) for metric in METRICS)]
         words = said.get(name, "").split("; ")[0]
         rows.append(f"| {' | '.join([name, *numbers, f'{len(run.collapsed)} of {len(run.results)}', words])} |")
     return "\n".join(rows) + "\n"

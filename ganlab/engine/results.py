@@ -44,9 +44,20 @@ class Spread:
         return cls(mean, statistics.stdev(finite) if len(finite) > 1 else math.nan, len(finite))
 
     def __str__(self) -> str:
+        """The deviation to two digits, and the mean as far as these go.
+
+        >>> print(Spread(629.84, 218.6, 5), Spread(0.01228, 0.0039, 5), Spread(4.6, 1.52, 5), Spread(9.0, 0.0, 3), sep="; ")
+        630 ± 220; 0.0123 ± 0.0039; 4.6 ± 1.5; 9 ± 0
+        """
         if not self.count:
             return "-"
-        return f"{self.mean:.4g}" if self.count == 1 else f"{self.mean:.4g} ± {self.deviation:.2g}"
+        if self.count == 1:
+            return f"{self.mean:.4g}"
+        decimals = 1 - math.floor(math.log10(self.deviation)) if self.deviation else 0
+        if not -4 < decimals < 8 or not self.deviation:
+            return f"{self.mean:.4g} ± {self.deviation:.2g}"
+        mean, deviation = round(self.mean, decimals), round(self.deviation, decimals)
+        return f"{mean:.{max(0, decimals)}f} ± {deviation:.{max(0, decimals)}f}"
 
 
 class RunResult:
