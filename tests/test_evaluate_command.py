@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from engine_support import StopAt, hooked, reopened
 
-from ganlab.cli import main
+from ganlab.cli import main, quality
 from ganlab.engine.device import find_device
+from ganlab.engine.evaluator import Report
+from ganlab.engine.folder import RunSummary
 from ganlab.engine.life import execute
+from ganlab.engine.measuring import Measured
 from ganlab.errors import PluginError
 from ganlab.testing import play
 
@@ -46,6 +50,13 @@ def test_it_finds_what_the_run_found_at_its_end(tmp_path: Path, capsys: pytest.C
     assert lines[1] == f"{path.name}, step 30"
     assert lines[3].split() == ["modes", f"{before['values']['modes']:.0f}", "higher", "is", "better"]
     assert ["real", "500"] in [line.split() for line in lines]
+
+
+def test_what_metrics_have_noted_is_shown_in_three_digits(capsys: pytest.CaptureFixture[str]) -> None:
+    about = {"samples": 10000, "judge": "light and contrast", "distance_of_held_out": 0.029141414910554886}
+    quality._show(Measured(cast(RunSummary, SimpleNamespace(id="a-run")), Report(about=about), 30, None, False))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[-4:-1] == [["samples", "10,000"], ["judge", "light", "and", "contrast"], ["distance", "of", "held", "out", "0.0291"]]
 
 
 def test_an_interrupted_run_is_measured_where_it_stopped(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def example(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
         ("hinge", "loss", {}),
         ("self_normalizing_mlp", "network", {"hidden": [4]}),
         ("spirals", "dataset", {"samples": 64}),
+        ("sliced_wasserstein", "metric", {"directions": 5}),
     ],
     indirect=["example"],
 )
@@ -55,4 +56,5 @@ def test_the_recipe_of_the_page_trains_with_all_of_them(tmp_path: Path, monkeypa
     run = ganlab.run(folder / "mine.toml", {"train.steps": 300, "tracking.enabled": False}, display=False)
     assert run.status == "finished"
     assert run.metrics["loss/discriminator"].iloc[-1] < 2.0  # it has begun to tell them apart: at 0 both hinges give 1
+    assert run.quality["sliced_wasserstein"] < 3  # the spirals reach to 2 from the origin
     assert sorted(path.name for path in (run.path / "plugins").iterdir()) == sorted(path.name for path in EXAMPLES.glob("*.py"))

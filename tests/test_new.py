@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import cast
 
 import pytest
 import torch
 from test_cli import ganlab
+
+from ganlab.components import Dataset
+from ganlab.evaluation import Evidence, Judge, NotMeasured, Samples
+from ganlab.testing import conform
 
 ROOT = Path(__file__).parent.parent
 QUICK = ("--set", "train.steps=3", "--set", "tracking.enabled=false", "--quiet")
@@ -36,6 +45,71 @@ def test_a_new_trick_runs_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert "tricks.fading_haze.scale must be a number of at least 0, not -1" in capsys.readouterr().err
 
 
+def test_a_new_metric_measures_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ganlab("new", "metric", "my_spread.py") == 0
+    assert capsys.readouterr().out == (
+        "my_spread.py has the metric 'my_spread', and my_spread.toml is a recipe that uses it. Now:\n"
+        "  ganlab run my_spread.toml\n  ganlab plugins my_spread.py\n"
+    )
+    assert ganlab("run", "my_spread.toml", *QUICK, "--set", "train.log_every=1") == 0
+    (folder,) = Path("runs").iterdir()
+    lines = [json.loads(line)["metrics"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    found = json.loads((folder / "evaluation.json").read_text())
+    (final,) = [metrics["final/my_spread"] for metrics in lines if "final/my_spread" in metrics]
+    assert found["values"]["my_spread"] == final > 0
+    assert len([metrics for metrics in lines if "quality/my_spread" in metrics]) == 3
+    assert ganlab("plugins", "my_spread.py") == 0
+    out = capsys.readouterr().out
+    assert "class MySpread:" in Path("my_spread.py").read_text()
+    assert "collapsed_below: a number from 0 to 1, default 0.1\n      fakes that differ less than this count as a collapse." in out
+    assert ganlab("check", "my_spread.toml", "--set", "metrics.my_spread.collapsed_below=2") == 2
+    assert "metrics.my_spread.collapsed_below must be a number from 0 to 1, not 2" in capsys.readouterr().err
+
+
+@pytest.fixture
+def my_spread(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[ModuleType]:
+    """The module of a new metric."""
+    assert ganlab("new", "metric", "my_spread.py") == 0
+    capsys.readouterr()
+    monkeypatch.syspath_prepend(here)
+    yield importlib.import_module("my_spread")
+    del sys.modules["my_spread"]
+
+
+def test_a_new_metric_gives_what_a_hand_computes(my_spread: ModuleType) -> None:
+    real = torch.tensor([[0.0, 0.0], [2.0, 4.0]])  # variances 1 and 4 of the two coordinates: the mean is 2.5
+    fakes = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 6.0]])  # 0 and 8: the mean is 4
+    assert measured(my_spread, fakes, real) == pytest.approx({"my_spread": (4 / 2.5) ** 0.5}, rel=1e-6)
+    images = {"fakes": fakes.reshape(3, 1, 1, 2), "real": real.reshape(2, 1, 1, 2)}
+    assert measured(my_spread, **images) == pytest.approx({"my_spread": (4 / 2.5) ** 0.5}, rel=1e-6)
+    with pytest.raises(NotMeasured, match=r"^all real samples are the same$"):
+        measured(my_spread, fakes, real[:1])
+
+
+def test_a_new_metric_tells_of_a_collapse(my_spread: ModuleType) -> None:
+    real = torch.tensor([[0.0], [2.0]])
+    metric = my_spread.MySpread(collapsed_below=0.5)
+    assert [metric.collapsed(measured(my_spread, wide * real, real), None) for wide in (0.25, 0.75)] == [
+        "fakes differ 0.25 times as much as the data",
+        "",
+    ]
+
+
+def measured(module: ModuleType, fakes: torch.Tensor, real: torch.Tensor) -> dict[str, float]:
+    """What a new metric finds in such fakes, held against such real samples."""
+
+    def unseen() -> Judge:
+        raise AssertionError("it asks a judge")
+
+    seen = (Samples(fakes, unseen), Samples(real, unseen), None, Samples(real, unseen))
+    found: dict[str, float] = module.MySpread().measure(Evidence(*seen, dataset=cast(Dataset, None)))
+    return found
+
+
+def test_a_new_metric_keeps_the_rules(my_spread: ModuleType) -> None:
+    conform("metric", "my_spread", plugins=[my_spread])
+
+
 def test_a_folder_of_the_name_hides_nothing(here: Path) -> None:
     (here / "haze").mkdir()
     assert ganlab("new", "trick", "haze.py") == 0
@@ -56,6 +130,10 @@ def test_a_new_recipe_runs_at_once() -> None:
         (["trick", "torch.py"], f"torch.py would hide the Python module 'torch' ({torch.__file__}) from whatever is run in its folder"),
         (["trick", "sub/random.py"], "sub/random.py would hide the Python module 'random' (of Python's own library) from whatever is run"),
         (["trick", "ganlab_losses.py"], "ganlab_losses.py would hide the Python module 'ganlab_losses' ("),
+        (["metric", "fading.txt"], "fading.txt is no name for a plugin"),
+        (["metric", "modes.py"], "there is a metric 'modes' already, from plugin metrics (ganlab 0.1.0)"),
+        (["metric", "recall.py"], "there is a number 'recall' already, from metric 'neighbours' of plugin metrics (ganlab 0.1.0)"),
+        (["metric", "torch.py"], f"torch.py would hide the Python module 'torch' ({torch.__file__}) from whatever is run in its folder"),
         (["recipe", "mine"], "mine is no name for a recipe"),
         (["plugin", "-x y"], "'-x y' is no name for a distribution"),
         (["plugin", "ganlab-losses"], "there is a Python module 'ganlab_losses' here already"),
@@ -71,7 +149,14 @@ def test_names_that_cannot_be(words: list[str], message: str, here: Path, capsys
 
 
 @pytest.mark.parametrize(
-    ("words", "there"), [(["trick", "mine.py"], "mine.toml"), (["recipe", "mine.toml"], "mine.toml"), (["plugin", "mine"], "mine")]
+    ("words", "there"),
+    [
+        (["trick", "mine.py"], "mine.toml"),
+        (["metric", "mine.py"], "mine.toml"),
+        (["metric", "mine.py"], "mine.py"),
+        (["recipe", "mine.toml"], "mine.toml"),
+        (["plugin", "mine"], "mine"),
+    ],
 )
 def test_nothing_is_overwritten(words: list[str], there: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path(there).write_text("mine")

@@ -297,7 +297,7 @@ def plugins(name: str | None) -> None:
 
 @cli.group(cls=Commands)
 def new() -> None:
-    """Write files to begin with: a trick, a recipe, or a plugin to publish. Each runs as it is."""
+    """Write files to begin with: a trick, a metric, a recipe, or a plugin to publish. Each runs as it is."""
 
 
 FILE = click.argument("file", type=click.Path(path_type=Path))
@@ -310,6 +310,15 @@ def new_trick(file: Path) -> None:
     from ganlab.cli import begin
 
     begin.trick(file)
+
+
+@new.command("metric")
+@FILE
+def new_metric(file: Path) -> None:
+    """Write FILE, such as my_metric.py, with a metric, and a recipe that uses it."""
+    from ganlab.cli import begin
+
+    begin.metric(file)
 
 
 @new.command("recipe")

@@ -8,31 +8,26 @@ import re
 import sys
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 import ganlab
-from ganlab.catalogue import Catalogue
+from ganlab.catalogue import Catalogue, Entry
 from ganlab.console import show_lines
 from ganlab.errors import UsageError
+
+Written = Literal["trick", "metric"]  # what there are templates for: KIND.py and KIND.toml
 
 DISTRIBUTION = re.compile(r"[A-Za-z]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 def trick(file: Path) -> None:
     """A file with a trick, and a recipe that uses it."""
-    name = _trick_name(file, file.stem)
-    if (taken := _module_named(name)) is not None:
-        raise UsageError(
-            f"{file} would hide the Python module '{name}' ({taken}) from whatever is run in its folder",
-            "choose a name that nothing installed has",
-        )
-    recipe = file.with_suffix(".toml")
-    words = {"FILE_NAME": file.name, "RECIPE_NAME": recipe.name, "TRICK_NAME": name, "CLASS_NAME": _class_name(name)}
-    _write({file: ("trick.py", words), recipe: ("trick.toml", words)})
-    show_lines(
-        f"{file} has the trick '{name}', and {recipe} is a recipe that uses it. Now:",
-        f"  ganlab run {recipe}",
-        f"  ganlab plugins {file}",
-    )
+    _plugin_file("trick", file)
+
+
+def metric(file: Path) -> None:
+    """A file with a metric, and a recipe that uses it."""
+    _plugin_file("metric", file)
 
 
 def recipe(file: Path) -> None:
@@ -51,10 +46,10 @@ def plugin(name: str) -> None:
     module = re.sub(r"[-.]+", "_", name).lower()
     if (taken := _module_named(module)) is not None:
         raise UsageError(f"there is a Python module '{module}' here already: {taken}", "choose a name that nothing installed has")
-    own = _trick_name(Path(f"{module}.py"), module.removeprefix("ganlab_"))
+    own = _own_name("trick", Path(f"{module}.py"), module.removeprefix("ganlab_"))
     words = {
-        "DISTRIBUTION_NAME": name, "MODULE_NAME": module, "TRICK_NAME": own, "CLASS_NAME": _class_name(own), "FILE_NAME": f"{module}.py",
-        "GANLAB_VERSION": ganlab.__version__,
+        "DISTRIBUTION_NAME": name, "MODULE_NAME": module, "FILE_NAME": f"{module}.py", "TRICK_NAME": own,
+        "CLASS_NAME": _class_name("trick", own), "GANLAB_VERSION": ganlab.__version__,
     }  # fmt: skip
     folder = Path(name)
     if folder.exists():
@@ -76,20 +71,49 @@ def plugin(name: str) -> None:
     )
 
 
-def _trick_name(file: Path, name: str) -> str:
-    """The name of the trick in ``file``, which becomes a part of Python and of recipes.
+def _plugin_file(kind: Written, file: Path) -> None:
+    """Write ``file`` with a component or trick that is named like it, and a recipe beside it that uses it."""
+    name = _own_name(kind, file, file.stem)
+    if (taken := _module_named(name)) is not None:
+        raise UsageError(
+            f"{file} would hide the Python module '{name}' ({taken}) from whatever is run in its folder",
+            "choose a name that nothing installed has",
+        )
+    recipe = file.with_suffix(".toml")
+    words = {"FILE_NAME": file.name, "RECIPE_NAME": recipe.name, f"{kind.upper()}_NAME": name, "CLASS_NAME": _class_name(kind, name)}
+    _write({file: (f"{kind}.py", words), recipe: (f"{kind}.toml", words)})
+    show_lines(
+        f"{file} has the {kind} '{name}', and {recipe} is a recipe that uses it. Now:",
+        f"  ganlab run {recipe}",
+        f"  ganlab plugins {file}",
+    )
+
+
+def _own_name(kind: Written, file: Path, name: str) -> str:
+    """The name of the trick or metric in ``file``, which becomes a part of Python and of recipes.
 
     Raises:
-        UsageError: it cannot be one, or is taken.
+        UsageError: it cannot be one, or is taken; of a metric's name also where another metric gives a number of that name.
     """
     if file.suffix != ".py" or not name.isidentifier() or not name.isascii():
-        raise UsageError(f"{file} is no name for a plugin", "letters, digits and _ before .py: `ganlab new trick my_trick.py`")
+        raise UsageError(f"{file} is no name for a plugin", f"letters, digits and _ before .py: `ganlab new {kind} my_{kind}.py`")
     if keyword.iskeyword(name):
         raise UsageError(f"{file} is no name for a plugin: '{name}' is a word of Python's own", "choose another name")
-    entry = Catalogue.of_installed().find("trick", name)
+    installed = Catalogue.of_installed()
+    entry = installed.find(kind, name)
     if entry is not None:
-        raise UsageError(f"there is a trick '{name}' already, from plugin {entry.plugin} ({entry.origin})", "choose another name")
+        raise UsageError(f"there is a {kind} '{name}' already, from plugin {entry.plugin} ({entry.origin})", "choose another name")
+    if kind == "metric" and (giver := _giver_of(name, installed)) is not None:
+        raise UsageError(
+            f"there is a number '{name}' already, from metric '{giver.name}' of plugin {giver.plugin} ({giver.origin})",
+            "choose another name",
+        )
     return name
+
+
+def _giver_of(number: str, installed: Catalogue) -> Entry | None:
+    """The metric that gives a number of that name: two of them cannot be in one recipe."""
+    return next((entry for entry in installed.entries(["metric"]) if number in getattr(entry.factory, "results", {})), None)
 
 
 def _module_named(name: str) -> str | None:
@@ -100,9 +124,9 @@ def _module_named(name: str) -> str | None:
     return None if spec is None else spec.origin  # any folder is a module, which has no origin
 
 
-def _class_name(name: str) -> str:
+def _class_name(kind: Written, name: str) -> str:
     """``my_trick`` as a class: ``MyTrick``."""
-    return "".join(part[:1].upper() + part[1:] for part in name.split("_")) or "Trick"
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_")) or kind.capitalize()
 
 
 def _write(files: dict[Path, tuple[str, dict[str, str]]]) -> None:

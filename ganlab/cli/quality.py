@@ -59,8 +59,15 @@ def _show(measured: Measured) -> None:
         show_table([(name, number(value), ARROWS[report.better[name]]) for name, value in report.values.items()], right=[1])
     else:
         show_lines("nothing could be measured")
-    facts = {name.replace("_", " "): f"{value:,}" if isinstance(value, int) else value for name, value in report.about.items()}
+    facts = {name.replace("_", " "): _fact(value) for name, value in report.about.items()}
     show_lines("")
     show_facts(facts | {"seconds": f"{report.seconds:.1f}"} | {f"no {name}": why for name, why in report.missing.items()})
     if measured.written:
         show_facts({"written": measured.run.folder.evaluation})
+
+
+def _fact(value: str | int | float) -> str:
+    """What a metric has noted, as a person reads it: counts in full, and three digits of what was measured."""
+    if isinstance(value, str):
+        return value
+    return f"{value:,}" if isinstance(value, int) else number(value)
