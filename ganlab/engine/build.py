@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import nn
 
 from ganlab.components import Dataset, DatasetSpec, NetworkSpec, Noise, Role
 from ganlab.engine import checkpoint, keeping
+from ganlab.engine.compiled import Compiled
 from ganlab.engine.faults import blamed
 from ganlab.engine.folder import RunFolder
 from ganlab.engine.hooks import Trick, connect
@@ -114,6 +116,8 @@ def build_player(run: Run, role: Role) -> Player:
         raise RecipeError([f"{choice.network.where}: the {role} has no parameters to train"])
     spare_the_compiler()
     player.optimizer = make(choice.optimizer, player.parameters)
+    if run.recipe.train.compile:
+        player.speed_up(functools.partial(Compiled, run))
     return player
 
 

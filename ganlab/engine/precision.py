@@ -18,7 +18,7 @@ def tf32(allowed: bool) -> Iterator[None]:
     had set by the newer one is put back as well.
     """
     switches, precisions = _switches(), [place.fp32_precision for place in _places()]
-    for place in _places()[:2]:  # what they say would hold where an operation's own place says nothing
+    for place in _places()[:2]:  # what these two say would hold where an operation's own place says nothing
         place.fp32_precision = "none"
     backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32 = allowed, allowed
     try:
@@ -39,6 +39,6 @@ def _switches() -> tuple[bool, bool]:
 
 
 def _places() -> list[Any]:
-    """Where the newer interface keeps a precision, from the most general to single operations."""
+    """Where the newer interface keeps a precision, from the most general to single operations. Before torch 2.9 there was none."""
     cudnn: Any = backends.cudnn
-    return [backends, cudnn, backends.cuda.matmul, cudnn.conv, cudnn.rnn]
+    return [backends, cudnn, backends.cuda.matmul, cudnn.conv, cudnn.rnn] if hasattr(backends, "fp32_precision") else []
