@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from ganlab.components import Dataset, DatasetSpec, NetworkSpec, Noise, Role
-from ganlab.engine import checkpoint, keeping
+from ganlab.engine import checkpoint, graphs, keeping
 from ganlab.engine.compiled import Compiled
 from ganlab.engine.faults import blamed
 from ganlab.engine.folder import RunFolder
@@ -118,6 +118,8 @@ def build_player(run: Run, role: Role) -> Player:
     player.optimizer = make(choice.optimizer, player.parameters)
     if run.recipe.train.compile:
         player.speed_up(functools.partial(Compiled, run))
+    if run.recipe.train.cuda_graphs:
+        graphs.speed_up(run, player)
     return player
 
 

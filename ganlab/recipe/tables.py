@@ -75,6 +75,8 @@ class Train:
             left out, they keep all 23. Measuring does so in any case.
         compile: let torch.compile make code of both networks, which takes a minute at the start. Passes whose gradient is differentiated
             (gradient penalties) are not compiled, and samples are not made so. Dropout draws other numbers, of the same law.
+        cuda_graphs: record the networks' passes on an NVIDIA GPU and replay them, which spares small networks most of a step's time; the
+            numbers are the same. What cannot be recorded is played as it is. New, and not yet run on a GPU.
         threads: of PyTorch on the CPU; 0 leaves the choice to PyTorch.
         log_every: steps from one line of metrics to the next.
         sample_every: steps from one sheet of samples to the next; left out, about 40 sheets over the run.
@@ -107,6 +109,7 @@ class Train:
     autocast: Literal["off", "bfloat16"] = "off"
     tf32: bool = False
     compile: bool = False
+    cuda_graphs: bool = False
     threads: Annotated[int, Field(ge=0)] = 0
     log_every: Positive = 100
     sample_every: Positive | None = None
