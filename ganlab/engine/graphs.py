@@ -16,15 +16,16 @@ from torch.nn.modules.module import _has_any_global_hook
 
 from ganlab.engine.compiled import first_line
 from ganlab.engine.recording import RECORDERS, Recorder
-from ganlab.engine.slot import Plain, Replayed, Slot, Unrecordable
+from ganlab.engine.slot import Replayed, Slot, Unrecordable
+from ganlab.engine.untouched import PLAIN
 
 if TYPE_CHECKING:
     from ganlab.engine.player import Player
     from ganlab.engine.run import Run
 
 MOST_VARIANTS = 24  # of one network: more means that something is another in each turn, and recordings would fill the memory
+MOST_FAILURES = 4  # variants that cannot be recorded: then the next one is not tried
 MOST_AT_ONCE = 8  # passes of one variant whose way back is still to come
-PLAIN = (bool, int, float, str, type(None))
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -40,6 +41,7 @@ class Graphs:
         self.modules = list(player.network.modules())
         self.slots: dict[Any, list[Slot]] = {}
         self.as_they_are: set[Any] = set()  # variants
+        self.failures = 0
         self.told: set[str] = set()
 
     def __call__(self, x: Tensor, labels: Tensor | None = None) -> Any:
@@ -54,10 +56,6 @@ class Graphs:
         """Call this variant as it is from now on."""
         self.slots.pop(variant, None)
         self.as_they_are.add(variant)
-
-    def plain_values(self) -> Plain:
-        """The numbers, words and switches that modules hold."""
-        return [(vars(module), name, value) for module in self.modules for name, value in vars(module).items() if type(value) in PLAIN]
 
     def state(self) -> list[Any]:
         """What a recording depends on in the network: its plain values; of tensors, where they are and whether they need gradients."""
@@ -74,7 +72,12 @@ class Graphs:
 
     def _slot(self, x: Tensor, labels: Tensor | None) -> Slot | None:
         """A recorded pass that is free; None where there is to be none."""
-        if self.player.may_differentiate_twice(x) or x.device.type != self.run.device.type or self._watched():
+        if (
+            self.failures >= MOST_FAILURES
+            or self.player.may_differentiate_twice(x)
+            or x.device.type != self.run.device.type
+            or self._watched()
+        ):
             return None
         variant = self._variant(x, labels)
         if variant in self.as_they_are:
@@ -86,7 +89,8 @@ class Graphs:
         if len(slots) >= MOST_AT_ONCE:
             return None
         if not slots and len(self.slots) >= MOST_VARIANTS:
-            return self._tell(f"they come in more than {MOST_VARIANTS} variants of shapes, modes and options.")
+            self._tell(f"they come in more than {MOST_VARIANTS} variants of shapes, modes and options.")
+            return None
         return self._record(variant, x, labels)
 
     def _record(self, variant: Any, x: Tensor, labels: Tensor | None) -> Slot | None:
@@ -95,7 +99,9 @@ class Graphs:
             slot = Slot(self, variant, x, labels)
         except Exception as error:  # a network that is itself wrong raises again when it is called as it is
             self.forget(variant)
-            return self._tell(error.args[0] if isinstance(error, Unrecordable) else first_line(error))
+            self.failures += 1
+            self._tell(error.args[0] if isinstance(error, Unrecordable) else first_line(error))
+            return None
         self.slots.setdefault(variant, []).append(slot)
         return slot
 

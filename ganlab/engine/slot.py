@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import random
-import sys
+import functools
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
+
+from ganlab.engine.untouched import device_state, host_state, plain_values, put_back_device_state, put_back_plain_values, untouched
 
 if TYPE_CHECKING:
     from ganlab.engine.graphs import Graphs
-
-States = list[Tensor]
-Plain = list[tuple[dict[str, Any], str, Any]]  # what a module holds, the name of an attribute, its value
 
 #: How far a replay may be from the pass itself, as a share of its greatest number: roundings, where a GPU adds up in another order.
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 1e-2}
@@ -43,17 +41,17 @@ class Slot:
         self.network = graphs.player.network
         self.free = True
         self.named = dict(self.network.named_parameters())
-        self.plain = graphs.plain_values()
+        self.plain = plain_values(graphs.modules)
         self.x = x.detach().clone().requires_grad_(x.requires_grad)
         self.labels = None if labels is None else labels.detach().clone()
         self.twins = {name: parameter.detach().requires_grad_(parameter.requires_grad) for name, parameter in self.named.items()}
         self.inputs = [self.x, *self.twins.values()]
         self.wanted = [number for number, tensor in enumerate(self.inputs) if tensor.requires_grad and torch.is_grad_enabled()]
         kind = x.device.type
-        self.autocast = {"device_type": kind, "dtype": torch.get_autocast_dtype(kind), "enabled": torch.is_autocast_enabled(kind)}
+        self.autocast = functools.partial(torch.autocast, kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
         self.y: Any = None
         self.back: Callable[[], None] | None = None
-        with kept(self.network, x.device):
+        with untouched(self.network, x.device):
             self._record()
             self._check(x, labels)
 
@@ -61,7 +59,7 @@ class Slot:
 
     def _record(self) -> None:
         """Record the way there and, where anything needs a gradient, the way back."""
-        recorder, before = self.graphs.recorder, (self.graphs.state(), host_generators(self.x.device))
+        recorder, before = self.graphs.recorder, (self.graphs.state(), host_state(self.x.device))
         recorder.begin()
         with uncached_autocast():
             recorder.try_out(self._try_out)
@@ -70,7 +68,7 @@ class Slot:
             if self.wanted and self.y.requires_grad:
                 self.grad = torch.empty_like(self.result)
                 self.gradients, self.back = recorder.record(self._way_back)
-        if (self.graphs.state(), host_generators(self.x.device)) != before:
+        if (self.graphs.state(), host_state(self.x.device)) != before:
             raise Unrecordable("it draws numbers on the host, or changes something in its modules that is no tensor.")
 
     def _way_there(self) -> list[Tensor]:
@@ -107,7 +105,7 @@ class Slot:
         slope = torch.linspace(-1, 1, self.result.numel(), device=x.device).view(self.result.shape).to(self.result.dtype)
         ways = []
         for way in (self._plainly, self._replayed):
-            with kept(self.network, x.device):
+            with untouched(self.network, x.device):
                 y, gradients = way(x, labels, slope)
                 ways.append(([y], gradients, [buffer.clone() for buffer in self.network.buffers()]))
         if not all(alike(*both) for both in zip(*ways, strict=True)):
@@ -146,21 +144,21 @@ class Slot:
             found = dict(zip(self.used, torch._foreach_mul(self.gradients, 1.0), strict=True)) if self.used else {}
         return [found.get(number) for number in range(len(self.inputs))]
 
-    def again(self, x: Tensor, labels: Tensor | None, parameters: Sequence[Tensor], slope: Tensor, states: States) -> list[Tensor | None]:
+    def again(self, x: Tensor, labels: Tensor | None, parameters: Sequence[Tensor], slope: Tensor, state: Tensor) -> list[Tensor | None]:
         """The same gradients by operations that autograd knows, so that they can be differentiated: the pass anew, with its numbers.
 
         Whoever differentiates twice will do so again: this variant is called as it is from now on.
         """
         self.graphs.forget(self.variant)
-        now = self.graphs.plain_values()
-        with kept(self.network, x.device), torch.enable_grad():
-            put_back_generators(x.device, states)
-            set_plain_values(self.plain)
+        now = plain_values(self.graphs.modules)
+        with untouched(self.network, x.device), torch.enable_grad():
+            put_back_device_state(x.device, state)
+            put_back_plain_values(self.plain)
             try:
-                with torch.autocast(**self.autocast):
+                with self.autocast():
                     y = self.graphs.as_it_is(x, labels)
             finally:
-                set_plain_values(now)
+                put_back_plain_values(now)
             found = self._gradients(y, [x, *parameters], slope, create_graph=True)
         every: list[Tensor | None] = [None] * len(self.inputs)
         for number, gradient in zip(self.wanted, found, strict=True):
@@ -185,7 +183,7 @@ class Replayed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, slot: Slot, labels: Tensor | None, x: Tensor, *parameters: Tensor) -> Tensor:
-        ctx.slot, ctx.labels, ctx.states = slot, labels, generator_states(x.device)
+        ctx.slot, ctx.labels, ctx.state = slot, labels, device_state(x.device)
         ctx.save_for_backward(x, *parameters)
         slot.free = False
         ctx.lease = Lease(slot)
@@ -195,7 +193,7 @@ class Replayed(torch.autograd.Function):
     def backward(ctx: Any, slope: Tensor) -> Any:
         x, *parameters = ctx.saved_tensors  # raises where autograd has let go of this pass
         if torch.is_grad_enabled():  # somebody differentiates the gradient
-            return None, None, *ctx.slot.again(x, ctx.labels, parameters, slope, ctx.states)
+            return None, None, *ctx.slot.again(x, ctx.labels, parameters, slope, ctx.state)
         found = ctx.slot.backward(slope)
         if not _goes_back_again():
             ctx.slot.release()
@@ -219,51 +217,6 @@ def _goes_back_again() -> bool:
     """Whether autograd keeps the pass for another way back (``retain_graph=True``), as far as this torch tells."""
     asked = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)
     return True if asked is None else bool(asked())
-
-
-@contextlib.contextmanager
-def kept(network: nn.Module, device: torch.device) -> Iterator[None]:
-    """Leave the network's buffers and torch's default generators as they are, whatever is tried out inside."""
-    buffers, states = list(network.buffers()), generator_states(device)
-    copies = [buffer.clone() for buffer in buffers]
-    host = torch.get_rng_state()
-    try:
-        yield
-    finally:
-        for buffer, copy in zip(buffers, copies, strict=True):
-            buffer.data.copy_(copy)  # .data: for passes that are under way and remember it, it is as it was
-        torch.set_rng_state(host)
-        put_back_generators(device, states)
-
-
-def generator_states(device: torch.device) -> States:
-    """Where the device's default generator is, as far as a recorded pass can draw from it."""
-    return [generator.get_state() for generator in _generators(device)]
-
-
-def put_back_generators(device: torch.device, states: States) -> None:
-    """Put it back to what :func:`generator_states` gave."""
-    for generator, state in zip(_generators(device), states, strict=True):
-        generator.set_state(state)
-
-
-def _generators(device: torch.device) -> list[torch.Generator]:
-    return [torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator]
-
-
-def host_generators(device: torch.device) -> list[Any]:
-    """Where the generators are whose numbers a recording would repeat for ever: those of the host."""
-    found: list[Any] = [random.getstate()]
-    if "numpy" in sys.modules:
-        kind, key, *rest = sys.modules["numpy"].random.get_state()
-        found += [kind, key.tobytes(), *rest]
-    return found if device.type == "cpu" else [*found, torch.get_rng_state().numpy().tobytes()]
-
-
-def set_plain_values(values: Plain) -> None:
-    """Give modules' attributes these values."""
-    for held, name, value in values:
-        held[name] = value
 
 
 @contextlib.contextmanager
