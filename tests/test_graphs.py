@@ -289,6 +289,18 @@ def test_parameters_that_are_replaced_are_seen() -> None:
     assert player.passes is not before and player(x).equal(player.network(x))
 
 
+def test_a_pass_draws_what_it_would_draw_and_no_more() -> None:
+    run, _ = passes_of()
+    player, x = run.players["discriminator"], torch.randn(8, 2, dtype=torch.float64)
+    player.mode(True)
+    ways = []
+    for way in (player, player, player.network):  # it is recorded in the first
+        torch.manual_seed(5)
+        ways.append([way(x).detach(), way(x).detach(), torch.rand(3)])
+    assert all(map(torch.equal, ways[0], ways[2])) and all(map(torch.equal, ways[1], ways[2]))
+    assert not ways[0][0].equal(ways[0][1])
+
+
 def test_every_circumstance_is_a_variant_of_its_own() -> None:
     run, passes = passes_of()
     player, x = run.players["discriminator"], torch.randn(8, 2, dtype=torch.float64)
@@ -367,7 +379,9 @@ def test_a_pass_that_is_computed_anew_has_the_options_that_it_had() -> None:
     assert not fast.info["announcements"]
 
 
-def test_the_way_back_is_outside_of_mixed_precision() -> None:
+def test_the_way_back_is_outside_of_mixed_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(slot.TOLERANCES, torch.float32, 1e-6)
+
     def wide(self: Any, y: Tensor) -> Tensor:
         with torch.autocast("cpu", enabled=False):
             return y.float() @ self.linear.weight[:, :1].float()
