@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from engine_support import RICH, Plugin, StopAt, lines, reopened, same, trick, weights
+from engine_support import RICH, Plugin, StopAt, hooked, lines, reopened, same, trick, weights
 
+from ganlab import NetworkSpec
+from ganlab.engine import recording
 from ganlab.engine.life import execute
 from ganlab.engine.run import Run
 from ganlab.errors import UsageError
 from ganlab.testing import TinyNoise, play
+from ganlab_optimizers import EpsilonHatAdam
 
 pytestmark = [
     pytest.mark.gpu,
@@ -29,8 +35,8 @@ TRICKS = [
 ]
 
 
-def on_gpu(*overrides: str, **options: Any) -> Run:
-    return play(steps=12, overrides=[CUDA, *overrides], **options)
+def on_gpu(*overrides: str, tricks: Sequence[object] = (), **options: Any) -> Run:
+    return play(*tricks, steps=12, overrides=[CUDA, *overrides], **options)
 
 
 def test_a_recipe_runs_on_the_gpu(tmp_path: Path) -> None:
@@ -100,3 +106,149 @@ def test_cpu_and_gpu_agree_in_float64_but_for_roundings() -> None:
 def test_another_gpu_than_there_is_is_refused() -> None:
     with pytest.raises(UsageError, match=r"train\.device = 'cuda:99': there is no such device here\nhere: cpu, cuda:0"):
         play(steps=1, overrides=["train.device=cuda:99"])
+
+
+# -- options for speed -----------------------------------------------------------------------------------------------------
+
+GRAPHS = "train.cuda_graphs=true"
+CONVOLUTIONS = [f'{role}={{use="convolutions",optimizer={{use="adam",lr=0.001}}}}' for role in ("generator", "discriminator")]
+
+
+class Convolutions(torch.nn.Module):
+    """A convolution, batch normalization and dropout, for images of 8 x 8."""
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        self.output_shape = spec.output_shape
+        self.first = torch.nn.Linear(math.prod(spec.input_shape), 4 * 8 * 8)
+        self.rest = torch.nn.Sequential(
+            torch.nn.Conv2d(4, 8, 3, padding=1), torch.nn.BatchNorm2d(8), torch.nn.ReLU(), torch.nn.Dropout(0.3)
+        )
+        self.last = torch.nn.Linear(8 * 8 * 8, math.prod(spec.output_shape))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.last(self.rest(self.first(x.flatten(1)).view(-1, 4, 8, 8)).flatten(1))
+        return y.view(-1, *self.output_shape)
+
+
+def graphed(run: Run) -> list[int]:
+    """How many passes of each player are recorded."""
+    return [sum(map(len, player.passes.slots.values())) for player in run.players.values()]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        [], ["schedule.discriminator_turn=one_pass"], ["schedule.order=simultaneous", "schedule.discriminator_mode=eval"],
+        ["schedule.discriminator_turn=two_updates", "schedule.discriminator_statistics=false"], ["train.autocast=bfloat16"],
+        ["train.non_finite=skip"], TRICKS,
+    ],
+    ids=str,
+)  # fmt: skip
+def test_graphs_give_the_weights_of_the_plain_run(more: list[str]) -> None:
+    plain, fast = on_gpu(*RICH, *more), on_gpu(*RICH, *more, GRAPHS)
+    assert fast.info["announcements"] == plain.info["announcements"]
+    assert min(graphed(fast)) >= 2
+    for name, value in weights(plain).items():
+        torch.testing.assert_close(weights(fast)[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_graphs_of_convolutions_on_images() -> None:
+    images = ['data={use="tiny",shape=[1,8,8]}', *CONVOLUTIONS, 'loss={use="bce"}']
+    options: dict[str, Any] = {"plugins": [Plugin(networks={"convolutions": Convolutions})]}
+    plain, fast = on_gpu(*images, **options), on_gpu(*images, GRAPHS, **options)
+    assert not fast.info["announcements"] and min(graphed(fast)) >= 2
+    for name, value in weights(plain).items():
+        torch.testing.assert_close(weights(fast)[name], value, rtol=1e-3, atol=1e-3)
+
+
+def test_a_run_with_graphs_is_resumed(tmp_path: Path) -> None:
+    never = on_gpu(*RICH, *TRICKS, GRAPHS, folder=tmp_path / "never")
+    stopped = play(StopAt(5), steps=12, overrides=[CUDA, *RICH, *TRICKS, GRAPHS], folder=tmp_path / "stopped")
+    run = reopened(stopped.path)
+    execute(run)
+    assert same(weights(never), weights(run))
+
+
+class Looking(Convolutions):
+    """Looks at a value, which waits for the device."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = super().forward(x)
+        return y if y.sum().item() > 1e9 else y * 1.0
+
+
+def test_a_network_that_waits_is_told_of_and_the_run_is_as_without_graphs() -> None:
+    networks = [line.replace("convolutions", "looking") for line in CONVOLUTIONS[1:]]
+    options: dict[str, Any] = {"plugins": [Plugin(networks={"looking": Looking})]}
+    plain, fast = on_gpu(*networks, **options), on_gpu(*networks, GRAPHS, **options)
+    (told,) = fast.info["announcements"]
+    assert told.startswith("train.cuda_graphs: passes of the discriminator, network 'looking'") and "synchronizing" in told
+    for name, value in weights(plain).items():
+        torch.testing.assert_close(weights(fast)[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_a_replay_that_gives_other_numbers_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = recording.CudaRecorder.record
+
+    def wrong(self: Any, work: recording.Work) -> tuple[list[torch.Tensor], recording.Replay]:
+        results, replay = record(self, work)
+        return results, lambda: (replay(), results[-1].mul_(1.1))[0]
+
+    monkeypatch.setattr(recording.CudaRecorder, "record", wrong)
+    plain, fast = on_gpu(*RICH), on_gpu(*RICH, GRAPHS)
+    assert all("gave other numbers" in told for told in fast.info["announcements"]) and len(fast.info["announcements"]) == 2
+    assert graphed(fast) == [0, 0] and same(weights(plain), weights(fast))
+
+
+def test_tf32_is_used_in_the_run_alone() -> None:
+    wide = [f'{role}={{use="mlp",hidden=[64],optimizer={{use="sgd",lr=0.1}}}}' for role in ("generator", "discriminator")]
+    exact, rounded = on_gpu(*wide), on_gpu(*wide, "train.tf32=true")
+    assert not torch.backends.cuda.matmul.allow_tf32
+    if torch.cuda.get_device_capability()[0] >= 8:
+        assert not same(weights(exact), weights(rounded))
+    for name, value in weights(exact).items():
+        torch.testing.assert_close(weights(rounded)[name], value, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.filterwarnings("default")  # of the compiler's own
+def test_a_compiled_run_is_near_the_plain_one() -> None:
+    networks = [f'{role}={{use="mlp",hidden=[8],optimizer={{use="sgd",lr=0.1}}}}' for role in ("generator", "discriminator")]
+    plain, fast = on_gpu(*networks), on_gpu(*networks, "train.compile=true")
+    for name, value in weights(plain).items():
+        torch.testing.assert_close(weights(fast)[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_no_step_waits_for_the_device() -> None:
+    """But the first, in which optimizers make their state and passes are recorded."""
+
+    def watch(step: int) -> None:
+        torch.cuda.set_sync_debug_mode("error" if 2 <= step < 11 else "default")  # the last one logs
+
+    networks = [f'{role}={{use="mlp",hidden=[8],dropout=0.3,optimizer={{use="adam"}}}}' for role in ("generator", "discriminator")]
+    quiet = ["train.log_every=100", "train.sample_every=100", "train.checkpoint_every=100"]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that this is a prototype
+            for more in ([], [GRAPHS]):
+                on_gpu(*networks, *quiet, *more, tricks=[hooked(after_step=watch)])
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_indices_of_batches_lie_where_the_gpu_fetches_them() -> None:
+    for more in ([], ["schedule.real_batches=contiguous"]):
+        assert on_gpu(*more).draws.feed.peek().is_pinned()
+
+
+def test_epsilon_hat_adam_does_there_what_it_does_on_the_host() -> None:
+    ways = []
+    for device in ("cpu", "cuda"):
+        torch.manual_seed(0)
+        parameters = [torch.nn.Parameter(torch.ones(5, device=device))]
+        optimizer = EpsilonHatAdam(parameters, lr=0.01, eps=1e-4, decay=0.1, fused=True)
+        for gradient in torch.randn(9, 5):
+            parameters[0].grad = gradient.to(device)
+            optimizer.step()
+        ways.append(parameters[0].detach().cpu())
+    torch.testing.assert_close(*ways, rtol=1e-5, atol=1e-6)

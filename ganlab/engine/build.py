@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from ganlab.components import Dataset, DatasetSpec, NetworkSpec, Noise, Role
-from ganlab.engine import checkpoint, keeping
+from ganlab.engine import checkpoint, graphs, keeping
+from ganlab.engine.compiled import Compiled
 from ganlab.engine.faults import blamed
 from ganlab.engine.folder import RunFolder
 from ganlab.engine.hooks import Trick, connect
@@ -114,6 +116,10 @@ def build_player(run: Run, role: Role) -> Player:
         raise RecipeError([f"{choice.network.where}: the {role} has no parameters to train"])
     spare_the_compiler()
     player.optimizer = make(choice.optimizer, player.parameters)
+    if run.recipe.train.compile:
+        player.speed_up(functools.partial(Compiled, run))
+    if run.recipe.train.cuda_graphs:
+        graphs.speed_up(run, player)
     return player
 
 

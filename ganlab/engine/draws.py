@@ -33,7 +33,8 @@ class Draws:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.counts = {role: run.recipe.train.batch_of(role) for role in ("generator", "discriminator")}
-        self.feed = Feed(len(run.dataset), self.counts["discriminator"], run.seed, run.schedule.real_batches == "contiguous")
+        contiguous, pinned = run.schedule.real_batches == "contiguous", run.device.type == "cuda"
+        self.feed = Feed(len(run.dataset), self.counts["discriminator"], run.seed, contiguous, pinned)
         self._batch: tuple[int, Batch, bool] | None = None  # of which step, the batch, whether the discriminator had it
         self._latent: tuple[int, Tensor] | None = None  # of which step, the latent
 

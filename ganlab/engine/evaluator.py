@@ -16,6 +16,7 @@ from ganlab.components import Dataset
 from ganlab.engine.build import make, owner_of
 from ganlab.engine.faults import blamed
 from ganlab.engine.memory import is_memory_error
+from ganlab.engine.precision import tf32
 from ganlab.engine.seeding import default_generators_restored, derive, seed_default_generators
 from ganlab.engine.uncompiled import spare_the_compiler
 from ganlab.errors import GanlabError, PluginError, did_you_mean
@@ -191,7 +192,7 @@ class Evaluator:
         if not bool(torch.isfinite(fakes).all()):
             report.missing |= dict.fromkeys(self.metrics, "the samples are not finite")
             return report
-        with default_generators_restored(self.device):
+        with default_generators_restored(self.device), tf32(False):
             evidence = self._evidence(fakes)
             for name, (choice, metric) in self.metrics.items():
                 if quick and not metric.quick:

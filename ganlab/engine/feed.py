@@ -22,10 +22,11 @@ class Feed:
         batch_size: at most ``size``; less than it for contiguous batches.
         seed: of the run.
         contiguous: which of the two.
+        pinned: put the indices where a GPU can fetch them without the host waiting for it.
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int, contiguous: bool = False) -> None:
-        self.size, self.batch_size, self.seed, self.contiguous = size, batch_size, seed, contiguous
+    def __init__(self, size: int, batch_size: int, seed: int, contiguous: bool = False, pinned: bool = False) -> None:
+        self.size, self.batch_size, self.seed, self.contiguous, self.pinned = size, batch_size, seed, contiguous, pinned
         self.per_epoch = size // batch_size
         self.drawn = 0
         self._order: tuple[int, Tensor] = (-1, torch.empty(0))
@@ -40,11 +41,11 @@ class Feed:
         if self.contiguous:
             generator = torch.Generator().manual_seed(derive(self.seed, "contiguous batches", self.drawn))
             start = int(torch.randint(self.size - self.batch_size, (), generator=generator))  # the upper end is exclusive
-            return torch.arange(start, start + self.batch_size)
+            return torch.arange(start, start + self.batch_size, pin_memory=self.pinned)
         epoch, place = divmod(self.drawn, self.per_epoch)
         if self._order[0] != epoch:
             generator = torch.Generator().manual_seed(derive(self.seed, "data order", epoch))
-            self._order = (epoch, torch.randperm(self.size, generator=generator))
+            self._order = (epoch, torch.randperm(self.size, generator=generator, pin_memory=self.pinned))
         return self._order[1][place * self.batch_size : (place + 1) * self.batch_size]
 
     def next(self) -> Tensor:

@@ -23,6 +23,7 @@ from ganlab.engine.folder import RunFolder, write_text
 from ganlab.engine.hooks import Trick, call_each
 from ganlab.engine.memory import memory_errors_in_words
 from ganlab.engine.metric_names import check_best
+from ganlab.engine.precision import tf32
 from ganlab.engine.provenance import birth_certificate
 from ganlab.engine.run import Run
 from ganlab.engine.seeding import default_generators_restored
@@ -181,7 +182,7 @@ def _execute(run: Run) -> str:
     """Train, and close the run whatever comes."""
     status = "failed"
     try:
-        with default_generators_restored(run.device):
+        with default_generators_restored(run.device), tf32(run.recipe.train.tf32):
             _train(run)
         status = "finished" if run.step >= run.total_steps and not run.evaluations.cut_short else "interrupted"
     except KeyboardInterrupt:  # the second one: leave at once, with the last checkpoint

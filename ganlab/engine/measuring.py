@@ -18,6 +18,7 @@ from ganlab.engine.export import read_description, rebuilt
 from ganlab.engine.folder import RunSummary, write_text
 from ganlab.engine.life import Place
 from ganlab.engine.player import accepts_labels
+from ganlab.engine.precision import tf32
 from ganlab.engine.reopen import recipe_of
 from ganlab.engine.sampling import fixed_noise, in_chunks
 from ganlab.engine.wish import Wish
@@ -88,7 +89,7 @@ def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish)
     latent = law.sample(count, fixed_noise(recipe.train.seed, "evaluation", device), device, dtype)
     labels = evaluator.labels(count) if accepts_labels(generator.network) else None
     autocast = torch.autocast(device.type, torch.bfloat16) if recipe.train.autocast != "off" else contextlib.nullcontext()
-    with torch.no_grad(), autocast:
+    with torch.no_grad(), autocast, tf32(recipe.train.tf32):
         fakes = in_chunks(generator, latent, labels, recipe.train.seed, device, dtype, math.prod(dataset.shape))
     report = evaluator.measure(fakes, quick=False)
     if not wish.overrides:

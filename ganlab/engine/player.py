@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,10 +28,12 @@ class Player:
         optimizer: of the network's trainable parameters.
         updates: how often the optimizer has stepped.
         owner: who wrote the network, for error messages.
+        passes: how the network is called in training: as it is, unless the recipe asks for a faster way.
     """
 
     __slots__ = (  # what a hook assigns to a name that is none must not go unseen
-        "__weakref__", "_learning", "_training", "network", "optimizer", "owner", "parameters", "role", "spec", "takes_labels", "updates",
+        "__weakref__", "_faster", "_learning", "_training", "network", "optimizer", "owner", "parameters", "passes", "role", "spec",
+        "takes_labels", "updates",
     )  # fmt: skip
     optimizer: torch.optim.Optimizer
 
@@ -39,6 +41,7 @@ class Player:
         self.role, self.network, self.spec, self.owner = role, network, spec, owner
         self.updates = 0
         self._learning = True
+        self._faster: Callable[[Player], Callable[..., Any]] | None = None
         self.refresh()
 
     def refresh(self) -> None:
@@ -46,13 +49,23 @@ class Player:
         self.parameters = [p for p in self.network.parameters() if p.requires_grad]
         self.takes_labels = accepts_labels(self.network)
         self._training = self.network.training
+        self.passes: Callable[..., Any] = self.network if self._faster is None else self._faster(self)
+
+    def speed_up(self, faster: Callable[[Player], Callable[..., Any]]) -> None:
+        """Call the network as ``faster(player)`` does, from now on and after each :meth:`refresh`. Samples are made by it as it is."""
+        self._faster = faster
+        self.refresh()
 
     def __call__(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         with blamed(self.owner):
-            result = self.network(x, labels=labels) if self.takes_labels else self.network(x)
+            result = self.passes(x, labels=labels) if self.takes_labels else self.passes(x)
         if not isinstance(result, Tensor):
             raise PluginError(f"{self.owner} returned a {type(result).__name__}, not a tensor", "a network returns one tensor")
         return result
+
+    def may_differentiate_twice(self, x: Tensor) -> bool:
+        """Whether a gradient with respect to the input ``x`` is wanted along with that of the parameters, as gradient penalties do."""
+        return x.requires_grad and self._learning and torch.is_grad_enabled()
 
     def learn(self, flag: bool) -> None:
         """Whether gradients reach the parameters: only in the player's own turn (``eval()`` alone does not stop them)."""
@@ -69,14 +82,16 @@ class Player:
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Eval mode and no gradients inside; both as they were, afterwards."""
-        before = self._training
+        """Eval mode, no gradients and the network as it is inside; all as it was, afterwards."""
+        before, passes = self._training, self.passes
         self.mode(False)
+        self.passes = self.network
         try:
             with torch.no_grad():
                 yield
         finally:
             self.mode(before)
+            self.passes = passes
 
     @contextmanager
     def statistics_fixed(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ganlab.engine.compiled import explained
 from ganlab.engine.memory import in_words, is_memory_error
 from ganlab.errors import GanlabError, NonFiniteError
 
@@ -16,6 +17,7 @@ def rescued(run: Run, error: Exception) -> bool:
 
     Raises:
         MemoryExhausted: in place of an allocator's own error.
+        UsageError: in place of the compiler's own.
     """
     if isinstance(error, NonFiniteError) and run.guard.roll_back(error):
         return True
@@ -23,6 +25,9 @@ def rescued(run: Run, error: Exception) -> bool:
         return True
     if type(error) is not GanlabError:  # which a file that cannot be written is: a checkpoint could not be, either
         save(run)
+    words = explained(error, run)
+    if words is not None:
+        raise words from error
     if is_memory_error(error):
         raise in_words(error, run.recipe, run.device, run.step + run.undone) from error
     return False

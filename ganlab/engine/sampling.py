@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ganlab.engine.draws import draw_latent
 from ganlab.engine.faults import blamed
+from ganlab.engine.precision import tf32
 from ganlab.engine.seeding import default_generators_restored, derive, seed_default_generators
 from ganlab.pictures import save_png
 
@@ -53,7 +54,7 @@ class Sampler:
         run, generator = self.run, self.run.players["generator"]
         if labels is None and generator.takes_labels and run.dataset.class_names:
             labels = torch.arange(len(latent)) % len(run.dataset.class_names)
-        with generator.evaluating(), run.autocast():
+        with generator.evaluating(), run.autocast(), tf32(run.recipe.train.tf32):
             return in_chunks(generator, latent, labels, run.seed, run.device, run.dtype, math.prod(run.dataset.shape))
 
     def sheet(self, path: Path) -> np.ndarray:

@@ -56,5 +56,10 @@ def _train(train: Train) -> Iterator[tuple[Way, str]]:
             ("train", "autocast"),
             f"train.autocast = '{train.autocast}' cannot go with dtype = 'float64': one asks for less precision, the other for more",
         )
+    if train.compile and train.cuda_graphs:
+        yield (
+            ("train", "cuda_graphs"),
+            "train.cuda_graphs = true cannot go with compile = true: both make the networks' passes faster, each in its own way; use one",
+        )
     if train.dtype == "float64" and train.device == "mps":
         yield ("train", "dtype"), "train.dtype = 'float64' cannot go with device = 'mps', which has no such numbers; use 'float32'"

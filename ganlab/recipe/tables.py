@@ -71,6 +71,12 @@ class Train:
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         dtype: of parameters, samples and scores.
         autocast: ``bfloat16`` lets PyTorch compute in it where that is safe; ``off`` computes in ``dtype`` throughout.
+        tf32: on an NVIDIA GPU float32 matrix products and convolutions may round their factors to TF32, which has 10 bits of mantissa;
+            left out, they keep all 23. Measuring does so in any case.
+        compile: let torch.compile make code of both networks, which takes a minute at the start. Passes whose gradient is differentiated
+            (gradient penalties) are not compiled, and samples are not made so. Dropout draws other numbers, of the same law.
+        cuda_graphs: record the networks' passes on an NVIDIA GPU and replay them, which spares small networks most of a step's time; the
+            numbers are the same. What cannot be recorded is played as it is. New, and not yet run on a GPU.
         threads: of PyTorch on the CPU; 0 leaves the choice to PyTorch.
         log_every: steps from one line of metrics to the next.
         sample_every: steps from one sheet of samples to the next; left out, about 40 sheets over the run.
@@ -101,6 +107,9 @@ class Train:
     ] = "auto"
     dtype: Literal["float32", "float64"] = "float32"
     autocast: Literal["off", "bfloat16"] = "off"
+    tf32: bool = False
+    compile: bool = False
+    cuda_graphs: bool = False
     threads: Annotated[int, Field(ge=0)] = 0
     log_every: Positive = 100
     sample_every: Positive | None = None

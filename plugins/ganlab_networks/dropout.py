@@ -29,7 +29,7 @@ class PackedDropout(nn.Dropout):
         return mask
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape, to the same. On other devices than a CPU torch has a kernel of its own for all of it."""
-        if x.device.type != "cpu":
+        """Any shape, to the same. On other devices than a CPU torch has a kernel of its own for all of it, and so has its compiler."""
+        if x.device.type != "cpu" or torch.compiler.is_compiling():
             return super().forward(x)
         return x.mul(self.mask(x)) if self.training else x

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ganlab.hookspecs import Register, hookimpl
-from ganlab_optimizers.torch_optimizers import EpsilonHatAdam, adagrad, adam, adamw, rmsprop, sgd
+from ganlab_optimizers.epsilon_hat import EpsilonHatAdam
+from ganlab_optimizers.torch_optimizers import adagrad, adam, adamw, rmsprop, sgd
 
 __all__ = ["EpsilonHatAdam", "adagrad", "adam", "adamw", "rmsprop", "sgd"]
 

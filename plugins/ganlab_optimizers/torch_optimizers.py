@@ -1,53 +1,20 @@
-"""PyTorch's own optimizers, under the names and defaults they have there, and Adam in Keras' form."""
+"""PyTorch's own optimizers, under the names and defaults they have there."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import Field
 from torch import Tensor, optim
 
+from ganlab_optimizers.epsilon_hat import EpsilonHatAdam
 from ganlab_optimizers.fused_adam import Adam
 
 Rate = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Parameters = Iterable[Tensor]
-
-
-class EpsilonHatAdam(Adam):
-    """Adam with eps added before the bias correction: w -= lr_t * m / (sqrt(v) + eps), lr_t = lr * sqrt(1 - b2^t) / (1 - b1^t).
-
-    This is the second form in the Adam paper (Kingma and Ba 2015, arXiv:1412.6980, end of section 2), which TensorFlow and Keras
-    use. PyTorch's form with eps / sqrt(1 - b2^t) for eps is the same step, so that is what each step sets.
-
-    Args:
-        decay: lr is divided by 1 + decay * (steps already taken), as Keras 1 and 2 did.
-    """
-
-    def __init__(self, parameters: Parameters, *, decay: float = 0.0, **options: Any) -> None:
-        super().__init__(parameters, **options)
-        self.decay = decay
-
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One update, with this step's eps and lr."""
-        before = [(group["eps"], group["lr"]) for group in self.param_groups]
-        for group in self.param_groups:
-            taken = self._taken(group)
-            group["eps"] /= math.sqrt(1 - group["betas"][1] ** (taken + 1))
-            group["lr"] /= 1 + self.decay * taken
-        try:
-            loss: float | None = super().step(closure)
-            return loss
-        finally:
-            for group, (eps, lr) in zip(self.param_groups, before, strict=True):
-                group["eps"], group["lr"] = eps, lr
-
-    def _taken(self, group: dict[str, Any]) -> int:
-        state = self.state.get(group["params"][0], {})
-        return int(state["step"]) if "step" in state else 0
 
 
 def adam(
