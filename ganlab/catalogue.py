@@ -6,6 +6,7 @@ a recipe names; its registration hooks say which names it brings, and a recipe p
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import inspect
 import sys
@@ -240,8 +241,15 @@ def _is_ours(origin: str) -> bool:
 
 
 def _distribution(point: importlib.metadata.EntryPoint) -> tuple[str, str] | None:
-    return (point.dist.name, point.dist.version) if point.dist and point.dist.name != PROJECT else None
+    named = _named(point.dist) if point.dist else (PROJECT, "")
+    return None if named[0] == PROJECT else named
 
 
 def _origin(point: importlib.metadata.EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+    return " ".join(_named(point.dist)) if point.dist else point.value
+
+
+@functools.cache
+def _named(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
+    """Its name and version; to ask is to parse its whole description again."""
+    return distribution.name, distribution.version

@@ -6,7 +6,6 @@ import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
@@ -68,12 +67,20 @@ def test_options_come_from_dataclass_fields_and_keyword_only_parameters() -> Non
 # -- installed plugins -----------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Distribution:
+    """As far as it is asked."""
+
+    name: str
+    version: str
+
+
 class Point:
     """An entry point."""
 
     def __init__(self, name: str, distribution: str, load: Callable[[], object]) -> None:
         self.name, self.value, self.load = name, f"{distribution}.module", load
-        self.dist = SimpleNamespace(name=distribution, version="1.0")
+        self.dist = Distribution(distribution, "1.0")
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, *points: Point) -> Catalogue:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ganlab.pictures import image_grid
 
 SIDE = 8  # samples in a row and in a column of a sheet
 COLUMNS = 3
+WIDTH = 46  # characters in a line of a sheet's title
 COLOURS = {"discriminator": "#0072b2", "generator": "#d55e00"}
 STYLE = {"font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 9, "axes.titlelocation": "left"}
 
@@ -40,7 +42,7 @@ def sheet(ax: Axes, title: str, pictures: np.ndarray) -> None:
     """The first samples, as a grid."""
     images = torch.from_numpy(pictures[: SIDE * SIDE]).reshape(-1, 1, 28, 28)
     ax.imshow(image_grid(images, (0, 255), SIDE), interpolation="nearest")
-    ax.set_title(title)
+    ax.set_title("\n".join(line for part in title.splitlines() for line in textwrap.wrap(part, WIDTH)))
     ax.axis("off")
 
 

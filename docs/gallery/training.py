@@ -35,6 +35,7 @@ BUDGETS = {
 }
 #: What helps a recipe that does badly: other options, or another recipe, at a budget of no more images.
 HELPS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "mnist_matlab_adam": ("mnist_matlab_published_derivative", (BUDGETS["mnist_matlab_published_derivative"],)),
     "mnist_matlab_sgd": ("mnist_matlab_adam", (BUDGETS["mnist_matlab_adam"],)),
     "mnist_large_batch": ("mnist_large_batch", ("train.batch_size=100", "train.epochs=20")),
     "mnist_best_practices": ("mnist_best_practices", ("train.batch_size=100", "train.epochs=20")),
