@@ -20,11 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[1:1] = [str(ROOT / "tests" / "tutorials")]  # the ports
 
 
-def main() -> None:
-    """Train, or write."""
-    import tricks
-    from page import write
-    from training import BUDGETS, SEEDS, train, train_with_port
+def arguments(words: list[str] | None = None) -> argparse.Namespace:
+    """What is asked for."""
+    from training import BUDGETS, SEEDS
 
     parser = argparse.ArgumentParser(prog="python docs/gallery", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["train", "write", "tricks"])
@@ -33,23 +31,33 @@ def main() -> None:
     parser.add_argument("--seed", type=int, choices=SEEDS, default=SEEDS[0], help="the seed with which a port is trained")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many go on side by side  [default: one per CPU core]")
     parser.add_argument("--runs-dir", type=Path, default=ROOT / "gallery", help="where the runs are  [default: gallery/]")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args(words)  # names may come after an option
     unknown = [name for name in options.names if name not in BUDGETS]
     if unknown:
         parser.error(f"there is no tutorial's recipe {unknown[0]}; choices: {', '.join(BUDGETS)}")
     if not (Path(os.environ.get("GANLAB_DATA", "")) / "MNIST" / "raw").is_dir():
         parser.error("GANLAB_DATA must name the folder that holds MNIST/raw")
-    names = options.names or list(BUDGETS)
+    options.names = options.names or list(BUDGETS)
+    return options
+
+
+def main() -> None:
+    """Train, or write."""
+    import tricks
+    from page import write
+    from training import train, train_with_port
+
+    options = arguments()
     if options.what == "write":
         write(options.runs_dir, ROOT / "docs")
     elif options.what == "tricks":
         tricks.train(options.runs_dir, options.jobs)
         tricks.write(options.runs_dir, ROOT)
     elif options.port:
-        for name in names:
+        for name in options.names:
             train_with_port(options.runs_dir, name, options.seed)
     else:
-        train(options.runs_dir, names, options.jobs)
+        train(options.runs_dir, options.names, options.jobs)
 
 
 if __name__ == "__main__":

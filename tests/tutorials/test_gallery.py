@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,16 @@ def test_it_trains_every_recipe_that_has_a_port(gallery: None) -> None:
     import training
 
     assert set(training.BUDGETS) == set(PORTS)
+
+
+def test_the_commands_that_the_page_names_are_understood(gallery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    monkeypatch.setenv("GANLAB_DATA", str(tmp_path))
+    arguments = runpy.run_path(str(ROOT / "docs" / "gallery" / "__main__.py"))["arguments"]
+    commands = re.findall(r"^python docs/gallery (.*)$", (ROOT / "docs" / "tutorials.md").read_text(encoding="utf-8"), re.MULTILINE)
+    understood = [arguments(command.split()) for command in commands]
+    assert [options.what for options in understood[-2:]] == ["train", "write"]
+    assert (["mnist_matlab_sgd"], 0) in [(options.names, options.seed) for options in understood if options.port]
 
 
 @pytest.mark.mnist
