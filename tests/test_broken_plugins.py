@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,12 +25,14 @@ TRICK = "import ganlab\n\n\nclass Mine:\n    @ganlab.hookimpl\n    def after_ste
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(console.console, "width", 300)
     (tmp_path / "site").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    return tmp_path
+    yield tmp_path
+    for name in [name for name, module in sys.modules.items() if str(getattr(module, "__file__", None)).startswith(str(tmp_path))]:
+        del sys.modules[name]  # another test may have a module of that name that is not there
 
 
 def install(distribution: str, module: str, source: str | None, name: str = "sick", requires: tuple[str, ...] = ()) -> Path:
