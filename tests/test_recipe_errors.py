@@ -43,8 +43,8 @@ def test_all_mistakes_at_once_in_the_order_of_the_file() -> None:
         "r.toml:4: data.modes must be a whole number of at least 1, not 0\n"
         "r.toml:6: noise.use: there is no noise 'nomral'; did you mean 'normal'? (choices: normal)\n"
         "r.toml:28: unknown key 'epoch' in [train]; did you mean 'epochs'? (choices: autocast, batch_size, best_is, checkpoint_every, "
-        "checkpoint_minutes, device, discriminator_batch_size, dtype, epochs, init_from, keep_best, keep_checkpoints, keep_checkpoints_every, "
-        "log_every, non_finite, non_finite_most, rollback_lr_factor, sample_every, samples, seed, steps, threads)\n"
+        "checkpoint_minutes, compile, cuda_graphs, device, discriminator_batch_size, dtype, epochs, init_from, keep_best, keep_checkpoints, keep_checkpoints_every, "
+        "log_every, non_finite, non_finite_most, rollback_lr_factor, sample_every, samples, seed, steps, tf32, threads)\n"
         "put these right, then `ganlab check r.toml`; `ganlab schema` prints all that a recipe may say"
     )
     assert caught.value.exit_code == 2
