@@ -39,10 +39,14 @@ def write(folder: Path, docs: Path) -> None:
     figures.logits([run for run in runs if run.name in ("mnist_matlab_adam", "mnist_matlab_published_derivative")], pictures / "logits.png")
     beside = {who: sheet for port in ports for who, sheet in zip(_pair(port), port.pictures, strict=True)}
     figures.sheets(beside, pictures / "ports.png", columns=2)
-    changed = {f"{name}\n{', '.join(one.overrides) if one.name == name else one.name}": one.pictures for name, one in helps.items()}
+    changed = {_in_place_of(name, one): one.pictures for name, one in helps.items()}
     figures.sheets(changed, pictures / "helped.png")
     (docs / "tutorials.md").write_text(page(runs, helps, ports), encoding="utf-8")
     print(f"wrote {docs / 'tutorials.md'}")
+
+
+def _in_place_of(name: str, helps: Trained) -> str:
+    return f"{name}\n{', '.join(helps.overrides)}" if helps.name == name else f"in place of {name}:\n{helps.name}"
 
 
 def _pair(port: Port) -> tuple[str, str]:
