@@ -80,7 +80,8 @@ Five tutorials on the same subject, a small GAN on handwritten digits, have five
 ganlab they are nine recipes of one engine, `ganlab run NAME`. Each gives the numbers of its tutorial: `tests/tutorials`
 has every tutorial's algorithm written once more without ganlab, and trains both side by side on the same draws. After
 200 steps in float64 the parameters of both players agree to better than 1e-10, and after 20 steps in float32 to 1e-6,
-as ||a - b|| / ||b||; and where a recipe is changed in any way that changes the numbers, the tests notice.
+as ||a - b|| / ||b||, where both multiply matrices by the same library; and where a recipe is changed in any way that
+changes the numbers, the tests notice.
 
 Each recipe says in its comments what its tutorial says, what that leaves open, and what was chosen. `ganlab describe
 NAME` prints its layers."""
