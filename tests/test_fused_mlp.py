@@ -177,6 +177,14 @@ def onednn_works() -> bool:
     return products.works()
 
 
+@pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"), reason="this PyTorch has no oneDNN"
+)
+def test_where_onednn_is_there_it_is_found_to_be_right() -> None:
+    """Else all that follows is skipped, and nobody sees that the slower products are taken."""
+    assert products.works()
+
+
 @pytest.mark.skipif(not onednn_works(), reason="this PyTorch has no oneDNN that can be called")
 @pytest.mark.parametrize(("batch", "inputs", "outputs"), [(100, 784, 256), (64, 17, 16), (5, 16, 3), (1, 300, 300)])
 def test_onednn_gives_the_same_products(batch: int, inputs: int, outputs: int) -> None:

@@ -255,5 +255,6 @@ def made(runs: Sequence[Trained], ports: Sequence[Port]) -> str:
         f"{', '.join(map(str, SEEDS))}; pictures and curves are of seed {SEEDS[0]}. On {info['device']} ({info['device_name']}), "
         f"{info['threads']} thread, torch {info['versions']['torch']}, ganlab {info['ganlab']}. Minutes are those of a machine "
         "that trained "
-        "two at a time, with other work beside, and with a port beside a run of both."
+        "two at a time, with other work beside, and with a port beside a run of both. The runs were made by several states of this "
+        "version, whose digits differ by roundings and by dropout's random numbers; all samples were measured by the same judge."
     )
