@@ -39,6 +39,14 @@ def environment_put_back() -> Iterator[None]:
     os.environ.update(before)
 
 
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The discriminator's two passes are computed one by one: where bits are compared with something that does so."""
+    from ganlab.engine.player import Player
+
+    monkeypatch.setattr(Player, "in_one_pass", lambda *given: None)
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """A warm parent of `ganlab` processes; starting it takes as long as a fresh Python takes for its imports."""

@@ -18,6 +18,7 @@ from ganlab.engine.run import Run
 from ganlab.errors import UsageError
 from ganlab.testing import TinyNetwork, play
 
+pytestmark = pytest.mark.usefixtures("one_by_one")  # what is compared with makes its passes so
 COMPILE = "train.compile=true"
 NETWORKS = (
     'generator={use="mlp",hidden=[8],batch_norm="before_activation",optimizer={use="sgd",lr=0.1}}',

@@ -73,7 +73,7 @@ def pairs(turns: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, A
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("norm", [False, True])
-def test_the_default_schedule_is_the_common_loop_bit_for_bit(norm: bool, dtype: str) -> None:
+def test_the_default_schedule_is_the_common_loop_bit_for_bit(norm: bool, dtype: str, one_by_one: None) -> None:
     """T0: D on real and fake in two passes, summed; then G on fresh noise, through D in train mode."""
     hand = ByHand(norm=norm, dtype=dtype)
     for d_turn, g_turn in pairs(hand.turns()):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.components import NetworkSpec
+from ganlab.engine.player import Player
 from ganlab.testing import play
 from ganlab_networks import MLP, fused, products
 from ganlab_networks.dropout import PackedDropout
@@ -262,6 +263,90 @@ def test_where_onednn_is_not_there_torchs_products_are_taken(monkeypatch: pytest
     assert not products.works()
 
 
+# -- two passes in one -----------------------------------------------------------------------------------------------------
+
+
+def reseeding(seen: list[int]) -> Any:
+    def begin(number: int) -> None:
+        seen.append(number)
+        torch.manual_seed(number)
+
+    return begin
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("options", [shape for shape in SHAPES if "batch_norm" not in shape], ids=str)
+@pytest.mark.parametrize("training", [True, False])
+def test_two_passes_in_one_are_two_passes(options: dict[str, Any], dtype: torch.dtype, training: bool) -> None:
+    net, seen = network(dtype=dtype, **options).train(training), list[int]()
+    parts = [torch.randn(7, 20, dtype=dtype) for _ in range(3)]
+
+    def gradients(results: list[Tensor]) -> list[Tensor]:
+        loss = sum((part * (number + 1)).square().sum() for number, part in enumerate(results))
+        assert isinstance(loss, Tensor)
+        return [*results, *torch.autograd.grad(loss, list(net.parameters()))]
+
+    together = net.in_one_pass(parts, reseeding(seen))
+    assert together is not None and [part.shape for part in together] == [(7, 1, 6, 6)] * 3
+    assert seen == ([0, 1, 2] if training and "dropout" in options else [])
+    apart = []
+    for number, part in enumerate(parts):
+        torch.manual_seed(number)
+        apart.append(net(part))
+    bound = {"rtol": 1e-12, "atol": 1e-13} if dtype == torch.float64 else {"rtol": 1e-4, "atol": 1e-5}
+    for one, other in zip(gradients(together), gradients(apart), strict=True):
+        torch.testing.assert_close(one, other, **bound)
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [
+        ({"batch_norm": "before_activation"}, (4, 4)),
+        ({"batch_norm": "after_activation", "batch_norm_variance": "biased"}, (4, 4)),
+        ({"activation": "gelu"}, (4, 4)),
+        ({"fast": False}, (4, 4)),
+        ({}, (4, 5)),
+        ({}, (257, 257)),
+    ],
+)
+def test_where_they_are_not_the_same_or_no_sooner_they_are_made_apart(options: dict[str, Any], sizes: tuple[int, int]) -> None:
+    parts = [torch.randn(size, 20, dtype=torch.float64) for size in sizes]
+    assert network(**options).in_one_pass(parts, lambda number: pytest.fail("drawn")) is None
+
+
+def discriminator(**options: Any) -> Player:
+    spec = NetworkSpec("discriminator", (20,), ())
+    return Player("discriminator", MLP(spec, hidden=[8], **options).double(), spec, "somebody")
+
+
+def test_a_player_whose_network_is_watched_or_whose_parts_are_differentiated_calls_it_for_each() -> None:
+    player, parts = discriminator(), [torch.randn(3, 20, dtype=torch.float64) for _ in range(2)]
+
+    def together() -> bool:
+        return player.in_one_pass(parts, lambda number: None) is not None
+
+    assert together()
+    for register in (player.network.register_forward_hook, player.network.register_forward_pre_hook):
+        handle = register(lambda *given: None)
+        assert not together()
+        handle.remove()
+    handle = player.network.layers.register_forward_hook(lambda *given: None)  # type: ignore[union-attr]
+    assert not together()
+    handle.remove()
+    with torch.autocast("cpu"):
+        assert not together()
+    parts[0].requires_grad_()
+    assert not together()
+    parts[0].requires_grad_(False)
+    player.speed_up(lambda player: lambda *given: player.network(*given))
+    assert not together()
+
+
+def test_other_networks_are_called_for_each() -> None:
+    spec = NetworkSpec("discriminator", (20,), ())
+    assert Player("discriminator", nn.Linear(20, 1), spec, "somebody").in_one_pass([torch.ones(2, 20)] * 2, lambda number: None) is None
+
+
 # -- dropout ---------------------------------------------------------------------------------------------------------------
 
 
@@ -309,11 +394,29 @@ def weights(recipe: str, *overrides: str) -> Iterator[Tensor]:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_every_shipped_recipe_trains_to_the_same_bits(recipe: str, torchs_products: None, calls: list[int]) -> None:
+def test_every_shipped_recipe_trains_to_the_same_bits(recipe: str, torchs_products: None, one_by_one: None, calls: list[int]) -> None:
     plain = [weight.clone() for weight in weights(recipe, "generator.fast=false", "discriminator.fast=false")]
     assert not calls
     found = list(weights(recipe))
     assert calls and all(map(torch.equal, found, plain))
+
+
+TOGETHER = {"mnist_mlp", "mnist_large_batch", "mnist_best_practices", "mnist_one_class"}  # the others have one pass, or normalize
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_shipped_recipe_trains_to_the_same_numbers_with_two_passes_in_one(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    together: list[int] = []
+    joined = MLP.in_one_pass
+    monkeypatch.setattr(MLP, "in_one_pass", lambda self, parts, begin: together.append(len(parts)) or joined(self, parts, begin))
+    found = [weight.clone() for weight in weights(recipe, "train.dtype=float64")]
+    assert together == ([2] * 5 if recipe in TOGETHER else [])
+    monkeypatch.setattr(Player, "in_one_pass", lambda *given: None)
+    apart = list(weights(recipe, "train.dtype=float64"))
+    for one, other in zip(found, apart, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
+    if recipe in TOGETHER:  # something else was computed
+        assert not all(map(torch.equal, found, apart))
 
 
 def test_those_are_all_recipes() -> None:

@@ -15,18 +15,17 @@ from torch import Tensor
 from torch.nn.modules.module import _has_any_global_hook
 
 from ganlab.engine.compiled import first_line
+from ganlab.engine.player import Player, watched
 from ganlab.engine.recording import RECORDERS, Recorder
 from ganlab.engine.slot import Replayed, Slot, Unrecordable
 from ganlab.engine.untouched import PLAIN
 
 if TYPE_CHECKING:
-    from ganlab.engine.player import Player
     from ganlab.engine.run import Run
 
 MOST_VARIANTS = 24  # of one network: more means that something is another in each turn, and recordings would fill the memory
 MOST_FAILURES = 4  # variants that cannot be recorded: then the next one is not tried
 MOST_AT_ONCE = 8  # passes of one variant whose way back is still to come
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class Graphs:
@@ -113,7 +112,7 @@ class Graphs:
 
     def _watched(self) -> bool:
         """Whether somebody looks on at the layers or at torch's operations, and would see nothing of a replay."""
-        if any(vars(module)[hooks] for module in self.modules for hooks in HOOKS):
+        if any(map(watched, self.modules)):
             self._tell("hooks look on at their layers.")
             return True
         return _has_any_global_hook() or torch._C._len_torch_dispatch_stack() > 0 or torch._C._len_torch_function_stack() > 0  # type: ignore[no-untyped-call]

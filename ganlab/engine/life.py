@@ -15,6 +15,7 @@ import torch
 
 from ganlab.components import Dataset
 from ganlab.engine import loop, plugin_files, rescue, trust
+from ganlab.engine.allocator import keep_freed_memory
 from ganlab.engine.build import build, load_weights, make_data
 from ganlab.engine.device import DTYPES, find_device
 from ganlab.engine.evaluations import Evaluations
@@ -181,6 +182,7 @@ def execute(run: Run, leave: Callable[[Run], None] | None = None) -> str:
 def _execute(run: Run) -> str:
     """Train, and close the run whatever comes."""
     status = "failed"
+    keep_freed_memory()
     try:
         with default_generators_restored(run.device), tf32(run.recipe.train.tf32):
             _train(run)

@@ -66,28 +66,41 @@ def score(run: Run, turn: Turn) -> None:
 
 
 def _score_sides(run: Run, turn: Turn, discriminator: Player) -> None:
-    sides = ("real", "fake") if run.schedule.first_side == "real" else ("fake", "real")
-    if turn.real is not None and turn.fake is not None and run.schedule.discriminator_turn == "one_pass":
-        first, second = (turn.real, turn.fake) if sides[0] == "real" else (turn.fake, turn.real)
-        pair = [getattr(turn, f"{side}_labels") for side in sides]
-        labels = None if any(one is None for one in pair) else torch.cat(pair)
-        both = _scores(run, discriminator, torch.cat([first, second]), labels, "both")  # (2 batch,)
-        for side, scores in zip(sides, (both[: len(first)], both[len(first) :]), strict=True):
-            setattr(turn, f"{side}_scores", scores)  # (batch,)
-        return
-    for side in sides:
-        images = turn.real if side == "real" else turn.fake
-        if images is not None:
-            labels = turn.real_labels if side == "real" else turn.fake_labels
-            scores = _scores(run, discriminator, images, labels, side)
-            setattr(turn, f"{side}_scores", scores)  # (batch,)
+    sides = [side for side in ("real", "fake") if getattr(turn, side) is not None]
+    if run.schedule.first_side == "fake":
+        sides.reverse()
+    images: list[Tensor] = [getattr(turn, side) for side in sides]
+    labels: list[Tensor | None] = [getattr(turn, f"{side}_labels") for side in sides]
+    if len(sides) == 2 and run.schedule.discriminator_turn == "one_pass":
+        known = [one for one in labels if one is not None]
+        both = _scores(run, discriminator, torch.cat(images), torch.cat(known) if len(known) == 2 else None, "both")  # (2 batch,)
+        scores = [both[: len(images[0])], both[len(images[0]) :]]
+    else:
+        scores = _passes(run, discriminator, sides, images, labels)
+    for side, one in zip(sides, scores, strict=True):
+        setattr(turn, f"{side}_scores", one)  # (batch,)
+
+
+def _passes(run: Run, discriminator: Player, sides: list[str], images: list[Tensor], labels: list[Tensor | None]) -> list[Tensor]:
+    """A pass for each side, or what comes to the same."""
+    if len(sides) > 1:
+        with run.autocast():
+            at_once = discriminator.in_one_pass(images, lambda number: run.streams.reseed(run.bases[sides[number]]))
+        if at_once is not None:
+            return [_checked(run, discriminator, *one) for one in zip(at_once, images, strict=True)]
+    return [_scores(run, discriminator, *one) for one in zip(images, labels, sides, strict=True)]
 
 
 def _scores(run: Run, discriminator: Player, images: Tensor, labels: Tensor | None, pass_name: str) -> Tensor:
-    """One pass of the discriminator: ``(batch, *data)`` to ``(batch,)``; its trailing 1 goes, for (5, 1) - (5,) would be (5, 5)."""
+    """One pass of the discriminator: ``(batch, *data)`` to ``(batch,)``."""
     run.streams.reseed(run.bases[pass_name])
     with run.autocast():
         scores = discriminator(images, labels)
+    return _checked(run, discriminator, scores, images)
+
+
+def _checked(run: Run, discriminator: Player, scores: Tensor, images: Tensor) -> Tensor:
+    """Scores as ``(batch,)``, in the run's dtype; the trailing 1 goes, for (5, 1) - (5,) would be (5, 5)."""
     if scores.shape == (len(images), 1):
         scores = scores.squeeze(1)
     if scores.shape != (len(images),):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -62,6 +62,21 @@ class Player:
         if not isinstance(result, Tensor):
             raise PluginError(f"{self.owner} returned a {type(result).__name__}, not a tensor", "a network returns one tensor")
         return result
+
+    def in_one_pass(self, parts: Sequence[Tensor], begin: Callable[[int], None]) -> list[Tensor] | None:
+        """What calls with each of ``parts`` would return, computed at once; None where the network cannot, or is watched.
+
+        Args:
+            begin: called with the number of a part, from 0, before its random numbers are drawn.
+        """
+        together = getattr(self.network, "in_one_pass", None)
+        if together is None or self.takes_labels or self.passes is not self.network or watched(self.network):
+            return None
+        if any(part.requires_grad for part in parts):  # a penalty on one side's gradient would pay for both
+            return None
+        with blamed(self.owner):
+            results: list[Tensor] | None = together(parts, begin)
+        return results
 
     def may_differentiate_twice(self, x: Tensor) -> bool:
         """Whether a gradient with respect to the input ``x`` is wanted along with that of the parameters, as gradient penalties do."""
@@ -140,6 +155,11 @@ class Player:
 
     def _blaming_optimizer(self) -> blamed:
         return blamed(f"the {self.role}'s optimizer, {type(self.optimizer).__name__},")
+
+
+def watched(module: nn.Module) -> bool:
+    """Whether hooks look on when the module is called."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks)
 
 
 def accepts_labels(network: nn.Module) -> bool:

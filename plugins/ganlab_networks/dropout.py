@@ -21,15 +21,34 @@ class PackedDropout(nn.Dropout):
 
     def mask(self, x: Tensor) -> Tensor:
         """What units like ``x`` are multiplied by: 0, or 1 over the share that is kept. Of ``x``'s shape, dtype and device."""
-        lanes = 64 // self.bits
-        words = torch.empty(-(-x.numel() // lanes), dtype=torch.int64, device=x.device).random_(-(2**63), None)  # all 64 bits
-        values = words.view(torch.int8 if self.bits == 8 else torch.int32)[: x.numel()].view(x.shape)
-        kept = values >= self.dropped - 2 ** (self.bits - 1)
-        mask: Tensor = kept.to(x.dtype).div_(1 - self.p)
-        return mask
+        words = torch.empty(1, self.words(x.numel()), dtype=torch.int64, device=x.device)
+        return self.mask_of(draw(words), x.numel(), x.dtype).view(x.shape)
+
+    def words(self, units: int) -> int:
+        """How many 64-bit numbers the mask of so many units takes."""
+        return -(-units * self.bits // 64)
+
+    def mask_of(self, words: Tensor, units: int, dtype: torch.dtype) -> Tensor:
+        """The mask that random ``words`` make, which are spent by that.
+
+        Args:
+            words: int64 ``(passes, words)``, all bits random.
+            units: of one pass.
+
+        Returns:
+            ``(passes, units)``.
+        """
+        # The comparison is written over the numbers: to a tensor of truth values, and from one, takes torch four times as long.
+        kept = words.view(torch.int8 if self.bits == 8 else torch.int32).ge_(self.dropped - 2 ** (self.bits - 1))
+        return kept.to(dtype).div_(1 - self.p)[:, :units]
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape, to the same. On other devices than a CPU torch has a kernel of its own for all of it, and so has its compiler."""
         if x.device.type != "cpu" or torch.compiler.is_compiling():
             return super().forward(x)
         return x.mul(self.mask(x)) if self.training else x
+
+
+def draw(words: Tensor) -> Tensor:
+    """Fill int64 ``words`` with random bits of torch's default generator of their device."""
+    return words.random_(-(2**63), None)

@@ -7,7 +7,7 @@ what torch's own layers would; results are overwritten in place where nothing ne
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 
-from ganlab_networks.dropout import PackedDropout
+from ganlab_networks.dropout import PackedDropout, draw
 from ganlab_networks.normalization import BiasedBatchNorm1d
 from ganlab_networks.products import TORCH, Products, for_float32
 
@@ -31,12 +31,14 @@ class Way:
 
     Attributes:
         products: how matrices are multiplied.
+        masks: of the layers of dropout, in order.
         own: whether the last result is this computation's own, and nothing remembers it: then it may be overwritten.
         following: the layer after the one that is computed.
         activated: whether the last result is that of the next layer, an activation, already.
     """
 
     products: Products
+    masks: Iterator[Tensor]
     own: bool = False
     following: nn.Module | None = None
     activated: bool = False
@@ -91,7 +93,7 @@ def _activation(
 def _dropout(layer: PackedDropout, x: Tensor, way: Way) -> tuple[Tensor, Kept]:
     if not layer.training:
         return x, ()
-    mask = layer.mask(x)
+    mask = next(way.masks)
     way.own = True
     return x * mask, (mask,)
 
@@ -175,20 +177,23 @@ def fusible(layers: nn.Sequential, x: Tensor) -> bool:
         return False
     if torch._C._get_tracing_state() is not None or _has_any_global_hook():  # type: ignore[no-untyped-call]
         return False
-    for layer in layers._modules.values():
-        if layer is None or type(layer) not in KINDS:
-            return False
-        if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks:
-            return False
-    return True
+    every = layers._modules.values()
+    return all(type(layer) in KINDS for layer in every) and not any(map(_watched, (layers, *every)))
+
+
+def _watched(layer: Any) -> bool:
+    return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
+
+
+PLAIN = 3  # of FusedMLP's arguments are no tensors
 
 
 class FusedMLP(torch.autograd.Function):
     """Layers in sequence, forward and backward. The parameters are theirs, in order."""
 
     @staticmethod
-    def forward(ctx: Any, layers: tuple[nn.Module, ...], products: Products, x: Tensor, *parameters: Tensor) -> Tensor:
-        way, kept, y = Way(products), [], x
+    def forward(ctx: Any, layers: tuple[nn.Module, ...], products: Products, masks: list[Tensor], x: Tensor, *parameters: Tensor) -> Tensor:
+        way, kept, y = Way(products, iter(masks)), [], x
         for layer, way.following in zip(layers, (*layers[1:], None), strict=True):
             y, remembered = KINDS[type(layer)].forward(layer, y, way)
             kept.append(remembered)
@@ -202,17 +207,17 @@ class FusedMLP(torch.autograd.Function):
         x, *rest = ctx.saved_tensors
         parameters, kept = rest[: sum(counts)], _in_parts(rest[sum(counts) :], ctx.counts)
         if torch.is_grad_enabled():  # a gradient penalty differentiates the gradient
-            return None, None, *_twice(ctx, x, _in_parts(parameters, counts), kept, grad)
-        wanted = _in_parts(ctx.needs_input_grad[3:], counts)
+            return *[None] * PLAIN, *_twice(ctx, x, _in_parts(parameters, counts), kept, grad)
+        wanted = _in_parts(ctx.needs_input_grad[PLAIN + 1 :], counts)
         found: list[tuple[Tensor | None, ...]] = []
         needed: Tensor | None = grad
         for number in range(len(ctx.layers) - 1, -1, -1):
             layer, first = ctx.layers[number], number == 0
             assert needed is not None
-            asked = (not first or ctx.needs_input_grad[2], *wanted[number])
+            asked = (not first or ctx.needs_input_grad[PLAIN], *wanted[number])
             needed, *own = KINDS[type(layer)].backward(layer, needed, kept[number], ctx.way, asked)
             found.append(tuple(own))
-        return None, None, needed, *itertools.chain.from_iterable(reversed(found))
+        return *[None] * PLAIN, needed, *itertools.chain.from_iterable(reversed(found))
 
 
 def _in_parts(items: Sequence[Any], counts: Sequence[int]) -> list[Any]:
@@ -231,7 +236,7 @@ def _twice(ctx: Any, x: Tensor, parameters: list[Any], kept: list[Any], grad: Te
     for layer, own, remembered in zip(ctx.layers, parameters, kept, strict=True):
         y = KINDS[type(layer)].again(layer, y, own, remembered)
     inputs = [x, *(one for own in parameters for one in own)]
-    wanted = [place for place in range(len(inputs)) if ctx.needs_input_grad[2 + place]]
+    wanted = [place for place in range(len(inputs)) if ctx.needs_input_grad[PLAIN + place]]
     found = torch.autograd.grad(y, [inputs[place] for place in wanted], grad, create_graph=True, allow_unused=True)
     every: list[Tensor | None] = [None] * len(inputs)
     for place, one in zip(wanted, found, strict=True):
@@ -239,9 +244,40 @@ def _twice(ctx: Any, x: Tensor, parameters: list[Any], kept: list[Any], grad: Te
     return every
 
 
-def fused(layers: nn.Sequential, x: Tensor) -> Tensor:
-    """What ``layers(x)`` is: ``(batch, inputs)`` to ``(batch, outputs)``. See :func:`fusible`."""
+def separable(layers: nn.Sequential) -> bool:
+    """Whether each sample of a batch is computed by itself, whatever else is in the batch."""
+    return not any(isinstance(layer, nn.BatchNorm1d) for layer in layers)
+
+
+def fused(layers: nn.Sequential, x: Tensor, passes: int = 1, begin: Callable[[int], None] | None = None) -> Tensor:
+    """What ``layers(x)`` is: ``(batch, inputs)`` to ``(batch, outputs)``. See :func:`fusible`.
+
+    Args:
+        passes: how many passes of equally many samples each the batch is made of. More than one must be :func:`separable`.
+        begin: called before the random numbers of a pass are drawn, with the number of the pass, from 0.
+    """
     every = tuple(layers._modules.values())
     products = for_float32() if x.dtype == torch.float32 else TORCH
-    result: Tensor = FusedMLP.apply(every, products, x, *[one for layer in every for one in layer._parameters.values()])
+    masks = _masks(every, x, passes, begin)
+    result: Tensor = FusedMLP.apply(every, products, masks, x, *[one for layer in every for one in layer._parameters.values()])
     return result
+
+
+def _masks(layers: Sequence[nn.Module], x: Tensor, passes: int, begin: Callable[[int], None] | None) -> list[Tensor]:
+    """Those of all layers of dropout that are at work, ``(batch, units)`` each: the numbers that passes one after the other would draw."""
+    rows, width = len(x) // passes, x.shape[1]
+    found: list[tuple[PackedDropout, int]] = []  # and how many units one pass has there
+    for layer in layers:
+        width = layer.out_features if isinstance(layer, nn.Linear) else width
+        if isinstance(layer, PackedDropout) and layer.training:
+            found.append((layer, rows * width))
+    if not found:
+        return []
+    counts = [layer.words(units) for layer, units in found]
+    words = torch.empty(passes, sum(counts), dtype=torch.int64)
+    for number, of_pass in enumerate(words):
+        if begin is not None:
+            begin(number)
+        draw(of_pass)
+    parts = zip(found, torch.split(words, counts, dim=1), strict=True)
+    return [layer.mask_of(part, units, x.dtype).reshape(len(x), -1) for (layer, units), part in parts]

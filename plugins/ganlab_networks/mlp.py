@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Annotated, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from ganlab.components import NetworkSpec
 from ganlab_networks.dropout import PackedDropout
-from ganlab_networks.fused import fused, fusible
+from ganlab_networks.fused import fused, fusible, separable
 from ganlab_networks.normalization import BiasedBatchNorm1d
 
 Width = Annotated[int, Field(ge=1)]
@@ -23,6 +25,7 @@ Init = Literal["pytorch", "normal", "xavier_uniform", "xavier_normal", "kaiming_
 OUTPUT_RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
 
 
+MOST_TOGETHER = 256  # samples of a pass: more gain nothing by being multiplied in one go with another's
 NORMS = {"unbiased": nn.BatchNorm1d, "biased": BiasedBatchNorm1d}
 
 
@@ -44,8 +47,9 @@ class MLP(nn.Module):
         init_std: standard deviation of init "normal", and of the biases' law "normal".
         bias_init: law of the initial biases.
         dropout_masks: made of packed random bytes, or by torch.nn.Dropout: the same law, ten times the time, other numbers.
-        fast: compute all layers as one step of autograd where that can be done: sooner, and the same numbers bit for bit; in float32 on
-            AMD's processors with AVX-512, where oneDNN multiplies matrices, to rounding.
+        fast: compute all layers as one step of autograd where that can be done, and a discriminator's two passes of up to 256 samples
+            each in one go: sooner, and the same numbers, bit for bit but for two things that differ in rounding: those two passes, and
+            float32 on AMD's processors with AVX-512, where oneDNN multiplies matrices.
     """
 
     def __init__(
@@ -96,6 +100,18 @@ class MLP(nn.Module):
         x = x.flatten(1)
         y: Tensor = fused(self.layers, x) if self.fast and fusible(self.layers, x) else self.layers(x)  # (batch, outputs)
         return y.view(-1, *self.output_shape)
+
+    def in_one_pass(self, parts: Sequence[Tensor], begin: Callable[[int], None]) -> list[Tensor] | None:
+        """What calls with each of the parts would give, to rounding, as one batch: sooner for small ones.
+
+        None where that is not the same: with batch normalization, whose statistics are of one part.
+        """
+        flat = [part.flatten(1) for part in parts]
+        rows = {len(part) for part in flat}
+        if not self.fast or len(rows) > 1 or max(rows) > MOST_TOGETHER or not (separable(self.layers) and fusible(self.layers, flat[0])):
+            return None
+        y = fused(self.layers, torch.cat(flat), len(flat), begin)  # (all samples, outputs)
+        return list(y.view(len(flat), -1, *self.output_shape).unbind())
 
 
 def make_activation(name: Activation, negative_slope: float) -> list[nn.Module]:
