@@ -1,4 +1,4 @@
-"""What a run imports up to its first step, what that costs the rest of it, and that optimizers do without torch's compiler what they do with it."""
+"""What a run imports up to its first step, that nobody looks there for garbage, and that optimizers need no compiler of torch's."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def python(code: str, *words: str, **options: object) -> str:
 
 
 @pytest.mark.parametrize("recipe", ["mnist_mlp", "mnist_adaptive", "mnist_best_practices"])
-def test_a_run_has_imported_nothing_heavy_by_the_end_of_its_first_step_and_looks_for_garbage_in_none_of_it(recipe: str, tmp_path: Path) -> None:
+def test_a_run_has_imported_nothing_heavy_by_the_end_of_its_first_step(recipe: str, tmp_path: Path) -> None:
     write_set(tmp_path / "data", count=200)
     (tmp_path / "spy.py").write_text(SPY)
     (tmp_path / "mine.toml").write_text(f'extends = "{recipe}"\nplugins = ["spy.py"]\n[[tricks]]\nuse = "spy"\n')
