@@ -97,6 +97,12 @@ def test_a_setting_survives_its_file(data: Path, tmp_path: Path) -> None:
     assert setting.samples == 130 and setting.shape == (1, 28, 28) and setting.document["train"]["batch_size"] == 10
 
 
+def test_contestants_find_their_modules_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    code = "import json, sys; print(json.dumps({'compiles_anew': sys.dont_write_bytecode}))"
+    assert children.run([sys.executable, "-c", code], children.environment(1, "own"), look=False).told() == {"compiles_anew": False}
+
+
 def test_what_a_process_took(tmp_path: Path) -> None:
     """A child on a terminal, the memory it took, and a grandchild that outlives it and is waited for."""
     late = tmp_path / "late"

@@ -1,4 +1,4 @@
-"""What a run imports up to its first step, and that optimizers do without torch's compiler what they do with it."""
+"""What a run imports up to its first step, that nobody looks there for garbage, and that optimizers need no compiler of torch's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from test_datasets_mnist import write_set
 
 SPY = """
-import json, os, sys
+import gc, json, os, sys
 
 import ganlab
 
@@ -19,7 +19,8 @@ import ganlab
 class Spy:
     @ganlab.hookimpl
     def after_step(self, run, step):
-        (run.path / "modules.json").write_text(json.dumps(sorted(sys.modules)))
+        seen = {"modules": sorted(sys.modules), "collecting": gc.isenabled(), "frozen": gc.get_freeze_count()}
+        (run.path / "seen.json").write_text(json.dumps(seen))
         import psutil
         for child in psutil.Process().children():  # MLflow's, which would take its time now
             child.kill()
@@ -49,11 +50,39 @@ def test_a_run_has_imported_nothing_heavy_by_the_end_of_its_first_step(recipe: s
     (tmp_path / "mine.toml").write_text(f'extends = "{recipe}"\nplugins = ["spy.py"]\n[[tricks]]\nuse = "spy"\n')
     words = ["run", "mine.toml", "--data-root", "data", "--set", "train.batch_size=10"]
     python("import sys; from ganlab.cli import main; main(sys.argv[1:])", *words, cwd=tmp_path)
-    (listed,) = tmp_path.glob("runs/*/modules.json")
-    modules = set(json.loads(listed.read_text()))
+    (file,) = tmp_path.glob("runs/*/seen.json")
+    seen = json.loads(file.read_text())
+    modules = set(seen["modules"])
     assert "torch.optim" in modules and "ganlab_mlflow" in modules
     assert {name.partition(".")[0] for name in modules} & HEAVY == set()
     assert modules & COMPILER == set()
+    assert seen["collecting"] and seen["frozen"] > 100_000
+
+
+def test_libraries_are_looked_through_for_garbage_neither_while_they_are_imported_nor_later() -> None:
+    code = """
+import gc
+from ganlab.cli.importing import importing
+try:
+    with importing():
+        print(gc.isenabled())
+        import torch
+        raise ImportError("another one is not there")
+except ImportError:
+    print(gc.isenabled(), gc.get_freeze_count() > 100_000)
+before = gc.get_freeze_count()
+mine = [[] for _ in range(10)]
+with importing():  # everything is there: what the process has made since then is its own
+    print(gc.isenabled(), gc.get_freeze_count() == before)
+gc.unfreeze()
+gc.disable()  # somebody has decided that
+import sys
+del sys.modules["torch"]
+with importing():
+    pass
+print(gc.isenabled(), gc.get_freeze_count())
+"""
+    assert python(code) == "False\nTrue True\nTrue True\nFalse 0\n"
 
 
 PLAY = """

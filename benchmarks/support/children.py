@@ -71,7 +71,9 @@ def environment(threads: int, policy: str, more: Mapping[str, str] | None = None
             sets ``PASSIVE`` itself; PyTorch's threads spin for a moment).
         more: of this contestant alone.
     """
-    dropped = ("OMP_WAIT_POLICY", "MLFLOW_TRACKING_URI")
+    # Installed packages lie compiled on the disk. Where Python may not write that down, whatever runs from a work tree (ganlab, the
+    # loops) would be compiled anew each time, and the libraries not.
+    dropped = ("OMP_WAIT_POLICY", "MLFLOW_TRACKING_URI", "PYTHONDONTWRITEBYTECODE")
     found = {name: value for name, value in os.environ.items() if name not in dropped}
     found |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "PYTHONPATH": str(HERE)}
     found |= {} if policy == "own" else {"OMP_WAIT_POLICY": policy.upper()}

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 import ganlab
+from ganlab.cli.importing import importing
 from ganlab.errors import GanlabError, UsageError, did_you_mean
 
 RUNS = click.option("--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all runs.")
@@ -84,7 +82,7 @@ def run(recipe: str, overrides: tuple[str, ...], **options: Any) -> None:
     """
     of_sets = {name: options.pop(name) for name in ("seeds", "grid", "jobs", "name", "retry_failed")}
     if of_sets["seeds"] is not None or of_sets["grid"]:
-        with leaving_at_once():
+        with importing():
             from ganlab.cli import sweep
 
         sweep.run(recipe, list(overrides), sweep.Asked(**of_sets), **options)
@@ -92,7 +90,7 @@ def run(recipe: str, overrides: tuple[str, ...], **options: Any) -> None:
     for name, value in of_sets.items():
         if value:
             raise UsageError(f"--{name.replace('_', '-')} is for a set of runs", "add --seeds or --grid, for instance --seeds 5")
-    with leaving_at_once():
+    with importing():
         from ganlab.cli import train
 
     train.run(recipe, list(overrides), **options)
@@ -111,7 +109,7 @@ def resume(run: str, overrides: tuple[str, ...], **options: Any) -> None:
 
     A longer budget (`--set train.steps=...`) is all that may be new; whatever else is needs --changed as well.
     """
-    with leaving_at_once():
+    with importing():
         from ganlab.cli import train
 
     train.resume(run, list(overrides), **options)
@@ -124,7 +122,8 @@ def resume(run: str, overrides: tuple[str, ...], **options: Any) -> None:
 @DATA
 def check(recipe: str, overrides: tuple[str, ...], hooks: bool, data_root: Path | None) -> None:
     """Validate RECIPE and build its networks without training; downloads and writes nothing."""
-    from ganlab.cli import train
+    with importing():
+        from ganlab.cli import train
 
     train.check(recipe, list(overrides), data_root, hooks)
 
@@ -135,7 +134,8 @@ def check(recipe: str, overrides: tuple[str, ...], hooks: bool, data_root: Path 
 @DATA
 def describe(recipe: str, overrides: tuple[str, ...], data_root: Path | None) -> None:
     """Print what RECIPE builds: both networks' layers with shapes and parameter counts, the turns of a step, the tricks."""
-    from ganlab.cli import train
+    with importing():
+        from ganlab.cli import train
 
     train.describe(recipe, list(overrides), data_root)
 
@@ -152,7 +152,8 @@ def evaluate(runs: tuple[str, ...], overrides: tuple[str, ...], **options: Any) 
 
     --set evaluation.samples=2000, or any other key of evaluation, metrics and judge, measures otherwise, and is only shown.
     """
-    from ganlab.cli import quality
+    with importing():
+        from ganlab.cli import quality
 
     quality.evaluate(list(runs), list(overrides), **options)
 
@@ -181,7 +182,8 @@ def compare(runs: tuple[str, ...], recipes: tuple[str, ...], **options: Any) -> 
 @RUNS
 def sync(run: str, overrides: tuple[str, ...], **options: Any) -> None:
     """Send RUN to its tracker: what is missing there, or all of it. Sending twice changes nothing."""
-    from ganlab.cli import train
+    with importing():
+        from ganlab.cli import train
 
     train.sync(run, list(overrides), **options)
 
@@ -345,21 +347,6 @@ def schema() -> None:
     from ganlab.cli import look
 
     look.schema()
-
-
-@contextlib.contextmanager
-def leaving_at_once() -> Iterator[None]:
-    """Ctrl-C while libraries are imported ends the process: some swallow the exception that Python makes of it."""
-
-    def leave(_number: int, _frame: object) -> None:
-        os.write(2, b"stopped\n")
-        os._exit(130)
-
-    before = signal.signal(signal.SIGINT, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
