@@ -101,12 +101,13 @@ def _scores(run: Run, discriminator: Player, images: Tensor, labels: Tensor | No
 
 def _checked(run: Run, discriminator: Player, scores: Tensor, images: Tensor) -> Tensor:
     """Scores as ``(batch,)``, in the run's dtype; the trailing 1 goes, for (5, 1) - (5,) would be (5, 5)."""
-    if scores.shape == (len(images), 1):
+    samples = images.shape[0]
+    if scores.shape == (samples, 1):
         scores = scores.squeeze(1)
-    if scores.shape != (len(images),):
+    if scores.shape != (samples,):
         raise PluginError(
-            f"{discriminator.owner} gave scores of shape {tuple(scores.shape)} for {len(images)} images",
-            f"the discriminator must return one score an image: ({len(images)},) or ({len(images)}, 1)",
+            f"{discriminator.owner} gave scores of shape {tuple(scores.shape)} for {samples} images",
+            f"the discriminator must return one score an image: ({samples},) or ({samples}, 1)",
         )
     return scores.to(run.dtype)
 
@@ -134,7 +135,8 @@ def total(run: Run, turn: Turn) -> Tensor:
     """The turn's loss: the sum of all terms, the loss's own and what tricks have added. A scalar, with a gradient."""
     for name, term in turn.loss_terms.items():
         _check_term(term, f"the {turn.role}'s loss term '{name}', which a trick has set,")
-    loss = sum(turn.loss_terms.values(), start=run.zero)
+    terms = [*turn.loss_terms.values()]
+    loss = sum(terms[1:], start=terms[0]) if terms else run.zero  # one term is the loss: no operation for nothing
     if not loss.requires_grad:
         raise PluginError(
             f"the {turn.role}'s loss has no gradient in step {turn.step}",

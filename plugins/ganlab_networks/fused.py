@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -60,9 +60,10 @@ class Kind:
 
 
 def _linear(layer: nn.Linear, x: Tensor, way: Way) -> tuple[Tensor, Kept]:
-    y, way.activated = way.products.linear(x, layer.weight, layer.bias, way.following)
+    weight, bias = cast(tuple[Tensor, Tensor], layer._parameters.values())  # a microsecond less than by their names
+    y, way.activated = way.products.linear(x, weight, bias, way.following)
     way.own = True
-    return y, (x, layer.weight)
+    return y, (x, weight)
 
 
 def _linear_back(layer: nn.Linear, grad: Tensor, kept: Kept, way: Way, wanted: Sequence[bool]) -> Gradients:
@@ -154,13 +155,15 @@ KINDS: dict[type[nn.Module], Kind] = {
     BiasedBatchNorm1d: _BATCH_NORM,
     nn.LeakyReLU: _activation(
         lambda layer, x: nn.functional.leaky_relu(x, layer.negative_slope),
-        lambda layer, grad, y: aten.leaky_relu_backward(grad, y, layer.negative_slope, True),
-        lambda layer, x: aten.leaky_relu_(x, layer.negative_slope),
+        lambda layer, grad, y: aten.leaky_relu_backward.default(grad, y, layer.negative_slope, True),
+        lambda layer, x: aten.leaky_relu_.default(x, layer.negative_slope),
     ),
-    nn.ReLU: _activation(lambda layer, x: x.relu(), lambda layer, grad, y: aten.threshold_backward(grad, y, 0), lambda layer, x: x.relu_()),
-    nn.Tanh: _activation(lambda layer, x: x.tanh(), lambda layer, grad, y: aten.tanh_backward(grad, y), lambda layer, x: x.tanh_()),
+    nn.ReLU: _activation(
+        lambda layer, x: x.relu(), lambda layer, grad, y: aten.threshold_backward.default(grad, y, 0), lambda layer, x: x.relu_()
+    ),
+    nn.Tanh: _activation(lambda layer, x: x.tanh(), lambda layer, grad, y: aten.tanh_backward.default(grad, y), lambda layer, x: x.tanh_()),
     nn.Sigmoid: _activation(
-        lambda layer, x: x.sigmoid(), lambda layer, grad, y: aten.sigmoid_backward(grad, y), lambda layer, x: x.sigmoid_()
+        lambda layer, x: x.sigmoid(), lambda layer, grad, y: aten.sigmoid_backward.default(grad, y), lambda layer, x: x.sigmoid_()
     ),
 }
 
@@ -265,7 +268,7 @@ def fused(layers: nn.Sequential, x: Tensor, passes: int = 1, begin: Callable[[in
 
 def _masks(layers: Sequence[nn.Module], x: Tensor, passes: int, begin: Callable[[int], None] | None) -> list[Tensor]:
     """Those of all layers of dropout that are at work, ``(batch, units)`` each: the numbers that passes one after the other would draw."""
-    rows, width = len(x) // passes, x.shape[1]
+    rows, width = x.shape[0] // passes, x.shape[1]
     found: list[tuple[PackedDropout, int]] = []  # and how many units one pass has there
     for layer in layers:
         width = layer.out_features if isinstance(layer, nn.Linear) else width
@@ -275,9 +278,9 @@ def _masks(layers: Sequence[nn.Module], x: Tensor, passes: int, begin: Callable[
         return []
     counts = [layer.words(units) for layer, units in found]
     words = torch.empty(passes, sum(counts), dtype=torch.int64)
-    for number, of_pass in enumerate(words):
+    for number, of_pass in enumerate(words.unbind()):
         if begin is not None:
             begin(number)
         draw(of_pass)
     parts = zip(found, torch.split(words, counts, dim=1), strict=True)
-    return [layer.mask_of(part, units, x.dtype).reshape(len(x), -1) for (layer, units), part in parts]
+    return [layer.mask_of(part, units, x.dtype).reshape(x.shape[0], -1) for (layer, units), part in parts]

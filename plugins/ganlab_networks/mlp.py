@@ -107,7 +107,7 @@ class MLP(nn.Module):
         None where that is not the same: with batch normalization, whose statistics are of one part.
         """
         flat = [part.flatten(1) for part in parts]
-        rows = {len(part) for part in flat}
+        rows = {part.shape[0] for part in flat}
         if not self.fast or len(rows) > 1 or max(rows) > MOST_TOGETHER or not (separable(self.layers) and fusible(self.layers, flat[0])):
             return None
         y = fused(self.layers, torch.cat(flat), len(flat), begin)  # (all samples, outputs)

@@ -67,7 +67,7 @@ def _wide(weight: Tensor) -> bool:
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None, following: nn.Module | None = None) -> Tensor:
     """``x @ weight.T + bias``, and what the layer that follows makes of it, if that is one of ``ACTIVATIONS``."""
     numbers = [following.negative_slope] if isinstance(following, nn.LeakyReLU) else []
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, ACTIVATIONS.get(type(following), "none"), numbers, "")
+    result: Tensor = torch.ops.mkldnn._linear_pointwise.default(x, weight, bias, ACTIVATIONS.get(type(following), "none"), numbers, "")
     return result
 
 
