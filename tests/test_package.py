@@ -93,8 +93,8 @@ def test_generated_pages_are_up_to_date() -> None:
 
 def test_ci_runs_what_the_readme_says() -> None:
     readme, script = (ROOT / "README.md").read_text(), (ROOT / ".ci" / "run").read_text()
-    assert "python -m pip install -e '.[dev]' && python -m pytest" in readme
-    assert "python -m pytest" in script.splitlines()[-1]
+    assert "python -m pip install -e '.[dev]' && python -m pytest -n auto\n" in readme
+    assert script.splitlines()[-1] == "python -m pytest -n auto"
     assert "python -m pip install . && ganlab run recipes/mnist_adaptive.toml" in readme
 
 
