@@ -4,6 +4,8 @@ Each contestant is a process of its own; every round has all of them, in another
 what comes before the first step (imports, data) is in no figure, nor are ganlab's evaluations, which are switched off here. ganlab
 draws its live display on a terminal, sends its metrics to MLflow and has all its default tricks.
 
+With ``--device cuda`` the tutorial's loop and ganlab train on a GPU, and ganlab's options for one are contestants of their own.
+
 Figures count only on a machine with nothing else to do; the tables say when it had.
 """
 
@@ -37,6 +39,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     length.add_argument("--steps", type=int, help="of each measurement, in place of --seconds")
     parser.add_argument("--loss-steps", type=int, help="steps for the comparison of losses; 0 for none (default: 600, with B = 6000 40)")
     parser.add_argument("--seeds", type=int, default=5, help="of the comparison of losses (default: 5)")
+    parser.add_argument("--device", default="cpu", help="where all train: cpu, cuda or cuda:N (default: cpu)")
     add_options(parser)
     return parser.parse_args(words)
 
@@ -58,15 +61,15 @@ def measured(setting: Setting, options: argparse.Namespace, folder: Path) -> lis
 
 def main(words: list[str] | None = None) -> None:
     options = arguments(words)
-    about = [*circumstances(options), f"Medians of {options.rounds} rounds."]
+    about = [*circumstances(options, options.device), f"Medians of {options.rounds} rounds."]
     for recipe in options.recipes:
         try:
-            setting = settle(recipe, options.set, options.data_root)
+            setting = settle(recipe, options.set, options.data_root).with_(device=options.device)
         except CannotSettle as error:
             sys.exit(f"{recipe} cannot be measured: {error}")
         with tempfile.TemporaryDirectory(prefix="ganlab-speed-") as folder:
             lines = [*about, "", *measured(setting, options, Path(folder))]
-        deliver(f"speed {recipe}", lines, options)
+        deliver(f"speed {recipe}{' on a GPU' * setting.on_gpu}", lines, options)
 
 
 if __name__ == "__main__":

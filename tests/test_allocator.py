@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,50 @@ def test_freed_memory_is_not_fetched_from_the_system_again() -> None:
     (untold, fetched), (told, kept) = pages("untold"), pages("told")
     assert (untold, told) == (False, True)
     assert fetched > 10_000 and kept < 100
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from ganlab.engine.allocator import give_back, keep_freed_memory
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+keep_freed_memory()
+before = resident()
+blocks = [bytes([1]) * 18_816_000 for _ in range(8)]
+last = bytes([1]) * 100_000  # above them in the heap
+del blocks
+kept = resident()
+give_back()
+print(kept - before, resident() - before)
+"""
+
+
+@glibc
+def test_what_piles_up_is_given_back() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_") and name != "GLIBC_TUNABLES"}
+    ended = subprocess.run([sys.executable, "-c", PEAK], env=environment, capture_output=True, text=True, check=True)
+    kept, left = map(int, ended.stdout.split())
+    assert kept > 100_000_000 and left < 10_000_000
+
+
+@pytest.mark.parametrize("what", ["train.checkpoint_every=3", "evaluation.every=3"])
+def test_checkpoints_and_evaluations_give_back(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ganlab.engine import evaluations, run
+    from ganlab.testing import play
+
+    given: list[bool] = []
+    for module in (run, evaluations):
+        monkeypatch.setattr(module, "give_back", lambda: given.append(True))
+    images = ['data={use="tiny",shape=[1,8,8]}', 'metrics.tiny={use="tiny"}', 'judge={use="tiny"}', "train.log_every=1"]
+    options = {"train.checkpoint_every": "100", "evaluation.every": "0", "evaluation.quick_samples": "16", "evaluation.samples": "32"}
+    counts = []
+    for more in ({}, dict([what.split("=")])):
+        before = len(given)
+        said = [f"{key}={value}" for key, value in (options | more).items()]
+        play(steps=7, overrides=[*images, *said], folder=tmp_path / str(len(counts)))
+        counts.append(len(given) - before)
+    assert counts[1] - counts[0] >= 2  # at steps 3 and 6
 
 
 @glibc

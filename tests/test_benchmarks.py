@@ -9,8 +9,9 @@ from pathlib import Path
 import costs
 import pytest
 import speed
+import torch
 from support import children
-from support.contestants import CONTESTANTS, Unable, account_of
+from support.contestants import CONTESTANTS, Unable, account_of, measure
 from support.page import marks
 from support.planted import planted_folder, planted_mnist
 from support.rounds import race
@@ -80,6 +81,46 @@ def test_a_library_that_does_not_work_here_is_skipped_with_the_reason(library: s
         account_of(children.run(command, environment, look=False))
     why = f"{library} cannot be imported here (RuntimeError: made for another torch)"
     assert str(caught.value) == f"skipped: {why}; pip install 'ganlab[benchmarks]' brings it"
+
+
+def test_a_device_that_is_not_there_is_named(data: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        speed.main(["--recipes", "mnist_mlp", "--device", "cuda:77", "--data-root", str(data)])
+    assert str(ended.value).startswith("there is no device 'cuda:77' here: ")
+
+
+def test_the_device_decides_who_plays_and_where(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = settle("mnist_mlp", TINY, data)
+    on_cpu, on_gpu = ({one.key for one in CONTESTANTS if one.plays(setting.with_(device=device))} for device in ("cpu", "cuda:1"))
+    assert on_cpu == {"tutorial", "torchgan", "lightning", "floor", "ganlab", "plain"}
+    assert on_gpu == {"tutorial", "ganlab", "plain", "graphs", "graphs_tf32", "compiled"}
+    commands: list[list[str]] = []
+
+    def noted(command: list[str], *given: object, **named: object) -> children.Ended:
+        commands.append(command)
+        return children.Ended(1, "stop here", 0.0, 0, children.Seen(0.0, 0.0))
+
+    monkeypatch.setattr(children, "run", noted)
+    for key in ("graphs_tf32", "tutorial"):
+        (contestant,) = (one for one in CONTESTANTS if one.key == key)
+        with pytest.raises(Unable, match="stop here"):
+            measure(contestant, setting.with_(device="cuda:1"), tmp_path, "passive")
+    assert {"train.device=cuda:1", "train.cuda_graphs=true", "train.tf32=true"} <= set(commands[0])
+    assert Setting.load(commands[1][-1]).device == "cuda:1"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("recipe", ["mnist_mlp", "mnist_adaptive", "mnist_keras_batchnorm"])
+def test_speed_on_a_gpu(recipe: str, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device, and there is none here")
+    more = ["--set", "train.discriminator_batch_size=5"] if recipe == "mnist_keras_batchnorm" else []
+    words = ["--recipes", recipe, "--device", "cuda", "--threads", "1", "--rounds", "1", "--steps", "20", "--loss-steps", "0"]
+    speed.main([*words, *SETS, *more, "--data-root", str(data)])
+    said = capsys.readouterr().out
+    assert "CPU only" not in said
+    for title in ("the tutorial's loop", "ganlab run", "ganlab run, CUDA graphs", "ganlab run, CUDA graphs and TF32"):
+        assert RATE.search(row(said, title)), said
 
 
 def test_what_cannot_be_settled(data: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,7 +22,7 @@ from ganlab.catalogue import Catalogue, Entry
 from ganlab.errors import DataUnavailable, PluginError, RecipeError, UsageError
 from ganlab.evaluation import Better, Evidence, JudgeSpec, Needs
 from ganlab.pictures import save_png
-from ganlab.testing import RULES, BrokenRule, conform
+from ganlab.testing import RULES, BrokenRule, conform, play
 from ganlab.testing.tiny import TinyJudge, TinyLoss, TinyNetwork, TinyNoise
 from ganlab.testing.waits import Waits
 
@@ -146,6 +146,50 @@ class OwnWay(TinyNoise):
 
     def sample(self, count: int, generator: torch.Generator, device: torch.device, dtype: torch.dtype) -> Tensor:
         return torch.as_tensor(np.random.standard_normal((count, 3)), device=device, dtype=dtype)
+
+
+class Together(TinyNetwork):
+    """Scores all parts at once, each with masks of its own."""
+
+    def in_one_pass(self, parts: list[Tensor], begin: Callable[[int], None]) -> Any:
+        dropped = []
+        for number, part in enumerate(parts):
+            begin(number)
+            dropped.append(self.before(part.flatten(1)))
+        return list(self.linear(torch.cat(dropped)).view(-1, *self.output_shape).split(len(parts[0])))
+
+
+class Careless(Together):
+    """Draws the masks of all parts in one go."""
+
+    def in_one_pass(self, parts: list[Tensor], begin: Callable[[int], None]) -> Any:
+        begin(0)
+        return list(self(torch.cat(parts)).split(len(parts[0])))
+
+
+class Detached(Together):
+    """Forgets the graph of the first part."""
+
+    def in_one_pass(self, parts: list[Tensor], begin: Callable[[int], None]) -> Any:
+        first, second = super().in_one_pass(parts, begin)
+        return [first.detach(), second]
+
+
+class Whole(Together):
+    """Forgets to take the parts apart."""
+
+    def in_one_pass(self, parts: list[Tensor], begin: Callable[[int], None]) -> Any:
+        return torch.cat(super().in_one_pass(parts, begin))
+
+
+def test_makes_one_pass_of_many() -> None:
+    conform("network", "mine", plugins=[Plugin(networks={"mine": Together})], dropout=True)
+    said = "its in_one_pass gives other results, or other gradients, than a call with each part"
+    assert breaks("makes_one_pass_of_many", "network", Careless, dropout=True) == said
+    assert breaks("makes_one_pass_of_many", "network", Detached) == said
+    with pytest.raises(PluginError, match=r"network 'mine'.*: in_one_pass returned something else than a list of 2 tensors, or None"):
+        play(overrides=[f'{role}={{use="mine",optimizer={{use="tiny"}}}}' for role in ("generator", "discriminator")],
+             plugins=[Plugin(networks={"mine": Whole})])  # fmt: skip
 
 
 def test_moves_no_other_randomness() -> None:

@@ -38,7 +38,7 @@ def main() -> None:
         optimizer.step()
         return float(loss.item())
 
-    for images in batches(source, setting.steps):
+    for images in batches(source, setting):
         account.due()
         images = images.reshape(len(images), -1)
         discriminator.train()
@@ -47,7 +47,7 @@ def main() -> None:
         generator.requires_grad_(False)
         real = discriminator(images)
         l_r = learn(discriminator, d_optimizer, -torch.log(torch.clamp(real, margin, 1)).mean())
-        fake = discriminator(generator(torch.randn(len(images), latent_size)))
+        fake = discriminator(generator(torch.randn(len(images), latent_size, device=images.device)))
         l_f = learn(discriminator, d_optimizer, -torch.log(1 - torch.clamp(fake, 0, 1 - margin)).mean())
         account.updates["discriminator"] += 2
         account.losses(discriminator=l_r + l_f)
@@ -63,7 +63,7 @@ def main() -> None:
             and abs(loss) < rule["generator_loss_below"]
             and played < rule["max_updates"]
         ):
-            fake = discriminator(generator(torch.randn(len(images), latent_size)))
+            fake = discriminator(generator(torch.randn(len(images), latent_size, device=images.device)))
             loss = learn(generator, g_optimizer, torch.log(1 - torch.clamp(fake, 0, 1 - margin)).mean())
             account.losses(generator=loss)
             played += 1

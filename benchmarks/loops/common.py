@@ -49,7 +49,7 @@ def perceptron(setting: Setting, role: Role, output: type[nn.Module] | None = No
         layers.append(output())
     elif table["output_activation"] != "none":
         layers.append(activations[table["output_activation"]]())
-    return nn.Sequential(*layers)
+    return nn.Sequential(*layers).to(setting.device)
 
 
 def adam(setting: Setting, role: Role, network: nn.Module) -> torch.optim.Adam:
@@ -74,15 +74,15 @@ def loader(setting: Setting) -> torch.utils.data.DataLoader[Any]:
     )
 
 
-def batches(source: torch.utils.data.DataLoader[Any], steps: int) -> Iterator[Tensor]:
-    """The images of one step after another, ``(batch, 1, 28, 28)``, epoch after epoch, until the steps are over."""
-    left = steps
+def batches(source: torch.utils.data.DataLoader[Any], setting: Setting) -> Iterator[Tensor]:
+    """The images of one step after another, ``(batch, 1, 28, 28)``, on the device, epoch after epoch, until the steps are over."""
+    left = setting.steps
     while True:
         for images, _labels in source:
             if not left:
                 return
             left -= 1
-            yield images
+            yield images.to(setting.device)
 
 
 def pixels(setting: Setting) -> int:
@@ -119,14 +119,19 @@ class Account:
                 self.sums[role][1] += 1
 
     def stop(self) -> None:
-        """The last step is over."""
+        """The last step is over, on a GPU too."""
+        if self.setting.on_gpu:
+            torch.cuda.synchronize()
         self.seconds = time.perf_counter() - self.began
 
     def end(self, **more: Any) -> None:
         """Print the account; what came after :meth:`stop` does not count."""
-        seconds = self.seconds or time.perf_counter() - self.began
+        if not self.seconds:
+            self.stop()
         means = {role: total / number for role, (total, number) in self.sums.items() if number}
-        print(json.dumps({"steps": self.setting.steps, "seconds": seconds, "losses": means, "updates": self.updates, **more}), flush=True)
+        print(
+            json.dumps({"steps": self.setting.steps, "seconds": self.seconds, "losses": means, "updates": self.updates, **more}), flush=True
+        )
 
 
 def skipped(why: str) -> None:

@@ -24,7 +24,8 @@ def set_rate(optimizer: torch.optim.Adam, table: dict[str, float], taken: int) -
 
 def main() -> None:
     setting = begin()
-    images = (load(setting).float().flatten(1) - 127.5) / 127.5  # all of it, as the tutorial keeps it
+    device = setting.device
+    images = (load(setting).to(device).float().flatten(1) - 127.5) / 127.5  # all of it, as the tutorial keeps it
     generator, discriminator = perceptron(setting, "generator"), perceptron(setting, "discriminator", nn.Sigmoid)
     g_optimizer, d_optimizer = adam(setting, "generator", generator), adam(setting, "discriminator", discriminator)
     g_table, d_table = (setting.document[role]["optimizer"] for role in ("generator", "discriminator"))
@@ -33,7 +34,7 @@ def main() -> None:
     order = np.random.default_rng(setting.seed)
 
     def latents(rows: int) -> torch.Tensor:
-        return noise["location"] + noise["scale"] * torch.randn(rows, noise["dimension"])
+        return noise["location"] + noise["scale"] * torch.randn(rows, noise["dimension"], device=device)
 
     account = Account(setting)
     for step in range(setting.steps):
@@ -43,7 +44,7 @@ def main() -> None:
         with torch.no_grad():
             fakes = generator(latents(half))
         shown = torch.cat([images[start : start + half], fakes])
-        labels = torch.cat([torch.ones(half, 1), torch.zeros(half, 1)])
+        labels = torch.cat([torch.ones(half, 1, device=device), torch.zeros(half, 1, device=device)])
         discriminator.requires_grad_(True)
         set_rate(d_optimizer, d_table, step)
         d_optimizer.zero_grad()
@@ -57,7 +58,7 @@ def main() -> None:
         discriminator.requires_grad_(False)
         set_rate(g_optimizer, g_table, step)
         g_optimizer.zero_grad()
-        g_loss = criterion(discriminator(generator(latents(size))), torch.ones(size, 1))
+        g_loss = criterion(discriminator(generator(latents(size))), torch.ones(size, 1, device=device))
         g_loss.backward()
         g_optimizer.step()
         account.losses(discriminator=d_loss.item(), generator=g_loss.item())  # the tutorial prints them in every step

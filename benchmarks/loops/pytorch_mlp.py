@@ -17,16 +17,16 @@ def main() -> None:
     generator, discriminator = perceptron(setting, "generator"), perceptron(setting, "discriminator", nn.Sigmoid)
     g_optimizer, d_optimizer = adam(setting, "generator", generator), adam(setting, "discriminator", discriminator)
     criterion = nn.BCELoss()
-    latent_size = setting.document["noise"]["dimension"]
+    latent_size, device = setting.document["noise"]["dimension"], setting.device
     source = loader(setting)
     account = Account(setting)
-    for images in batches(source, setting.steps):
+    for images in batches(source, setting):
         due = account.due()
         images = images.reshape(len(images), -1)
-        real_labels, fake_labels = torch.ones(len(images), 1), torch.zeros(len(images), 1)
+        real_labels, fake_labels = torch.ones(len(images), 1, device=device), torch.zeros(len(images), 1, device=device)
 
         d_loss_real = criterion(discriminator(images), real_labels)
-        fakes = generator(torch.randn(len(images), latent_size))
+        fakes = generator(torch.randn(len(images), latent_size, device=device))
         d_loss = d_loss_real + criterion(discriminator(fakes), fake_labels)
         d_optimizer.zero_grad()
         g_optimizer.zero_grad()
@@ -34,7 +34,7 @@ def main() -> None:
         d_optimizer.step()
         account.updates["discriminator"] += 1
 
-        fakes = generator(torch.randn(len(images), latent_size))
+        fakes = generator(torch.randn(len(images), latent_size, device=device))
         g_loss = criterion(discriminator(fakes), real_labels)
         d_optimizer.zero_grad()
         g_optimizer.zero_grad()

@@ -34,7 +34,7 @@ class Endless:
         self.batch_size = setting.document["train"]["batch_size"]
 
     def __iter__(self) -> Iterator[torch.Tensor]:
-        for images in batches(self.source, self.setting.steps):
+        for images in batches(self.source, self.setting):
             yield images.reshape(len(images), -1)
             self.account.due()
         raise Enough

@@ -27,6 +27,7 @@ class Contestant:
         overrides: beside those of the setting; of ``ganlab run``, or of a program that has the engine in it.
         compares: whether it trains: then its losses are held against the tutorial's.
         quiet: ``ganlab run --quiet``, without a terminal.
+        device: ``cpu`` or ``cuda``: only there is it of any use; empty: on both.
     """
 
     key: str
@@ -35,21 +36,28 @@ class Contestant:
     overrides: tuple[str, ...] = ()
     compares: bool = True
     quiet: bool = False
+    device: str = ""
 
-    def plays(self, recipe: str) -> bool:
-        """Whether it knows that recipe."""
-        return not self.loops or Path(recipe).stem in self.loops
+    def plays(self, setting: Setting) -> bool:
+        """Whether it knows that recipe, and is of any use on that device."""
+        if self.device and (self.device == "cuda") != setting.on_gpu:
+            return False
+        return not self.loops or Path(setting.recipe).stem in self.loops
 
 
 #: Every layer for itself, and torch's own dropout.
 PLAIN = tuple(f"{role}.{option}" for role in ("generator", "discriminator") for option in ("fast=false", 'dropout_masks="torch"'))
+GRAPHS = ("train.cuda_graphs=true",)
 CONTESTANTS = (
     Contestant("tutorial", "the tutorial's loop", LOOPS),
-    Contestant("torchgan", "torchgan's Trainer", dict.fromkeys(PLAIN_GAME, "torchgan_trainer")),
-    Contestant("lightning", "Lightning module", dict.fromkeys(PLAIN_GAME, "lightning_module")),
-    Contestant("floor", "the floor", dict.fromkeys(LOOPS, "floor"), compares=False),
+    Contestant("torchgan", "torchgan's Trainer", dict.fromkeys(PLAIN_GAME, "torchgan_trainer"), device="cpu"),
+    Contestant("lightning", "Lightning module", dict.fromkeys(PLAIN_GAME, "lightning_module"), device="cpu"),
+    Contestant("floor", "the floor", dict.fromkeys(LOOPS, "floor"), compares=False, device="cpu"),
     Contestant("ganlab", "ganlab run"),
     Contestant("plain", "ganlab run, plain path", overrides=PLAIN),
+    Contestant("graphs", "ganlab run, CUDA graphs", overrides=GRAPHS, device="cuda"),
+    Contestant("graphs_tf32", "ganlab run, CUDA graphs and TF32", overrides=(*GRAPHS, "train.tf32=true"), device="cuda"),
+    Contestant("compiled", "ganlab run, torch.compile", overrides=("train.compile=true",), device="cuda"),
 )
 
 
@@ -149,7 +157,7 @@ def run_ganlab(
     intervals = {"train.steps": setting.steps, "train.seed": setting.seed, "train.threads": setting.threads}
     intervals |= {"train.checkpoint_every": setting.checkpoint_every, "train.sample_every": setting.sample_every}
     intervals |= {"train.log_every": 10} if setting.losses else {}
-    words = [f"{name}={value}" for name, value in intervals.items()] + ["train.device=cpu"]
+    words = [f"{name}={value}" for name, value in intervals.items()] + [f"train.device={setting.device}"]
     words += [] if evaluate else ["evaluation.every=0", "evaluation.at_end=false"]
     runs = folder / "runs"
     known = set(runs.iterdir()) if runs.is_dir() else set()

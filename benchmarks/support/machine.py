@@ -44,8 +44,27 @@ def _commit() -> str:
     return f" ({done.stdout.strip()})"
 
 
-def described() -> str:
-    """One line: date, machine, versions."""
+def gpu(device: str) -> str:
+    """Its name, as CUDA knows it.
+
+    Raises:
+        ValueError: there is no such device.
+    """
+    import torch  # takes a second, and is not needed without a GPU
+
+    try:
+        return torch.cuda.get_device_name(device)
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise ValueError(f"there is no device '{device}' here: {str(error).splitlines()[0]}") from None
+
+
+def described(device: str = "cpu") -> str:
+    """One line: date, machine, versions.
+
+    Raises:
+        ValueError: there is no such device.
+    """
     cores = os.cpu_count() or 1
-    where = f"{processor()}, {cores} core{'s' * (cores > 1)}, {platform.system()}, CPU only"
+    used = "CPU only" if device == "cpu" else gpu(device)
+    where = f"{processor()}, {cores} core{'s' * (cores > 1)}, {platform.system()}, {used}"
     return f"{datetime.date.today().isoformat()}; {where}; {versions()}."

@@ -33,9 +33,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--page", type=Path, default=PAGE, help="(default: docs/benchmarks.md)")
 
 
-def circumstances(options: argparse.Namespace) -> list[str]:
+def circumstances(options: argparse.Namespace, device: str = "cpu") -> list[str]:
     """When, where and how; asked before anything of ours has begun, so that the load average is of others."""
-    lines = [f"Measured: {described()}", POLICIES[options.policy]]
+    try:
+        lines = [f"Measured: {described(device)}", POLICIES[options.policy]]
+    except ValueError as error:
+        sys.exit(str(error))
     lines += [f"With {', '.join(options.set)}."] if options.set else []
     if busy := load_complaint(load_average(), os.cpu_count() or 1):
         lines.append(f"**The machine was not quiet**: {busy}.")

@@ -72,7 +72,7 @@ def race(
         seconds: that a contestant should take in each round; a pilot run, not counted, says how many steps that is.
         steps: of each contestant, in place of ``seconds``; there is no pilot run then.
     """
-    found = Race(setting, [one for one in contestants if one.plays(setting.recipe)])
+    found = Race(setting, [one for one in contestants if one.plays(setting)])
     known = {one.key: one for one in found.contestants}
     for one in found.contestants:
         if why := ready(one, setting):

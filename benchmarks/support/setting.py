@@ -30,6 +30,7 @@ class Setting:
         steps, threads, seed: of one measurement.
         generator_rate: turns of the generator in a step, for those who only count them.
         losses: whether to keep the losses of every step, rather than look at them as often as the tutorial does.
+        device: where all train, as torch names it.
     """
 
     recipe: str
@@ -45,6 +46,12 @@ class Setting:
     seed: int = 0
     generator_rate: float = 1.0
     losses: bool = False
+    device: str = "cpu"
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether that is one of CUDA's."""
+        return self.device.startswith("cuda")
 
     def with_(self, **changes: Any) -> Setting:
         """The same with these attributes."""

@@ -34,3 +34,9 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError):  # musl has none
         return False
     return bool(mallopt(M_MMAP_THRESHOLD, SINGLE) and mallopt(M_TRIM_THRESHOLD, KEPT))
+
+
+def give_back() -> None:
+    """Let the system have all that is free now, after what is seldom done and takes memory that no step needs: it must not pile up."""
+    if keep_freed_memory():
+        ctypes.CDLL(None).malloc_trim(0)

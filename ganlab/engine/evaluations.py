@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganlab.engine.allocator import give_back
 from ganlab.engine.evaluator import Evaluator, Report
 from ganlab.engine.folder import write_text
 from ganlab.engine.results import last_lines
@@ -54,6 +55,7 @@ class Evaluations:
     def quick(self) -> dict[str, float]:
         """Measure what is quick to measure: the numbers, as ``quality/...``. None where the run was stopped while a judge was made."""
         report = self._measure(quick=True)
+        give_back()
         return {} if report.stopped else {f"quality/{name}": value for name, value in report.values.items()}
 
     def catch_up(self) -> None:

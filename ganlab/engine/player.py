@@ -76,6 +76,8 @@ class Player:
             return None
         with blamed(self.owner):
             results: list[Tensor] | None = together(parts, begin)
+        if results is not None and not (isinstance(results, list) and [type(one) for one in results] == [Tensor] * len(parts)):
+            raise PluginError(f"{self.owner}: in_one_pass returned something else than a list of {len(parts)} tensors, or None")
         return results
 
     def may_differentiate_twice(self, x: Tensor) -> bool:

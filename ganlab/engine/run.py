@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ganlab.components import Dataset, Noise, Role
 from ganlab.engine import checkpoint, keeping
+from ganlab.engine.allocator import give_back
 from ganlab.engine.draws import Draws
 from ganlab.engine.finite import Guard, check_weights
 from ganlab.engine.folder import RunFolder, append_line, flush
@@ -377,6 +378,7 @@ class Run:
         self.save_info()
         keeping.prune(self, self.folder)
         self.hooks.after_checkpoint(run=self, step=self.step, path=path)
+        give_back()  # of this, and of sheets and figures since the last one
 
     def checkpoints(self) -> list[Path]:
         """The run's checkpoint files, oldest first."""

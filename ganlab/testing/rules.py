@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ganlab.engine.life import execute
+from ganlab.engine.player import Player
+from ganlab.engine.seeding import default_generators_restored
 from ganlab.errors import PluginError
 from ganlab.recipe import load_recipe, to_toml
 from ganlab.testing import probes
@@ -60,6 +63,34 @@ def moves_no_other_randomness(subject: Subject, folder: Path) -> None:
     for key in sorted(plain.keys() & drawn.keys(), key=lambda key: key[1:]):
         same = plain[key].shape != drawn[key].shape or torch.equal(plain[key], drawn[key])
         see(same, subject, rule, f"with it, {key[0]} {key[1]} is another one")
+
+
+def makes_one_pass_of_many(subject: Subject, folder: Path) -> None:
+    """A network's method ``in_one_pass``, if it has one, gives what calls with each part give, random numbers and gradients included."""
+    if subject.kind != "network":
+        return
+    run = subject.run(folder=folder, extra=["train.dtype=float64"])
+    player = run.players["discriminator"]
+    player.mode(True)
+    with default_generators_restored(run.device):
+        run.streams.reseed(2)
+        parts = [torch.randn(4, *run.dataset.shape, device=run.device, dtype=run.dtype) for _ in range(2)]
+        together = player.in_one_pass(parts, run.streams.reseed)
+        if together is None:
+            return
+        alone = []
+        for number, part in enumerate(parts):
+            run.streams.reseed(number)
+            alone.append(player(part))
+    for one, other in zip(_with_gradients(together, player), _with_gradients(alone, player), strict=True):
+        same = one.shape == other.shape and torch.allclose(one, other, rtol=1e-9, atol=1e-12)
+        see(same, subject, "makes_one_pass_of_many", "its in_one_pass gives other results, or other gradients, than a call with each part")
+
+
+def _with_gradients(results: list[Tensor], player: Player) -> list[Tensor]:
+    """Results of several passes, and what the weights' gradients are if each of them counts for something else."""
+    total = sum((result.square().sum() * (number + 1) for number, result in enumerate(results)), start=torch.zeros(()))
+    return [*results, *torch.autograd.grad(total, player.parameters, materialize_grads=True)]
 
 
 def waits_for_no_device(subject: Subject, folder: Path) -> None:
@@ -133,7 +164,7 @@ def errors_name_it(subject: Subject, folder: Path) -> None:
 RULES: dict[str, Callable[[Subject, Path], None]] = {
     check.__name__: check
     for check in (
-        options_round_trip, works_in_every_precision, reduces_over_the_batch_only, moves_no_other_randomness, waits_for_no_device,
-        resumes_exactly, survives_veto_and_repeat, errors_name_it,
+        options_round_trip, works_in_every_precision, reduces_over_the_batch_only, moves_no_other_randomness, makes_one_pass_of_many,
+        waits_for_no_device, resumes_exactly, survives_veto_and_repeat, errors_name_it,
     )
 }  # fmt: skip
