@@ -182,14 +182,22 @@ class Whole(Together):
         return torch.cat(super().in_one_pass(parts, begin))
 
 
+class Short(Together):
+    """Forgets the second part."""
+
+    def in_one_pass(self, parts: list[Tensor], begin: Callable[[int], None]) -> Any:
+        return super().in_one_pass(parts, begin)[:1]
+
+
 def test_makes_one_pass_of_many() -> None:
     conform("network", "mine", plugins=[Plugin(networks={"mine": Together})], dropout=True)
     said = "its in_one_pass gives other results, or other gradients, than a call with each part"
     assert breaks("makes_one_pass_of_many", "network", Careless, dropout=True) == said
     assert breaks("makes_one_pass_of_many", "network", Detached) == said
-    with pytest.raises(PluginError, match=r"network 'mine'.*: in_one_pass returned something else than a list of 2 tensors, or None"):
-        play(overrides=[f'{role}={{use="mine",optimizer={{use="tiny"}}}}' for role in ("generator", "discriminator")],
-             plugins=[Plugin(networks={"mine": Whole})])  # fmt: skip
+    mine = [f'{role}={{use="mine",optimizer={{use="tiny"}}}}' for role in ("generator", "discriminator")]
+    for wrong in (Whole, Short):
+        with pytest.raises(PluginError, match=r"network 'mine'.*: in_one_pass returned something else than a list of 2 tensors, or None"):
+            play(overrides=mine, plugins=[Plugin(networks={"mine": wrong})])
 
 
 def test_moves_no_other_randomness() -> None:
