@@ -342,6 +342,27 @@ def test_a_player_whose_network_is_watched_or_whose_parts_are_differentiated_cal
     assert not together()
 
 
+def test_one_that_is_inherited_does_not_speak_for_another_forward() -> None:
+    class Halved(MLP):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) / 2
+
+    class Named(MLP):
+        """Computes what its parent does."""
+
+    class Both(Halved):
+        def in_one_pass(self, parts: Any, begin: Any) -> Any:
+            found = super().in_one_pass(parts, begin)
+            return found and [part / 2 for part in found]
+
+    spec, parts = NetworkSpec("discriminator", (20,), ()), [torch.ones(2, 20)] * 2
+    for kind, together in ((Halved, False), (Named, True), (Both, True)):
+        player = Player("discriminator", kind(spec, hidden=[8]), spec, "somebody")
+        assert (player.in_one_pass(parts, lambda number: None) is not None) == together
+    player.network.forward = lambda x: x.sum(1)  # type: ignore[method-assign]
+    assert player.in_one_pass(parts, lambda number: None) is None
+
+
 def test_other_networks_are_called_for_each() -> None:
     spec = NetworkSpec("discriminator", (20,), ())
     assert Player("discriminator", nn.Linear(20, 1), spec, "somebody").in_one_pass([torch.ones(2, 20)] * 2, lambda number: None) is None
