@@ -156,7 +156,8 @@ class Together(TinyNetwork):
         for number, part in enumerate(parts):
             begin(number)
             dropped.append(self.before(part.flatten(1)))
-        return list(self.linear(torch.cat(dropped)).view(-1, *self.output_shape).split(len(parts[0])))
+        y = self.linear(torch.cat(dropped)).view(len(parts), -1, *self.output_shape)
+        return [y[number] for number in range(len(parts))]
 
 
 class Careless(Together):
@@ -164,7 +165,8 @@ class Careless(Together):
 
     def in_one_pass(self, parts: list[Tensor], begin: Callable[[int], None]) -> Any:
         begin(0)
-        return list(self(torch.cat(parts)).split(len(parts[0])))
+        y = self(torch.cat(parts))
+        return [y[: len(parts[0])], y[len(parts[0]) :]]
 
 
 class Detached(Together):
@@ -173,6 +175,13 @@ class Detached(Together):
     def in_one_pass(self, parts: list[Tensor], begin: Callable[[int], None]) -> Any:
         first, second = super().in_one_pass(parts, begin)
         return [first.detach(), second]
+
+
+class Unbound(Together):
+    """Gives views of which torch says that they must not be changed in place."""
+
+    def in_one_pass(self, parts: list[Tensor], begin: Callable[[int], None]) -> Any:
+        return list(torch.stack(super().in_one_pass(parts, begin)).unbind())
 
 
 class Whole(Together):
@@ -194,6 +203,7 @@ def test_makes_one_pass_of_many() -> None:
     said = "its in_one_pass gives other results, or other gradients, than a call with each part"
     assert breaks("makes_one_pass_of_many", "network", Careless, dropout=True) == said
     assert breaks("makes_one_pass_of_many", "network", Detached) == said
+    assert "modified inplace" in breaks("makes_one_pass_of_many", "network", Unbound)
     mine = [f'{role}={{use="mine",optimizer={{use="tiny"}}}}' for role in ("generator", "discriminator")]
     for wrong in (Whole, Short):
         with pytest.raises(PluginError, match=r"network 'mine'.*: in_one_pass returned something else than a list of 2 tensors, or None"):

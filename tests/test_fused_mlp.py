@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from engine_support import hooked
 from torch import Tensor, nn
 
 from ganlab.components import NetworkSpec
@@ -361,6 +362,51 @@ def test_one_that_is_inherited_does_not_speak_for_another_forward() -> None:
         assert (player.in_one_pass(parts, lambda number: None) is not None) == together
     player.network.forward = lambda x: x.sum(1)  # type: ignore[method-assign]
     assert player.in_one_pass(parts, lambda number: None) is None
+
+
+def test_a_wrapper_is_called_and_not_what_it_wraps() -> None:
+    class Wrapper(nn.Module):
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            return super().__getattr__(name) if name == "inner" else getattr(self.inner, name)
+
+        def forward(self, x: Tensor) -> Tensor:
+            found: Tensor = self.inner(x) / 2
+            return found
+
+    spec = NetworkSpec("discriminator", (20,), ())
+    player = Player("discriminator", Wrapper(MLP(spec, hidden=[8])), spec, "somebody")
+    assert player.in_one_pass([torch.ones(2, 20)] * 2, lambda number: None) is None
+
+
+def test_scores_of_one_pass_may_be_changed_in_place() -> None:
+    run = play(hooked(after_scores=lambda run, turn: turn.fake_scores.clamp_(-1, 1)), steps=2, overrides=[
+        'discriminator={use="mlp",hidden=[8],optimizer={use="tiny"}}'])  # fmt: skip
+    assert run.step == 2
+
+
+def test_parameters_in_another_order_leave_it_to_torch(calls: list[int]) -> None:
+    net, x = network(dropout=0.5).train(), torch.randn(3, 20, dtype=torch.float64)
+    net(x)
+    assert calls == [7]
+    for layer in net.layers:
+        if isinstance(layer, nn.Linear):
+            nn.utils.remove_spectral_norm(nn.utils.spectral_norm(layer))
+    assert [*net.layers[0]._parameters] == ["bias", "weight"]
+    net(x).sum().backward()
+    assert calls == [7] and net.in_one_pass([x, x], lambda number: None) is None
+
+
+def test_no_samples_and_another_default_device(calls: list[int]) -> None:
+    net = network(dropout=0.5).train()
+    assert net(torch.randn(0, 20, dtype=torch.float64)).shape == (0, 1, 6, 6)
+    x = torch.randn(3, 20, dtype=torch.float64)
+    with torch.device("meta"):
+        assert net(x).device.type == "cpu"
+    assert calls == [7, 7]
 
 
 def test_other_networks_are_called_for_each() -> None:

@@ -121,7 +121,7 @@ class Account:
     def stop(self) -> None:
         """The last step is over, on a GPU too."""
         if self.setting.on_gpu:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self.setting.device)
         self.seconds = time.perf_counter() - self.began
 
     def end(self, **more: Any) -> None:

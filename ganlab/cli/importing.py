@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 
 
@@ -20,6 +21,9 @@ def importing() -> Iterator[None]:
 @contextlib.contextmanager
 def _leaving_at_once() -> Iterator[None]:
     """Ctrl-C while libraries are imported ends the process: some swallow the exception that Python makes of it."""
+    if threading.current_thread() is not threading.main_thread():  # signals are not its business
+        yield
+        return
 
     def leave(_number: int, _frame: object) -> None:
         os.write(2, b"stopped\n")

@@ -52,11 +52,13 @@ class Kind:
         forward: of the layer, its input and the way: the result and what to remember.
         backward: of the layer, the gradient of its result, what it remembered, the way, and which gradients are wanted.
         again: the layer by operations that autograd knows, of its input, its parameters and what it remembered; to differentiate twice.
+        parameters: their names, in the order in which they are handed around.
     """
 
     forward: Callable[[Any, Tensor, Way], tuple[Tensor, Kept]]
     backward: Callable[[Any, Tensor, Kept, Way, Sequence[bool]], Gradients]
     again: Callable[[Any, Tensor, Sequence[Tensor], Kept], Tensor]
+    parameters: tuple[str, ...] = ()
 
 
 def _linear(layer: nn.Linear, x: Tensor, way: Way) -> tuple[Tensor, Kept]:
@@ -147,9 +149,10 @@ def _by_batch(kept: Kept) -> bool:
     return kept[2].numel() > 0
 
 
-_BATCH_NORM = Kind(_batch_norm, _batch_norm_back, _batch_norm_again)
+_WEIGHT_AND_BIAS = ("weight", "bias")
+_BATCH_NORM = Kind(_batch_norm, _batch_norm_back, _batch_norm_again, _WEIGHT_AND_BIAS)
 KINDS: dict[type[nn.Module], Kind] = {
-    nn.Linear: Kind(_linear, _linear_back, lambda layer, x, parameters, kept: nn.functional.linear(x, *parameters)),
+    nn.Linear: Kind(_linear, _linear_back, lambda layer, x, parameters, kept: nn.functional.linear(x, *parameters), _WEIGHT_AND_BIAS),
     PackedDropout: Kind(_dropout, _dropout_back, lambda layer, x, parameters, kept: x * kept[0] if kept else x),
     nn.BatchNorm1d: _BATCH_NORM,
     BiasedBatchNorm1d: _BATCH_NORM,
@@ -181,7 +184,13 @@ def fusible(layers: nn.Sequential, x: Tensor) -> bool:
     if torch._C._get_tracing_state() is not None or _has_any_global_hook():  # type: ignore[no-untyped-call]
         return False
     every = layers._modules.values()
-    return all(type(layer) in KINDS for layer in every) and not any(map(_watched, (layers, *every)))
+    return all(map(_known, every)) and not any(map(_watched, (layers, *every)))
+
+
+def _known(layer: Any) -> bool:
+    """Whether it is of a known kind, its parameters in order: where a normalization of weights was taken off, they may not be."""
+    kind = KINDS.get(type(layer))
+    return kind is not None and tuple(layer._parameters) == kind.parameters
 
 
 def _watched(layer: Any) -> bool:
@@ -269,18 +278,18 @@ def fused(layers: nn.Sequential, x: Tensor, passes: int = 1, begin: Callable[[in
 def _masks(layers: Sequence[nn.Module], x: Tensor, passes: int, begin: Callable[[int], None] | None) -> list[Tensor]:
     """Those of all layers of dropout that are at work, ``(batch, units)`` each: the numbers that passes one after the other would draw."""
     rows, width = x.shape[0] // passes, x.shape[1]
-    found: list[tuple[PackedDropout, int]] = []  # and how many units one pass has there
+    found: list[tuple[PackedDropout, int]] = []  # and how many units a sample has there
     for layer in layers:
         width = layer.out_features if isinstance(layer, nn.Linear) else width
         if isinstance(layer, PackedDropout) and layer.training:
-            found.append((layer, rows * width))
+            found.append((layer, width))
     if not found:
         return []
-    counts = [layer.words(units) for layer, units in found]
-    words = torch.empty(passes, sum(counts), dtype=torch.int64)
+    counts = [layer.words(rows * units) for layer, units in found]
+    words = torch.empty(passes, sum(counts), dtype=torch.int64, device=x.device)
     for number, of_pass in enumerate(words.unbind()):
         if begin is not None:
             begin(number)
         draw(of_pass)
     parts = zip(found, torch.split(words, counts, dim=1), strict=True)
-    return [layer.mask_of(part, units, x.dtype).reshape(x.shape[0], -1) for (layer, units), part in parts]
+    return [layer.mask_of(part, rows * units, x.dtype).reshape(x.shape[0], units) for (layer, units), part in parts]

@@ -110,8 +110,8 @@ class MLP(nn.Module):
         rows = {part.shape[0] for part in flat}
         if not self.fast or len(rows) > 1 or max(rows) > MOST_TOGETHER or not (separable(self.layers) and fusible(self.layers, flat[0])):
             return None
-        y = fused(self.layers, torch.cat(flat), len(flat), begin)  # (all samples, outputs)
-        return list(y.view(len(flat), -1, *self.output_shape).unbind())
+        y = fused(self.layers, torch.cat(flat), len(flat), begin).view(len(flat), -1, *self.output_shape)
+        return [y[number] for number in range(len(flat))]  # what unbind gives must not be changed in place, as tricks may
 
 
 def make_activation(name: Activation, negative_slope: float) -> list[nn.Module]:
