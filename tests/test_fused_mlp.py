@@ -188,7 +188,9 @@ def test_where_onednn_is_there_it_is_found_to_be_right() -> None:
 
 
 @pytest.mark.skipif(not onednn_works(), reason="this PyTorch has no oneDNN that can be called")
-@pytest.mark.parametrize(("batch", "inputs", "outputs"), [(100, 784, 256), (64, 17, 16), (5, 16, 3), (1, 300, 300), (512, 24, 40), (512, 40, 24)])
+@pytest.mark.parametrize(
+    ("batch", "inputs", "outputs"), [(100, 784, 256), (64, 17, 16), (5, 16, 3), (1, 300, 300), (512, 24, 40), (512, 40, 24)]
+)
 def test_onednn_gives_the_same_products(batch: int, inputs: int, outputs: int) -> None:
     generator = torch.Generator().manual_seed(0)
     x, weight, grad = (torch.randn(shape, generator=generator) for shape in ((batch, inputs), (outputs, inputs), (batch, outputs)))
