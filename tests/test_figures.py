@@ -144,9 +144,9 @@ def test_it_is_drawn_at_the_end_and_before_only_for_one_percent_of_the_time(tmp_
     for _ in range(500):
         clock[0] += 1.0
         trick.after_epoch(run)
-    assert drawn == [1151.0, 1354.0]  # after 100 times 1.5 s, then after 100 times 2 s
+    assert drawn == [1061.0, 1264.0, 1467.0]  # after 100 times 0.6 s, then after 100 times 2 s each
     trick.after_run(run)
-    assert len(drawn) == 3
+    assert len(drawn) == 4
 
 
 def test_the_trick_draws_into_the_runs_folder_and_nothing_where_nothing_was_logged(tmp_path: Path) -> None:

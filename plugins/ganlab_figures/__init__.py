@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FILE = "losses.png"
 SHARE = 0.01  # of the time of a run that may go into drawing
-FIRST = 1.5  # seconds that the first drawing is taken to need, with the import of matplotlib
+FIRST = 0.6  # seconds that the first drawing is taken to need, with the import of matplotlib: a minute of a run has to pay for it
 SMOOTH_FROM = 200  # points from which on a running mean is drawn over the values
 COLOURS = {"discriminator": "#0072b2", "generator": "#d55e00"}  # told apart by colour-blind people too
 
