@@ -20,6 +20,21 @@ from ganlab.errors import PluginError
 from ganlab.testing import play
 
 RING = ('data={use="ring",samples=1000}', "evaluation.samples=500")
+METRIC = """
+import ganlab
+
+
+class Mine:
+    results, needs, quick = {"answer": "higher"}, "samples", False
+
+    def measure(self, evidence):
+        return {"answer": 42.0}
+
+
+@ganlab.hookimpl
+def register_metrics(register):
+    register("mine", Mine)
+"""
 
 
 def ganlab(*words: str) -> int:
@@ -75,6 +90,42 @@ def test_measuring_otherwise_is_shown_and_not_kept(tmp_path: Path, capsys: pytes
     assert written(path) == before
 
 
+def test_a_checkpoint_is_measured_and_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A checkpoint of step 10 has the numbers of a run of the same seed that ended there."""
+    path, short = trained(tmp_path, "train.checkpoint_every=10"), trained(tmp_path, steps=10)
+    before = (path / "evaluation.json").read_text()
+    assert ganlab("evaluate", str(path), "--checkpoint", "10") == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines()[1] == f"{path.name}, step 10" and "written" not in told.out and "gone on" not in told.err + told.out
+    assert (path / "evaluation.json").read_text() == before
+    assert ganlab("evaluate", str(path), "--checkpoint", "10", "--json") == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["values"] == written(short)["values"] != written(path)["values"]
+    assert ganlab("evaluate", str(path), "--checkpoint", "last", "--json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["values"] == written(path)["values"]
+
+
+def test_a_run_is_measured_by_a_metric_that_was_written_after_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = trained(tmp_path)
+    before = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
+    (tmp_path / "mine.py").write_text(METRIC)
+    chosen = ["--set", f"plugins=[{str(tmp_path / 'mine.py')!r}]", "--set", 'metrics.mine={use="mine"}']
+    assert ganlab("evaluate", str(path), "--json", *chosen) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["values"]["answer"] == 42.0 and found["values"].items() > written(path)["values"].items()
+    assert {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()} == before
+
+
+def test_where_there_is_no_end_a_checkpoint_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = trained(tmp_path, "train.checkpoint_every=10")
+    (path / "generator.safetensors").unlink()
+    assert ganlab("evaluate", str(path)) == 2
+    assert f"or measure its last checkpoint: `ganlab evaluate {path} --checkpoint last`" in " ".join(capsys.readouterr().err.split())
+    assert ganlab("evaluate", str(path), "--checkpoint", "last") == 0
+    assert ganlab("evaluate", str(path), "--checkpoint", "7") == 2
+    assert f"run {path.name} has no checkpoint of step 7" in " ".join(capsys.readouterr().err.split())
+
+
 def test_several_runs_and_a_wrong_name_among_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = [trained(tmp_path), trained(tmp_path)]
     assert ganlab("evaluate", "--runs-dir", str(tmp_path), *(path.name for path in paths)) == 0
@@ -89,13 +140,14 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ganlab("evaluate", str(path), "--set", "train.seed=3") == 2
     assert capsys.readouterr().err == (
         "error: `ganlab evaluate` measures a run as it is, and train.seed would make it another\n"
-        "hint: --set may change evaluation, metrics, judge\n"
+        "hint: --set may change evaluation, metrics, judge, plugins\n"
     )
     (path / "generator.safetensors").unlink()
     assert ganlab("evaluate", str(path)) == 2
     assert " ".join(capsys.readouterr().err.split()) == (
         f"error: run {path.name} has no generator.safetensors: it was killed before it could write one, or is running "
-        f"hint: ganlab resume {path.name} goes on with it; Ctrl-C then writes one"
+        f"hint: ganlab resume {path.name} goes on with it; Ctrl-C then writes one "
+        f"or measure its last checkpoint: `ganlab evaluate {path} --checkpoint last`"
     )
 
 

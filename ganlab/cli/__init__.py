@@ -143,6 +143,7 @@ def describe(recipe: str, overrides: tuple[str, ...], data_root: Path | None) ->
 @cli.command()
 @click.argument("runs", nargs=-1, required=True)
 @SET
+@CHECKPOINT
 @click.option("--trust", is_flag=True, help="Run and follow what a run folder that came from elsewhere holds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON, and nothing else.")
 @RUNS
@@ -150,7 +151,8 @@ def describe(recipe: str, overrides: tuple[str, ...], data_root: Path | None) ->
 def evaluate(runs: tuple[str, ...], overrides: tuple[str, ...], **options: Any) -> None:
     """Measure the samples of RUNS with the metrics of their recipes, and write evaluation.json into their folders.
 
-    --set evaluation.samples=2000, or any other key of evaluation, metrics and judge, measures otherwise, and is only shown.
+    --set evaluation.samples=2000, or any other key of evaluation, metrics, judge and plugins, measures otherwise, and is only shown. So
+    is what --checkpoint picks.
     """
     with importing():
         from ganlab.cli import quality

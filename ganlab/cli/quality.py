@@ -19,7 +19,9 @@ STOPPED = 130  # what shells say of a program that Ctrl-C has ended
 ARROWS = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
 
 
-def evaluate(names: list[str], overrides: list[str], *, trust: bool, runs_dir: Path, data_root: Path | None, as_json: bool) -> None:
+def evaluate(
+    names: list[str], overrides: list[str], *, checkpoint: str, trust: bool, runs_dir: Path, data_root: Path | None, as_json: bool
+) -> None:
     """Measure runs, one after the other."""
     summaries = [find_run(runs_dir, name) for name in names]  # a wrong name is told before anything is measured
     found: list[dict[str, Any]] = []
@@ -28,7 +30,7 @@ def evaluate(names: list[str], overrides: list[str], *, trust: bool, runs_dir: P
         catalogue = Catalogue.of_installed(naming(warn))
         place = Place(summary.folder.path.parent, data_root, warn)
         try:
-            measured = evaluate_run(summary, catalogue, place, Wish(tuple(overrides), trust=trust, verb="evaluate"))
+            measured = evaluate_run(summary, catalogue, place, Wish(tuple(overrides), trust=trust, verb="evaluate"), checkpoint)
         except KeyboardInterrupt:
             _stop(summaries[len(done) :], done)
         done.append(summary)

@@ -24,6 +24,6 @@ def of_before(run: RunSummary, step: int) -> str:
     return f"run {run.id} has gone on to step {now:,}, and its generator.safetensors is of step {step:,}, where it had ended before"
 
 
-def how_to_sample_on(run: RunSummary, wish: Wish) -> str:
-    """What to type for the generator of its last checkpoint; empty where it has none."""
+def how_to_take_the_last(run: RunSummary, wish: Wish) -> str:
+    """What to type for the generator of the run's last checkpoint; empty where it has none."""
     return f"{wish.typed(run.folder.path)[:-1]} --checkpoint last`" if run.folder.checkpoint_files() else ""

@@ -1,4 +1,4 @@
-"""Measuring a run that is over, from its folder: with its own recipe and data, on the samples that it would have measured itself."""
+"""Measuring a run that is over, or a checkpoint of it: with its recipe and data, on the samples that it would have measured itself."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from ganlab.engine.build import make, make_data, sampling_law
 from ganlab.engine.device import DTYPES, find_device
 from ganlab.engine.evaluations import to_json
 from ganlab.engine.evaluator import Evaluator, Report
-from ganlab.engine.export import read_description, rebuilt
+from ganlab.engine.export import LoadedGenerator, read_description, rebuilt
 from ganlab.engine.folder import RunSummary, write_text
 from ganlab.engine.life import Place
 from ganlab.engine.player import accepts_labels
 from ganlab.engine.precision import tf32
 from ganlab.engine.reopen import recipe_of
 from ganlab.engine.sampling import fixed_noise, in_chunks
+from ganlab.engine.trained import at_checkpoint, checkpoint_of
 from ganlab.engine.wish import Wish
 from ganlab.errors import UsageError
-from ganlab.recipe import Lookup
+from ganlab.recipe import Lookup, Recipe
 
 #: What ``ganlab evaluate --set`` may change: the run stays what it is.
-OPEN = ("evaluation", "metrics", "judge")
+OPEN = ("evaluation", "metrics", "judge", "plugins")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Measured:
         run: it.
         report: what was found.
         step: that of its generator.
-        gone_on: the step that the run is at, where that is beyond its generator's; else None.
+        gone_on: the step that the run is at, where that is beyond its generator's and nobody asked for that one; else None.
         written: whether evaluation.json has the result.
     """
 
@@ -48,14 +49,17 @@ class Measured:
     written: bool
 
 
-def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish) -> Measured:
+def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish, point: str = "") -> Measured:
     """Measure a run's generator with all metrics of its recipe.
 
-    The result goes into the run's ``evaluation.json``, unless ``wish`` changes what is measured: then it is another one than the
-    run's own.
+    The result goes into the run's ``evaluation.json``, unless ``wish`` changes what is measured, or ``point`` whom: then it is another
+    one than the run's own.
+
+    Args:
+        point: ``"last"``, ``"best"`` or a step: the checkpoint whose generator is measured; empty: ``generator.safetensors``.
 
     Raises:
-        UsageError: there is no generator yet, the data are not the run's, or it is a stranger's run.
+        UsageError: there is no generator yet, or no such checkpoint, the data are not the run's, or it is a stranger's run.
     """
     folder = summary.folder
     closed = [key for key in wish.keys if key.partition(".")[0] not in OPEN]
@@ -63,13 +67,8 @@ def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish)
         raise UsageError(
             f"`ganlab evaluate` measures a run as it is, and {closed[0]} would make it another", f"--set may change {', '.join(OPEN)}"
         )
-    if not folder.generator.is_file():
-        raise UsageError(
-            f"run {summary.id} has no generator.safetensors: it was killed before it could write one, or is running",
-            f"ganlab resume {summary.id} goes on with it; Ctrl-C then writes one",
-        )
-    if summary.status == "running" or folder.locked_elsewhere():
-        raise UsageError(f"run {summary.id} is going on: its generator.safetensors is of before", "wait until it ends, or press Ctrl-C")
+    if not point:
+        _see_that_it_ended(summary, wish)
     info = folder.read_info()
     recipe = recipe_of(folder, info, library, wish)
     dataset = make_data(recipe, place.data_root())
@@ -80,10 +79,7 @@ def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish)
     device = _device(summary, recipe.train.device, told)
     dataset.place(device, dtype)
     evaluator = Evaluator(recipe, dataset, place.cache_root(), device, told, told)
-    generator, law = rebuilt(folder.generator, read_description(folder.generator), library), sampling_law(recipe, make(recipe.noise))
-    before = behind.of_before(summary, generator.info["step"])
-    if before:
-        told(f"{before}: the numbers are of that one. To go on with the run, which measures it at its end: `ganlab resume {folder.path}`")
+    generator, law = _generator(summary, point, recipe, library, place, told), sampling_law(recipe, make(recipe.noise))
     generator.network.to(device)
     count = evaluator.count(quick=False)
     latent = law.sample(count, fixed_noise(recipe.train.seed, "evaluation", device), device, dtype)
@@ -92,10 +88,45 @@ def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish)
     with torch.no_grad(), autocast, tf32(recipe.train.tf32):
         fakes = in_chunks(generator, latent, labels, recipe.train.seed, device, dtype, math.prod(dataset.shape))
     report = evaluator.measure(fakes, quick=False)
-    if not wish.overrides:
-        write_text(folder.evaluation, to_json(report, generator.info["step"]))
-    step = generator.info["step"]
-    return Measured(summary, report, step, behind.gone_on(summary, step), not wish.overrides)
+    step, of_the_run = generator.info["step"], not (wish.overrides or point)
+    if of_the_run:
+        write_text(folder.evaluation, to_json(report, step))
+    return Measured(summary, report, step, None if point else behind.gone_on(summary, step), of_the_run)
+
+
+def _see_that_it_ended(summary: RunSummary, wish: Wish) -> None:
+    """See that the run has a generator, and that it is the run's last.
+
+    Raises:
+        UsageError: it has not, or it is being trained.
+    """
+    folder, otherwise = summary.folder, behind.how_to_take_the_last(summary, wish)
+    instead = f"\nor measure its last checkpoint: {otherwise}" if otherwise else ""
+    if not folder.generator.is_file():
+        raise UsageError(
+            f"run {summary.id} has no generator.safetensors: it was killed before it could write one, or is running",
+            f"ganlab resume {summary.id} goes on with it; Ctrl-C then writes one{instead}",
+        )
+    if summary.status == "running" or folder.locked_elsewhere():
+        raise UsageError(
+            f"run {summary.id} is going on: its generator.safetensors is of before",
+            f"wait until it ends, or press Ctrl-C{instead}",
+        )
+
+
+def _generator(
+    summary: RunSummary, point: str, recipe: Recipe, library: Lookup, place: Place, tell: Callable[[str], None]
+) -> LoadedGenerator:
+    """The run's generator, or that of its checkpoint ``point``."""
+    if point:
+        return at_checkpoint(checkpoint_of(summary, point, tell), recipe, library, place.data_root()).generator
+    path = summary.folder.generator
+    generator = rebuilt(path, read_description(path), library)
+    before = behind.of_before(summary, generator.info["step"])
+    if before:
+        on = f"To go on with the run, which measures it at its end: `ganlab resume {summary.folder.path}`"
+        tell(f"{before}: the numbers are of that one. {on}")
+    return generator
 
 
 def _device(summary: RunSummary, wanted: str, tell: Callable[[str], None]) -> torch.device:

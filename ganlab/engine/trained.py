@@ -89,7 +89,7 @@ def open_trained(
     folder, info = summary.folder, summary.folder.read_info()
     asked, wish = wish, replace(wish, trust=wish.trust or trust.is_own(folder, info))  # its own copy of a plugin file will do
     if point:
-        return _at(_checkpoint(summary, point, tell), recipe_of(folder, info, library, wish), library, data_root)
+        return at_checkpoint(checkpoint_of(summary, point, tell), recipe_of(folder, info, library, wish), library, data_root)
     if not folder.generator.is_file():
         raise _none_yet(summary, asked)
     state = checkpoint.load(folder.generator, "generator")
@@ -97,7 +97,7 @@ def open_trained(
     generator = rebuilt(folder.generator, state, library)
     before = behind.of_before(summary, generator.info["step"])
     if before:
-        later = behind.how_to_sample_on(summary, asked)
+        later = behind.how_to_take_the_last(summary, asked)
         tell(f"{before}: that one is taken.{f' Of its last checkpoint: {later}' if later else ''}")
     dataset = None
     if draw and generator.info["drawn_as"] == "data":
@@ -114,7 +114,7 @@ def _needs_files(state: dict[str, Any], library: Lookup, wish: Wish) -> bool:
     return any(library.find(kind, str(name)) is None for kind, name in picked)  # type: ignore[arg-type]
 
 
-def _at(path: Path, recipe: Recipe, library: Lookup, data_root: Path) -> Trained:
+def at_checkpoint(path: Path, recipe: Recipe, library: Lookup, data_root: Path) -> Trained:
     """The generator of the checkpoint ``path``: all of the recipe is built, for tricks may change the network."""
     state = checkpoint.load(path)
     dataset = make_data(recipe, data_root, download=False)
@@ -130,7 +130,7 @@ def _at(path: Path, recipe: Recipe, library: Lookup, data_root: Path) -> Trained
         return Trained(rebuilt(path, description(run), library), dataset)
 
 
-def _checkpoint(summary: RunSummary, point: str, tell: Callable[[str], None]) -> Path:
+def checkpoint_of(summary: RunSummary, point: str, tell: Callable[[str], None]) -> Path:
     """The file of the checkpoint called ``point``.
 
     Raises:
@@ -142,7 +142,7 @@ def _checkpoint(summary: RunSummary, point: str, tell: Callable[[str], None]) ->
     if point == "last":
         path, _state, skipped = newest_valid(folder)
         for text in skipped:
-            tell(text.replace("the run goes on from", "this is sampled from"))
+            tell(text.replace("the run goes on from", "this is of"))
         return path
     if point == "best":
         best = summary.info.get("best_checkpoint")
@@ -164,5 +164,5 @@ def _none_yet(summary: RunSummary, wish: Wish) -> UsageError:
     why = {"running": "it is still being trained", "interrupted": "it was killed", "failed": "it failed"}.get(summary.status, "it is gone")
     hints = [f"go on with it: {Wish().typed(folder.path)}"] if summary.status in ("interrupted", "failed") else []
     if folder.checkpoint_files():
-        hints.append(f"take its last checkpoint: {behind.how_to_sample_on(summary, wish)}")
+        hints.append(f"take its last checkpoint: {behind.how_to_take_the_last(summary, wish)}")
     return UsageError(f"run {summary.id} has no generator yet: {why}", "\nor ".join(hints) or "it has no checkpoint either, so far")
