@@ -259,3 +259,10 @@ def test_a_random_plan_is_the_same_after_a_resume(tmp_path: Path) -> None:
     (path,) = (tmp_path / "part").iterdir()
     resumed(path, part)
     assert part.drawn == whole.drawn
+
+
+def test_values_of_several_kinds_keep_all_their_digits() -> None:
+    metrics = Metrics(torch.device("cpu"))
+    for value in (torch.tensor(2**24 + 1), torch.tensor(0.5)):
+        metrics.add("a/sum", value, weight=0.0)
+    assert metrics.interval() == {"a/sum": 2**24 + 1.5}

@@ -115,17 +115,22 @@ class Metrics:
 
     def _fold(self, name: str) -> None:
         values = self._waiting.pop(name)
-        tensors = [self._wide(value) for value, _ in values if isinstance(value, Tensor)]
+        tensors = [value for value, _ in values if isinstance(value, Tensor)]
         total = lost = torch.zeros((), dtype=self.wide, device=self.device)
         if tensors:
             weights = torch.tensor([weight for value, weight in values if isinstance(value, Tensor)], dtype=self.wide, device=self.device)
-            stacked = torch.stack(tensors)  # (values,)
+            stacked = self._stacked(tensors)  # (values,)
             left_out = ~stacked.isfinite() & (weights != 0)  # a sum has no mean to be saved
             total, lost = stacked.masked_fill(left_out, 0).sum(), (weights * left_out).sum()
         numbers = [(value, weight) for value, weight in values if not isinstance(value, Tensor)]
         left = [value for value, weight in numbers if math.isfinite(value) or not weight]
         gone = sum(weight for value, weight in numbers if not math.isfinite(value))
         self._count(name, total + sum(left), sum(weight for _, weight in values), lost + gone)
+
+    def _stacked(self, values: list[Tensor]) -> Tensor:
+        """All values in one wide tensor, ``(values,)``: in two operations, where they are of one kind."""
+        alike = len({(value.dtype, value.device) for value in values}) == 1
+        return self._wide(torch.stack(values)) if alike else torch.stack([self._wide(value) for value in values])
 
     def _fold_scores(self, side: str) -> None:
         scores = torch.cat(self._scores.pop(side)).to(self.wide)  # (values so far,)
