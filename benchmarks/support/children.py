@@ -19,8 +19,10 @@ from typing import Any
 
 import psutil
 
+from ganlab.cli.waiting import WAITS
 from support.busy import Seen, look_around, share_of_others, working_seconds
 from support.setting import HERE
+from support.waiting import POLICIES
 
 MARK = "GANLAB_BENCHMARK"  # names the processes of one measurement, those that outlive their parent included
 PATIENCE = 60.0  # seconds that are waited for these
@@ -67,16 +69,15 @@ def environment(threads: int, policy: str, more: Mapping[str, str] | None = None
 
     Args:
         threads: of OpenMP and of the linear algebra library.
-        policy: how OpenMP's threads wait: ``passive`` or ``active`` for all, ``own``: as each does when nothing is said (``ganlab``
-            sets ``PASSIVE`` itself; PyTorch's threads spin for a moment).
+        policy: how OpenMP's threads wait: one of :data:`POLICIES`.
         more: of this contestant alone.
     """
     # Installed packages lie compiled on the disk. Where Python may not write that down, whatever runs from a work tree (ganlab, the
     # loops) would be compiled anew each time, and the libraries not.
-    dropped = ("OMP_WAIT_POLICY", "MLFLOW_TRACKING_URI", "PYTHONDONTWRITEBYTECODE")
+    dropped = (*WAITS, "MLFLOW_TRACKING_URI", "PYTHONDONTWRITEBYTECODE")
     found = {name: value for name, value in os.environ.items() if name not in dropped}
     found |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "PYTHONPATH": str(HERE)}
-    found |= {} if policy == "own" else {"OMP_WAIT_POLICY": policy.upper()}
+    found |= POLICIES[policy][1]
     return found | {"TERM": "xterm-256color", "PYTHONWARNINGS": "ignore"} | dict(more or {})
 
 

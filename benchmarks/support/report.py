@@ -11,12 +11,7 @@ from pathlib import Path
 from support.busy import load_average, load_complaint
 from support.machine import described
 from support.page import PAGE, NoPlace, write
-
-POLICIES = {
-    "passive": "Threads that wait sleep (OMP_WAIT_POLICY=PASSIVE for all).",
-    "active": "Threads that wait spin (OMP_WAIT_POLICY=ACTIVE for all).",
-    "own": "Threads wait as each contestant lets them when OMP_WAIT_POLICY is not set (PASSIVE in ganlab, OpenMP's default elsewhere).",
-}
+from support.waiting import POLICIES
 
 
 def tell(text: str) -> None:
@@ -26,7 +21,7 @@ def tell(text: str) -> None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that every command has."""
-    parser.add_argument("--policy", choices=POLICIES, default="passive", help="how OpenMP's threads wait (default: passive)")
+    parser.add_argument("--policy", choices=POLICIES, default="brief", help="how OpenMP's threads wait (default: brief)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the recipe, for everybody")
     parser.add_argument("--data-root", type=Path, help="folder of the data sets (default: $GANLAB_DATA, else ganlab's cache)")
     parser.add_argument("--write", action="store_true", help="put the tables into --page")
@@ -36,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def circumstances(options: argparse.Namespace, device: str = "cpu") -> list[str]:
     """When, where and how; asked before anything of ours has begun, so that the load average is of others."""
     try:
-        lines = [f"Measured: {described(device)}", POLICIES[options.policy]]
+        lines = [f"Measured: {described(device)}", POLICIES[options.policy][0]]
     except ValueError as error:
         sys.exit(str(error))
     lines += [f"With {', '.join(options.set)}."] if options.set else []

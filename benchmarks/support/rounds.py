@@ -63,7 +63,7 @@ def race(
     *,
     seconds: float | None = None,
     steps: int | None = None,
-    policy: str = "passive",
+    policy: str = "brief",
     tell: Callable[[str], None] = lambda text: None,
 ) -> Race:
     """Measure all that can be, in turns.

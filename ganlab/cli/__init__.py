@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,6 +10,7 @@ import click
 
 import ganlab
 from ganlab.cli.importing import importing
+from ganlab.cli.waiting import wait_briefly
 from ganlab.errors import GanlabError, UsageError, did_you_mean
 
 RUNS = click.option("--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all runs.")
@@ -353,9 +353,7 @@ def schema() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; errors become one message and an exit code, never a traceback."""
-    # Threads that spin while they wait make training several times slower as soon as anything else runs on the machine. OpenMP
-    # reads this when torch loads it, so it cannot be set later.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_briefly()
     try:
         cli.main(arguments, prog_name="ganlab", standalone_mode=False)
     except GanlabError as error:
