@@ -155,7 +155,8 @@ def refused(root: Path, patience: float = 0.5) -> str:
         mnist(DatasetSpec(root, seed=0), patience=patience)
     assert caught.value.hint == (
         f"Put train-images-idx3-ubyte and train-labels-idx1-ubyte (or their .gz) into {root}/MNIST/raw, name another folder with "
-        "--data-root DIR or GANLAB_DATA, or train on data that needs no network: --set data.use=digits"
+        "--data-root DIR or GANLAB_DATA, or train on data that needs no network: --set data.use=digits "
+        "(a shipped recipe's [fallback] says what suits them)"
     )
     assert not psutil.Process().children()
     assert not root.is_dir() or [path.name for path in root.iterdir()] in ([], [".MNIST.lock"])
@@ -177,7 +178,8 @@ def test_check_does_not_use_the_network(tmp_path: Path, monkeypatch: pytest.Monk
     assert str(caught.value) == (
         f"MNIST is not in {tmp_path}/MNIST/raw yet\n`ganlab run` downloads it where the network allows. Without the network, "
         f"put train-images-idx3-ubyte and train-labels-idx1-ubyte (or their .gz) into {tmp_path}/MNIST/raw, name another folder with "
-        "--data-root DIR or GANLAB_DATA, or train on data that needs no network: --set data.use=digits"
+        "--data-root DIR or GANLAB_DATA, or train on data that needs no network: --set data.use=digits "
+        "(a shipped recipe's [fallback] says what suits them)"
     )
 
 

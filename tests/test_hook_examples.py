@@ -235,11 +235,12 @@ def test_example_may_play() -> None:
 
 def test_example_before_turn() -> None:
     targets = []
-    play(trick("before_turn"), hooked(before_update=lambda turn: targets.append((turn.role, turn.real_target))), steps=100)
-    real = torch.cat([target for role, target in targets if role == "discriminator"])
+    play(trick("before_turn"), hooked(before_update=lambda turn: targets.append((turn.role, turn.real_target))), steps=300)
+    real = torch.stack([target for role, target in targets if role == "discriminator"])
     assert all(target is None for role, target in targets if role == "generator")
     assert set(real.tolist()) == {0.0, 1.0}
     assert 0.9 < real.mean() < 1
+    play(trick("before_turn"), recipe="ring", steps=2)  # whose scores are of packs, fewer than samples
 
 
 def test_example_before_scores() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import figures
 from measures import Port, Trained, read_all, read_ports
-from training import BUDGETS, SEEDS
+from training import BUDGETS, SEEDS, WATCHERS
 
 from ganlab.catalogue import Catalogue
 from ganlab.compare import Group, verdicts
@@ -77,7 +77,7 @@ INTRODUCTION = """\
 # Five tutorials, one loop
 
 Five tutorials on the same subject, a small GAN on handwritten digits, have five loops, and nobody can compare them. In
-ganlab they are nine recipes of one engine, `ganlab run NAME`. Each gives the numbers of its tutorial: `tests/tutorials`
+ganlab they are nine recipes of one engine, `ganlab run NAME`. Each gives the numbers of its tutorial's algorithm: `tests/tutorials`
 has every tutorial's algorithm written once more without ganlab, and trains both side by side on the same draws. After
 200 steps in float64 the parameters of both players agree to better than 1e-10, and after 20 steps in float32 to 1e-6,
 as ||a - b|| / ||b||, where both multiply matrices by the same library; and where a recipe is changed in any way that
@@ -115,9 +115,9 @@ def differences(runs: Sequence[Trained]) -> str:
         first = "G" if schedule["order"] == "generator_first" else "D"
         noise = "reused for D" if schedule["noise"] == "per_step" else "fresh"
         optimizer = f"{adam['use']} {adam['lr']:g}" + (", eps-hat" if adam.get("epsilon_hat") else "")
-        tricks = [t["use"] for t in d.get("tricks", []) if t["use"] not in ("loss_plot", "system_metrics") and t.get("enabled", True)]
+        tricks = [t["use"] for t in d.get("tricks", []) if t["use"] not in WATCHERS and t.get("enabled", True)]
         rows.append([f"`{run.name}`", batch, first, turn, noise, law, optimizer, ", ".join(tricks)])
-    told = table(["recipe", "batch", "first", "D's turn", "noise", "G's loss", "optimizer", "tricks"], rows)
+    told = table(["recipe", "batch", "first", "D's turn", "noise", "G's loss", "optimizer", "tricks that change the game"], rows)
     return f"{told}\n\n" + "\n".join(f"- `{name}`: {text}." for name, text in TUTORIALS.items())
 
 

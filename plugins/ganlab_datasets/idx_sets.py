@@ -150,7 +150,7 @@ def _missing(which: IdxSet, raw: Path, split: str) -> list[str]:
 def _obtain(which: IdxSet, spec: DatasetSpec, raw: Path, split: str, patience: float) -> None:
     by_hand = (
         f"put {' and '.join(which.files(split))} (or their .gz) into {raw}, name another folder with --data-root DIR or GANLAB_DATA, "
-        "or train on data that needs no network: --set data.use=digits"
+        "or train on data that needs no network: --set data.use=digits (a shipped recipe's [fallback] says what suits them)"
     )
     if not spec.download:
         raise DataUnavailable(

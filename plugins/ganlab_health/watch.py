@@ -48,8 +48,10 @@ FINEST = 20  # points of the past for each ``patience``, at most
 class Health:
     """Watch a run, and warn when it is going wrong: what was seen, since when, what it usually means, what to try. Never fails one.
 
-    A finding is told once, and again only after it had gone away. See docs/health.md for each of them and its source. "T3" below is
-    the tutorial of adaptive generator steps. Logged, measured once in ``measure_every`` steps: ``health/variety``, the spread of
+    A finding is told once, and again only after it had gone away. See docs/health.md for each of them and its source. "T2" below is
+    the tutorial "GANs from scratch", "T3" that of adaptive generator steps.
+
+    Logged, measured once in ``measure_every`` steps: ``health/variety``, the spread of
     the fakes (root of the sum of the variances of all features, over at most 256 samples of a batch) as a share of that of
     the real samples; and, where gradient_clipping does not log it, each player's gradient norm as ``health/<player>_gradient_norm``
     (an infinite one as 1e6). Signs that need probabilities are left out where the loss's scores are no logits.

@@ -63,7 +63,7 @@ def classifier(
     Options:
         features: width of the last hidden layer.
         images: how many images it is shown in training, each batch moved by up to a pixel; no more than 20 passes over the data. Left
-            out, 300,000, and of large images fewer, so that it takes about three times as long as on MNIST: 64,600 of 3 x 64 x 64.
+            out, 300,000, and of large images fewer, so that it takes about three times as long as on MNIST: 64,500 of 3 x 64 x 64.
 
     Raises:
         UsageError: the data have no labels, or one class only.

@@ -35,7 +35,7 @@ PATIENCE = 10.0  # seconds that `ganlab sync` waits for another process that sen
 class MlflowTracker:
     """Record the run in MLflow: parameters, metrics, sheets, data set, tags, and at the end checkpoint, generator and status.
 
-    The run's folder stays the truth. A process of its own follows it and sends what is new about once a second; when MLflow
+    The run's folder stays the truth. A process of its own follows it and sends what is new every two seconds; when MLflow
     cannot be used, one announcement says so, training goes on, and what is missing is sent once it can be.
 
     Options:

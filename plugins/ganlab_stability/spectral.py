@@ -50,9 +50,11 @@ class UnitSpectralNorm(nn.Module):
 
 @dataclass
 class SpectralNormalization:
-    """Keep every layer of a player 1-Lipschitz: its weight is divided by its spectral norm (Miyato et al. 2018, arXiv:1802.05957).
+    """Divide each layer's weight by its spectral norm, as power iteration estimates it (Miyato et al. 2018, arXiv:1802.05957).
 
-    One power iteration for each update of the player, and none in the other's turn or in evaluation.
+    A linear layer is then about 1-Lipschitz. Of a convolution it is the norm of the kernel as a matrix of ``(outputs, all else)``, as
+    in the paper, which is no strict bound. One power iteration for each update of the player, and none in the other's turn or in
+    evaluation.
 
     Options:
         player: whose linear and convolution layers.

@@ -1,4 +1,4 @@
-"""Wrong labels now and then: D is told of one real image in twenty that it is a fake (Chintala et al. 2016, "How to Train a GAN?")."""
+"""Wrong labels now and then: of one batch in twenty D is told that it is fake (Chintala et al. 2016, "How to Train a GAN?")."""
 
 import torch
 
@@ -11,4 +11,4 @@ class NoisyLabels:
     @ganlab.hookimpl
     def before_turn(self, run, turn):
         if turn.role == "discriminator":
-            turn.real_target = (torch.rand(run.recipe.train.batch_size, device=run.device) > 0.05).to(run.dtype)
+            turn.real_target = (torch.rand((), device=run.device) > 0.05).to(run.dtype)

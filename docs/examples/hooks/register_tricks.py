@@ -12,7 +12,7 @@ class GradientNoise:
     """Shake both players out of a rut.
 
     Options:
-        scale: standard deviation of the noise in the first step; it falls with step ** -0.55.
+        scale: standard deviation of the noise in the first step; its square falls with step ** -0.55, as in the paper.
     """
 
     scale: float = 0.1
@@ -20,7 +20,7 @@ class GradientNoise:
     @ganlab.hookimpl
     def before_update(self, turn):
         for p in turn.player.parameters:
-            p.grad += self.scale * turn.step**-0.55 * torch.randn_like(p)
+            p.grad += self.scale * turn.step ** (-0.55 / 2) * torch.randn_like(p)
 
 
 @ganlab.hookimpl
