@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -14,7 +15,7 @@ from ganlab.engine.build import make, make_data, sampling_law
 from ganlab.engine.device import DTYPES, find_device
 from ganlab.engine.evaluations import to_json
 from ganlab.engine.evaluator import Evaluator, Report
-from ganlab.engine.export import LoadedGenerator, read_description, rebuilt
+from ganlab.engine.export import read_description, rebuilt
 from ganlab.engine.folder import RunSummary, write_text
 from ganlab.engine.life import Place
 from ganlab.engine.player import accepts_labels
@@ -24,7 +25,7 @@ from ganlab.engine.sampling import fixed_noise, in_chunks
 from ganlab.engine.trained import at_checkpoint, checkpoint_of
 from ganlab.engine.wish import Wish
 from ganlab.errors import UsageError
-from ganlab.recipe import Lookup, Recipe
+from ganlab.recipe import Lookup
 
 #: What ``ganlab evaluate --set`` may change: the run stays what it is.
 OPEN = ("evaluation", "metrics", "judge", "plugins")
@@ -67,19 +68,23 @@ def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish,
         raise UsageError(
             f"`ganlab evaluate` measures a run as it is, and {closed[0]} would make it another", f"--set may change {', '.join(OPEN)}"
         )
-    if not point:
-        _see_that_it_ended(summary, wish)
+    told = place.tell or (lambda text: None)
+    path = checkpoint_of(summary, point, told) if point else _at_its_end(summary, wish)
     info = folder.read_info()
     recipe = recipe_of(folder, info, library, wish)
     dataset = make_data(recipe, place.data_root())
     if info["data"].get("fingerprint") != dataset.fingerprint():
         raise UsageError(f"the data of run {summary.id} have changed since it began", "put them back as they were")
     dtype = DTYPES[recipe.train.dtype]
-    told = place.tell or (lambda text: None)
     device = _device(summary, recipe.train.device, told)
     dataset.place(device, dtype)
     evaluator = Evaluator(recipe, dataset, place.cache_root(), device, told, told)
-    generator, law = _generator(summary, point, recipe, library, place, told), sampling_law(recipe, make(recipe.noise))
+    if point:
+        generator = at_checkpoint(path, recipe, library, place.data_root()).generator
+    else:
+        generator = rebuilt(path, read_description(path), library)
+        _tell_of_before(summary, generator.info["step"], told)
+    law = sampling_law(recipe, make(recipe.noise))
     generator.network.to(device)
     count = evaluator.count(quick=False)
     latent = law.sample(count, fixed_noise(recipe.train.seed, "evaluation", device), device, dtype)
@@ -94,11 +99,11 @@ def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish,
     return Measured(summary, report, step, None if point else behind.gone_on(summary, step), of_the_run)
 
 
-def _see_that_it_ended(summary: RunSummary, wish: Wish) -> None:
-    """See that the run has a generator, and that it is the run's last.
+def _at_its_end(summary: RunSummary, wish: Wish) -> Path:
+    """The file of the run's generator, which is the run's last.
 
     Raises:
-        UsageError: it has not, or it is being trained.
+        UsageError: it has none, or it is being trained.
     """
     folder, otherwise = summary.folder, behind.how_to_take_the_last(summary, wish)
     instead = f"\nor measure its last checkpoint: {otherwise}" if otherwise else ""
@@ -112,21 +117,15 @@ def _see_that_it_ended(summary: RunSummary, wish: Wish) -> None:
             f"run {summary.id} is going on: its generator.safetensors is of before",
             f"wait until it ends, or press Ctrl-C{instead}",
         )
+    return folder.generator
 
 
-def _generator(
-    summary: RunSummary, point: str, recipe: Recipe, library: Lookup, place: Place, tell: Callable[[str], None]
-) -> LoadedGenerator:
-    """The run's generator, or that of its checkpoint ``point``."""
-    if point:
-        return at_checkpoint(checkpoint_of(summary, point, tell), recipe, library, place.data_root()).generator
-    path = summary.folder.generator
-    generator = rebuilt(path, read_description(path), library)
-    before = behind.of_before(summary, generator.info["step"])
+def _tell_of_before(summary: RunSummary, step: int, tell: Callable[[str], None]) -> None:
+    """Say so where the run has gone on since its generator's ``step``."""
+    before = behind.of_before(summary, step)
     if before:
         on = f"To go on with the run, which measures it at its end: `ganlab resume {summary.folder.path}`"
         tell(f"{before}: the numbers are of that one. {on}")
-    return generator
 
 
 def _device(summary: RunSummary, wanted: str, tell: Callable[[str], None]) -> torch.device:
