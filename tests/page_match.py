@@ -13,6 +13,7 @@ VARIES = [
     (re.compile(r"^(step [\d,]+ of [^\n]*\n)+(?=step )", re.MULTILINE), ""),  # one every few seconds: the last is compared
     (re.compile(r"^note: MLflow is still being told [^\n]*\n", re.MULTILINE), ""),  # where the machine has other things to do
     (re.compile(r"(cpu +)\d+\.\d(?= )"), r"\1MINUTES"),
+    (re.compile(r"^minutes +\d[^\n]*$", re.MULTILINE), "minutes N"),  # a row of a comparison
     (re.compile(r"[\d,.]+ steps/s"), "N steps/s"),
     (re.compile(r"ETA [\d:]+"), "ETA N"),
     (re.compile(r"after (\d+ h )?\d+ min \d+ s"), "after N"),
