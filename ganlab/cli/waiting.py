@@ -1,7 +1,7 @@
 """How OpenMP's threads wait for each other: a moment awake, then asleep.
 
 Threads that stay awake make training several times slower as soon as anything else runs on the machine; threads that sleep at once take
-a tenth longer where nothing does, for a small network's step has some sixty places to meet. OpenMP reads this when torch loads it.
+up to a tenth longer where nothing does, for a small network's step has dozens of places to meet. OpenMP reads this when torch loads it.
 """
 
 from __future__ import annotations
