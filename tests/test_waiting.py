@@ -1,4 +1,4 @@
-"""How OpenMP's threads wait: briefly, unless the environment says otherwise."""
+"""How OpenMP's threads wait: awake while the cores are theirs, else asleep, unless the environment says otherwise."""
 
 from __future__ import annotations
 
@@ -6,49 +6,183 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 from support import children
 
-from ganlab.cli.waiting import WAITS, wait_briefly
+from ganlab.cli import waiting
+from ganlab.cli.waiting import LONGEST, WAITS, Verdict, Watch, crowded, openmps, waited, waiting_well
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP comes with PyTorch on Linux")
 
 
-def said(environment: dict[str, str]) -> dict[str, str | None]:
-    """What the environment says of it in a ``ganlab`` command."""
+def ended(code: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """A process of its own, whose environment says of waiting only this."""
+    whole = {name: value for name, value in os.environ.items() if name not in (*WAITS, "OMP_NUM_THREADS")} | environment
+    return subprocess.run([sys.executable, "-c", code], env=whole, capture_output=True, text=True, check=True)
+
+
+def said(environment: dict[str, str]) -> list[object]:
+    """What the environment says of it in a ``ganlab`` command, and whether somebody watches."""
     code = (
-        "import atexit, json, os\n"
-        "from ganlab.cli import main\n"
-        f"atexit.register(lambda: print(json.dumps({{name: os.environ.get(name) for name in {list(WAITS)}}})))\n"
-        "main(['--version'])\n"
+        "import json, os, threading\n"
+        "from ganlab import cli\n"
+        "def look(*_, **__):\n"
+        "    watched = 'ganlab-waiting' in [thread.name for thread in threading.enumerate()]\n"
+        f"    print(json.dumps([*map(os.environ.get, {list(WAITS)}), watched]))\n"
+        "cli.cli.main = look\n"
+        "cli.main([])\n"
     )
-    whole = {name: value for name, value in os.environ.items() if name not in WAITS} | environment
-    ended = subprocess.run([sys.executable, "-c", code], env=whole, capture_output=True, text=True, check=True)
-    found: dict[str, str | None] = json.loads(ended.stdout.splitlines()[-1])
+    found: list[object] = json.loads(ended(code, environment).stdout)
     return found
 
 
+@linux
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "100"}),
-        ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE", "GOMP_SPINCOUNT": None}),
-        ({"OMP_WAIT_POLICY": "PASSIVE"}, {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": None}),
-        ({"GOMP_SPINCOUNT": "5"}, {"OMP_WAIT_POLICY": None, "GOMP_SPINCOUNT": "5"}),
+        ({}, ["PASSIVE", "10000", True]),
+        (WAITS, ["PASSIVE", "10000", True]),
+        (WAITS | {"OMP_NUM_THREADS": "1"}, ["PASSIVE", "10000", False]),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, ["ACTIVE", None, False]),
+        ({"OMP_WAIT_POLICY": "PASSIVE"}, ["PASSIVE", None, False]),
+        ({"GOMP_SPINCOUNT": "5"}, [None, "5", False]),
+        ({"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "5"}, ["PASSIVE", "5", False]),
     ],
-    ids=["nothing said", "active", "passive", "a count"],
+    ids=["nothing said", "a command that a command starts", "one thread", "active", "passive", "a count", "both"],
 )
-def test_the_command_lets_threads_wait_briefly_unless_told_otherwise(environment: dict[str, str], expected: dict[str, str | None]) -> None:
+def test_the_command_sees_to_it_unless_told_otherwise(environment: dict[str, str], expected: list[object]) -> None:
     assert said(environment) == expected
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP comes with PyTorch on Linux")
+@linux
 def test_openmp_takes_it() -> None:
-    code = "from ganlab.cli.waiting import wait_briefly; wait_briefly(); import torch"
-    whole = {name: value for name, value in os.environ.items() if name not in WAITS} | {"OMP_DISPLAY_ENV": "verbose"}
-    told = subprocess.run([sys.executable, "-c", code], env=whole, capture_output=True, text=True, check=True).stderr
+    code = "from ganlab.cli.waiting import waiting_well\nwith waiting_well(): import torch"
+    told = ended(code, {"OMP_DISPLAY_ENV": "verbose"}).stderr
     if "GOMP_SPINCOUNT" not in told:
         pytest.skip("this PyTorch has another OpenMP")
-    assert "GOMP_SPINCOUNT = '100'" in told and "OMP_WAIT_POLICY = 'PASSIVE'" in told
+    assert "GOMP_SPINCOUNT = '10000'" in told and "OMP_WAIT_POLICY = 'PASSIVE'" in told
+
+
+#: Waits of half a second, and the seconds of all cores that are spent in each; a thread that stays awake as long as it must.
+SPENT = """
+import json, time, torch
+from ganlab.cli.waiting import Sleep, openmps
+torch.set_num_threads(2)
+numbers, sleep = torch.ones(1 << 20), Sleep()
+def spent():
+    numbers.add_(1)  # by two threads
+    before = time.process_time()
+    time.sleep(0.5)
+    return time.process_time() - before
+def awake():
+    return max(spent() for _ in range(4))  # the threads that were held may take a moment to end
+found = [awake()]
+for _ in range(2):
+    sleep.begin()
+    sleep.begin()  # changes nothing
+    found.append(spent())
+    sleep.end()
+    found.append(awake())
+print(json.dumps([len(openmps()), found]))
+"""
+
+
+@linux
+def test_threads_sleep_while_others_are_held_and_stay_awake_before_and_after() -> None:
+    openmp, found = json.loads(ended(SPENT, {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "30000000000"}).stdout)
+    if not openmp:
+        pytest.skip("this PyTorch has another OpenMP")
+    assert [seconds > 0.05 for seconds in found] == [True, False, True, False, True], found
+
+
+def test_the_watch_does_as_it_sees_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    looks = iter([0, 0, 10**9, 2 * 10**9, 2 * 10**9])
+    over = threading.Event()
+
+    def look() -> dict[str, int]:
+        try:
+            return {"1": next(looks)}
+        except StopIteration:
+            over.set()
+            return {"1": 2 * 10**9}
+
+    class Told:
+        def begin(self) -> None:
+            done.append("asleep")
+
+        def end(self) -> None:
+            done.append("awake")
+
+    monkeypatch.setattr(waiting, "waited", look)
+    monkeypatch.setattr(waiting, "Sleep", Told)
+    monkeypatch.setattr(waiting, "EVERY", 0.001)
+    monkeypatch.setattr("time.monotonic", iter(range(10**6)).__next__)
+    watch = Watch()
+    watch.start()
+    assert over.wait(30)
+    watch.stop()
+    assert done[:4] == ["awake", "asleep", "asleep", "awake"] and done[-1] == "awake"
+    assert not watch.is_alive()
+
+
+def test_threads_sleep_while_it_is_crowded_and_no_longer() -> None:
+    verdict, seen = Verdict(), "....x.....xxx....."
+    assert "".join("s" if verdict.asleep(look == "x") else "." for look in seen) == "....s.....sss....."
+
+
+def test_who_is_in_the_way_only_while_awake_is_awake_ever_less() -> None:
+    verdict, asleep, pauses = Verdict(), False, [0]
+    for _ in range(10 * LONGEST):
+        asleep = verdict.asleep(not asleep)
+        if asleep:
+            pauses[-1] += 1
+        else:
+            pauses.append(0)
+    assert pauses[:9] == [2, 4, 8, 16, 32, LONGEST, LONGEST, LONGEST, LONGEST]
+    for _ in range(2 * LONGEST):  # nobody else is there any more
+        asleep = verdict.asleep(False)
+    assert not asleep
+    assert verdict.asleep(True) and not verdict.asleep(False)  # and what was learned is forgotten
+
+
+@linux
+def test_the_system_tells_how_long_threads_wait_for_a_core() -> None:
+    found = waited()
+    if found is None:
+        pytest.skip("this system does not count it")
+    assert str(threading.get_native_id()) in found and all(nanoseconds >= 0 for nanoseconds in found.values())
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"7": "500 20 3\n", "8": "0 10 1\n"}, {"7": 20, "8": 10}),
+        ({"7": "0 0 0\n", "8": "0 0 0\n"}, None),
+        ({"7": "nonsense\n", "8": "500 10 1\n"}, {"8": 10}),
+        ({}, None),
+    ],
+    ids=["counted", "switched off", "another format", "not there"],
+)
+def test_a_system_that_does_not_count_is_known(tmp_path: Path, told: dict[str, str], expected: dict[str, int] | None) -> None:
+    for thread, text in told.items():
+        (tmp_path / thread).mkdir()
+        (tmp_path / thread / "schedstat").write_text(text, encoding="ascii")
+    assert waited(tmp_path) == expected
+
+
+def test_a_thread_counts_from_when_it_was_first_seen_and_where_nobody_counts_it_is_crowded() -> None:
+    assert not crowded({"1": 10**9, "2": 5}, {"1": 10**9}, 1.0)  # the second has ended
+    assert crowded({"1": 10**9}, {"1": 10**9, "2": 10**9}, 2.0)
+    assert crowded(None, {"1": 0}, 1.0) and crowded({"1": 0}, None, 1.0)
+
+
+@linux
+def test_only_openmps_of_this_process_are_held() -> None:
+    assert all(Path(file).is_file() and "libgomp" in Path(file).name for file in openmps())
 
 
 def test_all_that_is_measured_waits_alike(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,5 +194,6 @@ def test_all_that_is_measured_waits_alike(monkeypatch: pytest.MonkeyPatch) -> No
         "passive": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": None},
         "own": {"OMP_WAIT_POLICY": None, "GOMP_SPINCOUNT": None},
     }
-    wait_briefly()  # somebody has said something
-    assert (os.environ["OMP_WAIT_POLICY"], os.environ["GOMP_SPINCOUNT"]) == ("ACTIVE", "7")
+    with waiting_well():  # somebody has said something
+        assert (os.environ["OMP_WAIT_POLICY"], os.environ["GOMP_SPINCOUNT"]) == ("ACTIVE", "7")
+        assert "ganlab-waiting" not in [thread.name for thread in threading.enumerate()]
