@@ -12,64 +12,81 @@ from pathlib import Path
 import pytest
 from support import children
 
-from ganlab.cli import waiting
-from ganlab.cli.waiting import LONGEST, WAITS, Verdict, Watch, crowded, openmps, waited, waiting_well
+from ganlab.engine import waiting
+from ganlab.engine.waiting import LONGEST, WAITS, Verdict, Watch, crowded, openmps, wait_well, waited
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP comes with PyTorch on Linux")
 
 
-def ended(code: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """A process of its own, whose environment says of waiting only this."""
+def ended(code: str, environment: dict[str, str], folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """A process of its own, in ``folder``, whose environment says of waiting only this."""
     whole = {name: value for name, value in os.environ.items() if name not in (*WAITS, "OMP_NUM_THREADS")} | environment
-    return subprocess.run([sys.executable, "-c", code], env=whole, capture_output=True, text=True, check=True)
+    return subprocess.run([sys.executable, "-c", code], cwd=folder, env=whole, capture_output=True, text=True, check=True)
 
 
-def said(environment: dict[str, str]) -> list[object]:
-    """What the environment says of it in a ``ganlab`` command, and whether somebody watches."""
-    code = (
-        "import json, os, threading\n"
-        "from ganlab import cli\n"
-        "def look(*_, **__):\n"
-        "    watched = 'ganlab-waiting' in [thread.name for thread in threading.enumerate()]\n"
-        f"    print(json.dumps([*map(os.environ.get, {list(WAITS)}), watched]))\n"
-        "cli.cli.main = look\n"
-        "cli.main([])\n"
-    )
-    found: list[object] = json.loads(ended(code, environment).stdout)
-    return found
+NOTHING = dict.fromkeys(WAITS)
+LOOK = f"""
+import json, os, threading
+import ganlab
+
+class Look:
+    @ganlab.hookimpl
+    def before_run(self, run):
+        watched = "ganlab-waiting" in [thread.name for thread in threading.enumerate()]
+        print(json.dumps([{{name: os.environ.get(name) for name in {list(WAITS)}}}, watched]))
+
+@ganlab.hookimpl
+def register_tricks(register):
+    register("look", Look)
+"""
+
+
+def told(way: str, environment: dict[str, str], threads: int, folder: Path) -> tuple[dict[str, str | None], bool]:
+    """What the environment says of it while a run goes on, and whether somebody watches."""
+    (folder / "look.py").write_text(LOOK, encoding="utf-8")
+    words = ["train.steps=1", "tracking.enabled=false", f"train.threads={threads}", "evaluation.at_end=false", 'plugins=["look.py"]']
+    words += ['tricks.look={use="look"}']
+    if way == "command":
+        code = f"from ganlab.cli import main; main(['run', 'ring', '--quiet', *{[part for word in words for part in ('--set', word)]}])"
+    else:
+        code = f"import ganlab; ganlab.run('ring', {words}, display=False)"
+    line = next(line for line in ended(code, environment, folder).stdout.splitlines() if line.startswith("["))
+    found, watched = json.loads(line)
+    return found, watched
 
 
 @linux
 @pytest.mark.parametrize(
-    ("environment", "expected"),
+    ("way", "environment", "threads", "expected"),
     [
-        ({}, ["PASSIVE", "10000", True]),
-        (WAITS, ["PASSIVE", "10000", True]),
-        (WAITS | {"OMP_NUM_THREADS": "1"}, ["PASSIVE", "10000", False]),
-        ({"OMP_WAIT_POLICY": "ACTIVE"}, ["ACTIVE", None, False]),
-        ({"OMP_WAIT_POLICY": "PASSIVE"}, ["PASSIVE", None, False]),
-        ({"GOMP_SPINCOUNT": "5"}, [None, "5", False]),
-        ({"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "5"}, ["PASSIVE", "5", False]),
+        ("command", {}, 2, (WAITS, True)),
+        ("command", WAITS, 2, (WAITS, True)),
+        ("command", {}, 1, (WAITS, False)),
+        ("command", {"OMP_WAIT_POLICY": "ACTIVE"}, 2, (NOTHING | {"OMP_WAIT_POLICY": "ACTIVE"}, False)),
+        ("command", {"GOMP_SPINCOUNT": "5"}, 2, (NOTHING | {"GOMP_SPINCOUNT": "5"}, False)),
+        ("script", {}, 2, (NOTHING, True)),
+        ("script", {"OMP_WAIT_POLICY": "PASSIVE"}, 2, (NOTHING | {"OMP_WAIT_POLICY": "PASSIVE"}, False)),
     ],
-    ids=["nothing said", "a command that a command starts", "one thread", "active", "passive", "a count", "both"],
 )
-def test_the_command_sees_to_it_unless_told_otherwise(environment: dict[str, str], expected: list[object]) -> None:
-    assert said(environment) == expected
+def test_a_run_of_two_threads_is_watched_unless_the_environment_says_how_they_wait(
+    way: str, environment: dict[str, str], threads: int, expected: tuple[dict[str, str | None], bool], tmp_path: Path
+) -> None:
+    assert told(way, environment, threads, tmp_path) == expected
 
 
 @linux
 def test_openmp_takes_it() -> None:
-    code = "from ganlab.cli.waiting import waiting_well\nwith waiting_well(): import torch"
-    told = ended(code, {"OMP_DISPLAY_ENV": "verbose"}).stderr
-    if "GOMP_SPINCOUNT" not in told:
+    code = "from ganlab.engine.waiting import wait_well; wait_well(); import torch"
+    shown = ended(code, {"OMP_DISPLAY_ENV": "verbose"}).stderr
+    if "GOMP_SPINCOUNT" not in shown:
         pytest.skip("this PyTorch has another OpenMP")
-    assert "GOMP_SPINCOUNT = '10000'" in told and "OMP_WAIT_POLICY = 'PASSIVE'" in told
+    assert "GOMP_SPINCOUNT = '10000'" in shown and "OMP_WAIT_POLICY = 'PASSIVE'" in shown
 
 
 #: Waits of half a second, and the seconds of all cores that are spent in each; a thread that stays awake as long as it must.
 SPENT = """
 import json, time, torch
-from ganlab.cli.waiting import Sleep, openmps
+from ganlab.engine.waiting import Sleep, openmps
 torch.set_num_threads(2)
 numbers, sleep = torch.ones(1 << 20), Sleep()
 def spent():
@@ -91,11 +108,16 @@ print(json.dumps([len(openmps()), found]))
 
 
 @linux
-def test_threads_sleep_while_others_are_held_and_stay_awake_before_and_after() -> None:
-    openmp, found = json.loads(ended(SPENT, {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "30000000000"}).stdout)
+@pytest.mark.parametrize(
+    ("environment", "awake"),
+    [({"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "30000000000"}, 0.05), ({}, 0.001)],
+    ids=["as the command, but for long", "as a script, by OpenMP's default"],
+)
+def test_threads_sleep_while_others_are_held_and_stay_awake_before_and_after(environment: dict[str, str], awake: float) -> None:
+    openmp, found = json.loads(ended(SPENT, environment).stdout)
     if not openmp:
         pytest.skip("this PyTorch has another OpenMP")
-    assert [seconds > 0.05 for seconds in found] == [True, False, True, False, True], found
+    assert [seconds > awake for seconds in found] == [True, False, True, False, True], found
 
 
 def test_the_watch_does_as_it_sees_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,6 +216,5 @@ def test_all_that_is_measured_waits_alike(monkeypatch: pytest.MonkeyPatch) -> No
         "passive": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": None},
         "own": {"OMP_WAIT_POLICY": None, "GOMP_SPINCOUNT": None},
     }
-    with waiting_well():  # somebody has said something
-        assert (os.environ["OMP_WAIT_POLICY"], os.environ["GOMP_SPINCOUNT"]) == ("ACTIVE", "7")
-        assert "ganlab-waiting" not in [thread.name for thread in threading.enumerate()]
+    wait_well()  # somebody has said something
+    assert (os.environ["OMP_WAIT_POLICY"], os.environ["GOMP_SPINCOUNT"]) == ("ACTIVE", "7")

@@ -10,7 +10,7 @@ import click
 
 import ganlab
 from ganlab.cli.importing import importing
-from ganlab.cli.waiting import waiting_well
+from ganlab.engine.waiting import wait_well
 from ganlab.errors import GanlabError, UsageError, did_you_mean
 
 RUNS = click.option("--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all runs.")
@@ -353,9 +353,9 @@ def schema() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; errors become one message and an exit code, never a traceback."""
+    wait_well()
     try:
-        with waiting_well():
-            cli.main(arguments, prog_name="ganlab", standalone_mode=False)
+        cli.main(arguments, prog_name="ganlab", standalone_mode=False)
     except GanlabError as error:
         from ganlab.console import show_error
 

@@ -29,6 +29,7 @@ from ganlab.engine.provenance import birth_certificate
 from ganlab.engine.run import Run
 from ganlab.engine.seeding import default_generators_restored
 from ganlab.engine.signals import ended_by_signals
+from ganlab.engine.waiting import watching
 from ganlab.errors import DataUnavailable, GanlabError
 from ganlab.recipe import Lookup, Recipe, load_recipe, to_toml
 
@@ -175,7 +176,7 @@ def execute(run: Run, leave: Callable[[Run], None] | None = None) -> str:
         GanlabError, or whatever a step raised: status is then ``"failed"``.
     """
     run.info |= {"status": "running", "started": run.info.get("started") or time.time()}
-    with ended_by_signals(run, leave):
+    with ended_by_signals(run, leave), watching(torch.get_num_threads()):
         return _execute(run)
 
 

@@ -1,11 +1,12 @@
 """How OpenMP's threads wait for each other: awake while the machine has nothing else to do, else asleep.
 
 To wake a thread that sleeps takes a virtual machine a tenth of a millisecond, and a small network's step has dozens of places to meet: at
-two threads it can take twice as long. Threads that wait awake, though, make training several times slower as soon as anything
+two threads it can take twice as long. Threads that wait awake, though, make training many times slower as soon as anything
 else wants their cores. Which of the two is right is seen only while it goes on: from how long the process's own threads wait for a core.
 
 GNU's OpenMP, which PyTorch brings on Linux, reads once how long its threads stay awake. It lets them sleep at once, though, while it has
 more threads than there are cores (its manual, at ``GOMP_SPINCOUNT``): so a few that do nothing are what sends the others to sleep.
+Imports no torch.
 """
 
 from __future__ import annotations
@@ -25,15 +26,20 @@ CROWDED = 0.15  # seconds in a second that the process's threads, all of them to
 LONGEST = 64  # looks without a crowd that threads may have to sleep for before they are let awake again
 
 
+def wait_well() -> None:
+    """Let the threads of this process, and of those that it starts, wait so, unless the environment says how. Before torch is imported."""
+    if not said():
+        os.environ.update(WAITS)
+
+
 @contextmanager
-def waiting_well() -> Iterator[None]:
-    """Let the threads of this process wait so, unless the environment says how they are to wait. Before torch is imported."""
-    said = {name: os.environ[name] for name in WAITS if name in os.environ}
-    if said not in ({}, WAITS):
-        yield
-        return
-    os.environ.update(WAITS)  # for the processes that this one starts, too
-    if sys.platform != "linux" or os.environ.get("OMP_NUM_THREADS") == "1":
+def watching(threads: int) -> Iterator[None]:
+    """Send OpenMP's threads to sleep as long as they are in somebody's way, unless the environment says how they are to wait.
+
+    Args:
+        threads: of OpenMP. One waits for nobody.
+    """
+    if sys.platform != "linux" or threads == 1 or said() not in ({}, WAITS):
         yield
         return
     watch = Watch()
@@ -42,6 +48,11 @@ def waiting_well() -> Iterator[None]:
         yield
     finally:
         watch.stop()
+
+
+def said() -> dict[str, str]:
+    """What the environment says of waiting."""
+    return {name: os.environ[name] for name in WAITS if name in os.environ}
 
 
 class Watch(threading.Thread):
