@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 HOME = "/home/you/gans"  # what a page calls the folder that its commands run in
 RUN_ID = re.compile(r"\b\d{8}-\d{6}-(\w+?)-[0-9a-f]{4}\b")
 #: What is written over before two texts are compared, and what it becomes.
-VARIES = [
+VARIES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (RUN_ID, r"RUN-\1"),
     (re.compile(r"on (cpu|cuda\S*) \([^)\n]*\)"), r"on \1"),  # the processor's name
     (re.compile(r"^(step [\d,]+ of [^\n]*\n)+(?=step )", re.MULTILINE), ""),  # one every few seconds: the last is compared
@@ -19,10 +20,13 @@ VARIES = [
     (re.compile(r"after (\d+ h )?\d+ min \d+ s"), "after N"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d"), "WHEN"),
     (re.compile(r"(passed|failed) in [\d.]+s"), r"\1 in N"),
+    # of what was measured, what it was: how good samples become after thousands of steps depends on how the processor rounds
+    (re.compile(r"(?<=^quality)[^\n]*$", re.MULTILINE), lambda found: re.sub(r"-?\d[\d.]*", "N", found[0])),
     (re.compile(r"[ \t]+$", re.MULTILINE), ""),
 ]
-#: Numbers that rounding on another processor may change after some hundred steps: losses and scores, and shares such as 74%/88%.
-LOOSE = re.compile(r"(?<![\w.-])-?\d+\.\d{3,}(?![\w.])|\d+(?=%/)|(?<=%/)\d+(?=%)")
+#: Numbers that rounding on another processor may change after some hundred steps: losses and scores, shares such as 74%/88%, and how
+#: probable a difference is by chance.
+LOOSE = re.compile(r"(?<![\w.-])-?\d+\.\d{3,}(?![\w.])|\d+(?=%/)|(?<=%/)\d+(?=%)|(?<=\(p = )\d\.\d+(?=\))")
 NUMBER = r"(-?\d+(?:\.\d+)?)"
 LOSS, SHARE = 0.2, 8.0  # how far apart they may be
 
