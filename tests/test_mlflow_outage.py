@@ -22,6 +22,8 @@ from cases import RING, SHORT, Case
 from plan import only_run
 from server import Ended, Server
 
+from ganlab_mlflow.state import State
+
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow
 
 LONG = pytest.mark.skipif("GANLAB_LONG" not in os.environ, reason="takes long; runs with GANLAB_LONG=1")
@@ -31,6 +33,7 @@ SLOW = """
 import time
 from pathlib import Path
 import ganlab
+from ganlab_mlflow.state import State
 
 class Slow:
     @ganlab.hookimpl
@@ -257,5 +260,7 @@ def test_a_run_that_is_killed_and_resumed_is_told_of_once(server: Server, mlflow
     go_on(21)
     resumed = Training(server, tmp_path, "resume", "last", "--quiet").result()
     assert resumed.code == 0, resumed.text
-    assert warnings(training.run) == []
+    slow = [text for text in warnings(training.run) if text.startswith("MLflow is still being told of this run")]
+    assert warnings(training.run) == slow  # on a machine with other things to do
+    wait_for(lambda: not slow or State.load(training.run).complete)
     mlflow.is_told_of(training.run)
