@@ -33,7 +33,6 @@ SLOW = """
 import time
 from pathlib import Path
 import ganlab
-from ganlab_mlflow.state import State
 
 class Slow:
     @ganlab.hookimpl
