@@ -142,6 +142,36 @@ def test_every_checkpoint_is_sent_as_it_is_made_if_asked_for(place: Place) -> No
     assert place.artifacts("checkpoints") == ["checkpoints/step_000000002.safetensors"]
 
 
+def test_a_file_that_is_removed_while_it_is_being_sent_is_no_trouble(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Somebody resumes a run that was killed, whose mirror is still at it: what came after the last checkpoint goes.
+    from ganlab_mlflow.session import Session
+    from ganlab_mlflow.tracker import MlflowTracker
+
+    tracker, inside, gone = MlflowTracker(checkpoints="every"), Session._inside, []
+    checkpoint = place.run.path / "checkpoints" / "step_000000001.safetensors"
+    checkpoint.write_bytes(b"weights")
+    tracker.after_checkpoint(place.run, 1, checkpoint)
+    for step in (1, 2):
+        tracker.on_images(place.run, step, "samples", place.run.sheet(step))
+    place.run.end("interrupted")
+
+    def and_then_it_goes(session: Session, name: str) -> Path | None:
+        path = inside(session, name)
+        if path is not None and (name.startswith("checkpoints/") or name == "samples/step_000000001.png"):
+            path.unlink()
+            gone.append(name)
+        return path
+
+    monkeypatch.setattr(Session, "_inside", and_then_it_goes)
+    assert place.mirror(checkpoints="every").attempt()
+    assert place.carry_out(checkpoints="last")
+    assert gone == ["checkpoints/step_000000001.safetensors", "samples/step_000000001.png", "checkpoints/step_000000002.safetensors"]
+    assert (place.run.state.problem, place.run.state.complete) == ("", True)
+    assert place.artifacts("checkpoints") == []
+    pictures = [file.split("+") for file in place.artifacts("images") if file.endswith(".png")]
+    assert {picture[0]: picture[2] for picture in pictures} == {"images/samples": "2", "images/final~samples": "0"}
+
+
 def test_a_resumed_run_goes_on_in_the_same_place(place: Place) -> None:
     for step in (1, 2, 3):
         place.run.log(step, loss=float(step))

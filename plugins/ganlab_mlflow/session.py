@@ -87,10 +87,13 @@ class Session:
             names.append(str(info["last_checkpoint"]))
         for name in names:
             path = self._inside(name)
-            if path is not None and path.suffix in TEXTS:
-                client.log_text(run_id, redacted(path.read_text(encoding="utf-8")), name)
-            elif path is not None:
-                client.log_artifact(run_id, str(path), str(Path(name).parent) if Path(name).parent.name else None)
+            if path is None:
+                continue
+            with _unless_it_is_gone(path):
+                if path.suffix in TEXTS:
+                    client.log_text(run_id, redacted(path.read_text(encoding="utf-8")), name)
+                else:
+                    client.log_artifact(run_id, str(path), str(Path(name).parent) if Path(name).parent.name else None)
         if images:
             self._deliver_last_sheet()
         client.set_tag(run_id, "mlflow.note.content", describe.note(info, self.recipe))  # with what was announced meanwhile
@@ -206,7 +209,8 @@ class Session:
         if path is None:
             return  # pruned, or dropped when the run went back to a checkpoint
         if line["kind"] == "checkpoint":
-            self.client.log_artifact(self.state.run_id, str(path), "checkpoints")
+            with _unless_it_is_gone(path):
+                self.client.log_artifact(self.state.run_id, str(path), "checkpoints")
         elif images:
             key, step, time = describe.key(str(line["name"])).replace(":", "_"), line["step"], int(line["time"] * 1000)
             again = _mark(line) in self.listed and any((key, str(step)) == picture[:2] for picture in self._pictures())
@@ -227,7 +231,7 @@ class Session:
     def _send_picture(self, path: Path, key: str, step: int, time: int) -> None:
         from PIL import Image
 
-        with Image.open(path) as picture:
+        with _unless_it_is_gone(path), Image.open(path) as picture:
             picture.load()
             self.client.log_image(self.state.run_id, picture, key=key, step=step, timestamp=time, synchronous=True)
 
@@ -282,6 +286,16 @@ def _mark(line: dict[str, Any]) -> tuple[Any, ...]:
 def _artifacts(store: Path) -> Path:
     """Where the artifacts of an sqlite store go: beside it."""
     return store.resolve().parent / "mlartifacts"
+
+
+@contextlib.contextmanager
+def _unless_it_is_gone(path: Path) -> Iterator[None]:
+    """Send a file that the run may remove meanwhile: an old checkpoint, or what came after the checkpoint that a run goes on from."""
+    try:
+        yield
+    except Exception:  # each store says in its own words that there is no such file
+        if path.exists():
+            raise
 
 
 @contextlib.contextmanager
