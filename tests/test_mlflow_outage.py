@@ -27,7 +27,7 @@ from ganlab_mlflow.state import State
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow
 
 LONG = pytest.mark.skipif("GANLAB_LONG" not in os.environ, reason="takes long; runs with GANLAB_LONG=1")
-LIMIT = 300.0  # seconds that a busy machine may take: the mirror has the lowest priority
+LIMIT = 200.0  # seconds that a busy machine may take: the mirror has the lowest priority
 #: Waits in each step while a file is there, and a little in any case, so that things can happen to the tracker meanwhile.
 SLOW = """
 import time
