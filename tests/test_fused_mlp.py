@@ -55,8 +55,8 @@ def passes(net: MLP, training: bool = True, penalty: bool = False) -> list[Tenso
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many layers each pass has that was computed in one step."""
     found: list[int] = []
-    whole = fused.FusedMLP.apply
-    monkeypatch.setattr(fused.FusedMLP, "apply", lambda layers, *given: found.append(len(layers)) or whole(layers, *given))
+    whole = fused._through
+    monkeypatch.setattr(fused, "_through", lambda layers, *given: found.append(len(layers)) or whole(layers, *given))
     return found
 
 
@@ -81,9 +81,40 @@ def test_it_gives_the_same_bits(
 def test_what_is_remembered_is_not_overwritten(torchs_products: None) -> None:
     layers = nn.Sequential(nn.Linear(20, 8), nn.Tanh(), nn.Sigmoid(), nn.ReLU()).double()
     x = torch.linspace(-1, 1, 60, dtype=torch.float64).view(3, 20).requires_grad_()
-    ways = (layers(x), fused.fused(layers, x))
+    ways = (layers(x), *fused.fused(layers, x))
     expected, found = (torch.autograd.grad(result.square().sum(), [x, *layers.parameters()]) for result in ways)
     assert all(map(torch.equal, found, expected))
+
+
+LAST = [nn.Tanh(), nn.Sigmoid(), nn.ReLU(), nn.LeakyReLU(0.2), PackedDropout(0.5), nn.BatchNorm1d(8), nn.Linear(8, 8)]
+
+
+@pytest.mark.parametrize("last", LAST, ids=lambda layer: type(layer).__name__)
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_gradient_that_comes_in_is_not_overwritten(last: nn.Module, number: int, torchs_products: None) -> None:
+    # The way back overwrites its own; of one that comes in nobody knows who else has it, and a graph may be gone through again.
+    layers = nn.Sequential(nn.Linear(20, 8), nn.Tanh(), PackedDropout(0.5), nn.Linear(8, 8), last).double()
+    x = torch.linspace(-1, 1, 80, dtype=torch.float64).view(4, 20).requires_grad_()
+    inputs = [x, *layers.parameters()]
+    results = fused.fused(layers, x, number)
+    given = [torch.linspace(-1, 2, result.numel(), dtype=torch.float64).view(result.shape) for result in results]
+    before = [one.clone() for one in given]
+    first, again = (torch.autograd.grad(results, inputs, given, retain_graph=True) for _ in range(2))
+    assert len(given) == number and all(map(torch.equal, given, before))
+    assert all(map(torch.equal, first, again))
+
+
+@pytest.mark.parametrize("options", SHAPES, ids=str)
+def test_without_gradients_it_gives_the_same_bits(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(nn.Linear, "forward")  # no layer is called
+    net, x = network(**options), torch.linspace(-1, 1, 120, dtype=torch.float64).view(6, 20)
+    torch.manual_seed(5)
+    expected = net(x)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        found = net(x)
+    assert expected.requires_grad and not found.requires_grad
+    assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("options", [shape for shape in SHAPES if "batch_norm" not in shape or "dropout" not in shape], ids=str)

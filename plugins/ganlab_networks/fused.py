@@ -32,7 +32,8 @@ class Way:
     Attributes:
         products: how matrices are multiplied.
         masks: of the layers of dropout, in order.
-        own: whether the last result is this computation's own, and nothing remembers it: then it may be overwritten.
+        own: whether the last result (on the way back, the last gradient) is this computation's own, and nothing remembers it: then it
+            may be overwritten.
         following: the layer after the one that is computed.
         activated: whether the last result is that of the next layer, an activation, already.
     """
@@ -70,6 +71,7 @@ def _linear(layer: nn.Linear, x: Tensor, way: Way) -> tuple[Tensor, Kept]:
 
 def _linear_back(layer: nn.Linear, grad: Tensor, kept: Kept, way: Way, wanted: Sequence[bool]) -> Gradients:
     x, weight = kept
+    way.own = True
     return (
         way.products.input_gradient(grad, weight) if wanted[0] else None,
         way.products.weight_gradient(grad, x) if wanted[1] else None,
@@ -78,9 +80,11 @@ def _linear_back(layer: nn.Linear, grad: Tensor, kept: Kept, way: Way, wanted: S
 
 
 def _activation(
-    compute: Callable[[Any, Tensor], Tensor], back: Callable[[Any, Tensor, Tensor], Tensor], in_place: Callable[[Any, Tensor], Tensor]
+    compute: Callable[[Any, Tensor], Tensor],
+    in_place: Callable[[Any, Tensor], Tensor],
+    back: Callable[[Any, Tensor, Tensor, Tensor], Tensor],
 ) -> Kind:
-    """An activation whose gradient follows from its result."""
+    """An activation whose gradient follows from its result: by ``back``, of the layer, the gradient, the result, and where it goes."""
 
     def forward(layer: nn.Module, x: Tensor, way: Way) -> tuple[Tensor, Kept]:
         y = x if way.activated else in_place(layer, x) if way.own else compute(layer, x)
@@ -88,7 +92,9 @@ def _activation(
         return y, (y,)
 
     def backward(layer: nn.Module, grad: Tensor, kept: Kept, way: Way, wanted: Sequence[bool]) -> Gradients:
-        return (back(layer, grad, kept[0]),)
+        result = grad if way.own else torch.empty_like(grad)
+        way.own = True
+        return (back(layer, grad, kept[0], result),)
 
     return Kind(forward, backward, lambda layer, x, parameters, kept: compute(layer, x))
 
@@ -102,7 +108,11 @@ def _dropout(layer: PackedDropout, x: Tensor, way: Way) -> tuple[Tensor, Kept]:
 
 
 def _dropout_back(layer: PackedDropout, grad: Tensor, kept: Kept, way: Way, wanted: Sequence[bool]) -> Gradients:
-    return (grad * kept[0] if kept else grad,)
+    if not kept:
+        return (grad,)
+    result = grad.mul_(kept[0]) if way.own else grad * kept[0]
+    way.own = True
+    return (result,)
 
 
 def _batch_norm(layer: nn.BatchNorm1d, x: Tensor, way: Way) -> tuple[Tensor, Kept]:
@@ -132,6 +142,7 @@ def _running(layer: nn.BatchNorm1d) -> tuple[Tensor | None, Tensor | None]:
 def _batch_norm_back(layer: nn.BatchNorm1d, grad: Tensor, kept: Kept, way: Way, wanted: Sequence[bool]) -> Gradients:
     x, weight, mean, scale, *running = kept
     running_mean, running_var = running or (None, None)
+    way.own = True
     found: Gradients = aten.native_batch_norm_backward(
         grad, x, weight, running_mean, running_var, mean, scale, _by_batch(kept), layer.eps, list(wanted)
     )
@@ -158,15 +169,23 @@ KINDS: dict[type[nn.Module], Kind] = {
     BiasedBatchNorm1d: _BATCH_NORM,
     nn.LeakyReLU: _activation(
         lambda layer, x: nn.functional.leaky_relu(x, layer.negative_slope),
-        lambda layer, grad, y: aten.leaky_relu_backward.default(grad, y, layer.negative_slope, True),
         lambda layer, x: aten.leaky_relu_.default(x, layer.negative_slope),
+        lambda layer, grad, y, out: aten.leaky_relu_backward.grad_input(grad, y, layer.negative_slope, True, grad_input=out),
     ),
     nn.ReLU: _activation(
-        lambda layer, x: x.relu(), lambda layer, grad, y: aten.threshold_backward.default(grad, y, 0), lambda layer, x: x.relu_()
+        lambda layer, x: x.relu(),
+        lambda layer, x: x.relu_(),
+        lambda layer, grad, y, out: aten.threshold_backward.grad_input(grad, y, 0, grad_input=out),
     ),
-    nn.Tanh: _activation(lambda layer, x: x.tanh(), lambda layer, grad, y: aten.tanh_backward.default(grad, y), lambda layer, x: x.tanh_()),
+    nn.Tanh: _activation(
+        lambda layer, x: x.tanh(),
+        lambda layer, x: x.tanh_(),
+        lambda layer, grad, y, out: aten.tanh_backward.grad_input(grad, y, grad_input=out),
+    ),
     nn.Sigmoid: _activation(
-        lambda layer, x: x.sigmoid(), lambda layer, grad, y: aten.sigmoid_backward.default(grad, y), lambda layer, x: x.sigmoid_()
+        lambda layer, x: x.sigmoid(),
+        lambda layer, x: x.sigmoid_(),
+        lambda layer, grad, y, out: aten.sigmoid_backward.grad_input(grad, y, grad_input=out),
     ),
 }
 
@@ -201,28 +220,27 @@ PLAIN = 3  # of FusedMLP's arguments are no tensors
 
 
 class FusedMLP(torch.autograd.Function):
-    """Layers in sequence, forward and backward. The parameters are theirs, in order."""
+    """Layers in sequence, forward and backward, of one pass or of several in one go. The parameters are the layers', in order."""
 
     @staticmethod
-    def forward(ctx: Any, layers: tuple[nn.Module, ...], products: Products, masks: list[Tensor], x: Tensor, *parameters: Tensor) -> Tensor:
-        way, kept, y = Way(products, iter(masks)), [], x
-        for layer, way.following in zip(layers, (*layers[1:], None), strict=True):
-            y, remembered = KINDS[type(layer)].forward(layer, y, way)
-            kept.append(remembered)
+    def forward(ctx: Any, layers: tuple[nn.Module, ...], way: Way, passes: int, x: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
+        y, kept = _through(layers, way, x)
         ctx.layers, ctx.way, ctx.counts = layers, way, [len(remembered) for remembered in kept]
         ctx.save_for_backward(x, *parameters, *itertools.chain.from_iterable(kept))
-        return y
+        return _of_each_pass(y, passes)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Gradients:
+    def backward(ctx: Any, *grads: Tensor) -> Gradients:
         counts = [len(layer._parameters) for layer in ctx.layers]
         x, *rest = ctx.saved_tensors
         parameters, kept = rest[: sum(counts)], _in_parts(rest[sum(counts) :], ctx.counts)
+        ctx.way.own = len(grads) > 1
+        needed: Tensor | None = torch.cat(grads) if ctx.way.own else grads[0]
+        assert needed is not None
         if torch.is_grad_enabled():  # a gradient penalty differentiates the gradient
-            return *[None] * PLAIN, *_twice(ctx, x, _in_parts(parameters, counts), kept, grad)
+            return *[None] * PLAIN, *_twice(ctx, x, _in_parts(parameters, counts), kept, needed)
         wanted = _in_parts(ctx.needs_input_grad[PLAIN + 1 :], counts)
         found: list[tuple[Tensor | None, ...]] = []
-        needed: Tensor | None = grad
         for number in range(len(ctx.layers) - 1, -1, -1):
             layer, first = ctx.layers[number], number == 0
             assert needed is not None
@@ -230,6 +248,20 @@ class FusedMLP(torch.autograd.Function):
             needed, *own = KINDS[type(layer)].backward(layer, needed, kept[number], ctx.way, asked)
             found.append(tuple(own))
         return *[None] * PLAIN, needed, *itertools.chain.from_iterable(reversed(found))
+
+
+def _through(layers: tuple[nn.Module, ...], way: Way, x: Tensor) -> tuple[Tensor, list[Kept]]:
+    """The layers' result, and what each of them remembers."""
+    kept, y = [], x
+    for layer, way.following in zip(layers, (*layers[1:], None), strict=True):
+        y, remembered = KINDS[type(layer)].forward(layer, y, way)
+        kept.append(remembered)
+    return y, kept
+
+
+def _of_each_pass(y: Tensor, passes: int) -> tuple[Tensor, ...]:
+    """The passes' results apart; tensors of their own, as views of one must not be changed in place, which tricks may do."""
+    return (y,) if passes == 1 else tuple(part.clone() for part in y.chunk(passes))
 
 
 def _in_parts(items: Sequence[Any], counts: Sequence[int]) -> list[Any]:
@@ -261,18 +293,19 @@ def separable(layers: nn.Sequential) -> bool:
     return not any(isinstance(layer, nn.BatchNorm1d) for layer in layers)
 
 
-def fused(layers: nn.Sequential, x: Tensor, passes: int = 1, begin: Callable[[int], None] | None = None) -> Tensor:
-    """What ``layers(x)`` is: ``(batch, inputs)`` to ``(batch, outputs)``. See :func:`fusible`.
+def fused(layers: nn.Sequential, x: Tensor, passes: int = 1, begin: Callable[[int], None] | None = None) -> tuple[Tensor, ...]:
+    """What ``layers(x)`` is, pass by pass: ``(batch, inputs)`` to ``(batch of a pass, outputs)`` each. See :func:`fusible`.
 
     Args:
         passes: how many passes of equally many samples each the batch is made of. More than one must be :func:`separable`.
         begin: called before the random numbers of a pass are drawn, with the number of the pass, from 0.
     """
     every = tuple(layers._modules.values())
-    products = for_float32() if x.dtype == torch.float32 else TORCH
-    masks = _masks(every, x, passes, begin)
-    result: Tensor = FusedMLP.apply(every, products, masks, x, *[one for layer in every for one in layer._parameters.values()])
-    return result
+    way = Way(for_float32() if x.dtype == torch.float32 else TORCH, iter(_masks(every, x, passes, begin)))
+    if not torch.is_grad_enabled():
+        return _of_each_pass(_through(every, way, x)[0], passes)
+    results: tuple[Tensor, ...] = FusedMLP.apply(every, way, passes, x, *[one for layer in every for one in layer._parameters.values()])
+    return results
 
 
 def _masks(layers: Sequence[nn.Module], x: Tensor, passes: int, begin: Callable[[int], None] | None) -> list[Tensor]:

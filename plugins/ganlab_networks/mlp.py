@@ -98,7 +98,7 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, *input shape)`` to ``(batch, *output shape)``."""
         x = x.flatten(1)
-        y: Tensor = fused(self.layers, x) if self.fast and fusible(self.layers, x) else self.layers(x)  # (batch, outputs)
+        y: Tensor = fused(self.layers, x)[0] if self.fast and fusible(self.layers, x) else self.layers(x)  # (batch, outputs)
         return y.view(-1, *self.output_shape)
 
     def in_one_pass(self, parts: Sequence[Tensor], begin: Callable[[int], None]) -> list[Tensor] | None:
@@ -110,8 +110,7 @@ class MLP(nn.Module):
         rows = {part.shape[0] for part in flat}
         if not self.fast or len(rows) > 1 or max(rows) > MOST_TOGETHER or not (separable(self.layers) and fusible(self.layers, flat[0])):
             return None
-        y = fused(self.layers, torch.cat(flat), len(flat), begin).view(len(flat), -1, *self.output_shape)
-        return [y[number] for number in range(len(flat))]  # what unbind gives must not be changed in place, as tricks may
+        return [y.view(-1, *self.output_shape) for y in fused(self.layers, torch.cat(flat), len(flat), begin)]
 
 
 def make_activation(name: Activation, negative_slope: float) -> list[nn.Module]:

@@ -28,6 +28,7 @@ class Adam(optim.Adam):
 
     def __init__(self, parameters: Any, **options: Any) -> None:
         self._tensors: list[list[list[Tensor]]] | None = None
+        self._one = torch.ones((), device="cpu")
         super().__init__(parameters, **options)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -42,7 +43,7 @@ class Adam(optim.Adam):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
-        self._tensors = None
+        self._tensors, self._one = None, torch.ones((), device="cpu")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """As torch's."""
@@ -62,7 +63,7 @@ class Adam(optim.Adam):
         found: Tensor | None = getattr(self, "found_inf", None)
         for group, (parameters, averages, squares, greatest, steps), grads in zip(self.param_groups, tensors, gradients, strict=True):
             beta1, beta2 = group["betas"]
-            torch._foreach_add_(steps, 1)
+            torch._foreach_add_(steps, [self._one] * len(steps))  # a number in its place is made a tensor for each of them
             torch._fused_adam_(
                 parameters, grads, averages, squares, greatest, steps, amsgrad=group["amsgrad"], lr=group["lr"], beta1=beta1,
                 beta2=beta2, weight_decay=group["weight_decay"], eps=group["eps"], maximize=group["maximize"], grad_scale=None,
