@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import itertools
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -86,14 +88,27 @@ def test_what_is_remembered_is_not_overwritten(torchs_products: None) -> None:
     assert all(map(torch.equal, found, expected))
 
 
-LAST = [nn.Tanh(), nn.Sigmoid(), nn.ReLU(), nn.LeakyReLU(0.2), PackedDropout(0.5), nn.BatchNorm1d(8), nn.Linear(8, 8)]
+LAST: list[tuple[type[nn.Module], Any]] = [
+    (nn.Tanh, ()),
+    (nn.Sigmoid, ()),
+    (nn.ReLU, ()),
+    (nn.LeakyReLU, (0.2,)),
+    (PackedDropout, (0.5,)),
+    (nn.BatchNorm1d, (8,)),
+    (nn.Linear, (8, 8)),
+]
 
 
-@pytest.mark.parametrize("last", LAST, ids=lambda layer: type(layer).__name__)
+def ending_in(kind: type[nn.Module], options: Any) -> nn.Sequential:
+    torch.manual_seed(2)
+    return nn.Sequential(nn.Linear(20, 8), nn.Tanh(), PackedDropout(0.5), nn.Linear(8, 8), kind(*options)).double()
+
+
+@pytest.mark.parametrize(("last", "options"), LAST)
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_gradient_that_comes_in_is_not_overwritten(last: nn.Module, number: int, torchs_products: None) -> None:
-    # The way back overwrites its own; of one that comes in nobody knows who else has it, and a graph may be gone through again.
-    layers = nn.Sequential(nn.Linear(20, 8), nn.Tanh(), PackedDropout(0.5), nn.Linear(8, 8), last).double()
+def test_a_gradient_that_comes_in_is_not_overwritten(last: type[nn.Module], options: Any, number: int) -> None:
+    # Nobody knows who else has it, and a graph may be gone through again.
+    layers = ending_in(last, options)
     x = torch.linspace(-1, 1, 80, dtype=torch.float64).view(4, 20).requires_grad_()
     inputs = [x, *layers.parameters()]
     results = fused.fused(layers, x, number)
@@ -102,6 +117,66 @@ def test_a_gradient_that_comes_in_is_not_overwritten(last: nn.Module, number: in
     first, again = (torch.autograd.grad(results, inputs, given, retain_graph=True) for _ in range(2))
     assert len(given) == number and all(map(torch.equal, given, before))
     assert all(map(torch.equal, first, again))
+
+
+@pytest.mark.parametrize(("last", "options"), LAST)
+def test_gradients_of_a_batch_of_results_at_once(last: type[nn.Module], options: Any) -> None:
+    layers = ending_in(last, options)
+    x = torch.linspace(-1, 1, 80, dtype=torch.float64).view(4, 20).requires_grad_()
+    (result,) = fused.fused(layers, x)
+    given = torch.eye(result.numel(), dtype=torch.float64).view(-1, *result.shape)
+    (found,) = torch.autograd.grad(result, x, given, is_grads_batched=True, retain_graph=True)
+    for one, slope in zip(given, found, strict=True):
+        (expected,) = torch.autograd.grad(result, x, one, retain_graph=True)
+        torch.testing.assert_close(slope, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh"])
+def test_a_gradient_in_another_layout_gives_the_same_bits(activation: str, torchs_products: None) -> None:
+    # In which order a bias's gradient is added up depends on how it lies in memory.
+    torch.manual_seed(3)
+    x, weights = torch.randn(13, 20), torch.randn(33, 13)
+    found = []
+    for fast in (False, True):
+        torch.manual_seed(4)
+        net = MLP(NetworkSpec("generator", (20,), (33,)), hidden=[57], activation=activation, output_activation=activation, fast=fast)
+        (net(x).t() * weights).sum().backward()
+        found.append([parameter.grad for parameter in net.parameters()])
+    assert all(map(torch.equal, *found))
+
+
+@pytest.mark.parametrize("options", SHAPES, ids=str)
+def test_a_way_back_inside_a_region_of_mixed_precision(options: dict[str, Any], torchs_products: None) -> None:
+    found = []
+    for fast in (False, True):
+        net = network(fast, torch.float32, **options)
+        torch.manual_seed(5)
+        result = net(torch.linspace(-1, 1, 120).view(6, 20))
+        with torch.autocast("cpu", torch.bfloat16):
+            result.square().sum().backward()
+        found.append([parameter.grad for parameter in net.parameters()])
+    assert all(map(torch.equal, *found))
+
+
+def test_several_threads_go_back_through_one_graph() -> None:
+    net = network(activation="relu", dropout=0.5, output_activation="tanh")
+    x = torch.linspace(-1, 1, 60, dtype=torch.float64).view(3, 20).requires_grad_()
+    result = net(x)
+    given = torch.linspace(-1, 2, result.numel(), dtype=torch.float64).view(result.shape)
+    expected = torch.autograd.grad(result, x, given.clone(), retain_graph=True)[0]
+
+    def wrong(_number: int) -> int:
+        mine = given.clone()
+        found = [torch.autograd.grad(result, x, mine, retain_graph=True)[0] for _ in range(100)]
+        return sum(not torch.equal(one, expected) for one in found) + (not torch.equal(mine, given))
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            assert sum(threads.map(wrong, range(8))) == 0
+    finally:
+        sys.setswitchinterval(before)
 
 
 @pytest.mark.parametrize("options", SHAPES, ids=str)

@@ -172,6 +172,34 @@ def test_a_file_that_is_removed_while_it_is_being_sent_is_no_trouble(place: Plac
     assert {picture[0]: picture[2] for picture in pictures} == {"images/samples": "2", "images/final~samples": "0"}
 
 
+@pytest.mark.parametrize("kind", ["image", "checkpoint"])
+def test_a_file_that_cannot_be_sent_is_sent_the_next_time(kind: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    from ganlab_mlflow.tracker import MlflowTracker
+
+    tracker, checkpoint = MlflowTracker(checkpoints="every"), place.run.path / "checkpoints" / "step_000000001.safetensors"
+    checkpoint.write_bytes(b"weights")
+    mirror = place.mirror(checkpoints="every")
+    assert mirror.attempt()
+    if kind == "image":
+        tracker.on_images(place.run, 1, "samples", place.run.sheet(1))
+    else:
+        tracker.after_checkpoint(place.run, 1, checkpoint)
+
+    def fails(*given: Any, **more: Any) -> None:
+        raise ConnectionError("the line is dead")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "log_image" if kind == "image" else "log_artifact", fails)
+        assert not mirror.attempt()
+        assert "the line is dead" in place.run.state.problem
+    assert place.artifacts("images") == place.artifacts("checkpoints") == []
+    assert mirror.attempt()
+    assert place.run.state.problem == ""
+    assert place.artifacts("images") if kind == "image" else place.artifacts("checkpoints")
+
+
 def test_a_resumed_run_goes_on_in_the_same_place(place: Place) -> None:
     for step in (1, 2, 3):
         place.run.log(step, loss=float(step))

@@ -32,8 +32,7 @@ class Way:
     Attributes:
         products: how matrices are multiplied.
         masks: of the layers of dropout, in order.
-        own: whether the last result (on the way back, the last gradient) is this computation's own, and nothing remembers it: then it
-            may be overwritten.
+        own: whether the last result is this computation's own, and nothing remembers it: then it may be overwritten.
         following: the layer after the one that is computed.
         activated: whether the last result is that of the next layer, an activation, already.
     """
@@ -71,7 +70,6 @@ def _linear(layer: nn.Linear, x: Tensor, way: Way) -> tuple[Tensor, Kept]:
 
 def _linear_back(layer: nn.Linear, grad: Tensor, kept: Kept, way: Way, wanted: Sequence[bool]) -> Gradients:
     x, weight = kept
-    way.own = True
     return (
         way.products.input_gradient(grad, weight) if wanted[0] else None,
         way.products.weight_gradient(grad, x) if wanted[1] else None,
@@ -80,11 +78,9 @@ def _linear_back(layer: nn.Linear, grad: Tensor, kept: Kept, way: Way, wanted: S
 
 
 def _activation(
-    compute: Callable[[Any, Tensor], Tensor],
-    in_place: Callable[[Any, Tensor], Tensor],
-    back: Callable[[Any, Tensor, Tensor, Tensor], Tensor],
+    compute: Callable[[Any, Tensor], Tensor], back: Callable[[Any, Tensor, Tensor], Tensor], in_place: Callable[[Any, Tensor], Tensor]
 ) -> Kind:
-    """An activation whose gradient follows from its result: by ``back``, of the layer, the gradient, the result, and where it goes."""
+    """An activation whose gradient follows from its result."""
 
     def forward(layer: nn.Module, x: Tensor, way: Way) -> tuple[Tensor, Kept]:
         y = x if way.activated else in_place(layer, x) if way.own else compute(layer, x)
@@ -92,9 +88,7 @@ def _activation(
         return y, (y,)
 
     def backward(layer: nn.Module, grad: Tensor, kept: Kept, way: Way, wanted: Sequence[bool]) -> Gradients:
-        result = grad if way.own else torch.empty_like(grad)
-        way.own = True
-        return (back(layer, grad, kept[0], result),)
+        return (back(layer, grad, kept[0]),)
 
     return Kind(forward, backward, lambda layer, x, parameters, kept: compute(layer, x))
 
@@ -108,11 +102,7 @@ def _dropout(layer: PackedDropout, x: Tensor, way: Way) -> tuple[Tensor, Kept]:
 
 
 def _dropout_back(layer: PackedDropout, grad: Tensor, kept: Kept, way: Way, wanted: Sequence[bool]) -> Gradients:
-    if not kept:
-        return (grad,)
-    result = grad.mul_(kept[0]) if way.own else grad * kept[0]
-    way.own = True
-    return (result,)
+    return (grad * kept[0] if kept else grad,)
 
 
 def _batch_norm(layer: nn.BatchNorm1d, x: Tensor, way: Way) -> tuple[Tensor, Kept]:
@@ -142,7 +132,6 @@ def _running(layer: nn.BatchNorm1d) -> tuple[Tensor | None, Tensor | None]:
 def _batch_norm_back(layer: nn.BatchNorm1d, grad: Tensor, kept: Kept, way: Way, wanted: Sequence[bool]) -> Gradients:
     x, weight, mean, scale, *running = kept
     running_mean, running_var = running or (None, None)
-    way.own = True
     found: Gradients = aten.native_batch_norm_backward(
         grad, x, weight, running_mean, running_var, mean, scale, _by_batch(kept), layer.eps, list(wanted)
     )
@@ -169,23 +158,15 @@ KINDS: dict[type[nn.Module], Kind] = {
     BiasedBatchNorm1d: _BATCH_NORM,
     nn.LeakyReLU: _activation(
         lambda layer, x: nn.functional.leaky_relu(x, layer.negative_slope),
+        lambda layer, grad, y: aten.leaky_relu_backward.default(grad, y, layer.negative_slope, True),
         lambda layer, x: aten.leaky_relu_.default(x, layer.negative_slope),
-        lambda layer, grad, y, out: aten.leaky_relu_backward.grad_input(grad, y, layer.negative_slope, True, grad_input=out),
     ),
     nn.ReLU: _activation(
-        lambda layer, x: x.relu(),
-        lambda layer, x: x.relu_(),
-        lambda layer, grad, y, out: aten.threshold_backward.grad_input(grad, y, 0, grad_input=out),
+        lambda layer, x: x.relu(), lambda layer, grad, y: aten.threshold_backward.default(grad, y, 0), lambda layer, x: x.relu_()
     ),
-    nn.Tanh: _activation(
-        lambda layer, x: x.tanh(),
-        lambda layer, x: x.tanh_(),
-        lambda layer, grad, y, out: aten.tanh_backward.grad_input(grad, y, grad_input=out),
-    ),
+    nn.Tanh: _activation(lambda layer, x: x.tanh(), lambda layer, grad, y: aten.tanh_backward.default(grad, y), lambda layer, x: x.tanh_()),
     nn.Sigmoid: _activation(
-        lambda layer, x: x.sigmoid(),
-        lambda layer, x: x.sigmoid_(),
-        lambda layer, grad, y, out: aten.sigmoid_backward.grad_input(grad, y, grad_input=out),
+        lambda layer, x: x.sigmoid(), lambda layer, grad, y: aten.sigmoid_backward.default(grad, y), lambda layer, x: x.sigmoid_()
     ),
 }
 
@@ -234,13 +215,12 @@ class FusedMLP(torch.autograd.Function):
         counts = [len(layer._parameters) for layer in ctx.layers]
         x, *rest = ctx.saved_tensors
         parameters, kept = rest[: sum(counts)], _in_parts(rest[sum(counts) :], ctx.counts)
-        ctx.way.own = len(grads) > 1
-        needed: Tensor | None = torch.cat(grads) if ctx.way.own else grads[0]
-        assert needed is not None
+        grad = grads[0] if len(grads) == 1 else torch.cat(grads)
         if torch.is_grad_enabled():  # a gradient penalty differentiates the gradient
-            return *[None] * PLAIN, *_twice(ctx, x, _in_parts(parameters, counts), kept, needed)
+            return *[None] * PLAIN, *_twice(ctx, x, _in_parts(parameters, counts), kept, grad)
         wanted = _in_parts(ctx.needs_input_grad[PLAIN + 1 :], counts)
         found: list[tuple[Tensor | None, ...]] = []
+        needed: Tensor | None = grad
         for number in range(len(ctx.layers) - 1, -1, -1):
             layer, first = ctx.layers[number], number == 0
             assert needed is not None
