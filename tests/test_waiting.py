@@ -30,15 +30,29 @@ LOOK = f"""
 import json, os, threading
 import ganlab
 
+def look():
+    watched = "ganlab-waiting" in [thread.name for thread in threading.enumerate()]
+    print(json.dumps([{{name: os.environ.get(name) for name in {list(WAITS)}}}, watched]))
+
 class Look:
     @ganlab.hookimpl
     def before_run(self, run):
-        watched = "ganlab-waiting" in [thread.name for thread in threading.enumerate()]
-        print(json.dumps([{{name: os.environ.get(name) for name in {list(WAITS)}}}, watched]))
+        look()
+
+class Measure:
+    results, needs, quick = {{"looked": "higher"}}, "samples", False
+
+    def measure(self, evidence):
+        look()
+        return {{"looked": 1.0}}
 
 @ganlab.hookimpl
 def register_tricks(register):
     register("look", Look)
+
+@ganlab.hookimpl
+def register_metrics(register):
+    register("measure", Measure)
 """
 
 
@@ -73,6 +87,18 @@ def test_a_run_of_two_threads_is_watched_unless_the_environment_says_how_they_wa
     way: str, environment: dict[str, str], threads: int, expected: tuple[dict[str, str | None], bool], tmp_path: Path
 ) -> None:
     assert told(way, environment, threads, tmp_path) == expected
+
+
+@linux
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_evaluation_of_two_threads_is_watched(threads: int, tmp_path: Path) -> None:
+    (tmp_path / "look.py").write_text(LOOK, encoding="utf-8")
+    words = ["--set", "train.steps=1", "--set", "tracking.enabled=false", "--set", "evaluation.at_end=false"]
+    ended(f"from ganlab.cli import main; main(['run', 'ring', '--quiet', *{words}])", {}, tmp_path)
+    asked = ["--set", 'plugins=["look.py"]', "--set", 'metrics.look={use="measure"}']
+    code = f"from ganlab.cli import main; main(['evaluate', 'last', *{asked}])"
+    shown = ended(code, {"OMP_NUM_THREADS": str(threads)}, tmp_path).stdout
+    assert json.loads(next(line for line in shown.splitlines() if line.startswith("["))) == [WAITS, threads == 2]
 
 
 @linux

@@ -23,6 +23,7 @@ from ganlab.engine.precision import tf32
 from ganlab.engine.reopen import recipe_of
 from ganlab.engine.sampling import fixed_noise, in_chunks
 from ganlab.engine.trained import at_checkpoint, checkpoint_of
+from ganlab.engine.waiting import watching
 from ganlab.engine.wish import Wish
 from ganlab.errors import UsageError
 from ganlab.recipe import Lookup
@@ -90,9 +91,10 @@ def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish,
     latent = law.sample(count, fixed_noise(recipe.train.seed, "evaluation", device), device, dtype)
     labels = evaluator.labels(count) if accepts_labels(generator.network) else None
     autocast = torch.autocast(device.type, torch.bfloat16) if recipe.train.autocast != "off" else contextlib.nullcontext()
-    with torch.no_grad(), autocast, tf32(recipe.train.tf32):
-        fakes = in_chunks(generator, latent, labels, recipe.train.seed, device, dtype, math.prod(dataset.shape))
-    report = evaluator.measure(fakes, quick=False)
+    with watching(torch.get_num_threads()):  # the run may be going on meanwhile
+        with torch.no_grad(), autocast, tf32(recipe.train.tf32):
+            fakes = in_chunks(generator, latent, labels, recipe.train.seed, device, dtype, math.prod(dataset.shape))
+        report = evaluator.measure(fakes, quick=False)
     step, of_the_run = generator.info["step"], not (wish.overrides or point)
     if of_the_run:
         write_text(folder.evaluation, to_json(report, step))
