@@ -183,8 +183,8 @@ class Display:
         if run.evaluations.final is not None:
             facts |= {"quality": in_words(run.evaluations.final.values) or "nothing could be measured"}
         facts |= {"generator": _there(run.path / "generator.safetensors"), "checkpoints": run.path / "checkpoints"}
-        minutes, seconds = divmod(run.training_seconds, 60)
-        show_lines("", f"{status} at step {run.step:,} of {run.total_steps:,} after {minutes:.0f} min {seconds:.0f} s")
+        minutes, seconds = divmod(round(run.training_seconds), 60)
+        show_lines("", f"{status} at step {run.step:,} of {run.total_steps:,} after {minutes} min {seconds} s")
         show_facts(facts)
         on = [f"to go on:                   {command('resume', run)}"] if status == "interrupted" else []
         tracked = any(choice.name == "tracking" for choice in run.recipe.tricks)
@@ -211,7 +211,7 @@ class HalfBlocks:
         self.picture, self.crop = picture, crop
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if console.color_system is None:  # half blocks of one colour show nothing
+        if console.color_system is None or console.no_color:  # half blocks of one colour show nothing
             return
         from PIL import Image
         from rich.color import Color

@@ -10,6 +10,7 @@ import pytest
 
 from ganlab import console
 from ganlab.cli import main
+from ganlab.engine.run import Run
 
 SMALL = ["--set", "train.steps=20", "--set", "train.batch_size=16", "--set", "data.samples=500"]
 ALONE = ["--set", "tracking.enabled=false"]
@@ -217,6 +218,17 @@ def test_a_trick_that_raises_is_named_with_its_own_traceback(capsys: pytest.Capt
     assert json.loads((run / "run.json").read_text())["status"] == "finished"
 
 
+def test_a_run_that_fails_in_a_step_before_its_first_checkpoint_says_that_nothing_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text(TRICK.replace("after_step(self, step)", "after_update(self, turn)").replace("if step ==", "if turn.step =="))
+    head = 'extends = "ring"\nplugins = ["./mine.py"]\n[data]\nsamples = 500\n'
+    tail = '[train]\nsteps = 200\nbatch_size = 16\ncheckpoint_every = 50\n[[tricks]]\nuse = "quarrelsome"\n'
+    Path("mine.toml").write_text(head + tail)
+    assert ganlab("run", "mine.toml", *ALONE) == 1
+    words = "Nothing of the run could be kept, as it had no checkpoint yet (they come every 50 steps: train.checkpoint_every)\n"
+    assert capsys.readouterr().err.endswith(words)
+    assert not list((only_run() / "checkpoints").iterdir())
+
+
 def test_recipes_are_listed_and_copied(capsys: pytest.CaptureFixture[str]) -> None:
     assert ganlab("recipes") == 0
     out = capsys.readouterr().out
@@ -263,3 +275,24 @@ def test_live_display_in_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert "▀" in out  # the sheet
     assert "20 of 20, epoch" in out
     assert "rested" in out
+
+
+def test_no_picture_where_nobody_wants_colours(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(console.console, "_force_terminal", True)
+    monkeypatch.setattr(console.console, "_color_system", console.console._detect_color_system())
+    monkeypatch.setattr(console.console, "no_color", True)  # as NO_COLOR in the environment has it
+    assert ring() == 0
+    out = capsys.readouterr().out
+    assert "━" in out and "▀" not in out
+
+
+def test_sixty_seconds_are_a_minute(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    stop = Run.stop_clock
+
+    def late(run: Run) -> None:
+        stop(run)
+        run.training_seconds = 179.7
+
+    monkeypatch.setattr(Run, "stop_clock", late)
+    assert ring() == 0
+    assert "finished at step 20 of 20 after 3 min 0 s" in capsys.readouterr().out

@@ -230,7 +230,7 @@ def test_the_generator_is_loaded_again_by_itself(tmp_path: Path) -> None:
     run = play(steps=5, overrides=[generator, noise, "train.dtype=float64"], folder=tmp_path)
     latent = torch.rand(6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     before = torch.get_rng_state()
-    for place in (run.path, run.path / "generator.safetensors", str(run.path)):
+    for place in (run.path, run.path / "generator.safetensors", str(run.path), run.folder):
         loaded = ganlab.load_generator(place)
         torch.testing.assert_close(loaded(latent).detach(), run.generate(latent), rtol=1e-13, atol=1e-15)
         assert not loaded.training

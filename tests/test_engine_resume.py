@@ -161,6 +161,13 @@ def test_a_finished_run_is_not_resumed(tmp_path: Path) -> None:
     assert refused(path) == expected  # and no lock is left behind
 
 
+def test_a_finished_run_whose_checkpoints_are_gone(tmp_path: Path) -> None:
+    path = play(steps=2, folder=tmp_path).path
+    for file in (path / "checkpoints").iterdir():
+        file.unlink()
+    assert refused(path) == f"run {path.name} is finished, and its checkpoints are gone\nstart it anew: `ganlab run {path / 'recipe.toml'}`"
+
+
 def test_a_run_without_a_checkpoint_is_not_resumed(tmp_path: Path) -> None:
     path = interrupted(tmp_path)
     shutil.rmtree(path / "checkpoints")

@@ -10,7 +10,7 @@ from recipe_support import BASE, FakeCatalogue, load, mistakes
 
 import ganlab.recipe.shipped
 from ganlab.errors import RecipeError, UsageError
-from ganlab.recipe import Recipe, describe_recipe, load_recipe, shipped_recipes
+from ganlab.recipe import Recipe, describe_recipe, load_recipe, shipped_recipes, to_toml
 
 DEFAULTS = """\
 [tracking]
@@ -137,6 +137,20 @@ def test_the_engines_tables_have_these_defaults() -> None:
 
 def test_the_name_may_be_said() -> None:
     assert load('name = "other"\n' + BASE).name == "other"
+
+
+def test_a_run_is_named_after_a_file_of_any_name_and_its_recipe_is_one() -> None:
+    for file, name in (("my ring, v2.toml", "my_ring_v2"), ("Größe.toml", "Gro_e"), ("Кольцо.toml", "recipe")):
+        Path(file).write_text(BASE, encoding="utf-8")
+        recipe = load_recipe(file, FakeCatalogue())
+        assert recipe.name == name
+        Path("again.toml").write_text(to_toml(recipe), encoding="utf-8")
+        assert load_recipe("again.toml", FakeCatalogue()).name == name
+
+
+def test_a_file_may_begin_with_the_mark_that_some_editors_write() -> None:
+    Path("marked.toml").write_text(BASE, encoding="utf-8-sig")
+    assert load_recipe("marked.toml", FakeCatalogue()).name == "marked"
 
 
 def test_losses_of_their_own() -> None:

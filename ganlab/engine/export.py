@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -127,7 +128,7 @@ class LoadedGenerator(nn.Module):
         return torch.cat(made)
 
 
-def load_generator(path: str | Path) -> LoadedGenerator:
+def load_generator(path: str | os.PathLike[str]) -> LoadedGenerator:
     """A generator from ``generator.safetensors``, from a run's folder or from a folder that ``ganlab export`` has made, on the CPU and
     in eval mode.
 

@@ -52,6 +52,9 @@ class RunFolder:
         self.evaluation = path / "evaluation.json"
         self._lock = FileLock(path / ".lock")
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
     @classmethod
     def create(cls, runs: Path, recipe: str) -> RunFolder:
         """A new folder ``<time>-<recipe>-<short id>`` in ``runs``.

@@ -183,10 +183,14 @@ def _check_budget(run: Run, folder: RunFolder, info: dict[str, Any], step: int) 
 
 
 def _finished(folder: RunFolder) -> UsageError:
-    steps = step_of(folder.checkpoint_files()[-1]) if folder.checkpoint_files() else 0
+    files = folder.checkpoint_files()
+    if not files:
+        return UsageError(
+            f"run {folder.path.name} is finished, and its checkpoints are gone", f"start it anew: `ganlab run {folder.recipe}`"
+        )
     return UsageError(
         f"run {folder.path.name} is finished",
-        f"to train it longer: {Wish((f'train.steps={2 * steps}',)).typed(folder.path)}\n"
+        f"to train it longer: {Wish((f'train.steps={2 * step_of(files[-1])}',)).typed(folder.path)}\n"
         f"to begin a new run with its networks: {_begun_from(folder)}",
     )
 

@@ -121,7 +121,7 @@ class Recipe:
     """An experiment, checked and complete.
 
     Attributes:
-        name: the file's name without its suffix, or the recipe's ``name``.
+        name: the recipe's ``name``, or its file's as far as it has letters, digits, _ and -.
         path: the file it was read from.
         description: one line.
         plugins: the files it brings as plugins; they have been loaded into the catalogue.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import tomllib
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,16 @@ _PLAIN_WORDS = (
 )
 
 
+def name_of(path: Path) -> str:
+    """What a recipe is called that does not say so: after its file, as far as that may stand in a name.
+
+    >>> name_of(Path("mine.toml")), name_of(Path("my ring, v2.toml")), name_of(Path("Größe.toml")), name_of(Path("Кольцо.toml"))
+    ('mine', 'my_ring_v2', 'Gro_e', 'recipe')
+    """
+    plain = unicodedata.normalize("NFKD", path.stem).encode("ascii", "replace").decode()
+    return "_".join(NAME.findall(plain)).strip("_") or "recipe"
+
+
 class Unreadable(Exception):
     """A file that cannot be read as TOML at all; its mistake has been noted."""
 
@@ -51,7 +62,7 @@ def read_file(path: Path, order: int, mistakes: Mistakes) -> Node:
     """
     source = display(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors on Windows begin a file with a mark
     except OSError as error:
         mistakes.add(Place(source, None, order), f"cannot be read: {error.strerror or error}")
         raise Unreadable from error

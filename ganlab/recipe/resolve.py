@@ -15,7 +15,7 @@ from ganlab.recipe.choices import TABLES_OF, Choice, Kind, Lookup, PlayerChoice,
 from ganlab.recipe.combinations import impossible
 from ganlab.recipe.merge import LISTED
 from ganlab.recipe.places import Mistakes, Node, Place, show
-from ganlab.recipe.read import NAME
+from ganlab.recipe.read import NAME, name_of
 from ganlab.recipe.tables import EVALUATION_OPTIONS, SCHEDULE_OPTIONS, TRAIN_OPTIONS, Evaluation, Schedule, Train
 from ganlab.recipe.words import sentences
 
@@ -50,7 +50,7 @@ class Resolver:
         """The recipe, or None when there are mistakes."""
         before = len(self.mistakes.found)
         self._unknown_tables()
-        name, description = self._text("name", path.stem), self._text("description", "")
+        name, description = self._text("name", name_of(path)), self._text("description", "")
         if "name" in self.root.table and not NAME.fullmatch(name):
             self.mistakes.add(self.root.table["name"].place, f"name may have letters, digits, _ and - in it, not {show(name)}")
         self.document |= {"name": name, "description": description}
