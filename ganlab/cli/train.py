@@ -95,8 +95,9 @@ def leave_at_once(run: Run) -> NoReturn:
 def how_to_go_on(run: Run, error: GanlabError) -> list[str]:
     """Up to where a run that failed is saved, and what to type."""
     if not run.checkpoints():
+        begun = run.step > 1 and run.path.is_dir() and not run.info.get("last_checkpoint")  # else somebody has removed them
         sooner = f"they come every {run.checkpoint_every:,} steps: train.checkpoint_every"
-        return [f"Nothing of the run could be kept, as it had no checkpoint yet ({sooner})"] if run.step > 1 else []
+        return [f"Nothing of the run could be kept, as it had no checkpoint yet ({sooner})"] if begun else []
     saved = step_of(run.checkpoints()[-1])
     lost = run.step - saved
     behind = f", {lost} step{'s' * (lost > 1)} before the one that failed (they are played again, and end as they did)" if lost else ""
