@@ -44,22 +44,6 @@ class Trick:
         return any(attribute in function.__code__.co_names for function in functions)
 
 
-class Unanswered:
-    """A hook that no trick of the run implements, in place of pluggy's caller: most are, in each turn, and it takes a tenth of the time."""
-
-    __slots__ = ("deciding",)
-
-    def __init__(self, deciding: bool) -> None:
-        self.deciding = deciding
-
-    def __call__(self, **given: Any) -> list[Any] | None:
-        return None if self.deciding else []
-
-    def get_hookimpls(self) -> list[pluggy.HookImpl]:
-        """None, as pluggy's caller has it."""
-        return []
-
-
 class _Handle:
     """What is registered with pluggy for a trick: compares by identity, where two equal dataclasses would be taken for one."""
 
@@ -101,9 +85,6 @@ def connect(tricks: list[Trick], streams: Streams, tell: Callable[[str], None]) 
         for name, method in trick.methods().items():
             setattr(handle, name, _guarded(trick, name, method, streams, tell))
         manager.register(handle, trick.name)
-    for name in KNOWN:
-        if not getattr(manager.hook, name).get_hookimpls():
-            setattr(manager.hook, name, Unanswered(name in DECIDING))
     return manager.hook
 
 
