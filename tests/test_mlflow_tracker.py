@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 from filelock import FileLock
 from mlflow_support import FakeRun, SilentServer, closed_port
@@ -300,6 +301,18 @@ def test_a_state_from_before_does_not_pass_for_a_delivery(run: FakeRun, monkeypa
 
 
 # -- leaving the machine to the training -----------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "nice"), reason="Windows has no niceness")
+def test_the_mirror_gives_way_before_it_imports_anything() -> None:
+    with subprocess.Popen([sys.executable, "-c", helper_module._BOOT], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        wait_for(lambda: psutil.Process(process.pid).nice() == 19)  # it has not even been told where its modules are
+        process.kill()
+
+
+def test_the_mirror_imports_little_while_it_waits_for_its_turn() -> None:
+    code = "import sys, ganlab_mlflow.process; print(*sorted({'torch', 'mlflow', 'pydantic', 'numpy', 'rich'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
 
 
 @pytest.mark.parametrize(("busy", "waits"), [([100.0] * 9, 9.0), ([100.0, 76.0, 75.0], 7.0), ([10.0], 3.0)])

@@ -108,12 +108,14 @@ def crowded(before: Mapping[str, int] | None, after: Mapping[str, int] | None, s
 class Verdict:
     """Whether threads are to sleep, from look to look.
 
+    One crowded second is let pass: that is no neighbour, but a process that starts, or a file that is written.
+
     Two runs that share the cores are in each other's way only while they are awake: as soon as both sleep, there is room again. So
     whoever was awake in vain sleeps for twice as many looks the next time.
     """
 
     def __init__(self) -> None:
-        self._pause, self._left, self._awake = 1, 0, 1
+        self._pause, self._left, self._awake, self._before = 1, 0, 1, False
 
     def asleep(self, crowded: bool) -> bool:
         """After a look.
@@ -121,13 +123,15 @@ class Verdict:
         Args:
             crowded: whether threads had to wait for a core since the last one.
         """
-        if crowded:
+        again, self._before = crowded and (self._before or not self._awake), crowded
+        if again:
             if self._awake:
                 self._pause = 1 if self._awake > self._pause else min(2 * self._pause, LONGEST)
             self._awake, self._left = 0, self._pause
         elif self._left:
             self._left -= 1
-        self._awake = 0 if self._left else self._awake + 1
+        if not self._left and not crowded:
+            self._awake += 1
         return self._left > 0
 
 

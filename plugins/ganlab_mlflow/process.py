@@ -1,5 +1,7 @@
 """The process that the mirror lives in: light enough to do no harm while it waits for its turn.
 
+What it imports here it imports while the training begins, so all that is needed only later is imported later.
+
 It is told what to do in one line of JSON on its standard input, and that the run has ended by another line, or by the end of the
 input, which also comes when the training process is killed.
 """
@@ -22,12 +24,9 @@ import psutil
 from filelock import FileLock, Timeout
 
 import ganlab
-from ganlab_mlflow import describe
 from ganlab_mlflow.place import Settings, redacted
 from ganlab_mlflow.state import FILE, State
 
-# The share of a core that Linux gives to a process of this niceness, when a process of niceness 0 wants all of it, is 1.5 %.
-NICENESS = 19
 LOCK = ".mlflow.lock"  # in the run's folder
 # MLflow's own retries would block for minutes; here the next look at the folder is the retry.
 ENVIRONMENT = {
@@ -41,8 +40,6 @@ DEFAULTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "8", "OMP_NUM_THREADS": "1"}
 
 def main(settings: Settings) -> int:
     """Mirror a run. The exit code is 0 when everything has been delivered, else 1."""
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
     for number in (signal.SIGINT, signal.SIGTERM):  # the training process answers these, and then ends the mirror
         signal.signal(number, signal.SIG_IGN)
     ended = threading.Event()
@@ -60,6 +57,7 @@ def main(settings: Settings) -> int:
 
 def catch_up(settings: Settings, ended: threading.Event | None = None) -> None:
     """Send what runs beside this one could not, now that the tracker answers; until ``ended`` is set, for then this run comes first."""
+    from ganlab_mlflow import describe
     from ganlab_mlflow.mirror import Mirror
 
     for run in left_behind(Path(settings.run), settings.uri):
