@@ -37,7 +37,11 @@ def hooks_page() -> str:
         parts += [f"\n## {title}\n\n", inspect.getdoc(owner) or "", "\n"]
         for name, spec in vars(owner).items():
             if hasattr(spec, "ganlab_spec"):
-                parts += [f"\n### `{name}`\n\n```python\ndef {signature(name, spec)}\n```\n\n", inspect.getdoc(spec) or "", "\n"]
+                parts += [
+                    f"\n### `{name}`\n\n```python\ndef {signature(name, spec, owner is RunHooks)}\n```\n\n",
+                    inspect.getdoc(spec) or "",
+                    "\n",
+                ]
                 parts.append(example(name))
     return "".join(parts)
 
@@ -48,10 +52,12 @@ def example(hook: str) -> str:
     return f"\nExample. {words}\n\n```python\n{code.strip()}\n```\n"
 
 
-def signature(name: str, spec: object) -> str:
-    """A hook's signature as a plugin author writes it."""
+def signature(name: str, spec: object, method: bool) -> str:
+    """A hook's signature as a plugin author writes it: that of a function, or of a method."""
     assert callable(spec)
-    return f"{name}{inspect.signature(spec)}".replace("'", "")
+    whole = inspect.signature(spec)
+    own = whole.replace(parameters=[one for one in whole.parameters.values() if method or one.name != "self"])
+    return f"{name}{own}".replace("'", "")
 
 
 def cli_page() -> str:

@@ -200,6 +200,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         "seeds                       3            3\n"
         "collapsed              0 of 3       0 of 3\n"
         "failed                 0 of 3       0 of 3\n"
+        "mean ± 95 % confidence interval over seeds\n"
         "\n"
         "option        plain  clipped\n"
         "generator.lr  1      2\n"
@@ -285,6 +286,19 @@ def test_runs_are_filtered_and_sorted(tmp_path: Path, capsys: pytest.CaptureFixt
     assert listed(tmp_path, capsys, "--recipe", "b", "--status", "finished") == ["b2"]
     assert listed(tmp_path, capsys, "--where", "generator.lr=2") == ["a1"]
     assert listed(tmp_path, capsys, "--where", "generator.lr=1", "--sort", "seed") == ["a0", "b2", "b3"]
+
+
+def test_a_run_that_cannot_be_listed_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made(tmp_path, "a", 0)
+    for name, text in (("half", '{"status":'), ("other", "[]")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(text, encoding="utf-8")
+    assert ganlab("runs", "--runs-dir", str(tmp_path)) == 0
+    shown = capsys.readouterr()
+    half, other = shown.err.splitlines()
+    assert half.startswith(f"note: one run is not listed: {tmp_path / 'half' / 'run.json'} cannot be read: Expecting value")
+    assert other == f"note: one run is not listed: {tmp_path / 'other' / 'run.json'} is not a run's"
+    assert len(shown.out.splitlines()) == 2  # the head, and the run that can be
 
 
 def test_the_table_has_the_metrics_that_are_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -171,6 +171,15 @@ def test_values_out_of_range_are_refused(options: str) -> None:
         prepare(overrides=[f"generator.optimizer={{{options}}}"])
 
 
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [(name, "lr") for name in ("adam", "adamw", "sgd", "rmsprop", "adagrad")] + [("adam", "eps"), ("sgd", "weight_decay")],
+)
+def test_sizes_without_an_end_are_refused(name: str, option: str) -> None:
+    with pytest.raises(RecipeError, match=f"generator.optimizer.{option} must be a finite number, not inf"):
+        prepare(overrides=[f'generator.optimizer={{use="{name}",{option}=inf}}'])
+
+
 def test_an_optimizer_that_raises_is_named() -> None:
     from engine_support import Plugin
 

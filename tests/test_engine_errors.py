@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from engine_support import Plugin, trick
+from engine_support import Plugin, hooked, trick
 from torch import Tensor, nn
 
 import ganlab
@@ -125,6 +125,29 @@ def test_a_term_of_a_trick_that_is_no_scalar() -> None:
     assert fails(Terms(lambda turn: 1.0)).startswith(
         "the discriminator's loss term 'mine', which a trick has set, is a float, not a tensor"
     )
+
+
+@pytest.mark.parametrize("side", ["real", "fake"])
+@pytest.mark.parametrize(("hook", "what"), [("before_scores", ""), ("after_scores", "_scores")])
+@pytest.mark.parametrize("role", ["discriminator", "generator"])
+def test_a_trick_that_takes_away_what_is_needed(role: str, hook: str, what: str, side: str) -> None:
+    def take(turn: ganlab.Turn) -> None:
+        if turn.role == role:
+            setattr(turn, side + what, None)
+
+    overrides = ['loss={use="relativistic_bce"}']  # the generator's turn compares with real scores
+    assert fails(hooked(**{hook: take}), overrides=overrides) == (
+        f"Mine, in its hook {hook}, has set turn.{side + what} to None, without which the {role}'s turn of step 1 cannot go on\n"
+        "a trick may put another tensor there; which sides a turn is scored on, `plan_step` says"
+    )
+
+
+def test_real_scores_that_nobody_needs_may_be_missing() -> None:
+    def take(turn: ganlab.Turn) -> None:
+        if turn.role == "generator":
+            turn.real_scores = None
+
+    play(hooked(after_scores=take), steps=1)
 
 
 def test_a_noise_that_breaks_its_promise() -> None:

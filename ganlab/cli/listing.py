@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ganlab.compare import Result, read_result
-from ganlab.console import show_lines, show_table
-from ganlab.engine.folder import list_runs
+from ganlab.console import show_lines, show_table, warn
+from ganlab.engine.folder import damaged_runs, list_runs
 from ganlab.errors import UsageError, did_you_mean
 from ganlab.numbers import number
 
@@ -22,6 +22,8 @@ def runs(
     folder: Path, *, recipes: Sequence[str], states: Sequence[str], where: Sequence[str], metrics: Sequence[str], sort: str, as_json: bool
 ) -> None:
     """A table of the runs in ``folder``: of these recipes and states, with these options; with these metrics, sorted."""
+    for damage in damaged_runs(folder):
+        warn(f"one run is not listed: {damage}")
     known = [read_result(run) for run in list_runs(folder)]
     if not known:
         raise UsageError(f"there are no runs in {folder}", "`ganlab run mnist_adaptive` makes one; --runs-dir looks elsewhere")

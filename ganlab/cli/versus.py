@@ -23,6 +23,8 @@ def compare(names: Sequence[str], *, recipes: Sequence[str], by: str | None, htm
     missing = [result.id for result in without if result.status != "running"]
     going_on = [result.id for result in without if result.status == "running"]
     show_table(metric_rows(groups), right=range(1, len(groups) + 1))
+    if any(len(group.results) > 1 for group in groups):
+        show_lines("mean ± 95 % confidence interval over seeds")
     changing = differences(groups)
     if changing:
         rows = [["option", *(group.name for group in groups)]]

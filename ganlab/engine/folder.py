@@ -278,14 +278,27 @@ class RunSummary:
 
 
 def list_runs(runs: Path) -> list[RunSummary]:
-    """The runs in the folder ``runs``, oldest first; folders that are no runs are left out."""
+    """The runs in the folder ``runs``, oldest first; folders that are no runs are left out, and those of :func:`damaged_runs`."""
     found = []
-    for path in sorted(runs.iterdir()) if runs.is_dir() else []:
-        if (path / "run.json").is_file():
-            with contextlib.suppress(UsageError):
-                folder = RunFolder(path)
-                found.append(RunSummary(folder, folder.read_info()))
+    for folder in _folders(runs):
+        with contextlib.suppress(UsageError):
+            found.append(RunSummary(folder, folder.read_info()))
     return sorted(found, key=_began)
+
+
+def damaged_runs(runs: Path) -> list[str]:
+    """What is wrong with the runs in the folder ``runs`` whose run.json cannot be read."""
+    found = []
+    for folder in _folders(runs):
+        try:
+            folder.read_info()
+        except UsageError as error:
+            found.append(error.message)
+    return found
+
+
+def _folders(runs: Path) -> list[RunFolder]:
+    return [RunFolder(path) for path in (sorted(runs.iterdir()) if runs.is_dir() else []) if (path / "run.json").is_file()]
 
 
 def _began(run: RunSummary) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ganlab.engine.faults import blamed
-from ganlab.engine.turn import Turn
+from ganlab.engine.turn import Side, Turn
 from ganlab.errors import PluginError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def draw(run: Run, turn: Turn) -> None:
     The discriminator's turns on real data draw a new batch, repeats and the generator's turns (for losses that compare
     with real scores) use the step's last one again.
     """
-    if "real" in turn.sides or (turn.role == "generator" and run.losses["generator"].pairs):
+    if "real" in _sides(run, turn):
         fresh = turn.role == "discriminator" and turn.repeat == 0
         batch = run.draws.next_batch(turn.step) if fresh else run.draws.current_batch(turn.step)
         turn.real, turn.real_labels = batch.images, batch.labels  # (batch, *data), (batch,)
@@ -51,6 +52,7 @@ def fake(run: Run, turn: Turn) -> None:
 
 def score(run: Run, turn: Turn) -> None:
     """The discriminator's scores of what it is shown, in one pass or in two."""
+    _all_there(turn, _sides(run, turn))
     discriminator = run.players["discriminator"]
     own = turn.player is discriminator
     discriminator.mode(own or run.schedule.discriminator_mode == "train")
@@ -112,9 +114,26 @@ def _checked(run: Run, discriminator: Player, scores: Tensor, images: Tensor) ->
     return scores.to(run.dtype)
 
 
+def _sides(run: Run, turn: Turn) -> tuple[Side, ...]:
+    """What is scored: the turn's sides, and for losses that compare, the real side in the generator's turns as well."""
+    return ("real", "fake") if turn.role == "generator" and run.losses["generator"].pairs else turn.sides
+
+
+def _all_there(turn: Turn, names: Iterable[str]) -> None:
+    """See that no trick has taken away what the turn goes on with."""
+    for name in names:
+        if getattr(turn, name) is None:
+            by = next((change.hook for change in reversed(turn.trace.changes) if change.name == name), "a trick")
+            raise PluginError(
+                f"{by}, has set turn.{name} to None, without which the {turn.role}'s turn of step {turn.step} cannot go on",
+                "a trick may put another tensor there; which sides a turn is scored on, `plan_step` says",
+            )
+
+
 def loss_terms(run: Run, turn: Turn) -> dict[str, Tensor]:
     """The loss's own terms, each a scalar: what tricks add to comes after."""
     loss = run.losses[turn.role]
+    _all_there(turn, [f"{side}_scores" for side in _sides(run, turn)])
     run.streams.reseed(run.bases["loss"])
     with blamed(loss.owner):
         if turn.role == "generator":

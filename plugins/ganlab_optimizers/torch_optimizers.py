@@ -11,8 +11,8 @@ from torch import Tensor, optim
 from ganlab_optimizers.epsilon_hat import EpsilonHatAdam
 from ganlab_optimizers.fused_adam import Adam
 
-Rate = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Parameters = Iterable[Tensor]
 
