@@ -40,6 +40,9 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--loss-steps", type=int, help="steps for the comparison of losses; 0 for none (default: 600, with B = 6000 40)")
     parser.add_argument("--seeds", type=int, default=5, help="of the comparison of losses (default: 5)")
     parser.add_argument("--device", default="cpu", help="where all train: cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument(
+        "--beside", default="", metavar="NAME", help="with --write: into the page's place for this machine, beside another's"
+    )
     add_options(parser)
     return parser.parse_args(words)
 
@@ -69,7 +72,8 @@ def main(words: list[str] | None = None) -> None:
             sys.exit(f"{recipe} cannot be measured: {error}")
         with tempfile.TemporaryDirectory(prefix="ganlab-speed-") as folder:
             lines = [*about, "", *measured(setting, options, Path(folder))]
-        deliver(f"speed {recipe}{' on a GPU' * setting.on_gpu}", lines, options)
+        beside = f" ({options.beside})" * bool(options.beside)
+        deliver(f"speed {recipe}{' on a GPU' * setting.on_gpu}{beside}", lines, options)
 
 
 if __name__ == "__main__":

@@ -36,9 +36,10 @@ def row(text: str, title: str) -> str:
 
 def test_speed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.md"
-    page.write_text("\n".join(["before", *marks("speed mnist_adaptive"), "after"]))
+    place = "speed mnist_adaptive (a second machine)"
+    page.write_text("\n".join(["before", *marks("speed mnist_adaptive"), *marks(place), "after"]))
     words = ["--recipes", "mnist_adaptive", "--threads", "1", "--rounds", "1", "--steps", "20", "--loss-steps", "20", "--seeds", "1"]
-    speed.main([*words, *SETS, "--data-root", str(data), "--write", "--page", str(page)])
+    speed.main([*words, *SETS, "--data-root", str(data), "--write", "--page", str(page), "--beside", "a second machine"])
     said = capsys.readouterr().out
     assert "### `mnist_adaptive`, 1 thread\n" in said
     for title in ("the tutorial's loop", "the floor", "ganlab run"):
@@ -46,8 +47,9 @@ def test_speed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "torchgan" not in said.partition("###")[2]  # it cannot play this game
     assert "Losses over 20 steps, 1 seeds." in said
     assert re.search(r"\| ganlab run \| \d\.\d+ \| -\d\.\d+ \| D (agrees|DIFFERS) \(within \d", said), said
-    begin, end = marks("speed mnist_adaptive")
-    assert page.read_text() == f"before\n{begin}\n{said.strip()}\n\n{end}\nafter".replace("\n\n<!-- end", "\n<!-- end")
+    begin, end = marks(place)
+    first = "\n".join(marks("speed mnist_adaptive"))
+    assert page.read_text() == f"before\n{first}\n{begin}\n{said.strip()}\n\n{end}\nafter".replace("\n\n<!-- end", "\n<!-- end")
 
 
 @pytest.mark.parametrize(("recipe", "more"), [("mnist_mlp", ()), ("mnist_keras_batchnorm", ("train.discriminator_batch_size=5",))])

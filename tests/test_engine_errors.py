@@ -127,6 +127,36 @@ def test_a_term_of_a_trick_that_is_no_scalar() -> None:
     )
 
 
+METHODS = "a loss has methods real(turn), fake(turn) and generator(turn); with pairs = True, discriminator(turn) in place of the first two"
+LAW = "a noise has an attribute shape and a method sample(count, generator, device, dtype)"
+
+
+@pytest.mark.parametrize(
+    ("table", "missing", "kind", "hint"),
+    [
+        ("loss.generator", "generator", "loss of the generator", METHODS),
+        ("loss.discriminator", "fake", "loss of the discriminator", METHODS),
+        ("noise", "sample", "noise", LAW),
+        ("sampling_noise", "sample", "noise", LAW),
+        ("data", "fetch", "data set", "return one: `ganlab.ResidentDataset(tensor)` makes it of a tensor of samples"),
+    ],
+)
+def test_what_lacks_a_part_is_refused_before_anything_begins(table: str, missing: str, kind: str, hint: str) -> None:
+    class Part:
+        shape = (4,)
+        pairs = False
+        names = {"real", "fake", "generator", "sample", "__len__", "place", "fetch", "prefetch", "picture", "fingerprint"} - {missing}
+
+    for name in Part.names:
+        setattr(Part, name, lambda self, *given: 1)
+    plural = {"loss": "losses", "noise": "noises", "data": "datasets"}[table.removeprefix("sampling_").partition(".")[0]]
+    plugin = Plugin(**{plural: {"part": lambda *given: Part()}})  # type: ignore[arg-type]
+    override, word = f'{table}={{use="part"}}', {"losses": "loss", "noises": "noise", "datasets": "dataset"}[plural]
+    with pytest.raises(RecipeError) as caught:
+        prepare(overrides=[override], plugins=[plugin])
+    assert str(caught.value) == (f"--set {override}: {word} 'part' {OWNER} made a Part, which is no {kind}: it has no {missing}\n{hint}")
+
+
 @pytest.mark.parametrize("side", ["real", "fake"])
 @pytest.mark.parametrize(("hook", "what"), [("before_scores", ""), ("after_scores", "_scores")])
 @pytest.mark.parametrize("role", ["discriminator", "generator"])

@@ -178,9 +178,17 @@ def test_the_watch_does_as_it_sees_and_leaves_nothing_behind(monkeypatch: pytest
     assert not watch.is_alive()
 
 
-def test_threads_sleep_while_it_is_crowded_and_no_longer() -> None:
-    verdict, seen = Verdict(), "....x..x.x....xxxx....xx."
-    assert "".join("s" if verdict.asleep(look == "x") else "." for look in seen) == "...............sss.....s."
+@pytest.mark.parametrize(
+    ("seen", "asleep"),
+    [
+        ("....x..x.x....xxxx....xx.", "...............sss.....s."),  # one crowded second is none
+        ("xx.x..x.....x", ".s.ss.ssss..s"),  # but where it was crowded before, one is enough, and sends them away for longer
+        ("xx.x..x.........x.xx", ".s.ss.ssss.........s"),  # until it has been quiet for longer than that
+    ],
+)
+def test_threads_sleep_while_it_is_crowded_and_no_longer(seen: str, asleep: str) -> None:
+    verdict = Verdict()
+    assert "".join("s" if verdict.asleep(look == "x") else "." for look in seen) == asleep
 
 
 def test_who_is_in_the_way_only_while_awake_is_awake_ever_less() -> None:
@@ -191,7 +199,7 @@ def test_who_is_in_the_way_only_while_awake_is_awake_ever_less() -> None:
             pauses[-1] += 1
         elif pauses[-1]:
             pauses.append(0)
-    assert pauses[:9] == [2, 4, 8, 16, 32, LONGEST, LONGEST, LONGEST, LONGEST]
+    assert pauses[:9] == [1, 2, 4, 8, 16, 32, LONGEST, LONGEST, LONGEST]
     for _ in range(2 * LONGEST):  # nobody else is there any more
         asleep = verdict.asleep(False)
     assert not asleep

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,8 @@ def make_data(recipe: Recipe, root: Path, download: bool = True) -> Dataset:
         UsageError: it has fewer samples than a batch.
     """
     dataset: Dataset = make(recipe.data, DatasetSpec(root, derive(recipe.train.seed, "data"), download))
-    lacking = [name for name in ("__len__", "place", "fetch", "prefetch", "picture", "fingerprint") if not hasattr(dataset, name)]
-    if lacking:
-        text = f"{recipe.data.where}: {owner_of(recipe.data)} made a {type(dataset).__name__}, which is no data set: it has no {lacking[0]}"
-        raise RecipeError([text], "return one: `ganlab.ResidentDataset(tensor)` makes it of a tensor of samples")
+    needed = ("__len__", "place", "fetch", "prefetch", "picture", "fingerprint")
+    check_parts(recipe.data, dataset, needed, "data set", "return one: `ganlab.ResidentDataset(tensor)` makes it of a tensor of samples")
     if not len(dataset):
         raise RecipeError([f"{recipe.data.where}: {owner_of(recipe.data)} has no samples"])
     train = recipe.train
@@ -64,16 +63,29 @@ def make_data(recipe: Recipe, root: Path, download: bool = True) -> Dataset:
     return dataset
 
 
+def check_parts(choice: Choice, made: object, needed: Sequence[str], kind: str, hint: str) -> None:
+    """Refuse what is not of its kind before anything begins.
+
+    Raises:
+        RecipeError: ``made`` lacks one of the attributes ``needed``.
+    """
+    lacking = next((name for name in needed if not hasattr(made, name)), "")
+    if lacking:
+        article = "an" if type(made).__name__[0] in "AEIOUaeiou" else "a"
+        text = f"{choice.where}: {owner_of(choice)} made {article} {type(made).__name__}, which is no {kind}: it has no {lacking}"
+        raise RecipeError([text], hint)
+
+
 def build(run: Run, dataset: Dataset, extra: list[Trick]) -> None:
     """Fill ``run``: tricks first, for they may change how networks are built; then players and losses."""
     recipe = run.recipe
-    noise: Noise = make(recipe.noise)
+    noise = make_noise(recipe.noise)
     run.tricks = [Trick(choice.name, make(choice), owner_of(choice)) for choice in recipe.tricks] + extra
     run.hooks = connect(run.tricks, run.streams, run.announce)
     dataset.place(run.device, run.dtype)
     run.use_data(dataset, noise, sampling_law(recipe, noise))
     for role in ROLES:
-        run.losses[role] = PlayerLoss(make(recipe.losses[role]), owner_of(recipe.losses[role]))
+        run.losses[role] = make_loss(recipe.losses[role], role)
     check_losses(run)
     for moment, role in enumerate(ROLES):
         run.streams.moment = moment  # hooks draw other numbers for each player
@@ -83,11 +95,29 @@ def build(run: Run, dataset: Dataset, extra: list[Trick]) -> None:
     check_ranges(run)
 
 
+def make_noise(choice: Choice) -> Noise:
+    """A law of latents."""
+    noise: Noise = make(choice)
+    check_parts(
+        choice, noise, ("shape", "sample"), "noise", "a noise has an attribute shape and a method sample(count, generator, device, dtype)"
+    )
+    return noise
+
+
+def make_loss(choice: Choice, role: Role) -> PlayerLoss:
+    """One player's loss."""
+    loss = PlayerLoss(make(choice), owner_of(choice))
+    needed = ["generator"] if role == "generator" else ["discriminator"] if loss.pairs else ["real", "fake"]
+    hint = "a loss has methods real(turn), fake(turn) and generator(turn); with pairs = True, discriminator(turn) in place of the first two"
+    check_parts(choice, loss.instance, needed, f"loss of the {role}", hint)
+    return loss
+
+
 def sampling_law(recipe: Recipe, noise: Noise) -> Noise:
     """The law of samples and sheets: that of ``[sampling_noise]``, else ``noise``, the training's own."""
     if recipe.sampling_noise is None:
         return noise
-    law: Noise = make(recipe.sampling_noise)
+    law = make_noise(recipe.sampling_noise)
     if tuple(law.shape) != tuple(noise.shape):
         raise RecipeError(
             [f"{recipe.sampling_noise.where}: [sampling_noise] has latents of shape {tuple(law.shape)}, and [noise] {tuple(noise.shape)}"],

@@ -108,14 +108,14 @@ def crowded(before: Mapping[str, int] | None, after: Mapping[str, int] | None, s
 class Verdict:
     """Whether threads are to sleep, from look to look.
 
-    One crowded second is let pass: that is no neighbour, but a process that starts, or a file that is written.
+    One crowded second is let pass where all was quiet before: that is no neighbour, but a process that starts, or a file that is written.
 
     Two runs that share the cores are in each other's way only while they are awake: as soon as both sleep, there is room again. So
     whoever was awake in vain sleeps for twice as many looks the next time.
     """
 
     def __init__(self) -> None:
-        self._pause, self._left, self._awake, self._before = 1, 0, 1, False
+        self._pause, self._left, self._awake, self._before = 0, 0, 1, False
 
     def asleep(self, crowded: bool) -> bool:
         """After a look.
@@ -123,15 +123,16 @@ class Verdict:
         Args:
             crowded: whether threads had to wait for a core since the last one.
         """
-        again, self._before = crowded and (self._before or not self._awake), crowded
-        if again:
+        quiet = self._awake > self._pause  # for so long that earlier crowds count no more
+        if crowded and (self._before or not quiet):
             if self._awake:
-                self._pause = 1 if self._awake > self._pause else min(2 * self._pause, LONGEST)
+                self._pause = 1 if quiet else min(2 * self._pause, LONGEST)
             self._awake, self._left = 0, self._pause
         elif self._left:
             self._left -= 1
         if not self._left and not crowded:
             self._awake += 1
+        self._before = crowded
         return self._left > 0
 
 
