@@ -18,7 +18,7 @@ from pathlib import Path
 
 from support.contestants import CONTESTANTS
 from support.losses import check
-from support.report import add_options, circumstances, deliver, tell
+from support.report import add_options, circumstances, deliver, expect, tell
 from support.rounds import race
 from support.setting import CannotSettle, Setting, settle
 from support.tables import speed_table
@@ -70,10 +70,11 @@ def main(words: list[str] | None = None) -> None:
             setting = settle(recipe, options.set, options.data_root).with_(device=options.device)
         except CannotSettle as error:
             sys.exit(f"{recipe} cannot be measured: {error}")
+        place = f"speed {recipe}{' on a GPU' * setting.on_gpu}{f' ({options.beside})' * bool(options.beside)}"
+        expect(place, options)
         with tempfile.TemporaryDirectory(prefix="ganlab-speed-") as folder:
             lines = [*about, "", *measured(setting, options, Path(folder))]
-        beside = f" ({options.beside})" * bool(options.beside)
-        deliver(f"speed {recipe}{' on a GPU' * setting.on_gpu}{beside}", lines, options)
+        deliver(place, lines, options)
 
 
 if __name__ == "__main__":

@@ -67,13 +67,17 @@ def show_error(error: GanlabError) -> None:
 
 def warn(text: str) -> None:
     """One clear paragraph that a person must see."""
-    errors.print(Text("note: ", style="bold yellow") + Text(text))
+    errors.print(Text("note: ", style="bold yellow") + Text(_harmless(text)))
 
 
 def show_lines(*lines: str) -> None:
     """Plain lines; control characters, which a stranger's run may hold, do not reach the terminal."""
     for line in lines:
-        console.print(Text("".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in line)))
+        console.print(Text(_harmless(line)))
+
+
+def _harmless(text: str) -> str:
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
 
 
 def show_table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> None:

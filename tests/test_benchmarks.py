@@ -52,6 +52,16 @@ def test_speed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert page.read_text() == f"before\n{first}\n{begin}\n{said.strip()}\n\n{end}\nafter".replace("\n\n<!-- end", "\n<!-- end")
 
 
+def test_a_page_without_the_place_is_told_of_before_anything_is_measured(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "page.md").write_text("no place")
+    monkeypatch.setattr(speed, "measured", lambda *given: pytest.fail("it was measured"))
+    words = ["--recipes", "mnist_mlp", *SETS, "--data-root", str(data), "--write", "--page", str(tmp_path / "page.md"), "--beside", "mine"]
+    with pytest.raises(SystemExit, match=r"page.md cannot be written: the page needs these two lines(.|\n)*speed mnist_mlp \(mine\)"):
+        speed.main(words)
+
+
 @pytest.mark.parametrize(("recipe", "more"), [("mnist_mlp", ()), ("mnist_keras_batchnorm", ("train.discriminator_batch_size=5",))])
 def test_all_contestants_play_alike(recipe: str, more: tuple[str, ...], data: Path, tmp_path: Path) -> None:
     """Of each recipe's own contestants all but the optional ones make the steps, with as many updates as are due."""

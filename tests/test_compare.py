@@ -200,7 +200,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         "seeds                       3            3\n"
         "collapsed              0 of 3       0 of 3\n"
         "failed                 0 of 3       0 of 3\n"
-        "mean ± 95 % confidence interval over seeds\n"
+        "mean ± 95 % confidence interval\n"
         "\n"
         "option        plain  clipped\n"
         "generator.lr  1      2\n"
@@ -299,6 +299,23 @@ def test_a_run_that_cannot_be_listed_is_told_of(tmp_path: Path, capsys: pytest.C
     assert half.startswith(f"note: one run is not listed: {tmp_path / 'half' / 'run.json'} cannot be read: Expecting value")
     assert other == f"note: one run is not listed: {tmp_path / 'other' / 'run.json'} is not a run's"
     assert len(shown.out.splitlines()) == 2  # the head, and the run that can be
+    (tmp_path / "half").rename(tmp_path / "a\x1b[31mred")
+    assert ganlab("runs", "--runs-dir", str(tmp_path)) == 0
+    assert "a?[31mred" in capsys.readouterr().err  # a stranger's name cannot command the terminal
+
+
+def test_the_plus_minus_is_explained_where_there_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made(tmp_path, "a", 0, status="failed")
+    made(tmp_path, "a", 1, status="failed")
+    assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
+    out = capsys.readouterr().out
+    assert ("±" in out.partition("mean ±")[0]) is ("mean ± 95 %" in out)
+    made(tmp_path, "b", 0, {"coverage": 0.5})
+    assert ganlab("compare", "--runs-dir", str(tmp_path), "--recipe", "b") == 0
+    assert "±" not in capsys.readouterr().out
+    made(tmp_path, "b", 1, {"coverage": 0.75})
+    assert ganlab("compare", "--runs-dir", str(tmp_path), "--recipe", "b") == 0
+    assert "\nmean ± 95 % confidence interval\n" in capsys.readouterr().out
 
 
 def test_the_table_has_the_metrics_that_are_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -157,6 +157,23 @@ def test_what_lacks_a_part_is_refused_before_anything_begins(table: str, missing
     assert str(caught.value) == (f"--set {override}: {word} 'part' {OWNER} made a Part, which is no {kind}: it has no {missing}\n{hint}")
 
 
+def test_a_property_that_raises_is_not_missing() -> None:
+    class Noise:
+        @property
+        def shape(self) -> tuple[int, ...]:
+            raise self.error
+
+        def sample(self) -> None: ...
+
+    def raised(error: Exception) -> str:
+        Noise.error = error  # type: ignore[attr-defined]
+        return fails(overrides=['noise={use="part"}'], plugins=[Plugin(noises={"part": Noise})])
+
+    assert raised(RuntimeError("not yet")).startswith(f"noise 'part' {OWNER} raised RuntimeError: not yet\n")
+    with pytest.raises(AttributeError, match="'no_such_thing'"):  # not "it has no shape"
+        raised(AttributeError("'no_such_thing'"))
+
+
 @pytest.mark.parametrize("side", ["real", "fake"])
 @pytest.mark.parametrize(("hook", "what"), [("before_scores", ""), ("after_scores", "_scores")])
 @pytest.mark.parametrize("role", ["discriminator", "generator"])
@@ -165,10 +182,65 @@ def test_a_trick_that_takes_away_what_is_needed(role: str, hook: str, what: str,
         if turn.role == role:
             setattr(turn, side + what, None)
 
-    overrides = ['loss={use="relativistic_bce"}']  # the generator's turn compares with real scores
-    assert fails(hooked(**{hook: take}), overrides=overrides) == (
-        f"Mine, in its hook {hook}, has set turn.{side + what} to None, without which the {role}'s turn of step 1 cannot go on\n"
+    with pytest.raises(PluginError) as caught:
+        play(hooked(**{hook: take}), overrides=['loss={use="relativistic_bce"}'])  # the generator's turn compares with real scores
+    assert str(caught.value) == (
+        f"Mine, in its hook {hook}, has set turn.{side + what} to None: there are no {side} scores for loss 'relativistic_bce' "
+        f"(plugin losses, ganlab {ganlab.__version__}) in the {role}'s turn of step 1\n"
         "a trick may put another tensor there; which sides a turn is scored on, `plan_step` says"
+    )
+    assert caught.value.trick == "Mine"
+
+
+def test_who_only_changed_it_is_not_blamed() -> None:
+    class Watcher:
+        only_watches = True  # what it does is not traced
+
+        @ganlab.hookimpl
+        def before_scores(self, turn: ganlab.Turn) -> None:
+            turn.real = None
+
+    def change(turn: ganlab.Turn) -> None:
+        turn.real = turn.real + 0 if turn.real is not None else None
+
+    assert fails(hooked(before_scores=change), Watcher()).startswith("there are no real scores for loss ")
+
+
+def test_a_trick_may_score_a_side_itself() -> None:
+    scored: list[str] = []
+
+    class Own:
+        @ganlab.hookimpl
+        def before_scores(self, turn: ganlab.Turn) -> None:
+            self.hidden, turn.real = turn.real, None
+
+        @ganlab.hookimpl
+        def after_scores(self, run: ganlab.Run, turn: ganlab.Turn) -> None:
+            if self.hidden is not None:
+                turn.real_scores = run.players["discriminator"](self.hidden, None).squeeze(1)
+                scored.append(turn.role)
+
+    play(Own(), steps=1, overrides=['loss={use="relativistic_bce"}'])
+    assert scored == ["discriminator", "generator"]
+
+
+def test_a_plan_that_a_loss_cannot_be_played_with() -> None:
+    def plan(run: ganlab.Run, step: int) -> list[list[Part]]:
+        return [[Part("discriminator", ("real",))]]
+
+    assert fails(hooked(plan_step=plan), overrides=['loss={use="relativistic_bce"}']) == (
+        f"loss 'relativistic_bce' (plugin losses, ganlab {ganlab.__version__}) compares real with fake scores, and in step 1 the "
+        'discriminator plays on real ones alone\na trick has planned it so: its plan_step must give such a loss `Part("discriminator", '
+        '("real", "fake"))`'
+    )
+
+
+def test_terms_that_are_no_dict() -> None:
+    def take(turn: ganlab.Turn) -> None:
+        turn.loss_terms = None  # type: ignore[assignment]
+
+    assert fails(hooked(loss_terms=take)) == (
+        'a trick has set turn.loss_terms to a NoneType\na term is added by its name: `turn.loss_terms["mine"] = ...`'
     )
 
 

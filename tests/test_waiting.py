@@ -181,9 +181,14 @@ def test_the_watch_does_as_it_sees_and_leaves_nothing_behind(monkeypatch: pytest
 @pytest.mark.parametrize(
     ("seen", "asleep"),
     [
-        ("....x..x.x....xxxx....xx.", "...............sss.....s."),  # one crowded second is none
-        ("xx.x..x.....x", ".s.ss.ssss..s"),  # but where it was crowded before, one is enough, and sends them away for longer
-        ("xx.x..x.........x.xx", ".s.ss.ssss.........s"),  # until it has been quiet for longer than that
+        ("....x..........x.....", "....................."),  # one crowded second is none
+        ("....x.........x......", "..............s......"),  # but ten must lie between it and the next
+        ("....xx....", ".....s...."),
+        (".xxxx...", "..sss..."),
+        ("xx.x..x.....x", ".s.ss.ssss..s"),  # where it was crowded before, one is enough, and sends them away for longer
+        ("xx.x.x..", ".s.ssss."),  # from the last one on
+        ("xx.x............x.xx", ".s.ss.............ss"),  # until it has been quiet for longer than that
+        ("x.x.x.x.x.x", "..s.sssssss"),
     ],
 )
 def test_threads_sleep_while_it_is_crowded_and_no_longer(seen: str, asleep: str) -> None:

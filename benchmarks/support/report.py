@@ -10,7 +10,7 @@ from pathlib import Path
 
 from support.busy import load_average, load_complaint
 from support.machine import described
-from support.page import PAGE, NoPlace, write
+from support.page import PAGE, NoPlace, write, written
 from support.waiting import POLICIES
 
 
@@ -39,6 +39,15 @@ def circumstances(options: argparse.Namespace, device: str = "cpu") -> list[str]
         lines.append(f"**The machine was not quiet**: {busy}.")
         tell(f"note: {busy}; what is measured now says little")
     return lines
+
+
+def expect(name: str, options: argparse.Namespace) -> None:
+    """See that the page has a place of that name, if it is to be written: before an hour is spent on measuring."""
+    if options.write:
+        try:
+            written(options.page.read_text(encoding="utf-8"), name, [])
+        except (NoPlace, OSError) as error:
+            sys.exit(f"{options.page} cannot be written: {error}")
 
 
 def deliver(name: str, lines: Sequence[str], options: argparse.Namespace) -> None:

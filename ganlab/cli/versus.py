@@ -22,9 +22,10 @@ def compare(names: Sequence[str], *, recipes: Sequence[str], by: str | None, htm
     without = [result for group in groups for result in group.results if not result.values]
     missing = [result.id for result in without if result.status != "running"]
     going_on = [result.id for result in without if result.status == "running"]
-    show_table(metric_rows(groups), right=range(1, len(groups) + 1))
-    if any(len(group.results) > 1 for group in groups):
-        show_lines("mean ± 95 % confidence interval over seeds")
+    numbers = metric_rows(groups)
+    show_table(numbers, right=range(1, len(groups) + 1))
+    if any("±" in cell for row in numbers[1:] for cell in row[1:]):
+        show_lines("mean ± 95 % confidence interval")
     changing = differences(groups)
     if changing:
         rows = [["option", *(group.name for group in groups)]]

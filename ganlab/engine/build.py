@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def make_data(recipe: Recipe, root: Path, download: bool = True) -> Dataset:
         UsageError: it has fewer samples than a batch.
     """
     dataset: Dataset = make(recipe.data, DatasetSpec(root, derive(recipe.train.seed, "data"), download))
-    needed = ("__len__", "place", "fetch", "prefetch", "picture", "fingerprint")
+    needed = ("__len__", "place", "fetch", "prefetch", "picture", "fingerprint", "shape", "range", "class_names")
     check_parts(recipe.data, dataset, needed, "data set", "return one: `ganlab.ResidentDataset(tensor)` makes it of a tensor of samples")
     if not len(dataset):
         raise RecipeError([f"{recipe.data.where}: {owner_of(recipe.data)} has no samples"])
@@ -69,7 +70,8 @@ def check_parts(choice: Choice, made: object, needed: Sequence[str], kind: str, 
     Raises:
         RecipeError: ``made`` lacks one of the attributes ``needed``.
     """
-    lacking = next((name for name in needed if not hasattr(made, name)), "")
+    with blamed(owner_of(choice)):  # a property may raise; one that raises an AttributeError is there all the same
+        lacking = next((name for name in needed if not hasattr(made, name) and inspect.getattr_static(made, name, None) is None), "")
     if lacking:
         article = "an" if type(made).__name__[0] in "AEIOUaeiou" else "a"
         text = f"{choice.where}: {owner_of(choice)} made {article} {type(made).__name__}, which is no {kind}: it has no {lacking}"

@@ -119,5 +119,5 @@ def _guarded(trick: Trick, hook: str, method: Callable[..., Any], streams: Strea
 
     parameters = list(inspect.signature(method).parameters)
     if hook in HOOKS and "turn" in parameters and not getattr(trick.instance, "only_watches", False):
-        return watched(trick.owner, hook, parameters.index("turn"), call)
+        return watched(trick.owner, trick.name, hook, parameters.index("turn"), call)
     return call

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from ganlab.engine import behind
-from ganlab.engine.build import make, make_data, sampling_law
+from ganlab.engine.build import make_data, make_noise, sampling_law
 from ganlab.engine.device import DTYPES, find_device
 from ganlab.engine.evaluations import to_json
 from ganlab.engine.evaluator import Evaluator, Report
@@ -85,7 +85,7 @@ def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish,
     else:
         generator = rebuilt(path, read_description(path), library)
         _tell_of_before(summary, generator.info["step"], told)
-    law = sampling_law(recipe, make(recipe.noise))
+    law = sampling_law(recipe, make_noise(recipe.noise))
     generator.network.to(device)
     count = evaluator.count(quick=False)
     latent = law.sample(count, fixed_noise(recipe.train.seed, "evaluation", device), device, dtype)

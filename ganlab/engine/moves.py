@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
@@ -52,7 +51,6 @@ def fake(run: Run, turn: Turn) -> None:
 
 def score(run: Run, turn: Turn) -> None:
     """The discriminator's scores of what it is shown, in one pass or in two."""
-    _all_there(turn, _sides(run, turn))
     discriminator = run.players["discriminator"]
     own = turn.player is discriminator
     discriminator.mode(own or run.schedule.discriminator_mode == "train")
@@ -119,21 +117,29 @@ def _sides(run: Run, turn: Turn) -> tuple[Side, ...]:
     return ("real", "fake") if turn.role == "generator" and run.losses["generator"].pairs else turn.sides
 
 
-def _all_there(turn: Turn, names: Iterable[str]) -> None:
-    """See that no trick has taken away what the turn goes on with."""
-    for name in names:
-        if getattr(turn, name) is None:
-            by = next((change.hook for change in reversed(turn.trace.changes) if change.name == name), "a trick")
-            raise PluginError(
-                f"{by}, has set turn.{name} to None, without which the {turn.role}'s turn of step {turn.step} cannot go on",
-                "a trick may put another tensor there; which sides a turn is scored on, `plan_step` says",
-            )
+def _check_scores(run: Run, turn: Turn) -> None:
+    """See that the loss gets what it goes on with: a trick may have taken it away."""
+    loss = run.losses[turn.role]
+    if loss.pairs and turn.role == "discriminator" and len(turn.sides) == 1:
+        raise PluginError(
+            f"{loss.owner} compares real with fake scores, and in step {turn.step} the discriminator plays on {turn.sides[0]} ones alone",
+            'a trick has planned it so: its plan_step must give such a loss `Part("discriminator", ("real", "fake"))`',
+        )
+    for side in _sides(run, turn):
+        if getattr(turn, f"{side}_scores") is not None:
+            continue
+        what = f"there are no {side} scores for {loss.owner} in the {turn.role}'s turn of step {turn.step}"
+        hint = "a trick may put another tensor there; which sides a turn is scored on, `plan_step` says"
+        taken = [one for one in turn.trace.changes if one.after is None and one.name in (side, f"{side}_scores")]
+        if not taken:  # what a trick does that says it only watches is not noted
+            raise PluginError(what, hint)
+        raise PluginError(f"{taken[-1].hook}, has set turn.{taken[-1].name} to None: {what}", hint, taken[-1].trick)
 
 
 def loss_terms(run: Run, turn: Turn) -> dict[str, Tensor]:
     """The loss's own terms, each a scalar: what tricks add to comes after."""
     loss = run.losses[turn.role]
-    _all_there(turn, [f"{side}_scores" for side in _sides(run, turn)])
+    _check_scores(run, turn)
     run.streams.reseed(run.bases["loss"])
     with blamed(loss.owner):
         if turn.role == "generator":
@@ -152,6 +158,9 @@ def loss_terms(run: Run, turn: Turn) -> dict[str, Tensor]:
 
 def total(run: Run, turn: Turn) -> Tensor:
     """The turn's loss: the sum of all terms, the loss's own and what tricks have added. A scalar, with a gradient."""
+    if not isinstance(turn.loss_terms, dict):
+        what = f"a trick has set turn.loss_terms to a {type(turn.loss_terms).__name__}"
+        raise PluginError(what, 'a term is added by its name: `turn.loss_terms["mine"] = ...`')
     for name, term in turn.loss_terms.items():
         _check_term(term, f"the {turn.role}'s loss term '{name}', which a trick has set,")
     terms = [*turn.loss_terms.values()]

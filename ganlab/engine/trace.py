@@ -47,6 +47,7 @@ class Change:
     """A hook has changed a value of the turn, or its gradients: of these, ``before`` and ``after`` are what :func:`look_at` gave.
 
     ``how``: another value is there now; or the same was changed ``in place``, and what it was before is gone; or there was none.
+    ``trick``: the name in the recipe of the hook's trick.
     """
 
     hook: str
@@ -54,10 +55,11 @@ class Change:
     before: Any
     after: Any
     how: Literal["changed", "in place", "set"] = "changed"
+    trick: str = ""
 
     def to_be_read_later(self) -> Change:
         """The same with sums in place of tensors, which are finite if all numbers are: a scalar each, left on the device."""
-        return Change(self.hook, self.name, _sum(self.before), _sum(self.after), self.how)
+        return Change(self.hook, self.name, _sum(self.before), _sum(self.after), self.how, self.trick)
 
 
 @dataclass
@@ -101,8 +103,8 @@ class Culprit:
         return f": {name} was not finite, before any trick could change it" if self.value else ""
 
 
-def watched(owner: str, hook: str, place: int, call: Callable[..., Any]) -> Callable[..., Any]:
-    """``call``, an implementation of ``hook`` that takes the turn as its argument number ``place``, noting what it changes."""
+def watched(owner: str, trick: str, hook: str, place: int, call: Callable[..., Any]) -> Callable[..., Any]:
+    """``call``, a trick's implementation of ``hook``, which takes the turn as its argument number ``place``, noting what it changes."""
     words = f"{owner}, in its hook {hook}"
 
     def values(*args: Any) -> Any:
@@ -112,9 +114,9 @@ def watched(owner: str, hook: str, place: int, call: Callable[..., Any]) -> Call
         for name, (value, version) in _values(turn).items():
             old, old_version = before.get(name, (None, 0))
             if value is not old:
-                turn.trace.changes.append(Change(words, name, old, value, "set" if old is None else "changed"))
+                turn.trace.changes.append(Change(words, name, old, value, "set" if old is None else "changed", trick))
             elif version != old_version:
-                turn.trace.changes.append(Change(words, name, None, value, "in place"))
+                turn.trace.changes.append(Change(words, name, None, value, "in place", trick))
         return result
 
     def gradients(*args: Any) -> Any:
@@ -122,7 +124,7 @@ def watched(owner: str, hook: str, place: int, call: Callable[..., Any]) -> Call
         before = look_at(turn) if turn.trace.flag is None else turn.trace.flag
         result = call(*args)
         turn.trace.flag = look_at(turn)
-        turn.trace.changes.append(Change(words, GRADIENTS, before, turn.trace.flag))
+        turn.trace.changes.append(Change(words, GRADIENTS, before, turn.trace.flag, trick=trick))
         return result
 
     return functools.wraps(call)(gradients if hook == "before_update" else values)
@@ -131,7 +133,7 @@ def watched(owner: str, hook: str, place: int, call: Callable[..., Any]) -> Call
 def _values(turn: Turn) -> dict[str, tuple[Any, int]]:
     """What a hook may change, by name, with the number of times it has been changed in place."""
     found = {name: getattr(turn, name) for name in VALUES}
-    found |= {f"the loss term '{name}'": term for name, term in turn.loss_terms.items()}
+    found |= {f"the loss term '{name}'": term for name, term in (turn.loss_terms or {}).items()}
     return {name: (value, value._version if isinstance(value, Tensor) else 0) for name, value in found.items()}
 
 

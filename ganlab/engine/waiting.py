@@ -24,6 +24,7 @@ WAITS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000"}
 EVERY = 1.0  # seconds from look to look
 CROWDED = 0.15  # seconds in a second that the process's threads, all of them together, wait for a core
 LONGEST = 64  # looks without a crowd that threads may have to sleep for before they are let awake again
+FORGIVING = 10  # looks without a crowd, after which a crowded one is let pass
 
 
 def wait_well() -> None:
@@ -108,14 +109,14 @@ def crowded(before: Mapping[str, int] | None, after: Mapping[str, int] | None, s
 class Verdict:
     """Whether threads are to sleep, from look to look.
 
-    One crowded second is let pass where all was quiet before: that is no neighbour, but a process that starts, or a file that is written.
+    One crowded second is let pass where ten were quiet before: that is no neighbour, but a process that starts, or a file that is written.
 
     Two runs that share the cores are in each other's way only while they are awake: as soon as both sleep, there is room again. So
     whoever was awake in vain sleeps for twice as many looks the next time.
     """
 
     def __init__(self) -> None:
-        self._pause, self._left, self._awake, self._before = 0, 0, 1, False
+        self._pause, self._left, self._awake, self._calm = 0, 0, 1, FORGIVING
 
     def asleep(self, crowded: bool) -> bool:
         """After a look.
@@ -124,7 +125,7 @@ class Verdict:
             crowded: whether threads had to wait for a core since the last one.
         """
         quiet = self._awake > self._pause  # for so long that earlier crowds count no more
-        if crowded and (self._before or not quiet):
+        if crowded and not (quiet and self._calm >= FORGIVING):
             if self._awake:
                 self._pause = 1 if quiet else min(2 * self._pause, LONGEST)
             self._awake, self._left = 0, self._pause
@@ -132,7 +133,7 @@ class Verdict:
             self._left -= 1
         if not self._left and not crowded:
             self._awake += 1
-        self._before = crowded
+        self._calm = 0 if crowded else self._calm + 1
         return self._left > 0
 
 
