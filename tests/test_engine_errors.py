@@ -249,7 +249,7 @@ def test_real_scores_that_nobody_needs_may_be_missing() -> None:
         if turn.role == "generator":
             turn.real_scores = None
 
-    play(hooked(after_scores=take), steps=1)
+    assert play(hooked(after_scores=take), steps=2).step == 2
 
 
 def test_a_noise_that_breaks_its_promise() -> None:
