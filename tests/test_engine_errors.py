@@ -170,8 +170,7 @@ def test_a_property_that_raises_is_not_missing() -> None:
         return fails(overrides=['noise={use="part"}'], plugins=[Plugin(noises={"part": Noise})])
 
     assert raised(RuntimeError("not yet")).startswith(f"noise 'part' {OWNER} raised RuntimeError: not yet\n")
-    with pytest.raises(AttributeError, match="'no_such_thing'"):  # not "it has no shape"
-        raised(AttributeError("'no_such_thing'"))
+    assert raised(AttributeError("no name")).startswith(f"noise 'part' {OWNER} raised AttributeError: no name\n")  # not "it has no shape"
 
 
 @pytest.mark.parametrize("side", ["real", "fake"])

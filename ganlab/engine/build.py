@@ -70,12 +70,13 @@ def check_parts(choice: Choice, made: object, needed: Sequence[str], kind: str, 
     Raises:
         RecipeError: ``made`` lacks one of the attributes ``needed``.
     """
-    with blamed(owner_of(choice)):  # a property may raise; one that raises an AttributeError is there all the same
-        lacking = next((name for name in needed if not hasattr(made, name) and inspect.getattr_static(made, name, None) is None), "")
-    if lacking:
-        article = "an" if type(made).__name__[0] in "AEIOUaeiou" else "a"
-        text = f"{choice.where}: {owner_of(choice)} made {article} {type(made).__name__}, which is no {kind}: it has no {lacking}"
-        raise RecipeError([text], hint)
+    with blamed(owner_of(choice)):
+        for name in needed:
+            if inspect.getattr_static(made, name, None) is None and not hasattr(made, name):
+                article = "an" if type(made).__name__[0] in "AEIOUaeiou" else "a"
+                text = f"{choice.where}: {owner_of(choice)} made {article} {type(made).__name__}, which is no {kind}: it has no {name}"
+                raise RecipeError([text], hint)
+            getattr(made, name)  # a property may raise: that is its owner's error, even where it is an AttributeError
 
 
 def build(run: Run, dataset: Dataset, extra: list[Trick]) -> None:

@@ -120,7 +120,8 @@ def _sides(run: Run, turn: Turn) -> tuple[Side, ...]:
 def _check_scores(run: Run, turn: Turn) -> None:
     """See that the loss gets what it goes on with: a trick may have taken it away."""
     loss = run.losses[turn.role]
-    if loss.pairs and turn.role == "discriminator" and len(turn.sides) == 1:
+    planned_alone = loss.pairs and turn.role == "discriminator" and len(turn.sides) == 1
+    if planned_alone and (turn.real_scores is None or turn.fake_scores is None):
         raise PluginError(
             f"{loss.owner} compares real with fake scores, and in step {turn.step} the discriminator plays on {turn.sides[0]} ones alone",
             'a trick has planned it so: its plan_step must give such a loss `Part("discriminator", ("real", "fake"))`',
