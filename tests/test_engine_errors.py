@@ -157,6 +157,38 @@ def test_what_lacks_a_part_is_refused_before_anything_begins(table: str, missing
     assert str(caught.value) == (f"--set {override}: {word} 'part' {OWNER} made a Part, which is no {kind}: it has no {missing}\n{hint}")
 
 
+def test_an_optimizer_that_lacks_a_part_is_refused_before_anything_begins() -> None:
+    plugin = Plugin(optimizers={"part": lambda parameters: object()})
+    with pytest.raises(RecipeError) as caught:
+        prepare(overrides=['generator.optimizer={use="part"}'], plugins=[plugin])
+    assert str(caught.value) == (
+        f"--set generator.optimizer={{use=\"part\"}}: optimizer 'part' {OWNER} made an object, which is no optimizer: it has no step\n"
+        "return one: a torch.optim.Optimizer of the parameters it is given"
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "plural"),
+    [
+        ('generator={use="a"}', "networks"),
+        ('loss={use="a"}', "losses"),
+        ('data={use="a"}', "datasets"),
+        ('noise={use="a"}', "noises"),
+        ('generator.optimizer={use="a"}', "optimizers"),
+        ('tricks.a={use="a"}', "tricks"),
+        ('metrics.a={use="a"}', "metrics"),
+    ],
+)
+def test_a_class_in_place_of_an_object_is_refused_before_anything_begins(override: str, plural: str) -> None:
+    class Part:
+        pass
+
+    plugin = Plugin(**{plural: {"a": lambda *given: Part}})  # type: ignore[arg-type]
+    with pytest.raises(RecipeError) as caught:
+        prepare(overrides=[override], plugins=[plugin])
+    assert str(caught.value).endswith(f"'a' {OWNER} made the class Part, not an object\nmake one: `Part()`")
+
+
 def test_a_property_that_raises_is_not_missing() -> None:
     class Noise:
         @property
@@ -241,6 +273,30 @@ def test_terms_that_are_no_dict() -> None:
     assert fails(hooked(loss_terms=take)) == (
         'a trick has set turn.loss_terms to a NoneType\na term is added by its name: `turn.loss_terms["mine"] = ...`'
     )
+
+
+@pytest.mark.parametrize(("loss", "kind"), [(None, "NoneType"), (0.5, "float")])
+def test_a_loss_that_a_trick_takes_away_after_its_gradients(loss: object, kind: str) -> None:
+    def take(turn: ganlab.Turn) -> None:
+        turn.loss = loss  # type: ignore[assignment]
+
+    assert fails(hooked(before_update=take)) == (
+        f"Mine, in its hook before_update, has set turn.loss to a {kind}\n"
+        'its gradients are there by then; what is to be added to it is a term: `turn.loss_terms["mine"] = ...`'
+    )
+
+
+def test_scores_that_a_trick_brings_itself_serve_a_plan_of_one_side() -> None:
+    def plan(run: ganlab.Run, step: int) -> list[list[Part]]:
+        return [[Part("discriminator", ("real",))]]
+
+    def bring(turn: ganlab.Turn) -> None:
+        assert turn.real_scores is not None
+        turn.fake_scores = torch.zeros_like(turn.real_scores)
+
+    trick = hooked(plan_step=plan, after_scores=bring)
+    run = play(trick, steps=2, overrides=['loss={use="relativistic_bce"}'])
+    assert [run.players[role].updates for role in ("discriminator", "generator")] == [2, 0]
 
 
 def test_real_scores_that_nobody_needs_may_be_missing() -> None:

@@ -69,6 +69,19 @@ def test_a_sheet_of_images_is_that_of_the_scripts_samples(digits: FinishedRun, h
     assert sorted(path.name for path in here.iterdir()) == sorted([f"{digits.id}.png", "a.png", "b.png", "c.png"])
 
 
+def test_sheets_that_nobody_has_named_take_the_next_free_name(digits: FinishedRun, here: Path, capsys: Capture) -> None:
+    said = []
+    four = ("--count", 4, "--seed")
+    for arguments in ([*four, 1], [*four, 2], [*four, 3, "--force"], ["--animate"], ["--animate"]):
+        code, out, _err = ganlab_says(capsys, "sample", digits.path, *arguments)
+        said.append((code, out.partition(":")[0]))
+    assert said == [(0, f"{digits.id}{end}") for end in (".png", "-2.png", ".png", ".gif", "-2.gif")]
+    drawn = [image_grid(digits.samples(4, seed=seed), (-1.0, 1.0)) for seed in (3, 2)]
+    for name, sheet in zip((f"{digits.id}.png", f"{digits.id}-2.png"), drawn, strict=True):
+        assert np.array_equal(picture(name), sheet)
+    assert len(list(here.iterdir())) == 4
+
+
 def test_a_grid_has_so_many_rows_and_columns(digits: FinishedRun, capsys: Capture) -> None:
     assert ganlab_says(capsys, "sample", digits.path, "--grid", "2x7", "--out", "deep/er/grid.png")[0] == 0
     assert np.array_equal(picture("deep/er/grid.png"), image_grid(digits.samples(14), (-1.0, 1.0), columns=7))

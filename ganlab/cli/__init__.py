@@ -201,7 +201,11 @@ def sync(run: str, overrides: tuple[str, ...], **options: Any) -> None:
 @CHECKPOINT
 @click.option("--animate", is_flag=True, help="An animation of the training instead, of the run's sheets: .gif, .png or .webp.")
 @click.option("--frame-seconds", type=click.FloatRange(0.02, 60), help="How long the animation shows a sheet.  [default: 0.2]")
-@click.option("--out", type=click.Path(path_type=Path), help="A .png for a sheet, a folder for single PNGs, a .gif to animate.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="A .png for a sheet, a folder for single PNGs, a .gif to animate.  [default: named after the run]",
+)
 @FORCE
 @TRUST
 @RUNS

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganlab.console import show_lines, warn
 from ganlab.engine.folder import find_run, step_of
-from ganlab.engine.outputs import refuse_existing, staged
+from ganlab.engine.outputs import not_taken, refuse_existing, staged
 from ganlab.errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _draw(
     truncation: float | None, grid: str | None, interpolate: bool, checkpoint: str, trust: bool, data_root: Path | None,
 ) -> None:  # fmt: skip
     summary = find_run(runs_dir, name)
-    out = out or Path(f"{summary.id}.png")
+    out = out or not_taken(Path(f"{summary.id}.png"), force)
     single = is_folder(out)
     if not single:
         refuse_existing([out], force)
@@ -163,7 +163,7 @@ def _animate(name: str, out: Path | None, seconds: float, force: bool, runs_dir:
     from ganlab.animation import FORMATS, animate
 
     summary = find_run(runs_dir, name)
-    out = out or Path(f"{summary.id}.gif")
+    out = out or not_taken(Path(f"{summary.id}.gif"), force)
     if out.suffix.lower() not in FORMATS:
         raise UsageError(f"--out {out}: an animation is a {', '.join(FORMATS)}", f"name {out.with_suffix('.gif')}, for instance")
     refuse_existing([out], force)

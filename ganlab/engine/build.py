@@ -27,12 +27,21 @@ ROLES: tuple[Role, Role] = ("generator", "discriminator")
 
 
 def make(choice: Choice, *given: Any) -> Any:
-    """Call the factory of what the recipe chose. A ValueError it raises is a mistake in the recipe, at the choice's place."""
+    """Call the factory of what the recipe chose. A ValueError it raises is a mistake in the recipe, at the choice's place.
+
+    Raises:
+        RecipeError: so it is; or the factory made a class, of which nothing can be asked.
+    """
     with blamed(owner_of(choice)):
         try:
-            return choice.entry.factory(*given, **choice.options)
+            made = choice.entry.factory(*given, **choice.options)
         except ValueError as error:
             raise RecipeError([f"{choice.where}: {choice.kind} '{choice.use}': {error}"]) from error
+    if isinstance(made, type):
+        raise RecipeError(
+            [f"{choice.where}: {owner_of(choice)} made the class {made.__name__}, not an object"], f"make one: `{made.__name__}()`"
+        )
+    return made
 
 
 def owner_of(choice: Choice) -> str:
@@ -149,6 +158,10 @@ def build_player(run: Run, role: Role) -> Player:
         raise RecipeError([f"{choice.network.where}: the {role} has no parameters to train"])
     spare_the_compiler()
     player.optimizer = make(choice.optimizer, player.parameters)
+    needed = ("step", "zero_grad", "state_dict", "load_state_dict", "param_groups")
+    check_parts(
+        choice.optimizer, player.optimizer, needed, "optimizer", "return one: a torch.optim.Optimizer of the parameters it is given"
+    )
     if run.recipe.train.compile:
         player.speed_up(functools.partial(Compiled, run))
     if run.recipe.train.cuda_graphs:

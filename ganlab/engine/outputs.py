@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import tempfile
@@ -23,6 +24,15 @@ def refuse_existing(paths: Iterable[Path], force: bool) -> None:
             raise UsageError(f"{path} is a folder", "name a file in it")
         if path.exists() and not force:
             raise UsageError(f"{path} is already there", "name another place with --out, or replace it with --force")
+
+
+def not_taken(path: Path, force: bool) -> Path:
+    """A place for what a person has not named a place for: ``path``, or with a number from 2 on where something is there already.
+
+    With ``force`` it is ``path``, whatever is there.
+    """
+    places = itertools.chain([path], (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2)))
+    return path if force else next(place for place in places if not place.exists())
 
 
 @contextlib.contextmanager

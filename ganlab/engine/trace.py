@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
+from ganlab.errors import PluginError
+
 if TYPE_CHECKING:
     from ganlab.engine.turn import Turn
 
@@ -20,13 +22,22 @@ GRADIENTS = "the gradients"
 HOOKS = ("before_turn", "before_scores", "after_scores", "loss_terms", "before_update")
 
 
-def look_at(turn: Turn) -> Tensor:
+def look_at(turn: Turn, after: str = "a trick", trick: str = "") -> Tensor:
     """1 if the turn's loss or a gradient of its player is not finite, else 0: float32 (), on the device. Nothing is changed.
 
     The loss stands for its terms, for their sum is not finite where one of them is not. This is the operation that
     torch.amp.GradScaler does it with, at a scale of 1: two thirds of the time of a norm, and it cannot overflow.
+
+    Args:
+        after, trick: whose hook was called just now, in words, and the name of its trick.
+
+    Raises:
+        PluginError: a hook has put something else in the loss's place.
     """
-    assert turn.loss is not None
+    if not isinstance(turn.loss, Tensor):
+        what = f"{after} has set turn.loss to a {type(turn.loss).__name__}"
+        hint = 'its gradients are there by then; what is to be added to it is a term: `turn.loss_terms["mine"] = ...`'
+        raise PluginError(what, hint, trick)
     gradients = [p.grad for p in turn.player.parameters if p.grad is not None]
     device = turn.loss.device
     found = torch.zeros((), device=device)
@@ -123,7 +134,7 @@ def watched(owner: str, trick: str, hook: str, place: int, call: Callable[..., A
         turn: Turn = args[place]
         before = look_at(turn) if turn.trace.flag is None else turn.trace.flag
         result = call(*args)
-        turn.trace.flag = look_at(turn)
+        turn.trace.flag = look_at(turn, f"{words},", trick)
         turn.trace.changes.append(Change(words, GRADIENTS, before, turn.trace.flag, trick=trick))
         return result
 
