@@ -70,6 +70,18 @@ def test_skipping_there_is_skipping_here(monkeypatch: pytest.MonkeyPatch, optimi
     assert all(value.isfinite().all() for value in weights(there).values())
 
 
+@pytest.mark.parametrize("role", ["generator", "discriminator"])
+def test_momentum_never_begins_with_memory_that_nobody_has_written(role: str) -> None:
+    torch.use_deterministic_algorithms(True)  # fills such memory with NaN
+    try:
+        late = [f"train.{what}_every=9" for what in ("log", "sample", "checkpoint")]  # flags are read at the end alone
+        run = play(Spoil(1, 2, role=role), steps=5, overrides=["train.non_finite=skip", *networks("sgd", momentum=0.9), *late])
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all(value.isfinite().all() for value in weights(run).values())
+    assert run.players[role].updates == 3  # type: ignore[index]
+
+
 @pytest.mark.parametrize("optimizers", OPTIMIZERS)
 def test_finite_numbers_are_the_same_bit_for_bit(monkeypatch: pytest.MonkeyPatch, optimizers: list[str]) -> None:
     more = [*optimizers, trick("clamp"), trick("gradient_clipping")]

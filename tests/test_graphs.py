@@ -21,6 +21,7 @@ from ganlab.engine.graphs import Graphs
 from ganlab.engine.life import execute
 from ganlab.engine.recording import Replay, Work
 from ganlab.engine.run import Run
+from ganlab.engine.untouched import untouched
 from ganlab.errors import UsageError
 from ganlab.recipe import shipped_recipes
 from ganlab.testing import TinyNetwork, play, prepare
@@ -150,7 +151,8 @@ class Weird(TinyNetwork):
 
     def __init__(self, spec: ganlab.NetworkSpec) -> None:
         super().__init__(spec)
-        self.share, self.calls = 0.5, 0
+        self.share: Any = 0.5
+        self.calls, self.pair, self.last = 0, [1, 2], None
         self.register_buffer("seen", torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -437,7 +439,17 @@ def replaced(self: Any, y: Tensor) -> Tensor:
     return y * self.seen
 
 
-@pytest.mark.parametrize("doing", [counted, drawn_by_python, drawn_by_numpy, replaced])
+def listed(self: Any, y: Tensor) -> Tensor:
+    self.pair.append(1)
+    return y * (1 + 1 / len(self.pair))
+
+
+def kept(self: Any, y: Tensor) -> Tensor:
+    self.last = y  # for somebody to look at: a replay would leave it as it was
+    return y
+
+
+@pytest.mark.parametrize("doing", [counted, drawn_by_python, drawn_by_numpy, replaced, listed, kept])
 def test_what_is_no_function_of_tensors_goes_on_as_it_is(doing: Any) -> None:
     runs = []
     for more in ([], [GRAPHS]):
@@ -447,7 +459,10 @@ def test_what_is_no_function_of_tensors_goes_on_as_it_is(doing: Any) -> None:
         runs.append(play(steps=4, **options | {"overrides": [*options["overrides"], *more]}))
     plain, fast = runs
     check(plain, fast, told=1)
-    assert "it draws numbers on the host, or changes something in its modules that is no tensor" in fast.info["announcements"][0]
+    assert (
+        "it draws numbers on the host, or changes or keeps something in its modules that a replay would not"
+        in fast.info["announcements"][0]
+    )
     assert replays(fast)[0] and not replays(fast)[1]
 
 
@@ -465,6 +480,51 @@ def test_an_option_that_changes_is_another_variant() -> None:
     plain, fast = plays(hooked(after_step=fade), steps=6, **options)
     check(plain, fast)
     assert len(fast.players["discriminator"].passes.slots) == 10  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        lambda step: np.float32(3.0 * step), lambda step: np.float64(3.0 * step), lambda step: [3.0 * step],
+        lambda step: (3.0, {"b": step}), lambda step: {"a": [{3.0 * step}]}, lambda step: torch.tensor(3.0 * step),
+    ],
+)  # fmt: skip
+def test_whatever_changes_in_a_module_is_another_variant(value: Callable[[int], Any]) -> None:
+    values = [value(step) for step in (1, 2, 3, 2)]  # kept: another tensor may lie where one was
+
+    def fade(run: Run, step: int) -> None:
+        run.players["discriminator"].network.share = values[step - 1]
+
+    run = play(hooked(after_step=fade), steps=4, **(options := weird(lambda self, y: y)) | {"overrides": [*options["overrides"], GRAPHS]})
+    # in each player's turn, with 0.5 and with those of steps 1 to 3
+    assert len(run.players["discriminator"].passes.slots) == 2 * 4  # type: ignore[attr-defined]
+
+
+def test_a_number_that_is_changed_in_place_is_another_variant() -> None:
+    options = weird(lambda self, y: y)
+
+    def begin(run: Run) -> None:
+        run.players["discriminator"].network.share = torch.tensor(1.0)
+
+    def fade(run: Run, step: int) -> None:
+        run.players["discriminator"].network.share.mul_(0.5)
+
+    run = play(hooked(before_run=begin, after_step=fade), steps=4, **options | {"overrides": [*options["overrides"], GRAPHS]})
+    assert len(run.players["discriminator"].passes.slots) == 2 * 4  # type: ignore[attr-defined]
+
+
+def test_what_is_tried_out_leaves_lists_and_dicts_as_they_were() -> None:
+    network = nn.Module()
+    network.pair, network.named, network.odd = [1, 2], {"a": 1}, {3}
+    network.both = (network.pair, 5)
+    pair = network.pair
+    with untouched(network, torch.device("cpu")):
+        network.pair.append(3)
+        network.named["b"] = 2
+        network.odd.clear()
+        network.pair, network.both = [7], ([], 6)
+    assert (network.pair, network.named, network.odd, network.both) == ([1, 2], {"a": 1}, {3}, ([1, 2], 5))
+    assert network.pair is pair is network.both[0]
 
 
 def test_too_many_variants_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -368,6 +368,23 @@ def coloured(side: int, count: int = 40) -> ganlab.ResidentDataset:
     return ganlab.ResidentDataset(pixels, torch.arange(count) % 2, scale=1 / 255, range=(0.0, 1.0), class_names=("even", "odd"))
 
 
+def test_a_gpu_computes_judges_by_cudnn_with_all_bits_and_in_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    cudnn, states = torch.backends.cudnn, []
+
+    class Looking(training.SmallNetwork):
+        def forward(self, images: torch.Tensor) -> Any:
+            states.append((self.training, cudnn.enabled, cudnn.allow_tf32, cudnn.deterministic))
+            return super().forward(images)
+
+    monkeypatch.setattr(training, "SmallNetwork", Looking)
+    before = (cudnn.enabled, cudnn.allow_tf32, cudnn.deterministic)
+    data = data_of()
+    network = training.train(data, torch.arange(len(data)), features=4, images=20, device=torch.device("cpu"))
+    training.logits_of(network, data, torch.arange(4), torch.device("cpu"))
+    assert set(states) == {(True, True, False, True), (False, True, False, True)}
+    assert before == (cudnn.enabled, cudnn.allow_tf32, cudnn.deterministic) == (True, True, False)
+
+
 @pytest.mark.parametrize(
     ("shape", "images"), [((1, 28, 28), 300_000), ((3, 32, 32), 300_000), ((3, 64, 64), 64_500), ((3, 256, 256), 64_500)]
 )

@@ -90,6 +90,11 @@ def test_no_turn_with_a_shipped_trick_waits(name: str, policy: str, tmp_path: Pa
     assert waits(run, monkeypatch) == ({"item()"} if declared(run) else set())
 
 
+def test_metrics_that_are_added_up_within_a_turn_wait_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganlab.engine.metrics.FOLD_AT", 2)
+    assert waits(prepare(steps=5, folder=tmp_path, overrides=[*GAME, "train.log_every=100"]), monkeypatch) == set()
+
+
 @pytest.mark.parametrize("option", ["discriminator_turn=one_pass", "discriminator_turn=two_updates", "order=simultaneous",
                                     "real_batches=contiguous", "discriminator_statistics=false"])  # fmt: skip
 def test_no_schedule_waits(option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,7 @@ class Guard:
         self.times = 0
         self.report = ""
         self.told = False
+        self.stepped: set[Role] = set()  # whose optimizer has taken a step since its state was put there
         self.updated = False
         self.begun = 0  # groups of this step whose networks have been called
         self.statistics = RunningStatistics(run)
@@ -97,9 +98,9 @@ class Guard:
         if self.halted:  # by another turn of the same group
             return
         found = self._found(turn)
-        if self.on_host or not _honours_found_inf(turn.player.optimizer) or not turn.player.updates:
+        if self.on_host or not _honours_found_inf(turn.player.optimizer) or turn.role not in self.stepped:
             # Here the host decides: on the CPU that costs nothing; optimizers that do not know found_inf (RMSprop, most third-party
-            # ones) would take the step; and in its first step SGD's momentum would begin with memory that nobody has written
+            # ones) would take the step; and until it has taken one, SGD's momentum would begin with memory that nobody has written
             # (torch/optim/sgd.py, is_first_step).
             self._on_host(turn, bool(found.item()))
         else:
@@ -122,6 +123,7 @@ class Guard:
         if not bad:
             self.updated = True
             turn.player.apply()
+            self.stepped.add(turn.role)
         elif self.on_host:
             self.statistics.put_back()
             assert turn.loss is not None
@@ -219,6 +221,7 @@ class Guard:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put back what ``state_dict`` gave; what was found since is forgotten."""
         self.times = state["times"]
+        self.stepped.clear()
         self.report, self.frozen, self.waiting = "", None, []
         self.statistics.forget()
 

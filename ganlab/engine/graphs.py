@@ -1,7 +1,7 @@
 """A network's passes as CUDA graphs: recorded once, replayed in each turn, so that a pass costs a launch where it cost one for each layer.
 
 Everything else of a turn (draws, hooks, losses, the guard, optimizers) stays as it is, and so a recipe's tricks need not know. A pass is
-recorded for each *variant* in which it is called: modes and other plain values of the network's modules, which tensors need gradients,
+recorded for each *variant* in which it is called: modes and other values that the network's modules hold, which tensors need gradients,
 shapes, mixed precision. What cannot be recorded is called as it is.
 """
 
@@ -18,7 +18,7 @@ from ganlab.engine.compiled import first_line
 from ganlab.engine.player import Player, watched
 from ganlab.engine.recording import RECORDERS, Recorder
 from ganlab.engine.slot import Replayed, Slot, Unrecordable
-from ganlab.engine.untouched import PLAIN
+from ganlab.engine.untouched import OF_TORCH, PLAIN, in_short
 
 if TYPE_CHECKING:
     from ganlab.engine.run import Run
@@ -57,13 +57,17 @@ class Graphs:
         self.as_they_are.add(variant)
 
     def state(self) -> list[Any]:
-        """What a recording depends on in the network: its plain values; of tensors, where they are and whether they need gradients."""
+        """What a recording depends on in the network: what its modules hold, in short; of tensors, where they are and whether they need
+        gradients.
+        """
         found: list[Any] = []
         for module in self.modules:
             held = vars(module)
             for name, value in held.items():
-                if type(value) in PLAIN:
+                if type(value) in PLAIN:  # nearly all of them: this is asked before every pass
                     found += (name, value)
+                elif name not in OF_TORCH:
+                    found += (name, in_short(value))
             for tensor in (*held["_parameters"].values(), *held["_buffers"].values()):
                 if tensor is not None:
                     found += (tensor.data_ptr(), tensor.requires_grad)

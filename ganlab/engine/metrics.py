@@ -115,13 +115,17 @@ class Metrics:
 
     def _fold(self, name: str) -> None:
         values = self._waiting.pop(name)
-        tensors = [value for value, _ in values if isinstance(value, Tensor)]
+        by_weight: dict[float, list[Tensor]] = {}  # nearly always one: weights stay on the host, for a GPU would be waited for
+        for value, weight in values:
+            if isinstance(value, Tensor):
+                by_weight.setdefault(weight, []).append(value)
         total = lost = torch.zeros((), dtype=self.wide, device=self.device)
-        if tensors:
-            weights = torch.tensor([weight for value, weight in values if isinstance(value, Tensor)], dtype=self.wide, device=self.device)
+        for weight, tensors in by_weight.items():
             stacked = self._stacked(tensors)  # (values,)
-            left_out = ~stacked.isfinite() & (weights != 0)  # a sum has no mean to be saved
-            total, lost = stacked.masked_fill(left_out, 0).sum(), (weights * left_out).sum()
+            if weight:  # else it is a sum, which has no mean to be saved
+                left_out = ~stacked.isfinite()
+                stacked, lost = stacked.masked_fill(left_out, 0), lost + self._wide(left_out.sum()) * weight
+            total = total + stacked.sum()
         numbers = [(value, weight) for value, weight in values if not isinstance(value, Tensor)]
         left = [value for value, weight in numbers if math.isfinite(value) or not weight]
         gone = sum(weight for value, weight in numbers if not math.isfinite(value))

@@ -70,7 +70,8 @@ class CudaRecorder:
         """A graph of it. Other threads may go on using the device meanwhile."""
         graph = torch.cuda.CUDAGraph()
         recording = torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local")
-        with torch.cuda.device(self.device), recording:
+        # Older versions of PyTorch stay on the recording's stream if it fails: the one before is put back here, whatever happens.
+        with torch.cuda.device(self.device), torch.cuda.stream(torch.cuda.current_stream(self.device)), recording:
             results = work()
         return results, graph.replay
 

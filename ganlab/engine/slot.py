@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from ganlab.engine.untouched import device_state, host_state, plain_values, put_back_device_state, put_back_plain_values, untouched
+from ganlab.engine.untouched import attributes, device_state, host_state, put_back_attributes, put_back_device_state, untouched
 
 if TYPE_CHECKING:
     from ganlab.engine.graphs import Graphs
@@ -41,7 +41,7 @@ class Slot:
         self.network = graphs.player.network
         self.free = True
         self.named = dict(self.network.named_parameters())
-        self.plain = plain_values(graphs.modules)
+        self.held = attributes(graphs.modules)
         self.x = x.detach().clone().requires_grad_(x.requires_grad)
         self.labels = None if labels is None else labels.detach().clone()
         self.twins = {name: parameter.detach().requires_grad_(parameter.requires_grad) for name, parameter in self.named.items()}
@@ -69,7 +69,7 @@ class Slot:
                 self.grad = torch.empty_like(self.result)
                 self.gradients, self.back = recorder.record(self._way_back)
         if (self.graphs.state(), host_state(self.x.device)) != before:
-            raise Unrecordable("it draws numbers on the host, or changes something in its modules that is no tensor.")
+            raise Unrecordable("it draws numbers on the host, or changes or keeps something in its modules that a replay would not.")
 
     def _way_there(self) -> list[Tensor]:
         labels = {"labels": self.labels} if self.graphs.player.takes_labels else {}
@@ -150,15 +150,15 @@ class Slot:
         Whoever differentiates twice will do so again: this variant is called as it is from now on.
         """
         self.graphs.forget(self.variant)
-        now = plain_values(self.graphs.modules)
+        now = attributes(self.graphs.modules)
         with untouched(self.network, x.device), torch.enable_grad():
             put_back_device_state(x.device, state)
-            put_back_plain_values(self.plain)
+            put_back_attributes(self.held)
             try:
                 with self.autocast():
                     y = self.graphs.as_it_is(x, labels)
             finally:
-                put_back_plain_values(now)
+                put_back_attributes(now)
             found = self._gradients(y, [x, *parameters], slope, create_graph=True)
         every: list[Tensor | None] = [None] * len(self.inputs)
         for number, gradient in zip(self.wanted, found, strict=True):

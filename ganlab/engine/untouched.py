@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import random
 import sys
 from collections.abc import Iterable, Iterator
+from numbers import Number
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 PLAIN = (bool, int, float, str, type(None))
-Plain = list[tuple[dict[str, Any], str, Any]]  # what a module holds, the name of an attribute, its value
+#: What torch keeps in every module: parameters, buffers, other modules and hooks, which are looked after by themselves.
+OF_TORCH = frozenset(vars(nn.Module())) - {"training"}
+Attributes = list[tuple[dict[str, Any], str, Any, Any]]  # what a module holds, an attribute's name, its value, a copy where it can change
 
 
 @contextlib.contextmanager
@@ -20,27 +24,57 @@ def untouched(network: nn.Module, device: torch.device) -> Iterator[None]:
     """Leave the network and all generators of random numbers as they are, whatever is tried out inside."""
     modules = list(network.modules())
     places = [(module._buffers, name, buffer) for module in modules for name, buffer in module._buffers.items() if buffer is not None]
-    plain, copies, host, state = plain_values(modules), [buffer.clone() for _, _, buffer in places], host_state(), device_state(device)
+    held, copies, host, state = attributes(modules), [buffer.clone() for _, _, buffer in places], host_state(), device_state(device)
     try:
         yield
     finally:
         for (buffers, name, buffer), copy in zip(places, copies, strict=True):
             buffer.data.copy_(copy)  # .data: for passes that are under way and remember it, it is as it was
             buffers[name] = buffer
-        put_back_plain_values(plain)
+        put_back_attributes(held)
         put_back_host_state(host)
         put_back_device_state(device, state)
 
 
-def plain_values(modules: Iterable[nn.Module]) -> Plain:
-    """The numbers, words and switches that modules hold."""
-    return [(vars(module), name, value) for module in modules for name, value in vars(module).items() if type(value) in PLAIN]
+def attributes(modules: Iterable[nn.Module]) -> Attributes:
+    """What modules hold beside what torch keeps in each: numbers, words, switches, lists of them, other objects."""
+    return [
+        (vars(module), name, value, copy.copy(value) if type(value) in (list, dict, set) else None)
+        for module in modules
+        for name, value in vars(module).items()
+        if name not in OF_TORCH
+    ]
 
 
-def put_back_plain_values(values: Plain) -> None:
-    """Give modules' attributes these values."""
-    for held, name, value in values:
-        held[name] = value
+def put_back_attributes(held: Attributes) -> None:
+    """Give modules' attributes the values that they had, and lists, dicts and sets what was in them."""
+    for module, name, value, content in held:
+        module[name] = value
+        if isinstance(value, list):
+            value[:] = content
+        elif content is not None:
+            value.clear()
+            value.update(content)
+
+
+def in_short(value: Any) -> Any:
+    """A value as something that can be compared and is another wherever a pass could come out otherwise, as far as can be seen.
+
+    Numbers and words are themselves; lists, tuples, sets and dicts are what is in them. Of a tensor it is where it lies, for a replay
+    reads what is there then, and on a CPU how often it was changed in place, for a recording holds the number. Of other objects it is
+    which one it is.
+    """
+    if type(value) in PLAIN or isinstance(value, Number):
+        return value
+    if isinstance(value, list | tuple):
+        return tuple(map(in_short, value))
+    if isinstance(value, set | frozenset):
+        return frozenset(map(in_short, value))
+    if isinstance(value, dict):
+        return tuple((in_short(key), in_short(one)) for key, one in value.items())
+    if isinstance(value, Tensor):
+        return value.data_ptr(), value._version if value.is_cpu and not value.is_inference() else 0
+    return id(value)
 
 
 def device_state(device: torch.device) -> Tensor:

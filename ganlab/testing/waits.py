@@ -59,15 +59,19 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class _Methods(TorchFunctionMode):
-    """Sees which methods of tensors are called: on the CPU, copies to the host compute nothing."""
+    """Sees what copies between host and device, by its name: on the CPU, that computes nothing."""
 
     WORDS: ClassVar = {Tensor.cpu: "cpu()", Tensor.numpy: "numpy()", Tensor.tolist: "tolist()"}
+    FACTORIES: ClassVar = {torch.tensor: "torch.tensor(..., device=...)", torch.as_tensor: "torch.as_tensor(..., device=...)"}
 
     def __init__(self, waits: Waits) -> None:
         super().__init__()
         self.waits = waits
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
         if function in self.WORDS:
             self.waits.seen.add(self.WORDS[function])
-        return function(*args, **(kwargs or {}))
+        if function in self.FACTORIES and kwargs.get("device") not in (None, "cpu") and not isinstance(args[0], Tensor):
+            self.waits.seen.add(self.FACTORIES[function])  # a copy from the host that is waited for; torch.full is none
+        return function(*args, **kwargs)

@@ -94,7 +94,7 @@ class ImageFolder:
         if self.device.type == "cuda":
             images = images.pin_memory().to(self.device, non_blocking=True)  # returns before it has been copied
         shown = images.to(self.device, self.dtype).mul_(self.scale).add_(self.offset)
-        return Batch(shown, None if self._labels is None else self._labels[indices.to(self._labels.device)])
+        return Batch(shown, None if self._labels is None else self._labels[indices.to(self._labels.device, non_blocking=True)])
 
     def prefetch(self, indices: Tensor) -> None:
         """Begin to decode the images at ``indices``, unless all are in memory."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from ganlab.errors import UsageError
 from ganlab.evaluation import JudgeSpec
 from ganlab_judges import kept
+from ganlab_judges.precision import full_precision
 
 CHUNK = 100
 FEATURES, CLASSES = 2048, 1008
@@ -44,7 +45,7 @@ class Inception:
         features, logits = [], []
         for start in range(0, len(images), CHUNK):
             shown = (images[start : start + CHUNK] * 255).round().to(torch.uint8)
-            with torch.backends.cudnn.flags(allow_tf32=False):  # equal judges give equal answers, also on a GPU
+            with full_precision():  # equal judges give equal answers, also on a GPU
                 found = self.extractor(shown.expand(-1, 3, -1, -1).to(self.device))
             features.append(found[0].float().cpu())
             logits.append(found[1].float().cpu())

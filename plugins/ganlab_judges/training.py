@@ -14,6 +14,7 @@ from ganlab.components import Dataset
 from ganlab.evaluation import Stopped
 from ganlab_judges.content import images_and_labels
 from ganlab_judges.network import SmallNetwork, initialize, shifted
+from ganlab_judges.precision import full_precision
 
 BATCH = 100
 LEARNING_RATE = 2e-3
@@ -107,7 +108,7 @@ def train(
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.2)
     clock = Clock(steps, tell)
-    with torch.enable_grad():
+    with torch.enable_grad(), full_precision():
         for done, chosen in enumerate(batches(learnt, steps, generator), start=1):
             if stopping():
                 raise Stopped
@@ -127,7 +128,7 @@ def train(
 def seen(network: nn.Module, images: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
     """Features and logits of images in [0, 1], on the CPU."""
     at_once = max(1, min(CHUNK, NUMBERS.get(device.type, NUMBERS["other"]) // math.prod(images.shape[1:])))
-    with torch.backends.cudnn.flags(allow_tf32=False):  # equal judges give equal answers, also on a GPU
+    with full_precision():  # equal judges give equal answers, also on a GPU
         parts = [network(images[start : start + at_once].to(device)) for start in range(0, len(images), at_once)]
     return torch.cat([features.float().cpu() for features, _ in parts]), torch.cat([logits.float().cpu() for _, logits in parts])
 

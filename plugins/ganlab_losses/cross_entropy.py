@@ -105,7 +105,9 @@ class BCE:
     def _term(self, logits: Tensor, target: float | Tensor) -> Tensor:
         if self.derivative == "exact":
             return cross_entropy(logits, target)
-        losses: Tensor = PublishedDerivative.apply(logits, torch.as_tensor(target, dtype=logits.dtype, device=logits.device))
+        if not isinstance(target, Tensor):
+            target = torch.full((), target, dtype=logits.dtype, device=logits.device)  # as_tensor would wait for a GPU
+        losses: Tensor = PublishedDerivative.apply(logits, target.to(logits.dtype))
         return losses.mean(0)
 
 

@@ -64,18 +64,20 @@ class EpsilonHatAdam(Adam):
         states = [self.state[parameter] for parameter in parameters]
         averages, squares, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
         found: Tensor | None = getattr(self, "found_inf", None)
-        kept = torch.ones_like(steps[0]) if found is None else 1 - found
+        wide = torch.promote_types(parameters[0].dtype, torch.float32)  # of factors; steps and found_inf are float32
+        kept = (torch.ones_like(steps[0]) if found is None else 1 - found).to(wide)
         gradients = _ascending(parameters, group, found)
         beta1, beta2 = group["betas"]
-        torch._foreach_add_(steps, [kept] * len(steps))
+        torch._foreach_add_(steps, [kept.to(steps[0].dtype)] * len(steps))
+        taken = steps[0].to(wide)
         _approach(averages, gradients, (1 - beta1) * kept)
         _approach(squares, torch._foreach_mul(gradients, gradients), (1 - beta2) * kept)
         if group["amsgrad"]:
             greatest = [state["max_exp_avg_sq"] for state in states]
             torch._foreach_maximum_(greatest, squares)
             squares = greatest
-        corrections = [-torch.expm1(steps[0] * math.log(beta)) if beta else torch.ones_like(kept) for beta in (beta1, beta2)]  # 1 - beta^t
-        rate = group["lr"] * corrections[1].sqrt() / corrections[0] / (1 + self.decay * (steps[0] - 1))
+        corrections = [-torch.expm1(taken * math.log(beta)) if beta else torch.ones_like(kept) for beta in (beta1, beta2)]  # 1 - beta^t
+        rate = group["lr"] * corrections[1].sqrt() / corrections[0] / (1 + self.decay * (taken - 1))
         roots = torch._foreach_sqrt(squares)
         torch._foreach_add_(roots, group["eps"])
         changes = torch._foreach_div(averages, roots)
