@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import costs
 import pytest
 import speed
 import torch
-from support import children
-from support.contestants import CONTESTANTS, Unable, account_of, measure
+from loops.common import Account
+from support import children, rounds
+from support.contestants import CONTESTANTS, Contestant, Outcome, Unable, account_of, measure
 from support.page import marks
 from support.planted import planted_folder, planted_mnist
 from support.rounds import race
@@ -119,6 +122,46 @@ def test_the_device_decides_who_plays_and_where(data: Path, tmp_path: Path, monk
             measure(contestant, setting.with_(device="cuda:1"), tmp_path, "passive")
     assert {"train.device=cuda:1", "train.cuda_graphs=true", "train.tf32=true"} <= set(commands[0])
     assert Setting.load(commands[1][-1]).device == "cuda:1"
+
+
+def test_a_run_warms_up_for_intervals_of_logging(data: Path, tmp_path: Path) -> None:
+    (contestant,) = (one for one in CONTESTANTS if one.key == "ganlab")
+    setting = settle("mnist_mlp", (*TINY, "train.log_every=10"), data).with_(steps=25, warm_up=20)
+    outcome = measure(contestant, setting, tmp_path, "passive")
+    (run,) = (tmp_path / "runs").iterdir()
+    lines = [json.loads(line) for line in (run / "system.jsonl").read_text().splitlines()]
+    first, second, _ = (10 / one["metrics"]["speed/steps_per_second"] for one in lines if "speed/steps_per_second" in one["metrics"])
+    whole = json.loads((run / "run.json").read_text())["training_seconds"]
+    assert outcome.seconds == pytest.approx(whole - first - second)
+    assert (outcome.steps, outcome.rate) == (25, 5 / outcome.seconds)
+
+
+def test_a_loop_warms_up_step_by_step(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    clock = iter([100.0, 150.0, 153.0])  # it begins; the timed steps begin; all are over
+    monkeypatch.setattr("loops.common.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    account = Account(settle("mnist_mlp", TINY, data).with_(steps=5, warm_up=3))
+    for _ in range(5):
+        account.due()
+    account.end()
+    found = account_of(children.Ended(0, capsys.readouterr().out, 0.0, 0, children.Seen(0.0, 0.0)))
+    assert (found.steps, found.seconds, found.rate) == (5, 3.0, 2 / 3.0)
+
+
+def test_a_gpu_warms_up_for_an_interval_of_logging(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def noted(contestant: Contestant, setting: Setting, *given: object, **named: object) -> Outcome:
+        seen.append((setting.steps, setting.warm_up))
+        return Outcome(setting.steps, setting.warm_up, 0.5, {}, {"generator": 1}, children.Ended(0, "", 0.0, 0, children.Seen(0.0, 0.0)))
+
+    monkeypatch.setattr(rounds, "measure", noted)
+    monkeypatch.setattr(rounds, "ready", lambda *given: "")
+    (contestant,) = (one for one in CONTESTANTS if one.key == "tutorial")
+    setting = settle("mnist_mlp", (*TINY, "train.log_every=30"), data)
+    race(setting.with_(device="cuda"), [contestant], 1, tmp_path, seconds=2.0)
+    race(setting.with_(device="cuda"), [contestant], 1, tmp_path, steps=7)
+    race(setting, [contestant], 1, tmp_path, steps=7)
+    assert seen == [(630, 30), (2430, 30), (37, 30), (7, 0)]  # the pilot: 6,000 images in 0.5 s
 
 
 @pytest.mark.gpu

@@ -45,7 +45,7 @@ def setting(**changes: Any) -> Setting:
 
 def outcome(rate: float, seen: Seen = QUIET, peak: int = 100 * MIB, generator: int = 100) -> Outcome:
     """100 steps at that rate."""
-    return Outcome(100, 100 / rate, {}, {"discriminator": 100, "generator": generator}, Ended(0, "", 0.0, peak, seen))
+    return Outcome(100, 0, 100 / rate, {}, {"discriminator": 100, "generator": generator}, Ended(0, "", 0.0, peak, seen))
 
 
 # -- what a step must compute --------------------------------------------------------------------------------------------

@@ -20,7 +20,9 @@ def main() -> None:
         if not run.tricks:
             run.hooks = NoHooks()  # type: ignore[assignment]
         account = Account(setting)
-        account.seconds = seconds_of(run, setting.steps)
+        if setting.warm_up:
+            seconds_of(run, setting.warm_up)
+        account.seconds = seconds_of(run, setting.steps - setting.warm_up)
         account.updates = {role: player.updates for role, player in run.players.items()}
     account.end()
 

@@ -103,10 +103,12 @@ class Account:
         self.updates = {"discriminator": 0, "generator": 0}
         self.step = 0
         self.seconds = 0.0
-        self.began = time.perf_counter()
+        self.began = time.perf_counter()  # once more where steps to warm up are over
 
     def due(self) -> bool:
         """Whether the losses of the step that begins now are looked at."""
+        if self.step == self.setting.warm_up > 0:
+            self.began = self._now()
         self.step += 1
         return self.step % self.every == 0
 
@@ -119,19 +121,22 @@ class Account:
                 self.sums[role][1] += 1
 
     def stop(self) -> None:
-        """The last step is over, on a GPU too."""
+        """The last step is over."""
+        self.seconds = self._now() - self.began
+
+    def _now(self) -> float:
+        """The time, once all steps up to here are over, on a GPU too."""
         if self.setting.on_gpu:
             torch.cuda.synchronize(self.setting.device)
-        self.seconds = time.perf_counter() - self.began
+        return time.perf_counter()
 
     def end(self, **more: Any) -> None:
         """Print the account; what came after :meth:`stop` does not count."""
         if not self.seconds:
             self.stop()
         means = {role: total / number for role, (total, number) in self.sums.items() if number}
-        print(
-            json.dumps({"steps": self.setting.steps, "seconds": self.seconds, "losses": means, "updates": self.updates, **more}), flush=True
-        )
+        length = {"steps": self.setting.steps, "warm_up": self.setting.warm_up, "seconds": self.seconds}
+        print(json.dumps({**length, "losses": means, "updates": self.updates, **more}), flush=True)
 
 
 def skipped(why: str) -> None:

@@ -70,11 +70,13 @@ class Outcome:
     """One measurement.
 
     Attributes:
-        steps, seconds: of the training alone. losses: means over the second half of the steps. updates: of each player.
+        steps, warm_up: all, and those before the timed ones. seconds: of the timed ones alone.
+        losses: means over the second half of the steps. updates: of each player.
         ended: the process.
     """
 
     steps: int
+    warm_up: int
     seconds: float
     losses: dict[str, float]
     updates: dict[str, int]
@@ -83,7 +85,7 @@ class Outcome:
     @property
     def rate(self) -> float:
         """Steps per second."""
-        return self.steps / self.seconds
+        return (self.steps - self.warm_up) / self.seconds
 
 
 def ready(contestant: Contestant, setting: Setting) -> str:
@@ -128,7 +130,7 @@ def account_of(ended: Ended) -> Outcome:
         raise Unable(f"failed: {error}") from None
     if "skipped" in told:
         raise Unable(f"skipped: {told['skipped']}")
-    return Outcome(told["steps"], told["seconds"], told["losses"], told["updates"], ended)
+    return Outcome(told["steps"], told["warm_up"], told["seconds"], told["losses"], told["updates"], ended)
 
 
 def run_ganlab(
@@ -142,7 +144,7 @@ def run_ganlab(
     look: bool = True,
     watch: Any = None,
 ) -> Outcome:
-    """``ganlab run`` as a person would, in a terminal; ``training_seconds`` of run.json is what counts.
+    """``ganlab run`` as a person would, in a terminal; ``training_seconds`` of run.json is what counts, less that of the warm-up.
 
     Sheets and checkpoints come at the intervals of the recipe's full budget, and the first and the last of them in any case.
 
@@ -171,7 +173,18 @@ def run_ganlab(
     info = json.loads((made[0] / "run.json").read_text(encoding="utf-8"))
     counters = info["counters"]
     updates = {role: counters[f"{role}_updates"] for role in ("discriminator", "generator")}
-    return Outcome(counters["step"], info["training_seconds"], _losses(made[0], setting.steps), updates, ended)
+    seconds = info["training_seconds"] - _seconds_up_to(made[0], setting.warm_up)
+    return Outcome(counters["step"], setting.warm_up, seconds, _losses(made[0], setting.steps), updates, ended)
+
+
+def _seconds_up_to(run: Path, step: int) -> float:
+    """How long a run's training took up to a step at the end of a logging interval."""
+    seconds, before = 0.0, 0
+    for line in map(json.loads, (run / "system.jsonl").read_text(encoding="utf-8").splitlines()):
+        rate = line["metrics"].get("speed/steps_per_second")
+        if rate is not None and line["step"] <= step:
+            seconds, before = seconds + (line["step"] - before) / rate, line["step"]
+    return seconds
 
 
 def _losses(run: Path, steps: int) -> dict[str, float]:

@@ -19,7 +19,8 @@ class Race:
     """The measurements of one recipe with one number of threads.
 
     Attributes:
-        setting: of all. steps: of each contestant. outcomes: by contestant, a round each. why_not: what keeps the others out.
+        setting: of all. steps: of each contestant, that are timed. outcomes: by contestant, a round each.
+        why_not: what keeps the others out.
     """
 
     setting: Setting
@@ -71,7 +72,10 @@ def race(
     Args:
         seconds: that a contestant should take in each round; a pilot run, not counted, says how many steps that is.
         steps: of each contestant, in place of ``seconds``; there is no pilot run then.
+
+    On a GPU an interval of logging comes before the steps that are timed.
     """
+    setting = setting.with_(warm_up=setting.document["train"]["log_every"] if setting.on_gpu else 0)
     found = Race(setting, [one for one in contestants if one.plays(setting)])
     known = {one.key: one for one in found.contestants}
     for one in found.contestants:
@@ -102,7 +106,7 @@ def generator_rate(found: Race) -> float:
 
 def _take(found: Race, one: Contestant, folder: Path, policy: str, tell: Callable[[str], None]) -> None:
     """One measurement; a contestant that fails is out, with the reason."""
-    setting = found.setting.with_(steps=found.steps[one.key], generator_rate=generator_rate(found))
+    setting = found.setting.with_(steps=found.setting.warm_up + found.steps[one.key], generator_rate=generator_rate(found))
     try:
         outcome = measure(one, setting, folder, policy)
     except Unable as error:
@@ -111,13 +115,13 @@ def _take(found: Race, one: Contestant, folder: Path, policy: str, tell: Callabl
         tell(f"{one.title}: {error}")
         return
     found.outcomes.setdefault(one.key, []).append(outcome)
-    seen = outcome.ended.seen
-    tell(f"{one.title}: {outcome.rate:,.1f} steps/s ({outcome.steps:,} steps; others {seen.before:.0%} before, {seen.during:.0%} during)")
+    seen, timed = outcome.ended.seen, outcome.steps - outcome.warm_up
+    tell(f"{one.title}: {outcome.rate:,.1f} steps/s ({timed:,} steps; others {seen.before:.0%} before, {seen.during:.0%} during)")
 
 
 def _pilot(found: Race, seconds: float, folder: Path, policy: str, tell: Callable[[str], None]) -> None:
     """Find out how many steps take ``seconds``: a contestant's own, or, where only equal steps are equal work, the tutorial's."""
-    steps = max(2, PILOT_IMAGES // found.setting.document["train"]["batch_size"])
+    steps = found.setting.warm_up + max(2, PILOT_IMAGES // found.setting.document["train"]["batch_size"])
     rates: dict[str, float] = {}
     for one in found.contestants:
         if one.key not in found.why_not:

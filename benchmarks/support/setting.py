@@ -28,6 +28,7 @@ class Setting:
         data_root: the folder of the data sets.
         checkpoint_every, sample_every: the intervals of the recipe's full budget, kept though fewer steps are measured.
         steps, threads, seed: of one measurement.
+        warm_up: how many of the steps come first and are not timed: there a GPU's libraries load, and code is made for it.
         generator_rate: turns of the generator in a step, for those who only count them.
         losses: whether to keep the losses of every step, rather than look at them as often as the tutorial does.
         device: where all train, as torch names it.
@@ -47,6 +48,7 @@ class Setting:
     generator_rate: float = 1.0
     losses: bool = False
     device: str = "cpu"
+    warm_up: int = 0
 
     @property
     def on_gpu(self) -> bool:
