@@ -94,6 +94,8 @@ def adagrad(
 ) -> optim.Optimizer:
     """Adagrad (Duchi, Hazan and Singer 2011): each weight's step shrinks with its gradients so far.
 
+    On a GPU the host waits for it once a turn, to know whether numbers are finite: it cannot withhold a step there itself, as Adam can.
+
     Options:
         lr: step size.
         lr_decay: divide lr by 1 + lr_decay * (steps already taken).
@@ -114,6 +116,8 @@ def rmsprop(
     centered: bool = False,
 ) -> optim.Optimizer:
     """RMSprop (Hinton 2012, lecture 6e), the optimizer of the first Wasserstein GAN.
+
+    On a GPU the host waits for it once a turn, to know whether numbers are finite: it cannot withhold a step there itself, as Adam can.
 
     Options:
         lr: step size.
