@@ -87,6 +87,10 @@ def cannot_be_written(what: object, error: Exception) -> GanlabError:
         hint = "was the run's folder removed or moved while the run went on? then begin the run anew"
     elif number in (errno.EROFS, errno.EACCES, errno.EPERM):
         hint = "make its folder writable, or choose another one with --runs-dir"
+    elif number in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
+        hint = "choose another folder with --runs-dir"
+    elif number == errno.ENAMETOOLONG:
+        hint = "choose a shorter name"
     return GanlabError(f"{what} cannot be written: {getattr(error, 'strerror', None) or error}", hint)
 
 

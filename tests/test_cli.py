@@ -10,7 +10,9 @@ import pytest
 
 from ganlab import console
 from ganlab.cli import main
+from ganlab.engine.folder import RunFolder
 from ganlab.engine.run import Run
+from ganlab.errors import UsageError
 
 SMALL = ["--set", "train.steps=20", "--set", "train.batch_size=16", "--set", "data.samples=500"]
 ALONE = ["--set", "tracking.enabled=false"]
@@ -99,6 +101,11 @@ def test_runs_lists_and_delete_asks(capsys: pytest.CaptureFixture[str], monkeypa
     assert ganlab("delete", "", "--yes") == 2
     assert ganlab("delete", run.name[-3:], "--yes") == 2
     assert run.is_dir()
+    capsys.readouterr()
+    with monkeypatch.context() as patched:
+        patched.setattr(RunFolder, "lock", lambda self: (_ for _ in ()).throw(UsageError("it is read-only", "mend that")))
+        assert ganlab("delete", run.name[-4:], "--yes") == 2
+    assert capsys.readouterr().err == "error: it is read-only\nhint: mend that\n"
     assert ganlab("delete", run.name[-4:], "--yes") == 0
     assert not run.exists()
 

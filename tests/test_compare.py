@@ -90,6 +90,18 @@ def test_how_samples_are_measured_makes_no_other_recipe(tmp_path: Path) -> None:
     assert len(grouped([read_result(run) for run in runs])) == 1
 
 
+def test_what_was_changed_on_the_way_is_another_recipe_and_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changed = {"time": 0.0, "changed": {}, "step": 40, "recipe": ["lr = 2 (was 1)", "k = 1 (was 0)"]}
+    resumed = {"time": 0.0, "changed": {"threads": 2}}
+    on_the_way = made(tmp_path, "a", 0, {"coverage": 0.1}, resumed=[resumed, changed])
+    whole = [made(tmp_path, "a", seed, {"coverage": 0.5}, resumed=[resumed]) for seed in (0, 1)]
+    groups = grouped([read_result(run) for run in (*whole, on_the_way)])
+    assert [(group.name, group.seeds) for group in groups] == [("a", [0, 1]), ("a changed at step 40", [0])]
+    assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
+    assert f"{on_the_way.id} changed at step 40: lr = 2 (was 1); k = 1 (was 0)." in " ".join(capsys.readouterr().out.split())
+    assert len(grouped([read_result(made(tmp_path, "b", resumed=odd)) for odd in (None, 3, [4], [{"recipe": 5}])])) == 1
+
+
 def test_folders_that_cannot_be_read_have_no_results(tmp_path: Path) -> None:
     run = made(tmp_path, "a", values={"coverage": 1.0})
     (run.folder.path / "evaluation.json").write_text("{]")
@@ -243,7 +255,11 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path, capsys: pytest.CaptureF
     )
     assert "These runs were measured with different judges: their" in out
     assert "These runs were trained on different data, or on the same in another range; the latter does no harm." in out
-    assert f"1 of these runs have not been measured: ganlab evaluate {unmeasured.id}" in out
+    assert f"1 of these runs ended before they had a generator to measure: ganlab resume {unmeasured.folder.path}" in out
+    unmeasured.folder.generator.touch()
+    assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"1 of these runs have not been measured: ganlab evaluate {unmeasured.folder.path}" in out
 
 
 @pytest.mark.parametrize(
@@ -258,6 +274,22 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: lis
     made(tmp_path, "plain", values={"coverage": 0.5})
     assert ganlab("compare", "--runs-dir", str(tmp_path), *words) == 2
     assert f"error: {text}".replace("RUNS", str(tmp_path)) in capsys.readouterr().err
+
+
+def test_a_report_takes_the_place_of_a_report_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs, report, other = str(tmp_path / "runs"), tmp_path / "report.html", tmp_path / "my.toml"
+    made(tmp_path / "runs", "plain", values={"coverage": 0.5})
+    other.write_text("precious = 1")
+    assert [ganlab("compare", "--runs-dir", runs, "--html", str(report)) for _ in range(2)] == [0, 0]
+    capsys.readouterr()
+    assert ganlab("compare", "--runs-dir", runs, "--html", str(other)) == 2
+    assert capsys.readouterr() == (
+        "",
+        f"error: {other} is already there, and is no report of ganlab's\nhint: name another file with --html\n",
+    )
+    assert other.read_text() == "precious = 1"
+    assert ganlab("compare", "--runs-dir", runs, "--html", str(other / "x.html")) == 1
+    assert capsys.readouterr().err.endswith("x.html cannot be written: File exists\nhint: name another file with --html\n")
 
 
 def test_without_runs_there_is_nothing_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -286,6 +318,19 @@ def test_runs_are_filtered_and_sorted(tmp_path: Path, capsys: pytest.CaptureFixt
     assert listed(tmp_path, capsys, "--recipe", "b", "--status", "finished") == ["b2"]
     assert listed(tmp_path, capsys, "--where", "generator.lr=2") == ["a1"]
     assert listed(tmp_path, capsys, "--where", "generator.lr=1", "--sort", "seed") == ["a0", "b2", "b3"]
+
+
+def test_runs_are_filtered_by_whatever_set_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tricks = '[[tricks]]\nuse = "clamp"\nmargin = 0.1\n[[tricks]]\nuse = "packing"\n'
+    made(tmp_path, "a", 0, recipe=tricks)
+    made(tmp_path, "a", 1, recipe=f"{tricks}enabled = false\n")
+    assert listed(tmp_path, capsys, "--where", "train.seed=1") == ["a1"]
+    assert listed(tmp_path, capsys, "--where", "tracking.uri=u0") == ["a0"]
+    assert listed(tmp_path, capsys, "--where", "tricks.clamp.margin=0.1") == ["a0", "a1"]
+    for word in ("on", "off"):
+        number = int(word == "off")
+        assert listed(tmp_path, capsys, "--where", f"tricks.packing={word}") == [f"a{number}"]
+        assert listed(tmp_path, capsys, "--where", f"tricks.packing.enabled={('true', 'false')[number]}") == [f"a{number}"]
 
 
 def test_a_run_that_cannot_be_listed_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -335,7 +380,8 @@ def test_the_table_has_the_metrics_that_are_wanted(tmp_path: Path, capsys: pytes
         (["--metric", "modes"], "no run has a metric 'modes'\nhint: choices: coverage"),
         (["--recipe", "b"], "no run is of a recipe called 'b'\nhint: choices: a"),
         (["--where", "generator.lr"], "--where generator.lr does not say which value\nhint: type --where generator.lr=VALUE"),
-        (["--where", "generator.rl=1"], "no run's recipe has 'generator.rl'\nhint: did you mean 'generator.lr'? (choices: generator.lr)"),
+        (["--where", "generator.rl=1"], "no run's recipe has 'generator.rl'\nhint: did you mean 'generator.lr'?"),
+        (["--where", "q=1"], "no run's recipe has 'q'\nhint: the keys are those of --set; recipe.toml has them all"),
     ],
 )
 def test_mistakes_of_filters(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], text: str) -> None:
@@ -443,5 +489,5 @@ def test_runs_that_go_on_are_not_to_be_measured_yet(tmp_path: Path, capsys: pyte
     idle = made(tmp_path, "plain", 2, status="interrupted")
     assert ganlab("compare", "--runs-dir", str(tmp_path), done.id, going.id, idle.id) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert f"1 of these runs have not been measured: ganlab evaluate {idle.id}" in said
+    assert f"1 of these runs ended before they had a generator to measure: ganlab resume {idle.folder.path}" in said
     assert f"1 of these runs are going on, and have no numbers before they end: {going.id}" in said

@@ -132,6 +132,7 @@ def test_a_longer_budget_ends_as_if_it_had_been_that_long_from_the_start(tmp_pat
     assert info_of(path)["status"] == "finished"
     run, _ = again(path, "train.steps=10")
     assert run.info["announcements"][-1:] == ["The budget is now 10 steps (it was 4)."]
+    assert "recipe" not in run.info["resumed"][-1]
     assert execute(run) == "finished"
     never = play(steps=10, overrides=fixed, folder=tmp_path / "long")
     assert same(weights(never), weights(run))
@@ -177,6 +178,11 @@ def test_other_keys_need_the_flag_and_then_count(tmp_path: Path) -> None:
     (group,) = run.players["discriminator"].optimizer.param_groups
     assert group["lr"] == 0.1
     assert run.players["generator"].optimizer.state  # its averages are still there
+    resumed = info_of(path)["resumed"][-1]
+    assert resumed["step"] == 4
+    assert resumed["recipe"] == [
+        "generator.optimizer.lr = 0.5 (was 0.01)", "generator.optimizer.betas = [0.1, 0.2] (was [0.9, 0.999])"
+    ]  # fmt: skip
     run.folder.unlock()  # type: ignore[union-attr]
     run, _ = again(path)  # a second time there is nothing to ask: the checkpoint knows the recipe
     (group,) = run.players["generator"].optimizer.param_groups

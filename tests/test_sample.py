@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from ganlab.cli.sampling import Layout
 from ganlab.engine.folder import find_run
 from ganlab.engine.latents import rows_between
 from ganlab.engine.trained import Trained
-from ganlab.errors import UsageError
+from ganlab.errors import GanlabError, UsageError
 from ganlab.pictures import image_grid, scatter
 from ganlab.script import FinishedRun
 
@@ -82,6 +84,38 @@ def test_sheets_that_nobody_has_named_take_the_next_free_name(digits: FinishedRu
     assert len(list(here.iterdir())) == 4
 
 
+def test_more_samples_than_memory_holds_are_refused_in_words(digits: FinishedRun, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: object) -> None:
+        raise GanlabError("noise 'normal' raised it") from RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("ganlab.engine.latents.draw", full)
+    assert ganlab_says(capsys, "sample", digits.path, "--count", 4) == (
+        2, "", "error: there is not enough memory for 4 samples at once\nhint: draw fewer, with other seeds\n"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ask", "text"),
+    [
+        (lambda generator: generator.sample(0), "count = 0 is not what it must be\ngive a whole number from 1"),
+        (lambda generator: generator.sample(2.5), "count = 2.5 is not"),
+        (lambda generator: generator.sample(True), "count = True is not"),
+        (
+            lambda generator: generator.sample(2, seed=2**63),
+            "seed = 9223372036854775808 is not what it must be\ngive a whole number from 0",
+        ),
+        (lambda generator: generator.sample(2, truncation="x"), "truncation = 'x' is no number"),
+        (lambda generator: generator.interpolate(0, 5), "rows = 0 is not"),
+        (lambda generator: generator.interpolate(5, 0), "columns = 0 is not"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_in_words(digits: FinishedRun, ask: Callable[[Any], Any], text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        ask(digits.generator)
+    assert str(caught.value).startswith(text)
+    assert digits.generator.sample(np.int64(2), seed=np.int32(1)).equal(digits.generator.sample(2, seed=1))
+
+
 def test_a_grid_has_so_many_rows_and_columns(digits: FinishedRun, capsys: Capture) -> None:
     assert ganlab_says(capsys, "sample", digits.path, "--grid", "2x7", "--out", "deep/er/grid.png")[0] == 0
     assert np.array_equal(picture("deep/er/grid.png"), image_grid(digits.samples(14), (-1.0, 1.0), columns=7))
@@ -123,6 +157,9 @@ def test_single_pictures_have_no_border(digits: FinishedRun, here: Path, capsys:
     assert len(list(Path("singles").iterdir())) == 3
     assert ganlab_says(capsys, "sample", digits.path, "--count", 4, "--out", "singles", "--force")[0] == 0
     assert len(list(Path("singles").iterdir())) == 4
+    Path("singles/mine.png").touch()
+    assert ganlab_says(capsys, "sample", digits.path, "--count", 2, "--out", "singles", "--force")[0] == 0
+    assert sorted(path.name for path in Path("singles").iterdir()) == ["mine.png", "sample_0000.png", "sample_0001.png"]
     assert [path.name for path in here.iterdir()] == ["singles"]
 
 

@@ -369,6 +369,28 @@ def test_a_run_of_another_recipe_is_not_taken_for_one_of_the_set(tmp_path: Path)
     assert error.value.hint == (f"put the recipe back as it was; or begin a set with it as it is now: ganlab run ring --name {one.name}-2")
 
 
+def test_a_run_that_went_on_with_another_recipe_is_no_more_of_the_set(tmp_path: Path) -> None:
+    one = a_set(tmp_path)
+    folder = add(one, 0)
+    before = folder.recipe.read_text()
+    (folder.path / "recipe.before_step_000003001.toml").write_text(before)
+    folder.recipe.write_text(before.replace("steps = 3000", "steps = 9000"))
+    with pytest.raises(UsageError) as error:
+        a_set(tmp_path)
+    assert str(error.value) == (
+        f"run {folder.path.name} of set {one.name} has gone on with another recipe (`ganlab resume`); to be one of the set it would need "
+        f"train.steps = 3000 (was 9000)\n`ganlab delete {folder.path}` removes it, and the same command makes it anew"
+    )
+
+
+def test_seeds_that_are_listed_leave_no_place_for_another() -> None:
+    with pytest.raises(UsageError, match=r"--set train.seed and --seeds 1,2 cannot both be given: these are the seeds"):
+        sweep.run(
+            "ring", ["train.seed = 3"], sweep.Asked("1,2", (), None, None, False), device=None, seed=None, tracking_uri=None,
+            runs_dir=Path("runs"), data_root=None, quiet=True,
+        )  # fmt: skip
+
+
 def test_two_processes_do_not_carry_out_one_set(tmp_path: Path) -> None:
     one = a_set(tmp_path)
     one.open(COMMAND)

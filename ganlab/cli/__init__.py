@@ -193,7 +193,7 @@ def sync(run: str, overrides: tuple[str, ...], **options: Any) -> None:
 @cli.command()
 @click.argument("run")
 @click.option("--count", type=click.IntRange(min=1), help="How many.  [default: 64 images, 1000 points]")
-@click.option("--seed", type=click.IntRange(min=0), help="Equal seed, equal samples.  [default: 0]")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Equal seed, equal samples.  [default: 0]")
 @click.option("--class", "label", metavar="C", help="One class only, by name or number, of a generator that takes labels.")
 @click.option("--truncation", type=float, metavar="T", help="No latent farther out than T, in standard deviations of normal noise.")
 @click.option("--grid", metavar="RxC", help="Rows and columns of the sheet: 8x8.")

@@ -11,7 +11,7 @@ from pathlib import Path
 from ganlab.compare import Result, read_result
 from ganlab.console import show_lines, show_table, warn
 from ganlab.engine.folder import damaged_runs, list_runs
-from ganlab.errors import UsageError, did_you_mean
+from ganlab.errors import UsageError, closest, did_you_mean
 from ganlab.numbers import number
 
 #: What is sorted by, besides the metrics of evaluation.json.
@@ -59,10 +59,14 @@ def _with_options(results: list[Result], known: list[Result], where: Sequence[st
         key, equals, value = (part.strip() for part in text.partition("="))
         if not equals:
             raise UsageError(f"--where {text} does not say which value", f"type --where {text}=VALUE")
-        keys = list(dict.fromkeys(name for result in known for name in result.options))
+        keys = list(dict.fromkeys(name for result in known for name in result.said))
         if key not in keys:
-            raise UsageError(f"no run's recipe has '{key}'", did_you_mean(key, keys))
-        results = [result for result in results if str(result.options.get(key, "")) == value.strip('"')]
+            near = closest(key, keys)
+            raise UsageError(
+                f"no run's recipe has '{key}'",
+                f"did you mean '{near}'?" if near else "the keys are those of --set; recipe.toml has them all",
+            )
+        results = [result for result in results if str(result.said.get(key, "")) == value.strip('"')]
     return results
 
 

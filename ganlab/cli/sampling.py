@@ -96,6 +96,7 @@ def _draw(
     from ganlab.cli.train import naming
     from ganlab.engine.latents import way_of
     from ganlab.engine.life import Place
+    from ganlab.engine.memory import out_of_memory
     from ganlab.engine.trained import open_trained
     from ganlab.engine.wish import Wish
 
@@ -104,16 +105,24 @@ def _draw(
     if single and trained.draws_points:
         raise UsageError(f"samples of run {summary.id} are points: all are in one picture", "name a .png with --out")
     layout, generator = Layout.of(count, grid, interpolate, trained.draws_points), trained.generator
-    if layout.rows:
-        assert layout.columns is not None
-        made = generator.interpolate(layout.rows, layout.columns, seed or 0, label, truncation)
-    else:
-        made = generator.sample(layout.count, seed or 0, label, truncation)
+    try:
+        if layout.rows:
+            assert layout.columns is not None
+            made = generator.interpolate(layout.rows, layout.columns, seed or 0, label, truncation)
+        else:
+            made = generator.sample(layout.count, seed or 0, label, truncation)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        raise UsageError(f"there is not enough memory for {layout.count:,} samples at once", "draw fewer, with other seeds") from error
     if single:
         width = max(4, len(str(layout.count - 1)))
         files = [out / f"sample_{number:0{width}d}.png" for number in range(layout.count)]
         refuse_existing(files, force)
+        older = [path for path in out.glob("sample_*.png") if re.fullmatch(r"sample_\d{4,}\.png", path.name)] if force else []
         write_pngs(out, ((file.name, trained.single(each)) for file, each in zip(files, made, strict=True)))
+        for path in set(older) - set(files):  # else the folder would hold samples of two kinds, under names of one
+            path.unlink()
     else:
         write_pngs(out.parent, [(out.name, trained.sheet(made, layout.columns))])
     said = [f"{layout.count:,} samples of {summary.id}, step {generator.info['step']:,}", f"seed {seed or 0}"]

@@ -62,6 +62,8 @@ def run(
     """
     if seed is not None and asked.seeds is not None:
         raise UsageError("--seed and --seeds cannot both be given", f"to begin with it: --set train.seed={seed} --seeds {asked.seeds}")
+    if asked.seeds is not None and "," in asked.seeds and any(text.partition("=")[0].strip() == "train.seed" for text in overrides):
+        raise UsageError(f"--set train.seed and --seeds {asked.seeds} cannot both be given: these are the seeds", "leave one of them out")
     command = typed(recipe, overrides, asked, device, seed, tracking_uri, runs_dir, data_root, quiet)
     chosen = [*overrides]
     chosen += [f"train.device={json.dumps(device)}"] if device is not None else []

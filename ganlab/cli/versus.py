@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from ganlab.compare import Group, differences, grouped, main_metric, read_result, verdicts
+from ganlab.compare import Group, Result, differences, grouped, main_metric, read_result, verdicts
+from ganlab.compare.page import written_here
 from ganlab.compare.table import metric_rows
 from ganlab.compare.warnings import warnings
 from ganlab.console import show_facts, show_lines, show_table
 from ganlab.engine.folder import RunSummary, find_run, list_runs
-from ganlab.errors import UsageError, cannot_be_written, did_you_mean
+from ganlab.errors import GanlabError, UsageError, cannot_be_written, did_you_mean
 
 SHOWN = 20  # differing options that the terminal shows
+RUNS_DIR = Path("runs")  # where commands look for a run's name, if nobody says otherwise
 
 
 def compare(names: Sequence[str], *, recipes: Sequence[str], by: str | None, html: Path | None, runs_dir: Path) -> None:
     """Hold runs against each other."""
+    if html is not None and html.is_file() and not written_here(html):
+        raise UsageError(f"{html} is already there, and is no report of ganlab's", "name another file with --html")
     groups = grouped([read_result(run) for run in _chosen(names, recipes, runs_dir)])
     metric = _metric(groups, by)
     without = [result for group in groups for result in group.results if not result.values]
-    missing = [result.id for result in without if result.status != "running"]
+    not_running = [result for result in without if result.status != "running"]
+    missing = [_typed(result, runs_dir) for result in not_running if result.folder.generator.is_file()]
+    unfinished = [_typed(result, runs_dir) for result in not_running if not result.folder.generator.is_file()]
     going_on = [result.id for result in without if result.status == "running"]
     numbers = metric_rows(groups)
     show_table(numbers, right=range(1, len(groups) + 1))
@@ -41,6 +48,9 @@ def compare(names: Sequence[str], *, recipes: Sequence[str], by: str | None, htm
         show_lines("", warning)
     if missing:
         show_lines("", f"{len(missing)} of these runs have not been measured: ganlab evaluate {' '.join(missing)}")
+    if unfinished:
+        show_lines("", f"{len(unfinished)} of these runs ended before they had a generator to measure: ganlab resume {unfinished[0]}")
+        show_lines(*(f"  and {name}" for name in unfinished[1:]))
     if going_on:
         show_lines("", f"{len(going_on)} of these runs are going on, and have no numbers before they end: {', '.join(going_on)}")
     if html is not None:
@@ -72,6 +82,11 @@ def _place(run: RunSummary) -> tuple[str, list[tuple[bool, float, str]]]:
     return (str(found.get("name", "")) if isinstance(found, dict) else "", numbers)
 
 
+def _typed(result: Result, runs_dir: Path) -> str:
+    """The run as a command finds it from here."""
+    return shlex.quote(result.id if runs_dir == RUNS_DIR else str(result.folder.path))
+
+
 def _metric(groups: Sequence[Group], by: str | None) -> str | None:
     if by is None:
         return main_metric(groups)
@@ -88,5 +103,5 @@ def _write(path: Path, groups: Sequence[Group], metric: str | None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path, groups, metric)
     except OSError as error:
-        raise cannot_be_written(path, error) from error
+        raise GanlabError(cannot_be_written(path, error).message, "name another file with --html") from error
     show_lines("", f"{path} has the curves and the samples, too")

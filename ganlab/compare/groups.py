@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ganlab.compare.results import Result
+from ganlab.compare.results import CHANGED, Result
 
 #: What stands for an option that a recipe does not have.
 NOT_THERE = "-"
@@ -86,8 +86,9 @@ def _name(group: Group, groups: Sequence[Group], changing: dict[str, list[Any]])
     keys = [key for key in keys if key.endswith(".use") or f"{key.rpartition('.')[0]}.use" not in keys]  # nor of another component
     keys = [key for key in keys if key.rpartition(".")[0] not in keys]  # of a trick that is on and off, not its options
     switches = [key for key in keys if key.count(".") == 1 and key.startswith("tricks.")]
-    words = [f"{short(key)}={group.options.get(key, NOT_THERE)}" for key in keys if key not in switches]
-    return " ".join([group.recipe, *words, *_switched(group, alike[0], switches)])
+    words = [f"{short(key)}={group.options.get(key, NOT_THERE)}" for key in keys if key not in switches and not key.startswith(CHANGED)]
+    changed = [key for key in keys if key.startswith(CHANGED) and key in group.options]
+    return " ".join([group.recipe, *words, *_switched(group, alike[0], switches), *changed])
 
 
 def _switched(group: Group, first: Group, tricks: Sequence[str]) -> list[str]:

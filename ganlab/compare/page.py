@@ -19,6 +19,7 @@ CURVES = ("loss/discriminator", "loss/generator")
 SHEETS = 5  # seeds of a group whose sheets are shown
 COLOURS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860", "#da8bc3", "#8c8c8c", "#ccb974", "#64b5cd")
 
+SIGN = '<meta name="generator" content="ganlab compare">'
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 78rem; padding: 0 1rem; }
@@ -43,7 +44,7 @@ def page(groups: Sequence[Group], metric: str | None) -> str:
     title = " · ".join(group.name for group in groups)
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>",
+        f"{SIGN}<title>{escape(title)}</title><style>{STYLE}</style></head><body>",
         f"<h1>{escape(title)}</h1>",
         f'<p class="note">{sum(len(group.results) for group in groups)} runs, {time.strftime("%Y-%m-%d %H:%M")}</p>',
         _verdicts(groups, metric),
@@ -166,6 +167,12 @@ def _table(rows: Sequence[Sequence[str]], numbers: bool = False) -> str:
 
 def _inline(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def written_here(path: Path) -> bool:
+    """Whether a file is a page of this kind, which may be replaced by a newer one."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return SIGN in file.read(1000)
 
 
 def write(path: Path, groups: Sequence[Group], metric: str | None) -> None:

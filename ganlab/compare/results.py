@@ -13,6 +13,7 @@ from ganlab.engine.folder import RunSummary
 from ganlab.engine.results import RunResult
 from ganlab.recipe import flatten
 
+CHANGED = "changed at step "  # how an option begins that a run has had up to there only
 LARGEST = 1e300  # no number that is measured is as large; larger whole ones are no floats
 #: What makes no other recipe: who a run is, where it is told of, and how it is measured.
 APART = (
@@ -39,9 +40,28 @@ class Result(RunResult):
 
     @cached_property
     def options(self) -> dict[str, str | int | float]:
-        """Its resolved recipe by dotted keys, without the seed and what makes no other recipe."""
+        """Its resolved recipe by dotted keys, without the seed and what makes no other recipe; with what was changed on its way."""
         try:
-            return options_of(self._document)
+            return options_of(self._document) | self._changed
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            return {}
+
+    @property
+    def _changed(self) -> dict[str, str]:
+        """What it was trained otherwise with, by the step up to which: ``{"changed at step 400": "generator.optimizer.lr = ..."}``."""
+        resumed = self.info.get("resumed", [])
+        found = {}
+        for one in resumed if isinstance(resumed, list) else ():
+            if isinstance(one, dict) and isinstance(one.get("recipe"), list):
+                found[f"{CHANGED}{one.get('step')}"] = "; ".join(map(str, one["recipe"]))
+        return found
+
+    @cached_property
+    def said(self) -> dict[str, str | int | float]:
+        """All that its resolved recipe says, by dotted keys as ``--set`` takes them; of each trick also whether it is enabled."""
+        try:
+            tricks = [key for key in options_of(self._document) if key.startswith("tricks.") and key.count(".") == 1]
+            return options_of(self._document) | {f"{key}.enabled": "true" for key in tricks} | flatten(self._document)
         except (ValueError, TypeError, AttributeError, RecursionError):
             return {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ganlab.compare.groups import Group, differences
+from ganlab.compare.results import CHANGED
 
 
 def warnings(groups: Sequence[Group]) -> list[str]:
@@ -26,6 +27,8 @@ def warnings(groups: Sequence[Group]) -> list[str]:
     if len({repr(sorted(result.measured_by.items())) for group in groups for result in group.results if result.values}) > 1:
         found.append("The metrics of these runs have different options: their numbers cannot be compared. `ganlab evaluate` measures anew.")
     for group in groups:
+        changed = [(key, text) for key, text in group.options.items() if key.startswith(CHANGED)]
+        found += [f"{', '.join(result.id for result in group.results)} {key}: {text}." for key, text in changed]
         if len(group.results) > len(group.seeds):
             found.append(f"{group.name} has several runs of one seed: of each seed the last that is finished counts.")
         before = [(result.id, result.gone_on) for result in group.results if result.gone_on is not None]

@@ -97,7 +97,7 @@ class LoadedGenerator(nn.Module):
             truncation: latents no farther out than this, where the law of noise can be truncated (``normal``: in standard deviations).
 
         Raises:
-            UsageError: the generator takes no labels, there is no such class, or the law cannot be truncated.
+            UsageError: a number is none that can be, the generator takes no labels, there is no such class, or the law cannot be truncated.
         """
         return self.make(latents.draw(self, count, seed, truncation), seed, latents.labels_of(self, count, label))
 
@@ -112,8 +112,9 @@ class LoadedGenerator(nn.Module):
         Args, Raises:
             as :meth:`sample`.
         """
+        ends = latents.draw(self, latents.checked("rows", rows, 1) * 2, seed, truncation)
         labels = latents.labels_of(self, rows, label)
-        between = latents.rows_between(self.noise, latents.draw(self, 2 * rows, seed, truncation), columns)
+        between = latents.rows_between(self.noise, ends, latents.checked("columns", columns, 1))
         return self.make(between, seed, None if labels is None else labels.repeat_interleave(columns))
 
     @torch.no_grad()

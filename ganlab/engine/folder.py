@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -68,7 +69,8 @@ class RunFolder:
             (path / "samples").mkdir()
             (path / "checkpoints").mkdir()
         except OSError as error:
-            raise UsageError(f"the run's folder {path} cannot be made: {error.strerror}", "choose another place with --runs-dir") from error
+            hint = "give the recipe's file a shorter name" if error.errno == errno.ENAMETOOLONG else "choose another place with --runs-dir"
+            raise UsageError(f"the run's folder {path} cannot be made: {error.strerror}", hint) from error
         return cls(path)
 
     def discard(self) -> None:
@@ -341,8 +343,8 @@ def delete_run(run: RunSummary) -> None:
     Raises:
         UsageError: another process is writing it, or it cannot be removed.
     """
-    if run.folder.locked_elsewhere():
-        raise UsageError(f"run {run.id} is being written by another process", "stop it first")
+    run.folder.lock()  # which says why it cannot
+    run.folder.unlock()
     try:
         shutil.rmtree(run.folder.path)
     except OSError as error:

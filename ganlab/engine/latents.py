@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,8 +19,11 @@ def draw(generator: LoadedGenerator, count: int, seed: int, truncation: float | 
     """``count`` latents of the generator's law, drawn with ``seed``: ``(count, *noise shape)``.
 
     Raises:
-        UsageError: ``truncation`` is asked for, and the law has no method ``truncated``.
+        UsageError: ``count`` or ``seed`` is no number that can be; or ``truncation`` is asked for, and the law has no method ``truncated``.
     """
+    count, seed = checked("count", count, 1), checked("seed", seed, 0)
+    if truncation is not None and not isinstance(truncation, int | float):
+        raise UsageError(f"truncation = {truncation!r} is no number", "give a threshold above 0: 2 is mild, 0.5 is strong")
     law, use = generator.noise, generator.info["law"]["use"]
     some = next(generator.network.parameters())
     source = torch.Generator(some.device).manual_seed(seed)
@@ -34,6 +38,17 @@ def draw(generator: LoadedGenerator, count: int, seed: int, truncation: float | 
     with blamed(f"noise '{use}'"):
         latent = law.truncated(count, truncation, source, some.device, some.dtype)
     return latent
+
+
+def checked(name: str, value: int, least: int) -> int:
+    """``value``, if it is a whole number from ``least`` on that torch can take.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value < 2**63:
+        raise UsageError(f"{name} = {value!r} is not what it must be", f"give a whole number from {least} to {2**63 - 1}")
+    return int(value)
 
 
 def way_of(law: Any) -> str:

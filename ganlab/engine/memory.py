@@ -24,6 +24,11 @@ def is_memory_error(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(saying in str(error) for saying in SAYINGS)
 
 
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether an allocator raised it, or what it came from."""
+    return error is not None and (is_memory_error(error) or out_of_memory(error.__cause__))
+
+
 @contextlib.contextmanager
 def memory_errors_in_words(recipe: Recipe, device: torch.device) -> Iterator[None]:
     """Turn an allocator's error into a MemoryExhausted."""

@@ -270,6 +270,12 @@ def _refuse_changed(one: RunSet, member: Member, run: RunSummary, command: Seque
         UsageError: it is not.
     """
     found = changes(run, member.combination, member.seed)
+    if found and any(run.folder.path.glob("recipe.before_step_*.toml")):
+        raise UsageError(
+            f"run {run.id} of set {one.name} has gone on with another recipe (`ganlab resume`); to be one of the set it would need "
+            f"{'; '.join(found)}",
+            f"`ganlab delete {shlex.quote(str(run.folder.path))}` removes it, and the same command makes it anew",
+        )
     if found:
         again = shlex.join([*_without_name(command), "--name", f"{one.name}-2"])
         raise UsageError(

@@ -49,7 +49,10 @@ def put_back(run: Run, path: Path, state: dict[str, Any], other_tricks: bool, ch
             player.network.load_state_dict(state[role]["network"])
             _put_back_optimizer(run, player, state, changed)
         except (RuntimeError, ValueError) as error:
-            raise GanlabError(f"checkpoint {path} is of another {role} than this recipe's: {error}") from error
+            said = [line.strip() for line in str(error).splitlines() if line.strip() and "loading state_dict" not in line]
+            more = f" (and {len(said) - 2} more)" if len(said) > 2 else ""
+            hint = "weights go on in the same network alone: put its options back, or begin a new run with `ganlab run`"
+            raise GanlabError(f"checkpoint {path} is of another {role} than this recipe's: {' '.join(said[:2])}{more}", hint) from error
         player.updates = state[role]["updates"]
     run.step = state["step"]
     run.draws.go_to(state["batches_drawn"])
