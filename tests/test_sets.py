@@ -383,6 +383,16 @@ def test_a_run_that_went_on_with_another_recipe_is_no_more_of_the_set(tmp_path: 
     )
 
 
+def test_a_run_that_was_changed_and_changed_back_is_no_more_of_the_set(tmp_path: Path) -> None:
+    one = a_set(tmp_path)
+    folder = add(one, 0)
+    info = json.loads((folder.path / "run.json").read_text())
+    there, back = ({"time": 0.0, "changed": {}, "step": step, "recipe": [words]} for step, words in ((10, "a = 1"), (20, "a = 0")))
+    (folder.path / "run.json").write_text(json.dumps(info | {"resumed": [there, there, back]}))
+    with pytest.raises(UsageError, match=r"would need no change at step 10 \(a = 1; then a = 1\); no change at step 20 \(a = 0\)"):
+        a_set(tmp_path)
+
+
 def test_seeds_that_are_listed_leave_no_place_for_another() -> None:
     with pytest.raises(UsageError, match=r"--set train.seed and --seeds 1,2 cannot both be given: these are the seeds"):
         sweep.run(

@@ -42,19 +42,9 @@ class Result(RunResult):
     def options(self) -> dict[str, str | int | float]:
         """Its resolved recipe by dotted keys, without the seed and what makes no other recipe; with what was changed on its way."""
         try:
-            return options_of(self._document) | self._changed
+            return options_of(self._document) | {f"{CHANGED}{step}": words for step, words in self.run.changes.items()}
         except (ValueError, TypeError, AttributeError, RecursionError):
             return {}
-
-    @property
-    def _changed(self) -> dict[str, str]:
-        """What it was trained otherwise with, by the step up to which: ``{"changed at step 400": "generator.optimizer.lr = ..."}``."""
-        resumed = self.info.get("resumed", [])
-        found = {}
-        for one in resumed if isinstance(resumed, list) else ():
-            if isinstance(one, dict) and isinstance(one.get("recipe"), list):
-                found[f"{CHANGED}{one.get('step')}"] = "; ".join(map(str, one["recipe"]))
-        return found
 
     @cached_property
     def said(self) -> dict[str, str | int | float]:

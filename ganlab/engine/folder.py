@@ -272,6 +272,17 @@ class RunSummary:
         status = str(self.info.get("status", "unknown"))
         return "interrupted" if status == "running" and self._abandoned() else status
 
+    @property
+    def changes(self) -> dict[str, str]:
+        """With what it went on where it was resumed with another recipe, by the step up to which it had the one before."""
+        found: dict[str, str] = {}
+        resumed = self.info.get("resumed")
+        for one in resumed if isinstance(resumed, list) else ():
+            if isinstance(one, dict) and isinstance(one.get("recipe"), list):
+                step, words = str(one.get("step")), "; ".join(map(str, one["recipe"]))
+                found[step] = f"{found[step]}; then {words}" if step in found else words
+        return found
+
     def _abandoned(self) -> bool:
         """Whether nobody writes this run any more, as far as this machine can tell: of another machine's run it cannot."""
         if self.info.get("host") != socket.gethostname() or self.folder.locked_elsewhere():

@@ -237,6 +237,7 @@ def changes(run: RunSummary, combination: Combination, seed: int) -> list[str]:
     now["train"]["seed"] = seed
     before, after = flatten(then), flatten(now)
     words = [*sameness.changes(before, after).values(), *_changed_files(run, recipe)]
+    words += [f"no change at step {step} ({text})" for step, text in run.changes.items()]
     key = "train.init_from"
     return words + ([f"{key} = {after.get(key, '')} (was {before.get(key, '')})"] if before.get(key) != after.get(key) else [])
 
@@ -270,7 +271,7 @@ def _refuse_changed(one: RunSet, member: Member, run: RunSummary, command: Seque
         UsageError: it is not.
     """
     found = changes(run, member.combination, member.seed)
-    if found and any(run.folder.path.glob("recipe.before_step_*.toml")):
+    if found and (run.changes or any(run.folder.path.glob("recipe.before_step_*.toml"))):
         raise UsageError(
             f"run {run.id} of set {one.name} has gone on with another recipe (`ganlab resume`); to be one of the set it would need "
             f"{'; '.join(found)}",
