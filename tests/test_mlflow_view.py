@@ -92,6 +92,16 @@ def info(*words: str, **more: Any) -> dict[str, Any]:
     return {"recipe": "ring", "seed": 3, "command": ["/bin/ganlab", "run", "ring", *words], **more}
 
 
+def test_a_run_that_was_changed_on_its_way_is_in_a_group_of_its_own() -> None:
+    def resumed(**more: Any) -> dict[str, Any]:
+        return info() | {"resumed": [{"time": 0.0, "changed": {}} | more]}
+
+    whole, changed = (
+        describe.group(found, RECIPE) for found in (resumed(), resumed(step=400, recipe=["generator.optimizer.lr = 2 (was 1)"]))
+    )
+    assert whole == describe.group(info(), RECIPE) != changed
+
+
 def test_runs_that_differ_in_the_seed_alone_are_one_group() -> None:
     other = {**RECIPE, "train": {"seed": 2, "steps": 10, "device": "cuda"}, "tracking": {"use": "mlflow"}, "evaluation": {"every": 5}}
     assert describe.group(info(), RECIPE) == describe.group(info("--set", "train.seed=2", "--seed", "2"), other)

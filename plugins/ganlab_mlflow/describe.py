@@ -118,9 +118,11 @@ def changed(info: dict[str, Any]) -> list[str]:
 def group(info: dict[str, Any], recipe: dict[str, Any]) -> str:
     """What runs of one recipe have in common, whatever their seed: the recipe, what was changed, and a digest of all its options.
 
-    The digest tells runs apart that were changed in the recipe's file, or in a script.
+    The digest tells runs apart that were changed in the recipe's file, in a script, or on their way.
     """
     options = {key: str(value) for key, value in flatten(recipe).items() if not _apart(key)}
+    on_the_way = [one for one in info.get("resumed") or [] if isinstance(one, dict) and one.get("recipe")]
+    options |= {f"changed at step {one.get('step')}": str(one["recipe"]) for one in on_the_way}
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:4]
     return f"{' '.join([str(info.get('recipe', '')), *_short(changed(info))])[:TAG_LENGTH]} ({digest})".strip()
 
