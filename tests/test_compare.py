@@ -14,7 +14,7 @@ import pytest
 
 from ganlab.cli import main
 from ganlab.compare import differences, grouped, main_metric, margin, read_result, verdicts
-from ganlab.compare.page import page
+from ganlab.compare.page import SIGN, page
 from ganlab.engine.folder import RunFolder, RunSummary, list_runs
 from ganlab.pictures import save_png
 
@@ -100,6 +100,16 @@ def test_what_was_changed_on_the_way_is_another_recipe_and_is_told(tmp_path: Pat
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
     assert f"{on_the_way.id} changed at step 40: lr = 2 (was 1); k = 1 (was 0)." in " ".join(capsys.readouterr().out.split())
     assert len(grouped([read_result(made(tmp_path, "b", resumed=odd)) for odd in (None, 3, [4], [{"recipe": 5}])])) == 1
+
+
+def test_two_changes_at_one_step_have_names_and_verdicts_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ("", "lr = 2 (was 1)", "lr = 2 (was 3)"):
+        for seed in range(3):
+            resumed = [{"step": 40, "recipe": [words]}] if words else []
+            made(tmp_path, "a", seed, {"coverage": 0.5 + seed / 100}, resumed=resumed)
+    assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
+    out = [line.strip().split("  ")[0] for line in capsys.readouterr().out.partition("against a:")[2].splitlines()]
+    assert out[1:3] == ["a changed at step 40", "a changed at step 40 (2)"]
 
 
 def test_folders_that_cannot_be_read_have_no_results(tmp_path: Path) -> None:
@@ -255,6 +265,11 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path, capsys: pytest.CaptureF
     )
     assert "These runs were measured with different judges: their" in out
     assert "These runs were trained on different data, or on the same in another range; the latter does no harm." in out
+    assert f"1 of these runs ended before there was anything to measure, or to go on from: {unmeasured.id}" in out
+    unmeasured.folder.checkpoints.mkdir()
+    unmeasured.folder.checkpoint_path(5).touch()
+    assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
+    out = " ".join(capsys.readouterr().out.split())
     assert f"1 of these runs ended before they had a generator to measure: ganlab resume {unmeasured.folder.path}" in out
     unmeasured.folder.generator.touch()
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
@@ -288,6 +303,13 @@ def test_a_report_takes_the_place_of_a_report_alone(tmp_path: Path, capsys: pyte
         f"error: {other} is already there, and is no report of ganlab's\nhint: name another file with --html\n",
     )
     assert other.read_text() == "precious = 1"
+    (tmp_path / "empty.html").touch()
+    report.write_text(report.read_text().replace(SIGN, ""))  # as the first ones were
+    assert [ganlab("compare", "--runs-dir", runs, "--html", str(tmp_path / name)) for name in ("empty.html", report.name)] == [0, 0]
+    assert SIGN in report.read_text()
+    capsys.readouterr()
+    assert ganlab("compare", "--runs-dir", runs, "--html", str(tmp_path / ("x" * 300))) == 1
+    assert capsys.readouterr().err.endswith("cannot be written: File name too long\nhint: name another file with --html\n")
     assert ganlab("compare", "--runs-dir", runs, "--html", str(other / "x.html")) == 1
     assert capsys.readouterr().err.endswith("x.html cannot be written: File exists\nhint: name another file with --html\n")
 
@@ -489,5 +511,5 @@ def test_runs_that_go_on_are_not_to_be_measured_yet(tmp_path: Path, capsys: pyte
     idle = made(tmp_path, "plain", 2, status="interrupted")
     assert ganlab("compare", "--runs-dir", str(tmp_path), done.id, going.id, idle.id) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert f"1 of these runs ended before they had a generator to measure: ganlab resume {idle.folder.path}" in said
+    assert f"1 of these runs ended before there was anything to measure, or to go on from: {idle.id}" in said
     assert f"1 of these runs are going on, and have no numbers before they end: {going.id}" in said

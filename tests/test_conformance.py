@@ -270,6 +270,7 @@ def test_an_optimizer_that_waits_is_seen_and_the_count_of_torchs_own_is_none() -
         (lambda x: float(x.sum()), "item()"),
         (lambda x: x.sum().mul(2).clamp(max=1).square(), None),
         (lambda x: torch.tensor(0.5, device=x.device), "torch.tensor(..., device=...)"),
+        (lambda x: torch.tensor(data=0.5, device=x.device), "torch.tensor(..., device=...)"),
         (lambda x: torch.as_tensor([0.5], device=x.device), "torch.as_tensor(..., device=...)"),
         (lambda x: torch.as_tensor(x, device=x.device), None),
         (lambda x: x * torch.tensor(0.5), None),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
+from collections import defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,8 @@ class Weird(TinyNetwork):
         super().__init__(spec)
         self.share: Any = 0.5
         self.calls, self.pair, self.last = 0, [1, 2], None
+        self.deep: Any = {"a": ([1],)}
+        self.names: dict[str, int] = defaultdict(int)
         self.register_buffer("seen", torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -444,12 +447,27 @@ def listed(self: Any, y: Tensor) -> Tensor:
     return y * (1 + 1 / len(self.pair))
 
 
+def listed_deep(self: Any, y: Tensor) -> Tensor:
+    self.deep["a"][0].append(1)
+    return y * (1 + 1 / len(self.deep["a"][0]))
+
+
+def counted_by_name(self: Any, y: Tensor) -> Tensor:
+    self.names["y"] += 1
+    return y * (1 + 1 / self.names["y"])
+
+
+def new(self: Any, y: Tensor) -> Tensor:
+    self.fresh = getattr(self, "fresh", 0) + 1
+    return y * (1 + 1 / self.fresh)
+
+
 def kept(self: Any, y: Tensor) -> Tensor:
     self.last = y  # for somebody to look at: a replay would leave it as it was
     return y
 
 
-@pytest.mark.parametrize("doing", [counted, drawn_by_python, drawn_by_numpy, replaced, listed, kept])
+@pytest.mark.parametrize("doing", [counted, drawn_by_python, drawn_by_numpy, replaced, listed, listed_deep, counted_by_name, new, kept])
 def test_what_is_no_function_of_tensors_goes_on_as_it_is(doing: Any) -> None:
     runs = []
     for more in ([], [GRAPHS]):
@@ -517,14 +535,37 @@ def test_what_is_tried_out_leaves_lists_and_dicts_as_they_were() -> None:
     network = nn.Module()
     network.pair, network.named, network.odd = [1, 2], {"a": 1}, {3}
     network.both = (network.pair, 5)
-    pair = network.pair
+    network.many, network.itself = Many([1]), deque([{"a": [1]}])
+    network.itself.append(network.itself)
+    pair, many, generator = network.pair, network.many, torch.get_rng_state()
     with untouched(network, torch.device("cpu")):
         network.pair.append(3)
         network.named["b"] = 2
         network.odd.clear()
+        network.many.append(2)
+        network.itself[0]["a"].clear()
+        network.itself.popleft()
+        network.fresh = torch.rand(3)
         network.pair, network.both = [7], ([], 6)
     assert (network.pair, network.named, network.odd, network.both) == ([1, 2], {"a": 1}, {3}, ([1, 2], 5))
     assert network.pair is pair is network.both[0]
+    assert network.many is many and many == [1]
+    assert network.itself[0] == {"a": [1]} and network.itself[1] is network.itself and len(network.itself) == 2
+    assert not hasattr(network, "fresh") and torch.get_rng_state().equal(generator)
+
+
+class Many(list[int]):
+    """A list of a kind of its own."""
+
+
+@pytest.mark.parametrize("share", [lambda: torch.eye(3).to_sparse(), lambda: (held := [1.0], held.append(held))[0]])
+def test_odd_values_in_a_module_keep_nothing_from_being_recorded(share: Callable[[], Any]) -> None:
+    def begin(run: Run) -> None:
+        run.players["discriminator"].network.share = share()
+
+    plain, fast = plays(hooked(before_run=begin), steps=3, **weird(lambda self, y: y))
+    check(plain, fast)
+    assert replays(fast)[1] > 3
 
 
 def test_too_many_variants_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,6 +189,13 @@ def test_other_keys_need_the_flag_and_then_count(tmp_path: Path) -> None:
     assert group["lr"] == 0.5
 
 
+def test_how_samples_are_measured_makes_no_other_recipe(tmp_path: Path) -> None:
+    path = play(steps=4, folder=tmp_path).path
+    run, _ = again(path, "train.steps=8", "evaluation.samples=300", changed=True)
+    assert "evaluation.samples = 300" in run.info["announcements"][0]
+    assert "recipe" not in run.info["resumed"][-1]
+
+
 def test_another_optimizer_begins_anew(tmp_path: Path) -> None:
     path = play(steps=4, overrides=[f"generator.optimizer={ADAM}"], folder=tmp_path).path
     run, _ = again(path, 'generator.optimizer={use="sgd",lr=0.1}', "train.steps=6", changed=True)

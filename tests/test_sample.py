@@ -104,7 +104,14 @@ def test_more_samples_than_memory_holds_are_refused_in_words(digits: FinishedRun
             lambda generator: generator.sample(2, seed=2**63),
             "seed = 9223372036854775808 is not what it must be\ngive a whole number from 0",
         ),
+        (
+            lambda generator: generator.sample(10**9 + 1),
+            "count = 1000000001 is not what it must be\ngive a whole number from 1 to 1000000000",
+        ),
         (lambda generator: generator.sample(2, truncation="x"), "truncation = 'x' is no number"),
+        (lambda generator: generator.sample(2, truncation=True), "truncation = True is no number"),
+        (lambda generator: generator.interpolate(2, 2**30), "columns = 1073741824 is not"),
+        (lambda generator: generator.interpolate(2**20, 2**20), "rows * columns = 1099511627776 is not"),
         (lambda generator: generator.interpolate(0, 5), "rows = 0 is not"),
         (lambda generator: generator.interpolate(5, 0), "columns = 0 is not"),
     ],
@@ -113,7 +120,8 @@ def test_numbers_that_cannot_be_are_refused_in_words(digits: FinishedRun, ask: C
     with pytest.raises(UsageError) as caught:
         ask(digits.generator)
     assert str(caught.value).startswith(text)
-    assert digits.generator.sample(np.int64(2), seed=np.int32(1)).equal(digits.generator.sample(2, seed=1))
+    made = digits.generator.sample(np.int64(2), seed=np.int32(1), truncation=np.float32(2))
+    assert made.equal(digits.generator.sample(2, seed=1, truncation=2.0))
 
 
 def test_a_grid_has_so_many_rows_and_columns(digits: FinishedRun, capsys: Capture) -> None:
@@ -157,9 +165,11 @@ def test_single_pictures_have_no_border(digits: FinishedRun, here: Path, capsys:
     assert len(list(Path("singles").iterdir())) == 3
     assert ganlab_says(capsys, "sample", digits.path, "--count", 4, "--out", "singles", "--force")[0] == 0
     assert len(list(Path("singles").iterdir())) == 4
-    Path("singles/mine.png").touch()
+    mine = ["mine.png", "sample_0009.png", "sample_20240101.png"]  # and no more of the series
+    for name in mine:
+        Path("singles", name).touch()
     assert ganlab_says(capsys, "sample", digits.path, "--count", 2, "--out", "singles", "--force")[0] == 0
-    assert sorted(path.name for path in Path("singles").iterdir()) == ["mine.png", "sample_0000.png", "sample_0001.png"]
+    assert sorted(path.name for path in Path("singles").iterdir()) == sorted([*mine, "sample_0000.png", "sample_0001.png"])
     assert [path.name for path in here.iterdir()] == ["singles"]
 
 

@@ -379,7 +379,8 @@ def test_a_run_that_went_on_with_another_recipe_is_no_more_of_the_set(tmp_path: 
         a_set(tmp_path)
     assert str(error.value) == (
         f"run {folder.path.name} of set {one.name} has gone on with another recipe (`ganlab resume`); to be one of the set it would need "
-        f"train.steps = 3000 (was 9000)\n`ganlab delete {folder.path}` removes it, and the same command makes it anew"
+        f"train.steps = 3000 (was 9000)\n`ganlab delete {folder.path}` removes it, and the same command makes it anew; "
+        f"or begin a set with the recipe as it is now: ganlab run ring --name {one.name}-2"
     )
 
 

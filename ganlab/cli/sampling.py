@@ -119,10 +119,9 @@ def _draw(
         width = max(4, len(str(layout.count - 1)))
         files = [out / f"sample_{number:0{width}d}.png" for number in range(layout.count)]
         refuse_existing(files, force)
-        older = [path for path in out.glob("sample_*.png") if re.fullmatch(r"sample_\d{4,}\.png", path.name)] if force else []
         write_pngs(out, ((file.name, trained.single(each)) for file, each in zip(files, made, strict=True)))
-        for path in set(older) - set(files):  # else the folder would hold samples of two kinds, under names of one
-            path.unlink()
+        if force:
+            _remove_rest(out, layout.count, width)
     else:
         write_pngs(out.parent, [(out.name, trained.sheet(made, layout.columns))])
     said = [f"{layout.count:,} samples of {summary.id}, step {generator.info['step']:,}", f"seed {seed or 0}"]
@@ -130,6 +129,22 @@ def _draw(
     said += [f"truncated at {truncation:g}"] if truncation is not None else []
     said += [f"{layout.rows} rows, each a {way_of(generator.noise)} interpolation between two latents"] if layout.rows else []
     show_lines(f"{out}: {', '.join(said)}")
+
+
+def _remove_rest(folder: Path, number: int, width: int) -> None:
+    """Remove the pictures of an earlier, longer series, from this number on: else the folder would hold two kinds under names of one.
+
+    Raises:
+        UsageError: one cannot be removed.
+    """
+    while (path := folder / f"sample_{number:0{width}d}.png").is_file():
+        try:
+            path.unlink()
+        except OSError as error:
+            raise UsageError(
+                f"{path} is of earlier samples, and cannot be removed: {error.strerror}", "remove it, or it counts as one"
+            ) from error
+        number += 1
 
 
 def is_folder(out: Path) -> bool:

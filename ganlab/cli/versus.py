@@ -15,19 +15,22 @@ from ganlab.engine.folder import RunSummary, find_run, list_runs
 from ganlab.errors import GanlabError, UsageError, cannot_be_written, did_you_mean
 
 SHOWN = 20  # differing options that the terminal shows
+ANOTHER = "name another file with --html"
 RUNS_DIR = Path("runs")  # where commands look for a run's name, if nobody says otherwise
 
 
 def compare(names: Sequence[str], *, recipes: Sequence[str], by: str | None, html: Path | None, runs_dir: Path) -> None:
     """Hold runs against each other."""
-    if html is not None and html.is_file() and not written_here(html):
-        raise UsageError(f"{html} is already there, and is no report of ganlab's", "name another file with --html")
+    if html is not None:
+        _refuse_other_file(html)
     groups = grouped([read_result(run) for run in _chosen(names, recipes, runs_dir)])
     metric = _metric(groups, by)
     without = [result for group in groups for result in group.results if not result.values]
     not_running = [result for result in without if result.status != "running"]
     missing = [_typed(result, runs_dir) for result in not_running if result.folder.generator.is_file()]
-    unfinished = [_typed(result, runs_dir) for result in not_running if not result.folder.generator.is_file()]
+    unfinished = [result for result in not_running if not result.folder.generator.is_file()]
+    kept = [_typed(result, runs_dir) for result in unfinished if result.folder.checkpoint_files()]
+    lost = [result.id for result in unfinished if not result.folder.checkpoint_files()]
     going_on = [result.id for result in without if result.status == "running"]
     numbers = metric_rows(groups)
     show_table(numbers, right=range(1, len(groups) + 1))
@@ -48,9 +51,11 @@ def compare(names: Sequence[str], *, recipes: Sequence[str], by: str | None, htm
         show_lines("", warning)
     if missing:
         show_lines("", f"{len(missing)} of these runs have not been measured: ganlab evaluate {' '.join(missing)}")
-    if unfinished:
-        show_lines("", f"{len(unfinished)} of these runs ended before they had a generator to measure: ganlab resume {unfinished[0]}")
-        show_lines(*(f"  and {name}" for name in unfinished[1:]))
+    if kept:
+        show_lines("", f"{len(kept)} of these runs ended before they had a generator to measure: ganlab resume {kept[0]}")
+        show_lines(*(f"  and ganlab resume {name}" for name in kept[1:]))
+    if lost:
+        show_lines("", f"{len(lost)} of these runs ended before there was anything to measure, or to go on from: {', '.join(lost)}")
     if going_on:
         show_lines("", f"{len(going_on)} of these runs are going on, and have no numbers before they end: {', '.join(going_on)}")
     if html is not None:
@@ -84,7 +89,7 @@ def _place(run: RunSummary) -> tuple[str, list[tuple[bool, float, str]]]:
 
 def _typed(result: Result, runs_dir: Path) -> str:
     """The run as a command finds it from here."""
-    return shlex.quote(result.id if runs_dir == RUNS_DIR else str(result.folder.path))
+    return shlex.quote(result.id if result.folder.path.parent == runs_dir == RUNS_DIR else str(result.folder.path))
 
 
 def _metric(groups: Sequence[Group], by: str | None) -> str | None:
@@ -96,6 +101,15 @@ def _metric(groups: Sequence[Group], by: str | None) -> str | None:
     return by.replace(" ", "_")
 
 
+def _refuse_other_file(path: Path) -> None:
+    try:
+        if not path.is_file() or written_here(path):
+            return
+    except OSError as error:
+        raise GanlabError(cannot_be_written(path, error).message, ANOTHER) from error
+    raise UsageError(f"{path} is already there, and is no report of ganlab's", ANOTHER)
+
+
 def _write(path: Path, groups: Sequence[Group], metric: str | None) -> None:
     from ganlab.compare.page import write
 
@@ -103,5 +117,5 @@ def _write(path: Path, groups: Sequence[Group], metric: str | None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path, groups, metric)
     except OSError as error:
-        raise GanlabError(cannot_be_written(path, error).message, "name another file with --html") from error
+        raise GanlabError(cannot_be_written(path, error).message, ANOTHER) from error
     show_lines("", f"{path} has the curves and the samples, too")

@@ -67,7 +67,12 @@ def grouped(results: Sequence[Result]) -> list[Group]:
         found.setdefault((result.recipe, *sorted(map(repr, result.options.items()))), []).append(result)
     groups = [Group(members[0].recipe, sorted(members, key=lambda result: result.seed)) for members in found.values()]
     changing = differences(groups)
-    return [Group(_name(group, groups, changing), group.results) for group in groups]
+    names = [_name(group, groups, changing) for group in groups]
+    before = [names[:place].count(name) for place, name in enumerate(names)]  # as what was changed on the way is not in them
+    return [
+        Group(f"{name} ({number + 1})" if number else name, group.results)
+        for name, number, group in zip(names, before, groups, strict=True)
+    ]
 
 
 def differences(groups: Sequence[Group]) -> dict[str, list[Any]]:

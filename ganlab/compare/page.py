@@ -170,9 +170,10 @@ def _inline(content: bytes, kind: str) -> str:
 
 
 def written_here(path: Path) -> bool:
-    """Whether a file is a page of this kind, which may be replaced by a newer one."""
+    """Whether a file is a page of this kind, or empty: then it may be replaced."""
     with open(path, encoding="utf-8", errors="replace") as file:
-        return SIGN in file.read(1000)
+        beginning = file.read(10_000)
+    return not beginning or SIGN in beginning or STYLE[:60] in beginning  # the first ones had no sign
 
 
 def write(path: Path, groups: Sequence[Group], metric: str | None) -> None:

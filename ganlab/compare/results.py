@@ -11,14 +11,13 @@ from typing import Any
 from ganlab.engine.behind import gone_on
 from ganlab.engine.folder import RunSummary
 from ganlab.engine.results import RunResult
+from ganlab.engine.sameness import NO_OTHER, is_part_of
 from ganlab.recipe import flatten
 
 CHANGED = "changed at step "  # how an option begins that a run has had up to there only
 LARGEST = 1e300  # no number that is measured is as large; larger whole ones are no floats
-#: What makes no other recipe: who a run is, where it is told of, and how it is measured.
-APART = (
-    "name", "description", "defaults", "plugins", "fallback", "tracking", "evaluation", "metrics", "judge", "train.seed", "train.device",
-)  # fmt: skip
+#: What makes no other recipe.
+APART = (*NO_OTHER, "train.seed")
 
 
 class Result(RunResult):
@@ -166,4 +165,4 @@ def _is_number(value: Any) -> bool:
 
 
 def _apart(key: str) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in APART)
+    return is_part_of(key, APART)

@@ -99,6 +99,7 @@ class LoadedGenerator(nn.Module):
         Raises:
             UsageError: a number is none that can be, the generator takes no labels, there is no such class, or the law cannot be truncated.
         """
+        count, seed = latents.whole(count, seed)
         return self.make(latents.draw(self, count, seed, truncation), seed, latents.labels_of(self, count, label))
 
     def interpolate(
@@ -112,9 +113,12 @@ class LoadedGenerator(nn.Module):
         Args, Raises:
             as :meth:`sample`.
         """
-        ends = latents.draw(self, latents.checked("rows", rows, 1) * 2, seed, truncation)
+        _, seed = latents.whole(1, seed)
+        rows, columns = latents.checked("rows", rows, 1, latents.MOST // 2), latents.checked("columns", columns, 1, latents.MOST)
+        latents.checked("rows * columns", rows * columns, 1, latents.MOST)
+        ends = latents.draw(self, 2 * rows, seed, truncation)
         labels = latents.labels_of(self, rows, label)
-        between = latents.rows_between(self.noise, ends, latents.checked("columns", columns, 1))
+        between = latents.rows_between(self.noise, ends, columns)
         return self.make(between, seed, None if labels is None else labels.repeat_interleave(columns))
 
     @torch.no_grad()

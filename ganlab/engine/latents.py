@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,14 +15,17 @@ if TYPE_CHECKING:
     from ganlab.engine.export import LoadedGenerator
 
 
+MOST = 10**9  # samples at once: torch reckons memory in 64 bits, and no machine has so much
+
+
 def draw(generator: LoadedGenerator, count: int, seed: int, truncation: float | None = None) -> Tensor:
     """``count`` latents of the generator's law, drawn with ``seed``: ``(count, *noise shape)``.
 
     Raises:
         UsageError: ``count`` or ``seed`` is no number that can be; or ``truncation`` is asked for, and the law has no method ``truncated``.
     """
-    count, seed = checked("count", count, 1), checked("seed", seed, 0)
-    if truncation is not None and not isinstance(truncation, int | float):
+    count, seed = whole(count, seed)
+    if truncation is not None and (isinstance(truncation, bool) or not isinstance(truncation, Real)):
         raise UsageError(f"truncation = {truncation!r} is no number", "give a threshold above 0: 2 is mild, 0.5 is strong")
     law, use = generator.noise, generator.info["law"]["use"]
     some = next(generator.network.parameters())
@@ -33,6 +36,7 @@ def draw(generator: LoadedGenerator, count: int, seed: int, truncation: float | 
             return latent
     if not hasattr(law, "truncated"):
         raise UsageError(f"noise '{use}' cannot be truncated: it has no threshold to draw again beyond", "sample without a truncation")
+    truncation = float(truncation)  # NumPy's float32 would reckon in its own width
     if not truncation > 0:
         raise UsageError(f"a truncation of {truncation:g} leaves no latent", "give a threshold above 0: 2 is mild, 0.5 is strong")
     with blamed(f"noise '{use}'"):
@@ -40,14 +44,23 @@ def draw(generator: LoadedGenerator, count: int, seed: int, truncation: float | 
     return latent
 
 
-def checked(name: str, value: int, least: int) -> int:
-    """``value``, if it is a whole number from ``least`` on that torch can take.
+def whole(count: int, seed: int) -> tuple[int, int]:
+    """Both, if they are a number of samples and a seed.
+
+    Raises:
+        UsageError: one of them is not.
+    """
+    return checked("count", count, 1, MOST), checked("seed", seed, 0, 2**63 - 1)
+
+
+def checked(name: str, value: int, least: int, most: int) -> int:
+    """``value``, if it is a whole number from ``least`` to ``most``.
 
     Raises:
         UsageError: it is none.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value < 2**63:
-        raise UsageError(f"{name} = {value!r} is not what it must be", f"give a whole number from {least} to {2**63 - 1}")
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
+        raise UsageError(f"{name} = {value!r} is not what it must be", f"give a whole number from {least} to {most}")
     return int(value)
 
 

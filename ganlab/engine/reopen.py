@@ -218,7 +218,9 @@ def _keep_up(run: Run, folder: RunFolder, info: dict[str, Any], path: Path, chan
     run.info["signature"] = trust.sign(folder, run.info["plugins"])
     told = [words for key, words in changes.items() if key not in sameness.BUDGET] + new_files
     if told:
-        run.info["resumed"][-1] |= {"step": run.step, "recipe": told}
+        played = [words for key, words in changes.items() if not sameness.is_part_of(key, (*sameness.BUDGET, *sameness.NO_OTHER))]
+        if played or new_files:
+            run.info["resumed"][-1] |= {"step": run.step, "recipe": played + new_files}
         run.announce(f"From step {run.step} on this run goes on with a changed recipe: {'; '.join(told)}.")
     if run.total_steps != info.get("total_steps", run.total_steps):
         run.announce(" ".join([f"The budget is now {run.total_steps:,} steps (it was {info['total_steps']:,}).", *_budgeted(run, info)]))

@@ -10,6 +10,9 @@ from ganlab.recipe import Recipe, flatten
 #: What no number of a run depends on. Where a tracker is may hold a password, which is nothing for a checkpoint.
 APART = ("tracking", "name", "description", "plugins", "train.init_from")
 
+#: What makes no other recipe of one when runs are compared: who a run is, where it is told of, where it runs, how it is measured.
+NO_OTHER = ("name", "description", "defaults", "plugins", "fallback", "tracking", "evaluation", "metrics", "judge", "train.device")
+
 #: The length of a run; it may change without being asked for.
 BUDGET = ("train.steps", "train.epochs")
 

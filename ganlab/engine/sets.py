@@ -271,14 +271,16 @@ def _refuse_changed(one: RunSet, member: Member, run: RunSummary, command: Seque
         UsageError: it is not.
     """
     found = changes(run, member.combination, member.seed)
-    if found and (run.changes or any(run.folder.path.glob("recipe.before_step_*.toml"))):
+    longer = all(text.removeprefix("no ").startswith(sameness.BUDGET) for text in found)  # the recipe's file may be another by now, too
+    again = shlex.join([*_without_name(command), "--name", f"{one.name}-2"])
+    if found and (run.changes or (longer and any(run.folder.path.glob("recipe.before_step_*.toml")))):
         raise UsageError(
             f"run {run.id} of set {one.name} has gone on with another recipe (`ganlab resume`); to be one of the set it would need "
             f"{'; '.join(found)}",
-            f"`ganlab delete {shlex.quote(str(run.folder.path))}` removes it, and the same command makes it anew",
+            f"`ganlab delete {shlex.quote(str(run.folder.path))}` removes it, and the same command makes it anew; "
+            f"or begin a set with the recipe as it is now: {again}",
         )
     if found:
-        again = shlex.join([*_without_name(command), "--name", f"{one.name}-2"])
         raise UsageError(
             f"run {run.id} of set {one.name} was made with another recipe than it would be now, and cannot be compared with new runs: "
             f"{'; '.join(found)}",

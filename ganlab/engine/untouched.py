@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import random
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from numbers import Number
 from typing import Any
 
@@ -16,7 +17,22 @@ from torch import Tensor, nn
 PLAIN = (bool, int, float, str, type(None))
 #: What torch keeps in every module: parameters, buffers, other modules and hooks, which are looked after by themselves.
 OF_TORCH = frozenset(vars(nn.Module())) - {"training"}
-Attributes = list[tuple[dict[str, Any], str, Any, Any]]  # what a module holds, an attribute's name, its value, a copy where it can change
+CHANGING = (list, dict, set, deque)  # what may be changed in place
+HOLDING = (*CHANGING, tuple, frozenset)  # what other values are in
+_ALL_PLAIN = frozenset(PLAIN).issuperset
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What modules hold at some moment.
+
+    Attributes:
+        values: for each module where it holds its attributes, and these by name.
+        contents: each list, dict, set and deque in them, however deep, and what is in it.
+    """
+
+    values: list[tuple[dict[str, Any], dict[str, Any]]]
+    contents: list[tuple[Any, list[Any]]]
 
 
 @contextlib.contextmanager
@@ -25,56 +41,82 @@ def untouched(network: nn.Module, device: torch.device) -> Iterator[None]:
     modules = list(network.modules())
     places = [(module._buffers, name, buffer) for module in modules for name, buffer in module._buffers.items() if buffer is not None]
     held, copies, host, state = attributes(modules), [buffer.clone() for _, _, buffer in places], host_state(), device_state(device)
-    try:
+    with contextlib.ExitStack() as after:  # all of it, whatever fails: the last first
+        after.callback(put_back_device_state, device, state)
+        after.callback(put_back_host_state, host)
+        after.callback(put_back_attributes, held)
+        after.callback(_put_back_buffers, places, copies)
         yield
-    finally:
-        for (buffers, name, buffer), copy in zip(places, copies, strict=True):
-            buffer.data.copy_(copy)  # .data: for passes that are under way and remember it, it is as it was
-            buffers[name] = buffer
-        put_back_attributes(held)
-        put_back_host_state(host)
-        put_back_device_state(device, state)
+
+
+def _put_back_buffers(places: list[tuple[dict[str, Tensor | None], str, Tensor]], copies: list[Tensor]) -> None:
+    for (buffers, name, buffer), copy in zip(places, copies, strict=True):
+        buffer.data.copy_(copy)  # .data: for passes that are under way and remember it, it is as it was
+        buffers[name] = buffer
 
 
 def attributes(modules: Iterable[nn.Module]) -> Attributes:
     """What modules hold beside what torch keeps in each: numbers, words, switches, lists of them, other objects."""
-    return [
-        (vars(module), name, value, copy.copy(value) if type(value) in (list, dict, set) else None)
-        for module in modules
-        for name, value in vars(module).items()
-        if name not in OF_TORCH
-    ]
+    held = [(vars(module), {name: value for name, value in vars(module).items() if name not in OF_TORCH}) for module in modules]
+    contents: dict[int, tuple[Any, list[Any]]] = {}
+    for _, values in held:
+        for value in values.values():
+            _look_into(value, contents)
+    return Attributes(held, list(contents.values()))
+
+
+def _look_into(value: Any, contents: dict[int, tuple[Any, list[Any]]]) -> None:
+    """Note what is in a list, a dict or a set, and in those that are in it."""
+    if not isinstance(value, HOLDING) or id(value) in contents:
+        return
+    if isinstance(value, CHANGING):
+        contents[id(value)] = value, list(value.items() if isinstance(value, dict) else value)
+    for one in value.values() if isinstance(value, dict) else value:
+        _look_into(one, contents)
 
 
 def put_back_attributes(held: Attributes) -> None:
-    """Give modules' attributes the values that they had, and lists, dicts and sets what was in them."""
-    for module, name, value, content in held:
-        module[name] = value
-        if isinstance(value, list):
-            value[:] = content
-        elif content is not None:
-            value.clear()
+    """Give modules' attributes the values that they had, and lists, dicts and sets what was in them; what is new goes."""
+    for now, before in held.values:
+        for name in [name for name in now if name not in OF_TORCH and name not in before]:
+            del now[name]
+        now.update(before)
+    for value, content in held.contents:
+        value.clear()
+        if isinstance(value, dict):
+            for key, one in content:
+                value[key] = one
+        elif isinstance(value, set):
             value.update(content)
+        else:
+            value.extend(content)
 
 
-def in_short(value: Any) -> Any:
+def in_short(value: Any, inside: tuple[int, ...] = ()) -> Any:
     """A value as something that can be compared and is another wherever a pass could come out otherwise, as far as can be seen.
 
     Numbers and words are themselves; lists, tuples, sets and dicts are what is in them. Of a tensor it is where it lies, for a replay
     reads what is there then, and on a CPU how often it was changed in place, for a recording holds the number. Of other objects it is
     which one it is.
+
+    Args:
+        inside: the lists and so on that ``value`` is in, by their ids: one that contains itself has no end.
     """
-    if type(value) in PLAIN or isinstance(value, Number):
+    kind = type(value)
+    if kind in PLAIN or (kind is tuple and _ALL_PLAIN(map(type, value))):  # as torch's layers have theirs: most of all
         return value
-    if isinstance(value, list | tuple):
-        return tuple(map(in_short, value))
-    if isinstance(value, set | frozenset):
-        return frozenset(map(in_short, value))
-    if isinstance(value, dict):
-        return tuple((in_short(key), in_short(one)) for key, one in value.items())
+    if isinstance(value, HOLDING):
+        if id(value) in inside:
+            return id(value)
+        inside = (*inside, id(value))
+        if isinstance(value, dict):
+            return tuple([(in_short(key, inside), in_short(one, inside)) for key, one in value.items()])
+        found = [one if type(one) in PLAIN else in_short(one, inside) for one in value]
+        return frozenset(found) if isinstance(value, set | frozenset) else tuple(found)
     if isinstance(value, Tensor):
-        return value.data_ptr(), value._version if value.is_cpu and not value.is_inference() else 0
-    return id(value)
+        version = value._version if value.is_cpu and not value.is_inference() else 0
+        return (value.data_ptr() if value.layout == torch.strided else id(value)), version
+    return value if isinstance(value, Number) else id(value)
 
 
 def device_state(device: torch.device) -> Tensor:

@@ -72,6 +72,7 @@ class _Methods(TorchFunctionMode):
         kwargs = kwargs or {}
         if function in self.WORDS:
             self.waits.seen.add(self.WORDS[function])
-        if function in self.FACTORIES and kwargs.get("device") not in (None, "cpu") and not isinstance(args[0], Tensor):
+        given = args[0] if args else kwargs.get("data")
+        if function in self.FACTORIES and kwargs.get("device") not in (None, "cpu") and not isinstance(given, Tensor):
             self.waits.seen.add(self.FACTORIES[function])  # a copy from the host that is waited for; torch.full is none
         return function(*args, **kwargs)
