@@ -155,7 +155,7 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (path / "run.json").write_text(json.dumps(info | {"status": "running", "host": "another machine"}))
     assert ganlab("evaluate", str(path)) == 2
     assert " ".join(capsys.readouterr().err.split()).startswith(
-        f"error: run {path.name} has no generator.safetensors: it is going on hint: "
+        f"error: run {path.name} has no generator.safetensors: it is going on hint: wait until it ends, or press Ctrl-C or measure "
     )
 
 

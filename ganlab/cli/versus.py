@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ganlab.compare import Group, Result, differences, grouped, main_metric, read_result, verdicts
-from ganlab.compare.page import written_here
+from ganlab.compare.page import write, written_here
 from ganlab.compare.table import metric_rows
 from ganlab.compare.warnings import warnings
 from ganlab.console import show_facts, show_lines, show_table
@@ -111,8 +111,6 @@ def _refuse_other_file(path: Path) -> None:
 
 
 def _write(path: Path, groups: Sequence[Group], metric: str | None) -> None:
-    from ganlab.compare.page import write
-
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path, groups, metric)

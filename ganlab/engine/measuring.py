@@ -111,10 +111,11 @@ def _at_its_end(summary: RunSummary, wish: Wish) -> Path:
     instead = f"\nor measure its last checkpoint: {otherwise}" if otherwise else ""
     if not folder.generator.is_file():
         why = {"failed": "it failed before it could write one", "running": "it is going on"}
-        goes_on = "" if summary.status == "running" else f"{Wish().typed(folder.path)} goes on with it; Ctrl-C then writes one"
+        later = f"{Wish().typed(folder.path)} goes on with it; Ctrl-C then writes one"
+        later = "wait until it ends, or press Ctrl-C" if summary.status == "running" else later
         raise UsageError(
             f"run {summary.id} has no generator.safetensors: {why.get(summary.status, 'it was killed before it could write one')}",
-            f"{goes_on}{instead}".strip() or "wait until it ends, or press Ctrl-C",
+            f"{later}{instead}",
         )
     if summary.status == "running" or folder.locked_elsewhere():
         raise UsageError(
