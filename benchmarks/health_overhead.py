@@ -17,7 +17,7 @@ from typing import Any
 from support.engine_steps import opened, seconds_of
 from support.overhead import NO_TRACKER, OBSERVERS
 
-from ganlab.engine.run import Run
+from ganlab.runs.run import Run
 
 BLOCK, BLOCKS = 100, 30
 HEALTH = "tricks.health.enabled=false"

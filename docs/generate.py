@@ -14,11 +14,11 @@ from pathlib import Path
 import click
 from sources import pages_with_sources
 
-from ganlab.catalogue import HOOK_OF, Catalogue
 from ganlab.cli import cli
 from ganlab.hookspecs import RegistrationHooks, RunHooks
 from ganlab.recipe import schema
 from ganlab.recipe.manual import snippet
+from ganlab.registry.catalogue import HOOK_OF, Catalogue
 
 HERE = Path(__file__).resolve().parent
 ABOUT_EXAMPLES = """\

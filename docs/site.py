@@ -1,6 +1,6 @@
 """What the documentation site needs besides mkdocs.yml: pages and files that lie outside docs/, where the pages' links find them.
 
-On GitHub a page links to `../ganlab/engine/loop.py`. The site has no such folder: a copy of each file that is linked to goes into its
+On GitHub a page links to `../ganlab/game/loop.py`. The site has no such folder: a copy of each file that is linked to goes into its
 `source/`, as text, and the link is turned there. CHANGELOG.md is a page of its own.
 """
 

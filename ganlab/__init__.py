@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ganlab.version import __version__
+
 if TYPE_CHECKING:
     from ganlab.components import Batch as Batch
     from ganlab.components import Dataset as Dataset
@@ -20,22 +22,21 @@ if TYPE_CHECKING:
     from ganlab.components import NetworkSpec as NetworkSpec
     from ganlab.components import Noise as Noise
     from ganlab.components import ResidentDataset as ResidentDataset
-    from ganlab.engine.export import load_generator as load_generator
-    from ganlab.engine.player import Player as Player
-    from ganlab.engine.run import Run as Run
-    from ganlab.engine.trust import is_own_run as is_own_run
-    from ganlab.engine.turn import Group as Group
-    from ganlab.engine.turn import Part as Part
-    from ganlab.engine.turn import Turn as Turn
     from ganlab.errors import DataUnavailable as DataUnavailable
     from ganlab.errors import GanlabError as GanlabError
     from ganlab.errors import UsageError as UsageError
+    from ganlab.game.player import Player as Player
+    from ganlab.game.turn import Group as Group
+    from ganlab.game.turn import Part as Part
+    from ganlab.game.turn import Turn as Turn
+    from ganlab.generators.loaded import load_generator as load_generator
     from ganlab.hookspecs import hookimpl as hookimpl
+    from ganlab.records.trust import is_own_run as is_own_run
+    from ganlab.runs.run import Run as Run
     from ganlab.script import FinishedRun as FinishedRun
     from ganlab.script import resume as resume
     from ganlab.script import run as run
 
-__version__ = "0.1.0"
 
 _HOMES = {
     "Batch": "ganlab.components",
@@ -43,19 +44,19 @@ _HOMES = {
     "DatasetSpec": "ganlab.components",
     "DataUnavailable": "ganlab.errors",
     "GanlabError": "ganlab.errors",
-    "Group": "ganlab.engine.turn",
+    "Group": "ganlab.game.turn",
     "Loss": "ganlab.components",
     "NetworkSpec": "ganlab.components",
     "Noise": "ganlab.components",
-    "Part": "ganlab.engine.turn",
-    "Player": "ganlab.engine.player",
+    "Part": "ganlab.game.turn",
+    "Player": "ganlab.game.player",
     "ResidentDataset": "ganlab.components",
-    "Run": "ganlab.engine.run",
-    "Turn": "ganlab.engine.turn",
+    "Run": "ganlab.runs.run",
+    "Turn": "ganlab.game.turn",
     "UsageError": "ganlab.errors",
     "hookimpl": "ganlab.hookspecs",
-    "is_own_run": "ganlab.engine.trust",
-    "load_generator": "ganlab.engine.export",
+    "is_own_run": "ganlab.records.trust",
+    "load_generator": "ganlab.generators.loaded",
     "FinishedRun": "ganlab.script",
     "resume": "ganlab.script",
     "run": "ganlab.script",

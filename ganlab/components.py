@@ -31,7 +31,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     import numpy as np
 
-    from ganlab.engine.turn import Turn
+    from ganlab.game.turn import Turn
 
 Role = Literal["generator", "discriminator"]
 

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ganlab.components import NetworkSpec
-    from ganlab.engine.player import Player
-    from ganlab.engine.run import Run
-    from ganlab.engine.turn import Group, Turn
+    from ganlab.game.player import Player
+    from ganlab.game.turn import Group, Turn
+    from ganlab.runs.run import Run
 
 PROJECT = "ganlab"
 hookspec = pluggy.HookspecMarker(PROJECT)

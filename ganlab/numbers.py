@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
 
 
 def number(value: float) -> str:
@@ -25,3 +30,23 @@ def in_words(values: Mapping[str, float]) -> str:
     'modes 8  high quality 0.988'
     """
     return "  ".join(f"{name.replace('_', ' ')} {number(value)}" for name, value in values.items())
+
+
+def round_down(number: int) -> int:
+    """To one leading digit of 1, 2 or 5: 590 becomes 500.
+
+    >>> [round_down(n) for n in (1, 3, 9, 49, 590, 1999)]
+    [1, 2, 5, 20, 500, 1000]
+    """
+    power = 10 ** math.floor(math.log10(number))
+    return int(max(lead * power for lead in (1, 2, 5) if lead * power <= number))
+
+
+def round_up(number: int) -> int:
+    """To one leading digit of 1, 2 or 5: 590 becomes 1000.
+
+    >>> [round_up(n) for n in (1, 3, 9, 49, 590, 2000)]
+    [1, 5, 10, 50, 1000, 2000]
+    """
+    power = 10 ** math.floor(math.log10(number))
+    return int(min(lead * power for lead in (1, 2, 5, 10) if lead * power >= number))

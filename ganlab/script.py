@@ -17,22 +17,24 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganlab.catalogue import Catalogue
-from ganlab.compare import Result
-from ganlab.console import Display, warn
-from ganlab.engine.distributions import SCRIPT
-from ganlab.engine.export import LoadedGenerator
-from ganlab.engine.folder import RunFolder, RunSummary, find_run
-from ganlab.engine.journal import whole_lines
-from ganlab.engine.life import Place, execute, open_run
-from ganlab.engine.reopen import reopen_run
-from ganlab.engine.run import Run
-from ganlab.engine.trained import open_trained
-from ganlab.engine.wish import Wish
-from ganlab.given import Overrides, plugins_of, recipe_of, tricks_of, words_of
-from ganlab.notebook import Card, NotebookDisplay, cell
-from ganlab.progress import Progress
+from ganlab.comparison import Result
+from ganlab.generators.loaded import LoadedGenerator
 from ganlab.recipe import PluginFile
+from ganlab.recipe.script_arguments import Overrides, plugins_of, recipe_of, tricks_of, words_of
+from ganlab.records.distributions import SCRIPT
+from ganlab.records.folder import RunFolder
+from ganlab.records.metric_lines import whole_lines
+from ganlab.records.request import Wish
+from ganlab.records.summaries import RunSummary, find_run
+from ganlab.registry.catalogue import Catalogue
+from ganlab.runs.generators import open_trained
+from ganlab.runs.resume import reopen_run
+from ganlab.runs.run import Run
+from ganlab.runs.training import execute, open_run
+from ganlab.runs.workspace import Place
+from ganlab.screen.notebook import Card, NotebookDisplay, cell
+from ganlab.screen.progress import Progress
+from ganlab.screen.terminal import Display, warn
 
 if TYPE_CHECKING:
     import pandas
@@ -112,7 +114,7 @@ class FinishedRun:
         """``count`` samples of the generator: ``(count, *data shape)``, in the range that the data were shown in.
 
         Args, Raises:
-            as of :meth:`ganlab.engine.export.LoadedGenerator.sample`, which also has ``interpolate``.
+            as of :meth:`ganlab.generators.loaded.LoadedGenerator.sample`, which also has ``interpolate``.
         """
         return self.generator.sample(count, seed, label, truncation)
 
@@ -127,7 +129,7 @@ class FinishedRun:
         Returns:
             What was written.
         """
-        from ganlab.engine import formats
+        from ganlab.generators import formats
 
         kind = formats.kind_of(None if out is None else Path(out)) if kind is None else kind
         place = formats.usual_place(kind, self.id) if out is None else Path(out)

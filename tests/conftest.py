@@ -48,7 +48,7 @@ def environment_put_back() -> Iterator[None]:
 @pytest.fixture
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The discriminator's two passes are computed one by one: where bits are compared with something that does so."""
-    from ganlab.engine.player import Player
+    from ganlab.game.player import Player
 
     monkeypatch.setattr(Player, "in_one_pass", lambda *given: None)
 

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 import ganlab
-from ganlab.engine.folder import find_run
-from ganlab.engine.life import Place, execute
-from ganlab.engine.reopen import reopen_run
-from ganlab.engine.run import Run
-from ganlab.engine.wish import Wish
+from ganlab.records.request import Wish
+from ganlab.records.summaries import find_run
+from ganlab.runs.resume import reopen_run
+from ganlab.runs.run import Run
+from ganlab.runs.training import execute
+from ganlab.runs.workspace import Place
 from ganlab.testing import Recorder, catalogue
 
 ADAM = '{use="adam",lr=0.01}'

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ganlab.engine import trust
-from ganlab.engine.folder import RunFolder
 from ganlab.pictures import save_png
+from ganlab.records import trust
+from ganlab.records.folder import RunFolder
 from ganlab_mlflow.state import State
 
 RUN = "20260102-030405-ring-1a2b"

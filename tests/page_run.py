@@ -19,9 +19,9 @@ from page_blocks import ROOT, Block, blocks_of, is_generated
 from page_commands import captured, in_process, printed_by, steps_of, words_of
 from page_match import HOME, RUN_ID, same
 
-from ganlab.catalogue import Catalogue
 from ganlab.errors import RecipeError
 from ganlab.recipe import load_recipe
+from ganlab.registry.catalogue import Catalogue
 
 PICTURE = re.compile(r"<!-- picture: (\S+) -->\n+!\[[^\]]*\]\(([^)]+)\)")
 TILE, ALIKE = 12, 0.8  # pixels, and how much the means of tiles must go together in two pictures of one thing

@@ -11,9 +11,9 @@ import pydantic
 from pydantic import Field
 
 from ganlab.errors import RecipeError, UsageError
-from ganlab.options import options_model
 from ganlab.recipe import Recipe, load_recipe
-from ganlab.recipe.choices import Kind, PluginFile
+from ganlab.registry.lookup import Kind, PluginFile
+from ganlab.registry.options import options_model
 
 BASE = """\
 [data]

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from ganlab.engine import allocator
+from ganlab.speed import allocator
 
 #: Four blocks of 19 MB are taken, written and freed, as the results of a step are; how many pages does the system hand out each time?
 SCRIPT = """
 import json, resource, sys
-from ganlab.engine.allocator import keep_freed_memory
+from ganlab.speed.allocator import keep_freed_memory
 told = sys.argv[1] == "told" and keep_freed_memory()
 def step():
     for _ in range(3):
@@ -48,7 +48,7 @@ def test_freed_memory_is_not_fetched_from_the_system_again() -> None:
 PEAK = """
 import sys
 from pathlib import Path
-from ganlab.engine.allocator import give_back, keep_freed_memory
+from ganlab.speed.allocator import give_back, keep_freed_memory
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 keep_freed_memory()
@@ -72,7 +72,7 @@ def test_what_piles_up_is_given_back() -> None:
 
 @pytest.mark.parametrize("what", ["train.checkpoint_every=3", "evaluation.every=3"])
 def test_checkpoints_and_evaluations_give_back(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ganlab.engine import evaluations, run
+    from ganlab.runs import evaluations, run
     from ganlab.testing import play
 
     given: list[bool] = []
@@ -109,10 +109,10 @@ def test_where_there_is_no_such_library_nothing_happens(system: str, library: ob
 
 
 def test_a_run_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ganlab.engine import life
+    from ganlab.runs import training
     from ganlab.testing import play
 
     told: list[bool] = []
-    monkeypatch.setattr(life, "keep_freed_memory", lambda: told.append(True))
+    monkeypatch.setattr(training, "keep_freed_memory", lambda: told.append(True))
     play(steps=1)
     assert told == [True]

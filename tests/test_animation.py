@@ -10,8 +10,8 @@ from PIL import Image
 from sample_support import DIGITS, RING, ganlab_says, made
 from test_sample import copied
 
-from ganlab.animation import STRIP, animate
 from ganlab.errors import GanlabError
+from ganlab.screen.animation import STRIP, animate
 from ganlab.script import FinishedRun
 
 Capture = pytest.CaptureFixture[str]
@@ -70,7 +70,7 @@ def test_grey_images_lose_nothing_in_a_gif(here: Path, capsys: Capture) -> None:
 def test_sheets_come_in_the_order_of_their_steps_and_may_differ_in_size(here: Path) -> None:
     for step, size in ((999_999_999, 4), (1_000_000_000, 8)):
         Image.fromarray(np.full((size, size, 3), 50, np.uint8)).save(f"step_{step}.png")
-    from ganlab.engine.folder import RunFolder, step_of
+    from ganlab.records.folder import RunFolder, step_of
 
     folder = RunFolder(here)
     folder.samples = here

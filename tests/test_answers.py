@@ -12,11 +12,11 @@ from engine_support import Plugin, hooked
 from test_cli import ganlab as command
 
 import ganlab
-from ganlab.engine.answers import INSTEAD, PLAN
-from ganlab.engine.hooks import KNOWN
-from ganlab.engine.life import execute
-from ganlab.engine.run import Run
 from ganlab.errors import PluginError
+from ganlab.game.hook_answers import INSTEAD, PLAN
+from ganlab.game.hooks import KNOWN
+from ganlab.runs.run import Run
+from ganlab.runs.training import execute
 from ganlab.testing import play, prepare
 
 D, G = ganlab.Part("discriminator", ("real", "fake")), ganlab.Part("generator", ("fake",))

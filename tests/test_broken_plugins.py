@@ -14,9 +14,9 @@ from engine_support import Plugin, hooked
 from test_cli import ganlab as command
 
 import ganlab
-from ganlab import console
-from ganlab.catalogue import Catalogue
 from ganlab.errors import PluginError, UsageError
+from ganlab.registry.catalogue import Catalogue
+from ganlab.screen import terminal
 from ganlab.testing import play, prepare
 
 TINY_RUN = ["--set", "train.steps=2", "--set", "train.batch_size=16", "--set", "data.samples=500", "--set", "tracking.enabled=false"]
@@ -27,7 +27,7 @@ TRICK = "import ganlab\n\n\nclass Mine:\n    @ganlab.hookimpl\n    def after_ste
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(console.console, "width", 300)
+    monkeypatch.setattr(terminal.console, "width", 300)
     (tmp_path / "site").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     yield tmp_path

@@ -12,8 +12,8 @@ import pytest
 from engine_support import Plugin
 from pydantic import Field
 
-from ganlab.catalogue import Catalogue
-from ganlab.options import plain, validate_options
+from ganlab.registry.catalogue import Catalogue
+from ganlab.registry.options import plain, validate_options
 
 
 @dataclass

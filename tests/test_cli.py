@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ganlab import console
 from ganlab.cli import main
-from ganlab.engine.folder import RunFolder
-from ganlab.engine.run import Run
 from ganlab.errors import UsageError
+from ganlab.records.folder import RunFolder
+from ganlab.runs.run import Run
+from ganlab.screen import terminal
 
 SMALL = ["--set", "train.steps=20", "--set", "train.batch_size=16", "--set", "data.samples=500"]
 ALONE = ["--set", "tracking.enabled=false"]
@@ -21,7 +21,7 @@ ALONE = ["--set", "tracking.enabled=false"]
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(console.console, "width", 200)
+    monkeypatch.setattr(terminal.console, "width", 200)
     return tmp_path
 
 
@@ -274,8 +274,8 @@ def test_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_live_display_in_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(console.console, "_force_terminal", True)
-    monkeypatch.setattr(console.console, "_color_system", console.console._detect_color_system())
+    monkeypatch.setattr(terminal.console, "_force_terminal", True)
+    monkeypatch.setattr(terminal.console, "_color_system", terminal.console._detect_color_system())
     assert ring("--set", 'tricks.adaptive.use="adaptive_generator_steps"') == 0
     out = capsys.readouterr().out
     assert "━" in out  # the bar
@@ -285,9 +285,9 @@ def test_live_display_in_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 
 def test_no_picture_where_nobody_wants_colours(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(console.console, "_force_terminal", True)
-    monkeypatch.setattr(console.console, "_color_system", console.console._detect_color_system())
-    monkeypatch.setattr(console.console, "no_color", True)  # as NO_COLOR in the environment has it
+    monkeypatch.setattr(terminal.console, "_force_terminal", True)
+    monkeypatch.setattr(terminal.console, "_color_system", terminal.console._detect_color_system())
+    monkeypatch.setattr(terminal.console, "no_color", True)  # as NO_COLOR in the environment has it
     assert ring() == 0
     out = capsys.readouterr().out
     assert "━" in out and "▀" not in out

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from ganlab.cli import main
-from ganlab.compare import differences, grouped, main_metric, margin, read_result, verdicts
-from ganlab.compare.page import SIGN, page
-from ganlab.engine.folder import RunFolder, RunSummary, list_runs
+from ganlab.comparison import differences, grouped, main_metric, margin, read_result, verdicts
+from ganlab.comparison.page import SIGN, page
 from ganlab.pictures import save_png
+from ganlab.records.folder import RunFolder
+from ganlab.records.summaries import RunSummary, list_runs
 
 BETTER = {"frechet_distance": "lower", "coverage": "higher", "samples_seen": "neither"}
 

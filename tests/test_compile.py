@@ -11,11 +11,11 @@ from engine_support import Plugin, StopAt, hooked, reopened, same, trick, weight
 from torch import Tensor, nn
 
 from ganlab import NetworkSpec
-from ganlab.engine import compiled
-from ganlab.engine.checkpoint import load
-from ganlab.engine.life import execute
-from ganlab.engine.run import Run
 from ganlab.errors import UsageError
+from ganlab.runs.run import Run
+from ganlab.runs.training import execute
+from ganlab.speed import compiled
+from ganlab.storage.checkpoint import load
 from ganlab.testing import TinyNetwork, play
 
 pytestmark = pytest.mark.usefixtures("one_by_one")  # what is compared with makes its passes so
@@ -87,7 +87,7 @@ def test_with_the_compiler_itself(tmp_path: Path) -> None:
     paths = [run.path / "checkpoints" / "step_000000006.safetensors" for run in (plain, fast)]
     first, second = (load(path)["generator"]["network"] for path in paths)
     assert first.keys() == second.keys()
-    from ganlab.engine.export import load_generator
+    from ganlab.generators.loaded import load_generator
 
     latent = torch.ones(4, 3)
     assert load_generator(fast.path)(latent).equal(fast.generate(latent))

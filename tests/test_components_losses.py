@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits, logsigmoid
 
 import ganlab
-from ganlab.engine.turn import Turn
 from ganlab.errors import RecipeError
+from ganlab.game.turn import Turn
 from ganlab.testing import play, prepare
 from ganlab_losses import BCE, RelativisticBCE
 from ganlab_losses.cross_entropy import softplus

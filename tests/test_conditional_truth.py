@@ -12,12 +12,12 @@ from engine_support import Plugin
 from torch import Tensor, nn
 
 import ganlab
-from ganlab.engine.evaluator import Evaluator
-from ganlab.engine.folder import find_run
-from ganlab.engine.life import Place
-from ganlab.engine.measuring import evaluate_run
-from ganlab.engine.wish import Wish
 from ganlab.evaluation import JudgeSpec, pictures
+from ganlab.quality.evaluator import Evaluator
+from ganlab.records.request import Wish
+from ganlab.records.summaries import find_run
+from ganlab.runs.evaluate import evaluate_run
+from ganlab.runs.workspace import Place
 from ganlab.testing import catalogue, play
 from ganlab_datasets import digits
 

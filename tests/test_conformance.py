@@ -18,10 +18,10 @@ from engine_support import Plugin
 from torch import Tensor, nn
 
 import ganlab
-from ganlab.catalogue import Catalogue, Entry
 from ganlab.errors import DataUnavailable, PluginError, RecipeError, UsageError
 from ganlab.evaluation import Better, Evidence, JudgeSpec, Needs
 from ganlab.pictures import save_png
+from ganlab.registry.catalogue import Catalogue, Entry
 from ganlab.testing import RULES, BrokenRule, conform, play
 from ganlab.testing.tiny import TinyJudge, TinyLoss, TinyNetwork, TinyNoise
 from ganlab.testing.waits import Waits

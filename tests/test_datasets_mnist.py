@@ -16,10 +16,10 @@ import pytest
 import torch
 
 import ganlab_datasets
-from ganlab.catalogue import Catalogue
 from ganlab.components import Dataset, DatasetSpec
 from ganlab.errors import DataUnavailable, UsageError
-from ganlab.options import options_model, plain, validate_options
+from ganlab.registry.catalogue import Catalogue
+from ganlab.registry.options import options_model, plain, validate_options
 from ganlab_datasets import fashion_mnist, kmnist, mnist
 from ganlab_datasets.classes import pick_classes
 from ganlab_datasets.idx_sets import CLOTHES

@@ -10,8 +10,8 @@ from engine_support import Plugin, trick
 from torch import nn
 
 from ganlab.cli import main
-from ganlab.engine.summary import layers_of
 from ganlab.recipe import shipped_recipes
+from ganlab.screen.summary import layers_of
 from ganlab.testing import prepare
 
 DIGITS = ["--set", "data.use=digits"]

@@ -16,9 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 import ganlab
-from ganlab.engine import checkpoint
-from ganlab.engine.checkpoint import load, save
 from ganlab.errors import GanlabError, PluginError
+from ganlab.storage import checkpoint
+from ganlab.storage.checkpoint import load, save
 from ganlab.testing import play, prepare
 
 TREES: list[Any] = [
@@ -196,7 +196,7 @@ def unwritable(text: str) -> Any:
 def test_the_old_file_outlives_a_failed_write(function: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.safetensors"
     save(path, {"w": torch.ones(3)})
-    monkeypatch.setattr(f"ganlab.engine.checkpoint.{function}", unwritable("No space left on device"))
+    monkeypatch.setattr(f"ganlab.storage.checkpoint.{function}", unwritable("No space left on device"))
     with pytest.raises(GanlabError) as caught:
         save(path, {"w": torch.zeros(3)})
     assert str(caught.value) == (
@@ -320,7 +320,7 @@ def test_the_best_may_be_by_a_mean_over_an_epoch(tmp_path: Path) -> None:
 
 def test_checkpoints_also_come_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("ganlab.engine.run.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("ganlab.runs.run.time.monotonic", lambda: now[0])
 
     class Slow:
         """Every step takes 20 seconds."""

@@ -13,9 +13,9 @@ from engine_support import Plugin, hooked, trick
 from torch import Tensor, nn
 
 import ganlab
-from ganlab.engine.device import find_device
-from ganlab.engine.turn import Part
 from ganlab.errors import GanlabError, PluginError, RecipeError, UsageError
+from ganlab.game.turn import Part
+from ganlab.runs.device import find_device
 from ganlab.testing import TinyLoss, TinyNetwork, TinyNoise, play, prepare
 
 OWNER = "(plugin plugin0, the test)"

@@ -18,11 +18,13 @@ import torch
 from engine_support import StopAt
 
 import ganlab
-from ganlab.engine import folder as module
-from ganlab.engine.folder import RunFolder, append_line, delete_run, find_run, list_runs, write_text
-from ganlab.engine.journal import whole_lines
-from ganlab.engine.sampling import round_down
 from ganlab.errors import GanlabError, UsageError
+from ganlab.numbers import round_down
+from ganlab.records import folder as module
+from ganlab.records.folder import RunFolder, append_line
+from ganlab.records.metric_lines import whole_lines
+from ganlab.records.summaries import delete_run, find_run, list_runs
+from ganlab.storage.atomic import write_text
 from ganlab.testing import play
 
 
@@ -143,7 +145,7 @@ def test_lines_that_are_torn_or_damaged_are_no_lines() -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from ganlab.engine.folder import RunFolder
+from ganlab.records.folder import RunFolder
 folder = RunFolder(Path(sys.argv[1]))  # the lock goes when this does
 folder.lock()
 print("locked", flush=True)

@@ -11,7 +11,7 @@ from engine_support import Capture, trick, weights
 from torch import Tensor, nn, optim
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-from ganlab.engine.life import execute
+from ganlab.runs.training import execute
 from ganlab.testing import prepare
 
 NORM = 'batch_norm="before_activation"'

@@ -12,9 +12,9 @@ import torch
 from engine_support import hooked
 
 import ganlab
-from ganlab.engine.checkpoint import load
-from ganlab.engine.memory import is_memory_error
 from ganlab.errors import MemoryExhausted
+from ganlab.game.out_of_memory import is_memory_error
+from ganlab.storage.checkpoint import load
 from ganlab.testing import play
 
 #: The tiny problem in a process of its own: from step 7 on it may have no more than 2 GiB more, and the trick's network pass wants 64.
@@ -40,15 +40,15 @@ class Plugin(TinyPlugin):
     def register_tricks(self, register):
         register("greedy", Greedy)
 
-import ganlab.catalogue
-of_installed = ganlab.catalogue.Catalogue.of_installed.__func__
+import ganlab.registry.catalogue
+of_installed = ganlab.registry.catalogue.Catalogue.of_installed.__func__
 
 def with_tiny(cls, on_file=None):
     found = of_installed(cls, on_file)
     found.add(Plugin(), "tiny", "the test")
     return found
 
-ganlab.catalogue.Catalogue.of_installed = classmethod(with_tiny)
+ganlab.registry.catalogue.Catalogue.of_installed = classmethod(with_tiny)
 Path("tiny.toml").write_text(TINY + "checkpoint_every = 4\\n[[tricks]]\\nuse = 'greedy'\\nenabled = true\\n")
 sys.argv = ["ganlab", *sys.argv[1:]]
 main()

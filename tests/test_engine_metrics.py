@@ -11,10 +11,10 @@ import torch
 from engine_support import Capture, lines, resumed, trick
 
 import ganlab
-from ganlab.engine import metrics as module
-from ganlab.engine.metrics import Metrics
-from ganlab.engine.run import Run
 from ganlab.errors import PluginError
+from ganlab.game import metrics as module
+from ganlab.game.metrics import Metrics
+from ganlab.runs.run import Run
 from ganlab.testing import play
 
 

@@ -12,10 +12,10 @@ from engine_support import RICH, Capture, Plugin, StopAt, resumed, same, trick, 
 from torch import Tensor, nn
 
 import ganlab
-from ganlab.engine.feed import Feed
-from ganlab.engine.life import execute
-from ganlab.engine.run import Run
-from ganlab.engine.seeding import Streams, derive, mix
+from ganlab.game.data_order import Feed
+from ganlab.game.random_streams import Streams, derive, mix
+from ganlab.runs.run import Run
+from ganlab.runs.training import execute
 from ganlab.testing import TinyLoss, play, prepare
 
 

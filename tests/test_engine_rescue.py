@@ -10,8 +10,8 @@ import torch
 from engine_support import RICH, Plugin, StopAt, hooked, lines, resumed, same, trick, weights
 
 import ganlab
-from ganlab.engine.checkpoint import load
 from ganlab.errors import GanlabError, PluginError
+from ganlab.storage.checkpoint import load
 from ganlab.testing import play, prepare
 
 TURNS = ("before_turn", "before_scores", "after_scores", "loss_terms", "before_update")
@@ -180,7 +180,7 @@ def test_what_cannot_be_saved_is_told_and_hides_nothing(tmp_path: Path) -> None:
     told: list[str] = []
     run = prepare(Unsaved("before_turn", step=7), folder=tmp_path, **(OPTIONS | {"overrides": ["train.checkpoint_every=99"]}))
     run.tell = told.append
-    from ganlab.engine.life import execute
+    from ganlab.runs.training import execute
 
     with pytest.raises(PluginError, match="lost"):
         execute(run)

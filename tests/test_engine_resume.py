@@ -13,12 +13,12 @@ import torch
 from engine_support import RICH, Capture, Plugin, StopAt, lines, reopened, resumed, same, trick, weights
 
 import ganlab
-from ganlab.engine import sameness
-from ganlab.engine.life import execute
-from ganlab.engine.run import Run
-from ganlab.engine.sameness import changes
-from ganlab.engine.state import state_of
 from ganlab.errors import GanlabError, UsageError
+from ganlab.recipe import differences
+from ganlab.recipe.differences import changes
+from ganlab.runs.run import Run
+from ganlab.runs.state import state_of
+from ganlab.runs.training import execute
 from ganlab.testing import play, prepare
 
 #: Every kind of state at once: dropout, batch normalization, two optimizers, four tricks with a memory, an epoch of 8 steps.
@@ -275,7 +275,7 @@ def test_the_order_of_the_tricks_belongs_to_the_recipe() -> None:
     assert changes({"a": 1, "b": 2}, {"b": 2, "a": 1}) == {"tricks": "the order of the tricks"}
     assert changes({"a": 1, "b": 2}, {"a": 1, "b": 2}) == {}
     assert changes({"a": 1}, {"a": 1.0}) == {"a": "a = 1.0 (was 1)"}
-    assert doctest.testmod(sameness).failed == 0
+    assert doctest.testmod(differences).failed == 0
 
 
 def test_a_checkpoint_keeps_no_password(tmp_path: Path) -> None:

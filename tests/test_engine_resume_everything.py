@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from engine_support import StopAt, lines, resumed, same, weights
 
-from ganlab.catalogue import Catalogue
-from ganlab.engine import checkpoint
-from ganlab.engine.run import Run
 from ganlab.recipe import shipped_recipes
+from ganlab.registry.catalogue import Catalogue
+from ganlab.runs.run import Run
+from ganlab.storage import checkpoint
 from ganlab.testing import play
 
 OPTIMIZERS = [

@@ -11,8 +11,8 @@ from engine_support import Capture, Plugin, StopAt, resumed, same, weights
 from torch import Tensor, nn
 
 import ganlab
-from ganlab.engine.run import Run
 from ganlab.errors import RecipeError, UsageError
+from ganlab.runs.run import Run
 from ganlab.testing import play, prepare
 
 DOUBLE = "train.dtype=float64"

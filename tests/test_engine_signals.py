@@ -18,10 +18,10 @@ import torch
 from engine_support import reopened, same, weights
 
 import ganlab
-from ganlab.engine.folder import find_run
-from ganlab.engine.life import execute
-from ganlab.engine.run import Run
-from ganlab.engine.signals import ENDING
+from ganlab.records.summaries import find_run
+from ganlab.runs.run import Run
+from ganlab.runs.signals import ENDING
+from ganlab.runs.training import execute
 from ganlab.testing import play, prepare
 
 RECIPE = """

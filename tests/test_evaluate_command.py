@@ -10,13 +10,13 @@ from typing import Any, cast
 import pytest
 from engine_support import StopAt, hooked, reopened
 
-from ganlab.cli import main, quality
-from ganlab.engine.device import find_device
-from ganlab.engine.evaluator import Report
-from ganlab.engine.folder import RunSummary
-from ganlab.engine.life import execute
-from ganlab.engine.measuring import Measured
+from ganlab.cli import evaluate, main
 from ganlab.errors import PluginError
+from ganlab.quality.report import Report
+from ganlab.records.summaries import RunSummary
+from ganlab.runs.device import find_device
+from ganlab.runs.evaluate import Measured
+from ganlab.runs.training import execute
 from ganlab.testing import play
 
 RING = ('data={use="ring",samples=1000}', "evaluation.samples=500")
@@ -69,7 +69,7 @@ def test_it_finds_what_the_run_found_at_its_end(tmp_path: Path, capsys: pytest.C
 
 def test_what_metrics_have_noted_is_shown_in_three_digits(capsys: pytest.CaptureFixture[str]) -> None:
     about = {"samples": 10000, "judge": "light and contrast", "distance_of_held_out": 0.029141414910554886}
-    quality._show(Measured(cast(RunSummary, SimpleNamespace(id="a-run")), Report(about=about), 30, None, False))
+    evaluate._show(Measured(cast(RunSummary, SimpleNamespace(id="a-run")), Report(about=about), 30, None, False))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[-4:-1] == [["samples", "10,000"], ["judge", "light", "and", "contrast"], ["distance", "of", "held", "out", "0.0291"]]
 

@@ -14,11 +14,11 @@ import torch
 from engine_support import Plugin, StopAt, lines, reopened, resumed, same, weights
 
 import ganlab
-from ganlab.engine.life import execute
-from ganlab.engine.run import Run
 from ganlab.errors import PluginError, RecipeError
 from ganlab.evaluation import Better, Evidence, JudgeSpec, Needs, NotMeasured, Stopped, pictures
 from ganlab.recipe import load_recipe, to_toml
+from ganlab.runs.run import Run
+from ganlab.runs.training import execute
 from ganlab.testing import catalogue, play, prepare
 
 

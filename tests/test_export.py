@@ -16,13 +16,13 @@ from sample_support import RING, ganlab_says, made, own_network
 from torch import Tensor, nn
 
 import ganlab
-from ganlab.catalogue import Catalogue
 from ganlab.components import NetworkSpec
-from ganlab.engine import formats
-from ganlab.engine.export import LoadedGenerator
-from ganlab.engine.formats import BATCHES, export_generator
 from ganlab.errors import GanlabError, UsageError
+from ganlab.generators import formats
+from ganlab.generators.formats import BATCHES, export_generator
+from ganlab.generators.loaded import LoadedGenerator
 from ganlab.recipe import load_recipe, shipped_recipes
+from ganlab.registry.catalogue import Catalogue
 from ganlab.script import FinishedRun
 from ganlab.testing import catalogue
 from ganlab_networks import fused, products

@@ -13,11 +13,11 @@ from engine_support import RICH, Capture, Plugin, StopAt, hooked, lines, reopene
 from torch import Tensor
 
 import ganlab
-from ganlab.engine.checkpoint import load
-from ganlab.engine.finite import Guard
-from ganlab.engine.life import execute
-from ganlab.engine.run import Run
 from ganlab.errors import NonFiniteError, PluginError
+from ganlab.game.guard import Guard
+from ganlab.runs.run import Run
+from ganlab.runs.training import execute
+from ganlab.storage.checkpoint import load
 from ganlab.testing import TinyLoss, TinyNetwork, play, prepare, tiny_data
 
 HELP = "\ntry a lower learning rate, or the tricks gradient_clipping and clamp"

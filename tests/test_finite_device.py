@@ -15,11 +15,11 @@ from engine_support import RICH, StopAt, hooked, lines, resumed, same, trick, we
 from torch import Tensor
 
 import ganlab
-from ganlab.engine.checkpoint import load
-from ganlab.engine.finite import Guard
-from ganlab.engine.player import Player
-from ganlab.engine.run import Run
 from ganlab.errors import NonFiniteError
+from ganlab.game.guard import Guard
+from ganlab.game.player import Player
+from ganlab.runs.run import Run
+from ganlab.storage.checkpoint import load
 from ganlab.testing import play
 
 
@@ -125,7 +125,7 @@ def test_it_is_read_with_the_metrics_and_not_before(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Guard, "read", counted)
     play(steps=10, overrides=["train.log_every=4", "train.sample_every=99", *networks("adam")])
     assert sorted(set(reads)) == [4, 8, 10]
-    monkeypatch.setattr("ganlab.engine.finite.READ_AT", 3)
+    monkeypatch.setattr("ganlab.game.guard.READ_AT", 3)
     reads.clear()
     run = play(steps=6, overrides=["train.log_every=100", "train.sample_every=99", *networks("adam")])
     assert reads == [2, 3, 5, 6, 6, 6, 6]  # the last ones: metrics, the end of the step, the end of the run
@@ -182,7 +182,7 @@ def test_a_resumed_run_has_skipped_as_one_that_was_never_stopped(tmp_path: Path)
 def test_gradients_of_several_types_are_looked_at() -> None:
     run = play(steps=1)
     turn = ganlab.Turn(run.players["generator"], ("fake",), 1, loss=torch.zeros((), dtype=torch.float64))
-    from ganlab.engine.trace import look_at
+    from ganlab.game.culprit import look_at
 
     assert look_at(turn).item() == 0
     gradient = turn.player.parameters[0].grad

@@ -15,7 +15,7 @@ from engine_support import hooked
 from torch import Tensor, nn
 
 from ganlab.components import NetworkSpec
-from ganlab.engine.player import Player
+from ganlab.game.player import Player
 from ganlab.testing import play
 from ganlab_networks import MLP, fused, products
 from ganlab_networks.dropout import PackedDropout

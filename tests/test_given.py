@@ -14,8 +14,8 @@ import torch
 from engine_support import hooked
 
 import ganlab
-from ganlab.engine.faults import misspelt
 from ganlab.errors import PluginError
+from ganlab.game.blame import misspelt
 from ganlab.testing import play
 
 #: By what is done with what a hook is given: the class of that, the name that it has not, and what was meant.

@@ -15,7 +15,7 @@ from test_script import SMALL, Counting
 
 import ganlab
 from ganlab.errors import GanlabError
-from ganlab.given import words_of
+from ganlab.recipe.script_arguments import words_of
 
 LIKE = 'write overrides={"train.steps": 500}, for instance'
 VALUES = "use numbers, texts, True or False, and lists or dicts of them"

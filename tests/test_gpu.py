@@ -14,10 +14,10 @@ import torch
 from engine_support import RICH, Plugin, StopAt, hooked, lines, reopened, same, trick, weights
 
 from ganlab import NetworkSpec
-from ganlab.engine import recording
-from ganlab.engine.life import execute
-from ganlab.engine.run import Run
 from ganlab.errors import UsageError
+from ganlab.runs.run import Run
+from ganlab.runs.training import execute
+from ganlab.speed import recorders
 from ganlab.testing import TinyNoise, play
 from ganlab_optimizers import EpsilonHatAdam
 
@@ -189,13 +189,13 @@ def test_a_network_that_waits_is_told_of_and_the_run_is_as_without_graphs() -> N
 
 
 def test_a_replay_that_gives_other_numbers_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    record = recording.CudaRecorder.record
+    record = recorders.CudaRecorder.record
 
-    def wrong(self: Any, work: recording.Work) -> tuple[list[torch.Tensor], recording.Replay]:
+    def wrong(self: Any, work: recorders.Work) -> tuple[list[torch.Tensor], recorders.Replay]:
         results, replay = record(self, work)
         return results, lambda: (replay(), results[-1].mul_(1.1))[0]
 
-    monkeypatch.setattr(recording.CudaRecorder, "record", wrong)
+    monkeypatch.setattr(recorders.CudaRecorder, "record", wrong)
     plain, fast = on_gpu(*RICH), on_gpu(*RICH, GRAPHS)
     assert all("gave other numbers" in told for told in fast.info["announcements"]) and len(fast.info["announcements"]) == 2
     assert graphed(fast) == [0, 0] and same(weights(plain), weights(fast))

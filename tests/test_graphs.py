@@ -17,14 +17,14 @@ from engine_support import RICH, Plugin, StopAt, hooked, lines, reopened, same, 
 from torch import Tensor, nn
 
 import ganlab
-from ganlab.engine import graphs, recording, slot
-from ganlab.engine.graphs import Graphs
-from ganlab.engine.life import execute
-from ganlab.engine.recording import Replay, Work
-from ganlab.engine.run import Run
-from ganlab.engine.untouched import untouched
 from ganlab.errors import UsageError
 from ganlab.recipe import shipped_recipes
+from ganlab.runs.run import Run
+from ganlab.runs.training import execute
+from ganlab.speed import graphs, recorded_pass, recorders
+from ganlab.speed.graphs import Graphs
+from ganlab.speed.module_state import untouched
+from ganlab.speed.recorders import Replay, Work
 from ganlab.testing import TinyNetwork, play, prepare
 
 pytestmark = pytest.mark.usefixtures("one_by_one")  # what is compared with makes its passes so
@@ -72,7 +72,7 @@ class Repeater:
 
 @pytest.fixture(autouse=True)
 def repeaters(monkeypatch: pytest.MonkeyPatch) -> list[Repeater]:
-    monkeypatch.setitem(recording.RECORDERS, "cpu", Repeater)
+    monkeypatch.setitem(recorders.RECORDERS, "cpu", Repeater)
     monkeypatch.setattr(Repeater, "made", [])
     return Repeater.made
 
@@ -386,7 +386,7 @@ def test_a_pass_that_is_computed_anew_has_the_options_that_it_had() -> None:
 
 
 def test_the_way_back_is_outside_of_mixed_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(slot.TOLERANCES, torch.float32, 1e-6)
+    monkeypatch.setitem(recorded_pass.TOLERANCES, torch.float32, 1e-6)
 
     def wide(self: Any, y: Tensor) -> Tensor:
         with torch.autocast("cpu", enabled=False):
@@ -607,7 +607,7 @@ def test_a_mistake_in_a_network_is_told_as_without_it() -> None:
 
 
 def test_on_another_device_it_says_that_it_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(recording.RECORDERS, "cpu")
+    monkeypatch.delitem(recorders.RECORDERS, "cpu")
     run = play(overrides=[GRAPHS])
     assert run.info["announcements"] == ["train.cuda_graphs = true has nothing to do on the device cpu: this run goes as without it."]
 
@@ -619,9 +619,9 @@ def test_it_does_not_go_with_the_compiler() -> None:
 
 def test_tensors_are_alike_but_for_roundings() -> None:
     one = torch.tensor([1.0, -3.0, math.inf])
-    assert slot.alike([one], [one + 1e-3])
-    assert not slot.alike([one], [one + 1e-2])
-    assert not slot.alike([one], [torch.tensor([1.0, math.nan, math.inf])])
-    assert slot.alike([one, torch.tensor([1e-9])], [one, torch.tensor([-1e-9])])  # what is rounding beside the others
-    assert not slot.alike([torch.tensor([1])], [torch.tensor([2])])
-    assert not slot.alike([one], [one.double()]) and not slot.alike([one], []) and slot.alike([], [])
+    assert recorded_pass.alike([one], [one + 1e-3])
+    assert not recorded_pass.alike([one], [one + 1e-2])
+    assert not recorded_pass.alike([one], [torch.tensor([1.0, math.nan, math.inf])])
+    assert recorded_pass.alike([one, torch.tensor([1e-9])], [one, torch.tensor([-1e-9])])  # what is rounding beside the others
+    assert not recorded_pass.alike([torch.tensor([1])], [torch.tensor([2])])
+    assert not recorded_pass.alike([one], [one.double()]) and not recorded_pass.alike([one], []) and recorded_pass.alike([], [])

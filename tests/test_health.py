@@ -9,9 +9,9 @@ from typing import Any, get_args
 
 import pytest
 
-from ganlab.catalogue import Catalogue
 from ganlab.errors import GanlabError
 from ganlab.recipe import load_recipe, shipped_recipes
+from ganlab.registry.catalogue import Catalogue
 from ganlab.testing import prepare
 from ganlab_health.advice import Advice
 from ganlab_health.findings import FINDINGS, NAMES

@@ -10,7 +10,7 @@ import pytest
 import torch
 from engine_support import Capture, Plugin, StopAt, hooked, lines, reopened, same, trick, weights
 
-from ganlab.engine.life import execute
+from ganlab.runs.training import execute
 from ganlab.testing import play
 from ganlab_health.measure import spread, variety
 

@@ -18,13 +18,13 @@ from engine_support import Capture, hooked, reopened, same, weights
 from test_hooks import HOOKS
 
 import ganlab
-from ganlab.engine.folder import find_run
-from ganlab.engine.life import execute
-from ganlab.engine.run import Run
-from ganlab.engine.sync import sync_run
-from ganlab.engine.wish import Wish
 from ganlab.errors import MemoryExhausted
 from ganlab.hookspecs import RegistrationHooks
+from ganlab.records.request import Wish
+from ganlab.records.summaries import find_run
+from ganlab.runs.run import Run
+from ganlab.runs.sync import sync_run
+from ganlab.runs.training import execute
 from ganlab.testing import catalogue, conform, play, prepare
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "examples" / "hooks"

@@ -12,11 +12,11 @@ import torch
 from engine_support import Capture, Plugin, StopAt, hooked, reopened, same, weights
 
 import ganlab
-from ganlab.catalogue import HOOK_OF, Catalogue
-from ganlab.engine.life import execute
-from ganlab.engine.run import Run
 from ganlab.errors import NonFiniteError, PluginError
 from ganlab.hookspecs import RegistrationHooks, RunHooks
+from ganlab.registry.catalogue import HOOK_OF, Catalogue
+from ganlab.runs.run import Run
+from ganlab.runs.training import execute
 from ganlab.testing import TinyLoss, TinyNoise, play, prepare
 
 HERE = Path(__file__).resolve().parent

@@ -8,8 +8,8 @@ import pytest
 from engine_support import Plugin, hooked
 
 import ganlab
-from ganlab.engine.hooks import transcript_of
 from ganlab.errors import PluginError, UsageError
+from ganlab.game.hooks import transcript_of
 from ganlab.testing import play, prepare
 
 

@@ -9,8 +9,8 @@ from cases import OPTIMIZERS, cases, stateful
 from plan import KINDS, Bench, sample
 from server import Server
 
-from ganlab.catalogue import Catalogue
 from ganlab.recipe import shipped_recipes
+from ganlab.registry.catalogue import Catalogue
 
 KILLS = 24
 SAMPLE = sample(cases(), KILLS, seed=4)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import ganlab
-from ganlab.catalogue import Catalogue
+from ganlab.registry.catalogue import Catalogue
 
 PLUGINS = Path(__file__).resolve().parent.parent / "plugins"
 POINTS = {
@@ -61,7 +61,7 @@ def test_a_plugin_imports_public_names_only_and_none_of_another(package: str) ->
 
 
 def test_what_is_not_public_is_seen() -> None:
-    assert not is_public("ganlab.engine.run", "Run")
+    assert not is_public("ganlab.runs.run", "Run")
     assert not is_public("ganlab", "engine")
     assert not is_public("ganlab.recipe.words", "sentences")
     assert not is_public("ganlab.pictures", "_shown")
@@ -84,7 +84,7 @@ sys.meta_path.insert(0, Hidden())
 found = importlib.metadata.entry_points
 importlib.metadata.entry_points = lambda **given: [point for point in found(**given) if point.dist.name != "ganlab"]
 
-from ganlab.catalogue import Catalogue
+from ganlab.registry.catalogue import Catalogue
 catalogue = Catalogue.of_installed()
 print(json.dumps({
     "where": sys.modules[package].__file__ if package in sys.modules else "",

@@ -10,9 +10,9 @@ import torch
 from engine_support import Capture, Everything, Plugin, StopAt
 
 import ganlab
-from ganlab.engine import loop
-from ganlab.engine.turn import Turn
 from ganlab.errors import PluginError
+from ganlab.game import loop
+from ganlab.game.turn import Turn
 from ganlab.testing import TinyLoss, play
 
 D, R, F, G = "discriminator(real+fake)", "discriminator(real)", "discriminator(fake)", "generator(fake)"

@@ -12,7 +12,7 @@ from test_cli import ganlab as command
 from test_evaluation import BOUNDED, BROUGHT, FEATURED, SLOW, SPREAD
 
 import ganlab
-from ganlab.engine.metric_names import engine_names
+from ganlab.runs.metric_names import engine_names
 from ganlab.testing import play, prepare
 
 NONE = "no part of this recipe says that it gives a metric of that name"

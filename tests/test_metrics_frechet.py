@@ -142,8 +142,8 @@ def test_three_samples_are_too_few() -> None:
 
 def test_loading_a_recipe_does_not_import_torchmetrics() -> None:
     code = (
-        "import sys; from ganlab.catalogue import Catalogue; from ganlab.recipe import load_recipe; "
-        "from ganlab.engine.build import make; "
+        "import sys; from ganlab.registry.catalogue import Catalogue; from ganlab.recipe import load_recipe; "
+        "from ganlab.game.build import make; "
         "metrics = [make(choice) for choice in load_recipe('mnist_mlp', Catalogue.of_installed()).metrics]; "
         "print(len(metrics), [name for name in sys.modules if name.partition('.')[0] in ('torchmetrics', 'scipy', 'sklearn')])"
     )

@@ -14,8 +14,9 @@ from engine_support import Plugin
 from torch import Tensor
 
 import ganlab
-from ganlab.engine.evaluator import Evaluator, Report
 from ganlab.evaluation import JudgeSpec
+from ganlab.quality.evaluator import Evaluator
+from ganlab.quality.report import Report
 from ganlab.testing import prepare
 
 NAMES = ("frechet_distance", "kernel_distance", "neighbours", "classifier_score", "class_histogram", "memorisation")

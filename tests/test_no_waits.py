@@ -11,12 +11,12 @@ import torch
 from engine_support import trick
 from torch.utils._python_dispatch import _disable_current_modes
 
-from ganlab.catalogue import Catalogue
-from ganlab.engine import finite, loop
-from ganlab.engine.feed import Feed
-from ganlab.engine.life import execute
-from ganlab.engine.run import Run
+from ganlab.game import guard, loop
+from ganlab.game.data_order import Feed
 from ganlab.recipe import shipped_recipes
+from ganlab.registry.catalogue import Catalogue
+from ganlab.runs.run import Run
+from ganlab.runs.training import execute
 from ganlab.testing import prepare
 from ganlab.testing.waits import Waits
 from ganlab_optimizers import EpsilonHatAdam
@@ -34,13 +34,13 @@ GAME = [
 @pytest.fixture(autouse=True)
 def accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is on the host but what torch keeps there also with an accelerator."""
-    made = finite.Guard.__init__
+    made = guard.Guard.__init__
 
-    def init(self: finite.Guard, run: Run) -> None:
+    def init(self: guard.Guard, run: Run) -> None:
         made(self, run)
         self.on_host = False
 
-    monkeypatch.setattr(finite.Guard, "__init__", init)
+    monkeypatch.setattr(guard.Guard, "__init__", init)
     monkeypatch.setattr(EpsilonHatAdam, "counts_on_host", False)
     peek = Feed.peek
 
@@ -91,7 +91,7 @@ def test_no_turn_with_a_shipped_trick_waits(name: str, policy: str, tmp_path: Pa
 
 
 def test_metrics_that_are_added_up_within_a_turn_wait_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganlab.engine.metrics.FOLD_AT", 2)
+    monkeypatch.setattr("ganlab.game.metrics.FOLD_AT", 2)
     assert waits(prepare(steps=5, folder=tmp_path, overrides=[*GAME, "train.log_every=100"]), monkeypatch) == set()
 
 

@@ -24,10 +24,11 @@ import pytest
 from PIL import Image
 
 import ganlab
-from ganlab import curves, notebook
-from ganlab.curves import POINTS, Curves, svg
+from ganlab.comparison import curves
+from ganlab.comparison.curves import POINTS, Curves, svg
 from ganlab.pictures import save_png
-from ganlab.progress import Hearing, Progress
+from ganlab.screen import notebook
+from ganlab.screen.progress import Hearing, Progress
 
 EXAMPLE = Path(__file__).parent.parent / "docs/examples/first_run.ipynb"
 SMALL = {"train.steps": 40, "train.log_every": 5, "data.samples": 2_000, "tracking.enabled": False, "tricks.system_metrics.enabled": False}

@@ -25,11 +25,11 @@ from page_match import same
 from page_run import PageRun
 
 import ganlab
-from ganlab.catalogue import Catalogue
-from ganlab.console import console, errors
-from ganlab.engine.checkpoint import load
 from ganlab.errors import GanlabError
 from ganlab.recipe import load_recipe
+from ganlab.registry.catalogue import Catalogue
+from ganlab.screen.terminal import console, errors
+from ganlab.storage.checkpoint import load
 
 #: The blocks that are not run, by page: how many. Their reasons stand before them, and are printed by `pytest -rP -k without`.
 NOT_RUN = {"docs/health.md": 1, "docs/reliability.md": 1, "docs/tracking.md": 1}

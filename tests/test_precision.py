@@ -11,7 +11,7 @@ import torch
 from engine_support import hooked
 from torch import backends
 
-from ganlab.engine.precision import tf32
+from ganlab.game.precision import tf32
 from ganlab.testing import play
 
 Switches = tuple[bool, bool]
@@ -65,7 +65,7 @@ def test_measuring_is_in_full_precision(tmp_path: Path, monkeypatch: pytest.Monk
 
 NEWER = """
 from torch import backends
-from ganlab.engine.precision import tf32
+from ganlab.game.precision import tf32
 
 def said():
     places = [backends, backends.cudnn, backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn]

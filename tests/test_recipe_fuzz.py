@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from recipe_support import BASE, FakeCatalogue
 
 import ganlab.recipe.shipped
-from ganlab.catalogue import Catalogue
-from ganlab.engine.schedule import groups_of
 from ganlab.errors import GanlabError, PluginError, RecipeError, UsageError
+from ganlab.game.schedule import groups_of
 from ganlab.recipe import flatten, load_recipe, shipped_recipes, to_toml
+from ganlab.registry.catalogue import Catalogue
 
 EXAMPLES = int(os.environ.get("GANLAB_FUZZ", "350"))  # of each property; docs/reliability.md says what was tried with more
 FULL = f"""\

@@ -11,10 +11,10 @@ import pytest
 from recipe_support import BASE, Entry, FakeCatalogue, Nested, mlp, ring
 
 import ganlab.recipe.shipped
-from ganlab.catalogue import Catalogue
-from ganlab.options import options_model
 from ganlab.recipe import schema, shipped_recipes
 from ganlab.recipe.documented import option_texts
+from ganlab.registry.catalogue import Catalogue
+from ganlab.registry.options import options_model
 
 SCHEMA = schema(FakeCatalogue())
 

@@ -16,17 +16,19 @@ import torch
 from engine_support import ADAM, RICH, lines, same, trick, weights
 
 import ganlab
-from ganlab.catalogue import Catalogue
-from ganlab.engine import trust
-from ganlab.engine.checkpoint import load
-from ganlab.engine.folder import RunFolder, find_run
-from ganlab.engine.life import Place, execute, open_run
-from ganlab.engine.reopen import reopen_run
-from ganlab.engine.run import Run
-from ganlab.engine.sync import sync_run
-from ganlab.engine.wish import Wish
 from ganlab.errors import GanlabError, UsageError
 from ganlab.recipe import PluginFile
+from ganlab.records import trust
+from ganlab.records.folder import RunFolder
+from ganlab.records.request import Wish
+from ganlab.records.summaries import find_run
+from ganlab.registry.catalogue import Catalogue
+from ganlab.runs.resume import reopen_run
+from ganlab.runs.run import Run
+from ganlab.runs.sync import sync_run
+from ganlab.runs.training import execute, open_run
+from ganlab.runs.workspace import Place
+from ganlab.storage.checkpoint import load
 from ganlab.testing import catalogue, play
 
 RECIPE = """

@@ -15,12 +15,12 @@ from PIL import Image
 from sample_support import DIGITS, RING, ganlab_says, made, own_network
 
 import ganlab
-from ganlab.cli.sampling import Layout
-from ganlab.engine.folder import find_run
-from ganlab.engine.latents import rows_between
-from ganlab.engine.trained import Trained
+from ganlab.cli.sample import Layout
 from ganlab.errors import GanlabError, UsageError
+from ganlab.generators.latents import rows_between
 from ganlab.pictures import image_grid, scatter
+from ganlab.records.summaries import find_run
+from ganlab.runs.generators import Trained
 from ganlab.script import FinishedRun
 
 CPU, F32 = torch.device("cpu"), torch.float32
@@ -88,7 +88,7 @@ def test_more_samples_than_memory_holds_are_refused_in_words(digits: FinishedRun
     def full(*given: object) -> None:
         raise GanlabError("noise 'normal' raised it") from RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr("ganlab.engine.latents.draw", full)
+    monkeypatch.setattr("ganlab.generators.latents.draw", full)
     assert ganlab_says(capsys, "sample", digits.path, "--count", 4) == (
         2, "", "error: there is not enough memory for 4 samples at once\nhint: draw fewer, with other seeds\n"
     )  # fmt: skip
@@ -444,8 +444,8 @@ def test_the_best_checkpoint(here: Path, capsys: Capture) -> None:
 def test_a_trick_that_changes_the_network_is_undone(here: Path) -> None:
     spectral = {"tricks.spectral_normalization": {"use": "spectral_normalization", "player": "generator"}}
     run = made(here / "spectral", "ring", {**RING, **spectral})
-    from ganlab.engine.trained import open_trained
-    from ganlab.engine.wish import Wish
+    from ganlab.records.request import Wish
+    from ganlab.runs.generators import open_trained
     from ganlab.testing import catalogue
 
     opened = open_trained(find_run(here, str(run.path)), catalogue(), Wish(verb="sample"), here, print, "last")

@@ -17,14 +17,15 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from ganlab.cli import cli, sweep, sweep_display
-from ganlab.engine import pool, sets
-from ganlab.engine.folder import RunFolder, find_run, process_lives
-from ganlab.engine.pool import Pool, Share, cores, shares, why
-from ganlab.engine.results import RunResult, Spread, latest, spreads
-from ganlab.engine.set_summary import groups, tables, write_summary
-from ganlab.engine.sets import find_set
 from ganlab.errors import GanlabError, RecipeError, UsageError
 from ganlab.recipe.grid import combinations, pieces, read_axes, read_seeds
+from ganlab.records.folder import RunFolder
+from ganlab.records.results import RunResult, Spread, latest, spreads
+from ganlab.records.summaries import find_run, process_lives
+from ganlab.sweeps import workers
+from ganlab.sweeps.summary import groups, tables, write_summary
+from ganlab.sweeps.sweep import find_set
+from ganlab.sweeps.workers import Pool, Share, cores, shares, why
 from ganlab.testing import catalogue
 
 LR = "generator.optimizer.lr"
@@ -155,7 +156,7 @@ def test_a_gpu_has_one_process_unless_jobs_says_otherwise() -> None:
     assert shares(None, 1, ["0", "1"], 8) == [Share(1, "0"), Share(1, "1")]
     assert [share.gpu for share in shares(4, 1, ["0", "1"], 8)] == ["0", "1", "0", "1"]
     assert shares(None, 1, [None], 8) == [Share(1)]
-    assert Share(2, "1").environment() == {**dict.fromkeys(pool.THREADS, "2"), "CUDA_VISIBLE_DEVICES": "1"}
+    assert Share(2, "1").environment() == {**dict.fromkeys(workers.THREADS, "2"), "CUDA_VISIBLE_DEVICES": "1"}
     assert "CUDA_VISIBLE_DEVICES" not in Share(1).environment()
 
 
@@ -189,7 +190,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def ended(each: Pool) -> list[pool.Worker]:
+def ended(each: Pool) -> list[workers.Worker]:
     for _ in range(500):
         if found := each.ended():
             return found
@@ -312,16 +313,16 @@ def test_the_spread_is_of_finite_values_with_n_minus_1() -> None:
 # -- the set -------------------------------------------------------------------------------------------------------------------
 
 
-def a_set(runs: Path, grid: tuple[str, ...] = (f"{LR}=1e-4,2e-4",), seeds: str = "2", **more: object) -> sets.RunSet:
+def a_set(runs: Path, grid: tuple[str, ...] = (f"{LR}=1e-4,2e-4",), seeds: str = "2", **more: object) -> sweep.RunSet:
     found = combinations("ring", catalogue(), [], read_axes(grid))
     return find_set(str(more.get("name", "")), runs, "ring", [], found, read_seeds(seeds, 0), COMMAND)
 
 
-def add(one: sets.RunSet, number: int, **info: object) -> RunFolder:
+def add(one: sweep.RunSet, number: int, **info: object) -> RunFolder:
     """The run of a set's member, as far as it is looked at."""
     member = one.members[number]
     folder = made(one.runs, number, [{"step": 9, "metrics": {"final/modes": number}}], set=one.told(member), seed=member.seed, **info)
-    text = sets.to_toml(member.combination.recipe).replace("seed = 0", f"seed = {member.seed}")
+    text = sweep.to_toml(member.combination.recipe).replace("seed = 0", f"seed = {member.seed}")
     folder.recipe.write_text(text)
     return folder
 

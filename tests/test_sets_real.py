@@ -19,8 +19,8 @@ import pytest
 import torch
 
 from ganlab.cli import main
-from ganlab.engine.checkpoint import load
-from ganlab.engine.folder import RunSummary, list_runs
+from ganlab.records.summaries import RunSummary, list_runs
+from ganlab.storage.checkpoint import load
 from ganlab.testing import play
 
 RECIPE = """

@@ -46,7 +46,7 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
 def test_links_to_code_lead_to_a_copy_of_it(site: Path) -> None:
     page = (site / "loop" / "index.html").read_text(encoding="utf-8")
     (target,) = re.findall(r'href="([^"]*loop\.py[^"]*)"', page)
-    assert (site / "loop" / target).resolve().read_text(encoding="utf-8") == (ROOT / "ganlab/engine/loop.py").read_text(encoding="utf-8")
+    assert (site / "loop" / target).resolve().read_text(encoding="utf-8") == (ROOT / "ganlab/game/loop.py").read_text(encoding="utf-8")
 
 
 def test_no_comment_of_a_page_is_seen(site: Path) -> None:
@@ -69,8 +69,8 @@ def test_a_broken_link_is_refused(words: str, told: str, tmp_path: Path) -> None
         "README.md",
         "CHANGELOG.md",
         "mkdocs.yml",
-        "ganlab/engine/loop.py",
-        "ganlab/engine/moves.py",
+        "ganlab/game/loop.py",
+        "ganlab/game/moves.py",
         "ganlab/components.py",
     ):
         there = tmp_path / name

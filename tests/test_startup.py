@@ -90,7 +90,7 @@ import hashlib, sys
 import torch
 from torch import optim
 if sys.argv[1] == "spared":
-    from ganlab.engine.uncompiled import spare_the_compiler
+    from ganlab.speed.lazy_compiler import spare_the_compiler
     spare_the_compiler()
     spare_the_compiler()  # the second time it finds its work done
 
@@ -138,7 +138,7 @@ def test_optimizers_do_the_same_without_the_compiler() -> None:
 
 COMPILE = """
 import sys, torch
-from ganlab.engine.uncompiled import spare_the_compiler
+from ganlab.speed.lazy_compiler import spare_the_compiler
 spare_the_compiler()
 model = torch.nn.Linear(4, 3)
 optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
@@ -167,7 +167,7 @@ def test_what_a_script_compiles_later_is_compiled() -> None:
 def test_the_compiler_disables_what_torch_wants_disabled_once_it_is_here() -> None:
     code = """
 import torch
-from ganlab.engine.uncompiled import spare_the_compiler
+from ganlab.speed.lazy_compiler import spare_the_compiler
 spare_the_compiler()
 optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)])
 import torch._dynamo
@@ -182,7 +182,7 @@ print(asked)
 def test_an_optimizer_with_a_step_of_its_own_is_left_alone() -> None:
     code = """
 import torch
-from ganlab.engine.uncompiled import spare_the_compiler
+from ganlab.speed.lazy_compiler import spare_the_compiler
 
 class Mine(torch.optim.Optimizer):
     def step(self):

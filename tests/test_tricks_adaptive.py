@@ -13,8 +13,8 @@ import torch
 from engine_support import Capture, Plugin, StopAt, lines, resumed, same, trick, weights
 
 import ganlab
-from ganlab.engine.turn import Turn
 from ganlab.errors import UsageError
+from ganlab.game.turn import Turn
 from ganlab.testing import play, prepare
 
 MODES = ["schedule.generator_mode=eval", "schedule.discriminator_mode=eval", "train.dtype=float64"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from engine_support import StopAt, lines, resumed, same, trick, weights
 
-from ganlab.catalogue import Catalogue
+from ganlab.registry.catalogue import Catalogue
 from ganlab.testing import play
 
 NAMES = [entry.name for entry in Catalogue.of_installed().entries(["trick"]) if entry.plugin != "mlflow"]  # it has tests of its own

@@ -12,8 +12,8 @@ from engine_support import Capture, Plugin, trick
 from torch import Tensor
 
 import ganlab
-from ganlab.engine.turn import Turn
 from ganlab.errors import UsageError
+from ganlab.game.turn import Turn
 from ganlab.testing import play, prepare
 from ganlab_losses import BCE
 from ganlab_stability.clamp import Clamp

@@ -66,7 +66,7 @@ def test_a_penalty_on_packs_is_of_the_whole_pack() -> None:
         capture = Capture()
         run = prepare(capture, steps=1, overrides=tricks)
         weight = run.players["discriminator"].network.linear.weight.detach().clone()  # type: ignore[union-attr]
-        from ganlab.engine.life import execute
+        from ganlab.runs.training import execute
 
         execute(run)
         assert capture.turns[0]["terms"]["r1_penalty"] == pytest.approx(5.0 * weight.square().sum().item(), rel=1e-5)

@@ -14,8 +14,8 @@ from torch.nn.functional import normalize
 from torch.nn.utils import parametrize
 
 import ganlab
-from ganlab.engine.life import execute
 from ganlab.errors import UsageError
+from ganlab.runs.training import execute
 from ganlab.testing import play, prepare
 from ganlab_stability.spectral import UnitSpectralNorm
 

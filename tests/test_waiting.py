@@ -13,8 +13,8 @@ import pytest
 import torch
 from support import children
 
-from ganlab.engine import waiting
-from ganlab.engine.waiting import LONGEST, WAITS, Verdict, Watch, crowded, openmps, wait_well, waited
+from ganlab.speed import thread_waiting
+from ganlab.speed.thread_waiting import LONGEST, WAITS, Verdict, Watch, crowded, openmps, wait_well, waited
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP comes with PyTorch on Linux")
 
@@ -103,7 +103,7 @@ def test_an_evaluation_of_two_threads_is_watched(threads: int, tmp_path: Path) -
 
 @linux
 def test_openmp_takes_it() -> None:
-    code = "from ganlab.engine.waiting import wait_well; wait_well(); import torch"
+    code = "from ganlab.speed.thread_waiting import wait_well; wait_well(); import torch"
     shown = ended(code, {"OMP_DISPLAY_ENV": "verbose"}).stderr
     if "GOMP_SPINCOUNT" not in shown:
         pytest.skip("this PyTorch has another OpenMP")
@@ -113,7 +113,7 @@ def test_openmp_takes_it() -> None:
 #: Waits of half a second, and the seconds of all cores that are spent in each; a thread that stays awake as long as it must.
 SPENT = """
 import json, time, torch
-from ganlab.engine.waiting import Sleep, openmps
+from ganlab.speed.thread_waiting import Sleep, openmps
 torch.set_num_threads(2)
 numbers, sleep = torch.ones(1 << 20), Sleep()
 def spent():
@@ -166,9 +166,9 @@ def test_the_watch_does_as_it_sees_and_leaves_nothing_behind(monkeypatch: pytest
         def end(self) -> None:
             done.append("awake")
 
-    monkeypatch.setattr(waiting, "waited", look)
-    monkeypatch.setattr(waiting, "Sleep", Told)
-    monkeypatch.setattr(waiting, "EVERY", 0.001)
+    monkeypatch.setattr(thread_waiting, "waited", look)
+    monkeypatch.setattr(thread_waiting, "Sleep", Told)
+    monkeypatch.setattr(thread_waiting, "EVERY", 0.001)
     monkeypatch.setattr("time.monotonic", iter(range(10**6)).__next__)
     watch = Watch()
     watch.start()

@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from ganlab.engine.waiting import WAITS
+from ganlab.speed.thread_waiting import WAITS
 from support.busy import Seen, look_around, share_of_others, working_seconds
 from support.setting import HERE
 from support.waiting import POLICIES

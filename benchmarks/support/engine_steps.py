@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ganlab.engine import loop
-from ganlab.engine.life import Place, open_run
-from ganlab.engine.run import Run
+from ganlab.game import loop
+from ganlab.runs.run import Run
+from ganlab.runs.training import open_run
+from ganlab.runs.workspace import Place
 from ganlab.testing import catalogue
 
 

@@ -6,9 +6,10 @@ import json
 import sys
 from pathlib import Path
 
-from ganlab.catalogue import Catalogue
-from ganlab.engine.life import Place, assemble, find_data
 from ganlab.errors import GanlabError, RecipeError
+from ganlab.registry.catalogue import Catalogue
+from ganlab.runs.training import assemble, find_data
+from ganlab.runs.workspace import Place
 
 
 def main() -> None:

@@ -13,13 +13,13 @@ import torch
 from training import BUDGETS, HELPS, PORT_SAMPLES, SEEDS, finished
 
 import ganlab
-from ganlab.catalogue import Catalogue
-from ganlab.compare import Result, read_result
-from ganlab.engine.build import make_data
-from ganlab.engine.evaluator import Evaluator
-from ganlab.engine.life import Place
-from ganlab.engine.results import Spread
+from ganlab.comparison import Result, read_result
+from ganlab.game.build import make_data
+from ganlab.quality.evaluator import Evaluator
 from ganlab.recipe import load_recipe
+from ganlab.records.results import Spread
+from ganlab.registry.catalogue import Catalogue
+from ganlab.runs.workspace import Place
 
 SHOWN = 64  # samples in a picture
 

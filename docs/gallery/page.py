@@ -9,10 +9,10 @@ import figures
 from measures import Port, Trained, read_all, read_ports
 from training import BUDGETS, SEEDS, WATCHERS
 
-from ganlab.catalogue import Catalogue
-from ganlab.compare import Group, verdicts
-from ganlab.engine.results import Spread
+from ganlab.comparison import Group, verdicts
 from ganlab.recipe import load_recipe
+from ganlab.records.results import Spread
+from ganlab.registry.catalogue import Catalogue
 
 TUTORIALS = {
     "mnist_mlp": "the PyTorch tutorial",

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 
 import ganlab
-from ganlab.catalogue import Catalogue
-from ganlab.compare.results import options_of
-from ganlab.engine.folder import RunSummary, list_runs
-from ganlab.engine.life import Place, execute, open_run
+from ganlab.comparison.results import options_of
 from ganlab.recipe import load_recipe
+from ganlab.records.summaries import RunSummary, list_runs
+from ganlab.registry.catalogue import Catalogue
+from ganlab.runs.training import execute, open_run
+from ganlab.runs.workspace import Place
 
 SEEDS = (0, 1, 2)
 

@@ -10,8 +10,8 @@ import figures
 from measures import Trained, read_trained
 from training import train_seeds
 
-from ganlab.compare import Group, verdicts
-from ganlab.engine.results import Spread
+from ganlab.comparison import Group, verdicts
+from ganlab.records.results import Spread
 
 RECIPE, BUDGET, SEEDS = "mnist_adaptive", "train.epochs=40", (0, 1, 2, 3, 4)
 TRICKS = ("adaptive_generator_steps", "clamp", "gradient_clipping")

@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 
 import click
 
-import ganlab
 from ganlab.cli.importing import importing
-from ganlab.engine.waiting import wait_well
 from ganlab.errors import GanlabError, UsageError, did_you_mean
+from ganlab.speed.thread_waiting import wait_well
+from ganlab.version import __version__
 
 RUNS = click.option("--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all runs.")
 DATA = click.option(
@@ -43,7 +43,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(ganlab.__version__, prog_name="ganlab")
+@click.version_option(__version__, prog_name="ganlab")
 def cli() -> None:
     """Run, compare and understand adversarial training.
 
@@ -155,9 +155,9 @@ def evaluate(runs: tuple[str, ...], overrides: tuple[str, ...], **options: Any) 
     is what --checkpoint picks.
     """
     with importing():
-        from ganlab.cli import quality
+        from ganlab.cli import evaluate
 
-    quality.evaluate(list(runs), list(overrides), **options)
+    evaluate.evaluate(list(runs), list(overrides), **options)
 
 
 @cli.command()
@@ -171,9 +171,9 @@ def compare(runs: tuple[str, ...], recipes: tuple[str, ...], **options: Any) -> 
 
     The first run's recipe is what the others are held against.
     """
-    from ganlab.cli import versus
+    from ganlab.cli import compare
 
-    versus.compare(runs, recipes=recipes, **options)
+    compare.compare(runs, recipes=recipes, **options)
 
 
 @cli.command()
@@ -212,9 +212,9 @@ def sync(run: str, overrides: tuple[str, ...], **options: Any) -> None:
 @DATA
 def sample(run: str, **options: Any) -> None:
     """Draw samples of RUN's generator: a sheet, single images, interpolations, or an animation of its training."""
-    from ganlab.cli import sampling
+    from ganlab.cli import sample
 
-    sampling.sample(run, **options)
+    sample.sample(run, **options)
 
 
 @cli.command()
@@ -233,9 +233,9 @@ def sample(run: str, **options: Any) -> None:
 @DATA
 def export(run: str, **options: Any) -> None:
     """Write RUN's generator for other programs, and check that what was written gives the same images."""
-    from ganlab.cli import exporting
+    from ganlab.cli import export
 
-    exporting.export(run, **options)
+    export.export(run, **options)
 
 
 @cli.command()
@@ -269,9 +269,9 @@ def ui(runs_dir: Path, tracking_uri: str | None, port: int, open_browser: bool) 
 @RUNS
 def runs(runs_dir: Path, **options: Any) -> None:
     """List the runs, oldest first unless --sort says otherwise."""
-    from ganlab.cli import listing
+    from ganlab.cli import runs
 
-    listing.runs(runs_dir, **options)
+    runs.runs(runs_dir, **options)
 
 
 @cli.command()
@@ -298,9 +298,9 @@ def recipes(name: str | None) -> None:
 @click.argument("name", required=False)
 def plugins(name: str | None) -> None:
     """List what is installed, or tell all about NAME: a plugin, a component, a trick, or a plugin file of yours."""
-    from ganlab.cli import installed
+    from ganlab.cli import plugins
 
-    installed.plugins(name)
+    plugins.plugins(name)
 
 
 @cli.group(cls=Commands)
@@ -315,36 +315,36 @@ FILE = click.argument("file", type=click.Path(path_type=Path))
 @FILE
 def new_trick(file: Path) -> None:
     """Write FILE, such as my_trick.py, with a trick, and a recipe that uses it."""
-    from ganlab.cli import begin
+    from ganlab.cli import new
 
-    begin.trick(file)
+    new.trick(file)
 
 
 @new.command("metric")
 @FILE
 def new_metric(file: Path) -> None:
     """Write FILE, such as my_metric.py, with a metric, and a recipe that uses it."""
-    from ganlab.cli import begin
+    from ganlab.cli import new
 
-    begin.metric(file)
+    new.metric(file)
 
 
 @new.command("recipe")
 @FILE
 def new_recipe(file: Path) -> None:
     """Write FILE, such as mine.toml: a recipe that changes a shipped one."""
-    from ganlab.cli import begin
+    from ganlab.cli import new
 
-    begin.recipe(file)
+    new.recipe(file)
 
 
 @new.command("plugin")
 @click.argument("name")
 def new_plugin(name: str) -> None:
     """Make a folder NAME with a distribution: a plugin that installs, is found and runs, its tests and its README."""
-    from ganlab.cli import begin
+    from ganlab.cli import new
 
-    begin.plugin(name)
+    new.plugin(name)
 
 
 @cli.command()
@@ -361,18 +361,18 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         cli.main(arguments, prog_name="ganlab", standalone_mode=False)
     except GanlabError as error:
-        from ganlab.console import show_error
+        from ganlab.screen.terminal import show_error
 
         show_error(error)
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        from ganlab.console import show_error
+        from ganlab.screen.terminal import show_error
 
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "ganlab"
         show_error(UsageError(error.format_message(), f"type `{command} --help`"))
         sys.exit(2)
     except OSError as error:
-        from ganlab.console import show_error
+        from ganlab.screen.terminal import show_error
 
         show_error(GanlabError(str(error)))
         sys.exit(1)

@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from ganlab.console import console, show_lines
-from ganlab.engine.folder import delete_run, find_run
 from ganlab.errors import UsageError, did_you_mean
+from ganlab.records.summaries import delete_run, find_run
+from ganlab.screen.terminal import console, show_lines
 
 
 def recipes(copy: str | None) -> None:
@@ -52,7 +52,7 @@ def delete(name: str, folder: Path, yes: bool) -> None:
 
 def schema() -> None:
     """Print the JSON schema of recipes."""
-    from ganlab.catalogue import Catalogue
     from ganlab.recipe import schema as recipe_schema
+    from ganlab.registry.catalogue import Catalogue
 
     click.echo(json.dumps(recipe_schema(Catalogue.of_installed()), indent=2))

@@ -12,21 +12,22 @@ from pathlib import Path
 
 import torch
 
-from ganlab.catalogue import Catalogue
 from ganlab.cli.sweep_display import SetDisplay
 from ganlab.cli.train import SIGNALLED, naming
 from ganlab.components import Dataset
-from ganlab.console import console, show_lines, show_table, warn
-from ganlab.engine.build import make_data
-from ganlab.engine.carry import Carrying
-from ganlab.engine.device import find_device
-from ganlab.engine.life import Place, assemble
-from ganlab.engine.pool import Pool, Share, cores, shares
-from ganlab.engine.set_summary import Group, groups, tables, write_summary
-from ganlab.engine.sets import RunSet, find_set
 from ganlab.errors import DataUnavailable, GanlabError, RecipeError, UsageError
+from ganlab.game.build import make_data
 from ganlab.recipe import Recipe
 from ganlab.recipe.grid import Combination, combinations, read_axes, read_seeds
+from ganlab.registry.catalogue import Catalogue
+from ganlab.runs.device import find_device
+from ganlab.runs.training import assemble
+from ganlab.runs.workspace import Place
+from ganlab.screen.terminal import console, show_lines, show_table, warn
+from ganlab.sweeps.runner import Carrying
+from ganlab.sweeps.summary import Group, groups, tables, write_summary
+from ganlab.sweeps.sweep import RunSet, find_set
+from ganlab.sweeps.workers import Pool, Share, cores, shares
 
 FAILED = 1  # exit code
 

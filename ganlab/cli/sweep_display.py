@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ganlab.console import REDRAWS_PER_SECOND, SECONDS_BETWEEN_LINES, console, show_lines
-from ganlab.engine.results import LOSSES, latest
-from ganlab.engine.sets import Member, RunSet
+from ganlab.records.results import LOSSES, latest
+from ganlab.screen.terminal import REDRAWS_PER_SECOND, SECONDS_BETWEEN_LINES, console, show_lines
+from ganlab.sweeps.sweep import Member, RunSet
 
 #: The order in which a table shows its runs where not all of them fit, and what each state is called.
 WORDS = {

@@ -10,19 +10,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from ganlab.catalogue import Catalogue
-from ganlab.console import Display, command, show_facts, show_lines, show_table, warn
-from ganlab.engine.folder import find_run, step_of
-from ganlab.engine.hooks import transcript_of
-from ganlab.engine.life import Place, assemble, execute, find_data, open_run
-from ganlab.engine.member import as_member
-from ganlab.engine.reopen import reopen_run
-from ganlab.engine.run import Run
-from ganlab.engine.summary import ROLES, facts, layers_of
-from ganlab.engine.sync import sync_run
-from ganlab.engine.wish import Wish
 from ganlab.errors import GanlabError, PluginError
+from ganlab.game.hooks import transcript_of
 from ganlab.recipe import PluginFile
+from ganlab.records.folder import step_of
+from ganlab.records.request import Wish
+from ganlab.records.summaries import find_run
+from ganlab.registry.catalogue import Catalogue
+from ganlab.runs.resume import reopen_run
+from ganlab.runs.run import Run
+from ganlab.runs.sync import sync_run
+from ganlab.runs.training import assemble, execute, find_data, open_run
+from ganlab.runs.workspace import Place
+from ganlab.screen.summary import ROLES, facts, layers_of
+from ganlab.screen.terminal import Display, command, show_facts, show_lines, show_table, warn
+from ganlab.sweeps.membership import as_member
 
 SIGNALLED = 128  # a shell adds the signal's number to it
 SHOW_CURSOR = "\x1b[?25h"  # the live display hides it

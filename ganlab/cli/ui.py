@@ -23,8 +23,8 @@ from typing import IO, Any
 import click
 import psutil
 
-from ganlab.engine.folder import list_runs
 from ganlab.errors import GanlabError, UsageError
+from ganlab.records.summaries import list_runs
 
 HOST = "127.0.0.1"
 PORTS = 50  # tried one after the other

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from ganlab.recipe.choices import Choice, Lookup, PlayerChoice, PluginFile, Recipe
+from ganlab.recipe.choices import Choice, PlayerChoice, Recipe
 from ganlab.recipe.load import load_recipe
 from ganlab.recipe.places import display
 from ganlab.recipe.schema import schema
 from ganlab.recipe.shipped import describe_recipe, shipped_recipes
 from ganlab.recipe.tables import Evaluation, Schedule, Train
 from ganlab.recipe.write import flatten, in_toml, to_toml
+from ganlab.registry.lookup import Lookup, PluginFile
 
 __all__ = [
     "Choice",

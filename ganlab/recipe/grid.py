@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.errors import RecipeError, UsageError
-from ganlab.recipe.choices import Lookup, Recipe
+from ganlab.recipe.choices import Recipe
 from ganlab.recipe.load import load_recipe
 from ganlab.recipe.overrides import show_text, typed
 from ganlab.recipe.write import in_toml
+from ganlab.registry.lookup import Lookup
 
 SEED = "train.seed"
 MOST = 10_000  # runs in a set: a product that is larger was meant otherwise

@@ -7,13 +7,14 @@ from functools import reduce
 from pathlib import Path
 
 from ganlab.errors import RecipeError, UsageError
-from ganlab.recipe.choices import Lookup, Recipe
+from ganlab.recipe.choices import Recipe
 from ganlab.recipe.merge import assemble, merge
 from ganlab.recipe.overrides import read_overrides
 from ganlab.recipe.places import OVERRIDES, Mistakes, Node
 from ganlab.recipe.read import Unreadable, as_layer, read_chain, read_file
 from ganlab.recipe.resolve import Resolver
 from ganlab.recipe.shipped import defaults_file, find_recipe
+from ganlab.registry.lookup import Lookup
 
 _DEFAULTS_ORDER = OVERRIDES - 1  # mistakes in the defaults come after those in the recipe's own files
 

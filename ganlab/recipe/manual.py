@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from ganlab.options import plain
-from ganlab.recipe.choices import FoundEntry, Kind
 from ganlab.recipe.documented import option_texts
 from ganlab.recipe.words import describe, options_schema, schema_at
 from ganlab.recipe.write import in_toml
+from ganlab.registry.lookup import FoundEntry, Kind
+from ganlab.registry.options import plain
 
 #: The table in which each kind is picked. A network's stands for the discriminator's, too.
 HEADS: dict[Kind, str] = {

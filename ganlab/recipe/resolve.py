@@ -10,14 +10,15 @@ from typing import Any, TypeVar, get_args
 import pydantic
 
 from ganlab.errors import GanlabError, PluginError, closest, did_you_mean
-from ganlab.options import no_options, plain, validate_options
-from ganlab.recipe.choices import TABLES_OF, Choice, Kind, Lookup, PlayerChoice, Recipe
+from ganlab.recipe.choices import TABLES_OF, Choice, PlayerChoice, Recipe
 from ganlab.recipe.combinations import impossible
 from ganlab.recipe.merge import LISTED
 from ganlab.recipe.places import Mistakes, Node, Place, show
 from ganlab.recipe.read import NAME, name_of
 from ganlab.recipe.tables import EVALUATION_OPTIONS, SCHEDULE_OPTIONS, TRAIN_OPTIONS, Evaluation, Schedule, Train
 from ganlab.recipe.words import sentences
+from ganlab.registry.lookup import Kind, Lookup
+from ganlab.registry.options import no_options, plain, validate_options
 
 TOP_LEVEL = (
     "name", "description", "extends", "defaults", "plugins", "data", "noise", "sampling_noise", "generator", "discriminator", "loss",

@@ -12,12 +12,12 @@ from typing import Any
 
 import pydantic
 
-from ganlab.options import summary
-from ganlab.recipe.choices import FoundEntry, Kind, Lookup
 from ganlab.recipe.documented import option_texts
 from ganlab.recipe.shipped import shipped_recipes
 from ganlab.recipe.tables import EVALUATION_OPTIONS, SCHEDULE_OPTIONS, TRAIN_OPTIONS, Evaluation, Schedule, Train
 from ganlab.recipe.words import Schema, options_schema
+from ganlab.registry.lookup import FoundEntry, Kind, Lookup
+from ganlab.registry.options import summary
 
 _NAME = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
 _KINDS: tuple[Kind, ...] = ("dataset", "noise", "network", "optimizer", "loss", "metric", "judge", "trick")

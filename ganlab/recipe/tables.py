@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
-from ganlab.options import options_model
+from ganlab.registry.options import options_model
 
 _DEVICE = r"^(auto|cpu|mps|cuda(:[0-9]+)?)$"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.errors import PluginError
-from ganlab.recipe.choices import Kind
+from ganlab.registry.lookup import Kind
 from ganlab.testing.rules import RULES
 from ganlab.testing.subject import MEASURED, BrokenRule, Subject, refuse_what_is_not_measured
 from ganlab.testing.tiny import catalogue

@@ -15,14 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlab.engine.folder import find_run
-from ganlab.engine.hooks import connect
-from ganlab.engine.life import Place, execute
-from ganlab.engine.reopen import reopen_run
-from ganlab.engine.run import Run
-from ganlab.engine.state import state_of
-from ganlab.engine.turn import Turn
+from ganlab.game.hooks import connect
+from ganlab.game.turn import Turn
 from ganlab.hookspecs import hookimpl
+from ganlab.records.summaries import find_run
+from ganlab.runs.resume import reopen_run
+from ganlab.runs.run import Run
+from ganlab.runs.state import state_of
+from ganlab.runs.training import execute
+from ganlab.runs.workspace import Place
 from ganlab.testing.subject import Subject, see
 from ganlab.testing.tiny import catalogue
 

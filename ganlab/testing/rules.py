@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganlab.engine.life import execute
-from ganlab.engine.player import Player
-from ganlab.engine.seeding import default_generators_restored
 from ganlab.errors import PluginError
+from ganlab.game.player import Player
+from ganlab.game.random_streams import default_generators_restored
 from ganlab.recipe import load_recipe, to_toml
+from ganlab.runs.training import execute
 from ganlab.testing import probes
 from ganlab.testing.probes import (
     VetoAndRepeat,

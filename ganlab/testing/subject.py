@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganlab.catalogue import Entry
-from ganlab.engine.build import ROLES
-from ganlab.engine.evaluator import Named
-from ganlab.engine.life import execute
-from ganlab.engine.run import Run
 from ganlab.errors import UsageError
+from ganlab.game.build import ROLES
+from ganlab.quality.evaluator import Named
 from ganlab.recipe import Choice, Recipe
-from ganlab.recipe.choices import Kind
+from ganlab.registry.catalogue import Entry
+from ganlab.registry.lookup import Kind
+from ganlab.runs.run import Run
+from ganlab.runs.training import execute
 from ganlab.testing.tiny import prepare
 
 STEPS = 6

@@ -15,15 +15,16 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ganlab.catalogue import Catalogue
 from ganlab.components import DatasetSpec, NetworkSpec, ResidentDataset
-from ganlab.engine.hooks import DECIDING, KNOWN
-from ganlab.engine.life import Place, assemble, execute, find_data
-from ganlab.engine.run import Run
-from ganlab.engine.turn import Turn
 from ganlab.errors import DataUnavailable, UsageError
 from ganlab.evaluation import Better, Evidence, JudgeSpec, Needs
+from ganlab.game.hooks import DECIDING, KNOWN
+from ganlab.game.turn import Turn
 from ganlab.hookspecs import Register, hookimpl
+from ganlab.registry.catalogue import Catalogue
+from ganlab.runs.run import Run
+from ganlab.runs.training import assemble, execute, find_data
+from ganlab.runs.workspace import Place
 
 TINY = """
 defaults = false

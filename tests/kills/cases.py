@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganlab.catalogue import Catalogue
 from ganlab.recipe import shipped_recipes
+from ganlab.registry.catalogue import Catalogue
 
 STEPS = 24
 CHECKPOINT_EVERY = 3

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganlab.engine import checkpoint
-from ganlab.engine.folder import RunFolder
+from ganlab.records.folder import RunFolder
+from ganlab.storage import checkpoint
 
 RECORD = ("status", "counters", "total_steps", "last_checkpoint", "best_checkpoint", "failure", "seed", "data")
 

@@ -48,7 +48,7 @@ def arm_hook(name: str, step: int, command: list[str]) -> None:
     """Let the command line add a watcher to its run: it comes after all tricks and the display."""
     import ganlab
     from ganlab.cli import train
-    from ganlab.engine.hooks import KNOWN
+    from ganlab.game.hooks import KNOWN
 
     left = [command or None]
 
@@ -75,7 +75,8 @@ def arm_hook(name: str, step: int, command: list[str]) -> None:
 
 def arm_line(count: int) -> None:
     """The process dies while it appends a line of metrics."""
-    from ganlab.engine import folder, run
+    from ganlab.records import folder
+    from ganlab.runs import run
 
     append, left = folder.append_line, [count]
 
@@ -124,7 +125,8 @@ def arm_half(due: Callable[[Any], bool]) -> None:
     """Half of the bytes: of a safetensors file as its library writes it, aside of the aside; of a text as ganlab does."""
     import safetensors.torch
 
-    from ganlab.engine import checkpoint, folder
+    from ganlab.records import folder
+    from ganlab.storage import checkpoint
 
     save_file, write_text = checkpoint.save_file, folder.write_text
 
@@ -147,7 +149,7 @@ def arm_half(due: Callable[[Any], bool]) -> None:
 
 def arm_sign(sign: int) -> None:
     """Tell the parent whenever a checkpoint begins to be written."""
-    from ganlab.engine import checkpoint
+    from ganlab.storage import checkpoint
 
     save = checkpoint.save
 
@@ -160,7 +162,7 @@ def arm_sign(sign: int) -> None:
 
 def hooks() -> list[str]:
     """The hooks that a watcher may have and that are called while the steps go on, or at the end of the run."""
-    from ganlab.engine.hooks import DECIDING, KNOWN
+    from ganlab.game.hooks import DECIDING, KNOWN
 
     early = {"before_build", "after_build", "before_run"}
     return [name for name, parameters in KNOWN.items() if name not in early and name not in DECIDING and "run" in parameters]

@@ -94,7 +94,7 @@ def warm_up() -> None:
     import sklearn.datasets
     import torch
 
-    from ganlab.catalogue import Catalogue
+    from ganlab.registry.catalogue import Catalogue
 
     torch.set_num_threads(1)
     Catalogue.of_installed()

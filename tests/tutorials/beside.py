@@ -14,8 +14,9 @@ from port_scratch import ScratchPort
 from recording import Port, Replay, distance
 from torch import Tensor
 
-from ganlab.engine.life import Place, assemble, execute, find_data
-from ganlab.engine.run import Run
+from ganlab.runs.run import Run
+from ganlab.runs.training import assemble, execute, find_data
+from ganlab.runs.workspace import Place
 from ganlab.testing import catalogue
 
 Make = Callable[[list[Tensor], list[Tensor]], Port]

@@ -1,0 +1,181 @@
+"""A comparison as one file of HTML that needs nothing else: verdicts, what differs, curves, sheets side by side."""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from ganlab.comparison.groups import NOT_THERE, Group, differences
+from ganlab.comparison.table import metric_rows
+from ganlab.comparison.verdicts import verdicts
+from ganlab.comparison.warnings import warnings
+
+#: Curves that are drawn where runs have them, in this order; then all others of ``quality/``.
+CURVES = ("loss/discriminator", "loss/generator")
+SHEETS = 5  # seeds of a group whose sheets are shown
+COLOURS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860", "#da8bc3", "#8c8c8c", "#ccb974", "#64b5cd")
+
+SIGN = '<meta name="generator" content="ganlab compare">'
+STYLE = """
+:root { color-scheme: light dark; --line: #8884; --soft: #8882; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 78rem; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+table { border-collapse: collapse; } td, th { padding: .3rem .8rem; text-align: left; border-bottom: 1px solid var(--line); }
+td.number { text-align: right; font-variant-numeric: tabular-nums; } .wide { overflow-x: auto; }
+.sheets { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; } figcaption { font-size: .85rem; opacity: .75; }
+.sheets img { width: 230px; image-rendering: pixelated; border-radius: 4px; }
+.curves img { max-width: 100%; background: #fff; border-radius: 4px; }
+.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 1rem; }
+.dot { display: inline-block; width: .8em; height: .8em; border-radius: 50%; margin-right: .4em; } .note { opacity: .75; }
+"""
+
+
+def page(groups: Sequence[Group], metric: str | None) -> str:
+    """The whole page.
+
+    Args:
+        groups: what is compared; the first is what the others are held against.
+        metric: what the verdicts go by; None where nothing has been measured.
+    """
+    title = " · ".join(group.name for group in groups)
+    parts = [
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"{SIGN}<title>{escape(title)}</title><style>{STYLE}</style></head><body>",
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="note">{sum(len(group.results) for group in groups)} runs, {time.strftime("%Y-%m-%d %H:%M")}</p>',
+        _verdicts(groups, metric),
+        _numbers(groups),
+        _options(groups),
+        _curves(groups),
+        _sheets(groups),
+        _runs(groups),
+        "</body></html>",
+    ]
+    return "\n".join(parts)
+
+
+def _verdicts(groups: Sequence[Group], metric: str | None) -> str:
+    if metric is None or len(groups) < 2:
+        return ""
+    rows = [[verdict.group, verdict.words] for verdict in verdicts(groups, metric)]
+    return f"<h2>Verdict, by {escape(metric.replace('_', ' '))}</h2>" + _table([["recipe", f"against {groups[0].name}"], *rows])
+
+
+def _numbers(groups: Sequence[Group]) -> str:
+    about = [result.about for group in groups for result in group.results if result.about]
+    counts = sorted({int(found["samples"]) for found in about if "samples" in found})
+    words = [f"{' or '.join(f'{count:,}' for count in counts)} samples of each run"] if counts else []
+    words += [f"judged by {judge}" for judge in dict.fromkeys(str(found["judge"]) for found in about if "judge" in found)]
+    note = f'<p class="note">Mean and 95 % confidence interval over seeds; {escape("; ".join(words))}.</p>' if words else ""
+    note += "".join(f"<p><strong>{escape(text)}</strong></p>" for text in warnings(groups))
+    rows = metric_rows(groups)
+    return f"<h2>What was measured</h2>{note}{_table(rows, numbers=True)}" if len(rows) > 1 else "<p>Nothing has been measured yet.</p>"
+
+
+def _options(groups: Sequence[Group]) -> str:
+    changing = differences(groups)
+    if not changing:
+        return "<h2>What differs in the recipes</h2><p>Nothing.</p>" if len(groups) > 1 else ""
+    rows = [["option", *(group.name for group in groups)]]
+    rows += [[key, *(str(value) for value in values)] for key, values in changing.items()]
+    note = f'<p class="note">{NOT_THERE} where a recipe has no such option.</p>'
+    return f"<h2>What differs in the recipes</h2>{note}{_table(rows)}"
+
+
+def _curves(groups: Sequence[Group]) -> str:
+    there = {name for group in groups for result in group.results for name in result.curves}
+    names = [*(name for name in CURVES if name in there), *sorted(name for name in there if name.startswith("quality/"))]
+    if not names:
+        return ""
+    legend = " ".join(
+        f'<span class="dot" style="background:{COLOURS[number % len(COLOURS)]}"></span>{escape(group.name)} &nbsp;'
+        for number, group in enumerate(groups)
+    )
+    pictures = "".join(f'<img alt="{escape(name)}" src="{_inline(_curve(groups, name), "image/svg+xml")}">' for name in names)
+    return (
+        f'<h2>Curves</h2><p>{legend}</p><p class="note">Thin: one run. Thick: the mean over seeds.</p><div class="curves">{pictures}</div>'
+    )
+
+
+def _curve(groups: Sequence[Group], name: str) -> bytes:
+    """One metric's curves, as SVG: every run thin, the mean of each group thick."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.4, 3.0), layout="constrained")
+    axes = figure.subplots()
+    for number, group in enumerate(groups):
+        colour = COLOURS[number % len(COLOURS)]
+        curves = [result.curves[name] for result in group.results if name in result.curves]
+        for curve in curves:
+            axes.plot([step for step, _ in curve], [value for _, value in curve], color=colour, linewidth=0.7, alpha=0.5)
+        mean = _mean(curves)
+        axes.plot([step for step, _ in mean], [value for _, value in mean], color=colour, linewidth=2)
+    axes.set_title(name, fontsize=10)
+    axes.set_xlabel("step", fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
+
+
+def _mean(curves: Sequence[list[tuple[int, float]]]) -> list[tuple[int, float]]:
+    """The mean at the steps that all curves have."""
+    if not curves:
+        return []
+    tables = [dict(curve) for curve in curves]
+    steps = sorted(set(tables[0]).intersection(*tables[1:]))
+    return [(step, sum(table[step] for table in tables) / len(tables)) for step in steps]
+
+
+def _sheets(groups: Sequence[Group]) -> str:
+    parts = []
+    for group in groups:
+        figures = []
+        for result in group.results[:SHEETS]:
+            if result.last_sheet is not None:
+                source = _inline(result.last_sheet.read_bytes(), "image/png")
+                words = f"seed {result.seed}" + (f", collapsed: {result.collapsed}" if result.collapsed else "")
+                figures.append(f'<figure><img alt="samples" src="{source}"><figcaption>{escape(words)}</figcaption></figure>')
+        if figures:
+            parts.append(f'<h3>{escape(group.name)}</h3><div class="sheets">{"".join(figures)}</div>')
+    return f"<h2>Samples at the end</h2>{''.join(parts)}" if parts else ""
+
+
+def _runs(groups: Sequence[Group]) -> str:
+    rows = [["run", "recipe", "seed", "status", "step", "minutes"]]
+    for group in groups:
+        for result in group.results:
+            step = result.run.info.get("counters", {}).get("step", 0)
+            rows.append([result.id, group.name, str(result.seed), result.status, f"{step:,}", f"{result.minutes:.1f}"])
+    return f"<h2>Runs</h2>{_table(rows)}"
+
+
+def _table(rows: Sequence[Sequence[str]], numbers: bool = False) -> str:
+    """Rows of text, the first of which are headings; with ``numbers`` all columns but the first stand on the right."""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
+    kind = ' class="number"' if numbers else ""
+    body = "".join(
+        "<tr>" + "".join(f"<td{kind if place else ''}>{escape(cell)}</td>" for place, cell in enumerate(row)) + "</tr>" for row in rows[1:]
+    )
+    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def _inline(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def written_here(path: Path) -> bool:
+    """Whether a file is a page of this kind, or empty: then it may be replaced."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        beginning = file.read(10_000)
+    return not beginning or SIGN in beginning or STYLE[:60] in beginning  # the first ones had no sign
+
+
+def write(path: Path, groups: Sequence[Group], metric: str | None) -> None:
+    """Write the page to ``path``."""
+    path.write_text(page(groups, metric), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""A trained generator without its run: load it, sample from it, export it."""

@@ -1,0 +1,1 @@
+"""A run alive: built, trained, saved, resumed, rescued."""

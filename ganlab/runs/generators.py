@@ -1,0 +1,171 @@
+"""The generator of a run, at its end or at a checkpoint, to be sampled from; and how the run's data set draws samples."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganlab.components import Dataset
+from ganlab.errors import GanlabError, UsageError
+from ganlab.game.blame import blamed
+from ganlab.game.build import build, make_data
+from ganlab.game.random_streams import default_generators_restored
+from ganlab.generators.description import description, drawn_as
+from ganlab.generators.loaded import LoadedGenerator, rebuilt
+from ganlab.pictures import image_grid, scatter, tiled
+from ganlab.recipe import Lookup, Recipe
+from ganlab.records import generator_step, trust
+from ganlab.records.folder import RunFolder, step_of
+from ganlab.records.request import Wish
+from ganlab.records.summaries import RunSummary
+from ganlab.runs.device import DTYPES
+from ganlab.runs.resume import recipe_of
+from ganlab.runs.retention import newest_valid
+from ganlab.runs.run import Run
+from ganlab.storage import checkpoint
+
+
+@dataclass
+class Trained:
+    """A generator, and the data set that draws its samples.
+
+    Attributes:
+        generator: on the CPU and in eval mode.
+        dataset: which draws them; None where their range is enough, or where it cannot be had.
+    """
+
+    generator: LoadedGenerator
+    dataset: Dataset | None = None
+
+    @property
+    def draws_points(self) -> bool:
+        """Whether samples are points in a plane, all in one picture, and not images."""
+        return len(self.generator.info["spec"]["output_shape"]) == 1
+
+    def sheet(self, samples: Tensor, columns: int | None = None) -> np.ndarray:
+        """``samples``, ``(count, *data shape)``, in one picture, with so many ``columns``: uint8, ``(height, width, 3)``."""
+        dataset, limits = self.dataset, self.generator.info["range"]
+        if dataset is None:
+            return scatter(samples, samples) if self.draws_points else image_grid(samples, limits and tuple(limits), columns)
+        with blamed("the data set, in picture(),"):
+            if columns is None or self.draws_points:
+                return dataset.picture(samples)
+            if hasattr(dataset, "columns"):
+                dataset = copy.copy(dataset)
+                dataset.columns = columns
+                return dataset.picture(samples)
+            return tiled([dataset.picture(sample[None]) for sample in samples], columns)
+
+    def single(self, sample: Tensor) -> np.ndarray:
+        """One sample, ``(*data shape)``, as a picture of its own."""
+        if self.dataset is None or drawn_as(self.dataset) == "images":
+            limits = self.generator.info["range"]
+            return image_grid(sample[None], limits and tuple(limits), 1, pad=0)
+        with blamed("the data set, in picture(),"):
+            return self.dataset.picture(sample[None])
+
+
+def open_trained(
+    summary: RunSummary, library: Lookup, wish: Wish, data_root: Path, tell: Callable[[str], None], point: str = "", draw: bool = True
+) -> Trained:
+    """The generator of a run that ended; or of its checkpoint ``point``. Nothing of a stranger's is run or followed without trust.
+
+    Args:
+        summary, library: the run, and what its recipe may pick from.
+        wish: ``trust`` is needed for code and paths of what somebody else has made; ``verb`` is the command, for errors.
+        data_root: of the data sets; nothing is downloaded.
+        tell: prints one clear paragraph.
+        point: ``"last"``, ``"best"`` or a step; empty: ``generator.safetensors``.
+        draw: whether samples will be drawn, for which the data set may be needed.
+
+    Raises:
+        UsageError: there is no such generator yet, or it is a stranger's.
+        GanlabError: it cannot be read, or needs what is not installed.
+    """
+    folder, info = summary.folder, summary.folder.read_info()
+    asked, wish = wish, replace(wish, trust=wish.trust or trust.is_own(folder, info))  # its own copy of a plugin file will do
+    if point:
+        return at_checkpoint(checkpoint_of(summary, point, tell), recipe_of(folder, info, library, wish), library, data_root)
+    if not folder.generator.is_file():
+        raise _none_yet(summary, asked)
+    state = checkpoint.load(folder.generator, "generator")
+    recipe = recipe_of(folder, info, library, wish) if _needs_files(state, library, wish) else None
+    generator = rebuilt(folder.generator, state, library)
+    before = generator_step.of_before(summary, generator.info["step"])
+    if before:
+        later = generator_step.how_to_take_the_last(summary, asked)
+        tell(f"{before}: that one is taken.{f' Of its last checkpoint: {later}' if later else ''}")
+    dataset = None
+    if draw and generator.info["drawn_as"] == "data":
+        try:
+            dataset = make_data(recipe or recipe_of(folder, info, library, wish), data_root, download=False)
+        except UsageError as error:
+            tell(f"The samples are drawn without their data set, which cannot be had: {error}")
+    return Trained(generator, dataset)
+
+
+def _needs_files(state: dict[str, Any], library: Lookup, wish: Wish) -> bool:
+    """Whether the generator may be made of what plugin files of its run bring: then their trust is asked for by :func:`recipe_of`."""
+    picked = (("network", state.get("use", "")), ("noise", dict(state.get("noise", {})).get("use", "")))
+    return any(library.find(kind, str(name)) is None for kind, name in picked)  # type: ignore[arg-type]
+
+
+def at_checkpoint(path: Path, recipe: Recipe, library: Lookup, data_root: Path) -> Trained:
+    """The generator of the checkpoint ``path``: all of the recipe is built, for tricks may change the network."""
+    state = checkpoint.load(path)
+    dataset = make_data(recipe, data_root, download=False)
+    with default_generators_restored(torch.device("cpu")):
+        run = Run(recipe, None, torch.device("cpu"), DTYPES[recipe.train.dtype], {})
+        run.tell = lambda text: None  # it was told when the run began
+        build(run, dataset, [])
+        try:
+            run.players["generator"].network.load_state_dict(state["generator"]["network"])
+            run.step = state["step"]
+        except (KeyError, RuntimeError) as error:
+            raise GanlabError(f"checkpoint {path} is of another generator than its recipe's: {str(error).splitlines()[0]}") from error
+        return Trained(rebuilt(path, description(run), library), dataset)
+
+
+def checkpoint_of(summary: RunSummary, point: str, tell: Callable[[str], None]) -> Path:
+    """The file of the checkpoint called ``point``.
+
+    Raises:
+        UsageError: there is none.
+    """
+    folder = summary.folder
+    files = {step_of(path): path for path in folder.checkpoint_files()}
+    kept = f"it has those of steps {', '.join(map(str, files))}, and `last`" if files else "it has none"
+    if point == "last":
+        path, _state, skipped = newest_valid(folder)
+        for text in skipped:
+            tell(text.replace("the run goes on from", "this is of"))
+        return path
+    if point == "best":
+        best = summary.info.get("best_checkpoint")
+        name = Path(str(best.get("path", ""))).name if isinstance(best, dict) else ""
+        found = [path for path in files.values() if path.name == name]
+        if not found:
+            raise UsageError(f"run {summary.id} has no best checkpoint: its recipe names no metric in train.keep_best", kept)
+        return found[0]
+    if not point.isdecimal():
+        raise UsageError(f"'{point}' is no checkpoint", "a checkpoint is `last`, `best` or a step")
+    if int(point) not in files:
+        raise UsageError(f"run {summary.id} has no checkpoint of step {point}", kept)
+    return files[int(point)]
+
+
+def _none_yet(summary: RunSummary, wish: Wish) -> UsageError:
+    """Why a run has no generator, and what to do."""
+    folder: RunFolder = summary.folder
+    why = {"running": "it is still being trained", "interrupted": "it was killed", "failed": "it failed"}.get(summary.status, "it is gone")
+    hints = [f"go on with it: {Wish().typed(folder.path)}"] if summary.status in ("interrupted", "failed") else []
+    if folder.checkpoint_files():
+        hints.append(f"take its last checkpoint: {generator_step.how_to_take_the_last(summary, wish)}")
+    return UsageError(f"run {summary.id} has no generator yet: {why}", "\nor ".join(hints) or "it has no checkpoint either, so far")

@@ -1,0 +1,99 @@
+"""Where a run comes from: versions, git commit, machine, data. It stands in run.json from the first moment on."""
+
+from __future__ import annotations
+
+import getpass
+import importlib.metadata
+import os
+import platform
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ganlab.components import Dataset
+from ganlab.records import distributions
+from ganlab.runs.device import device_name
+from ganlab.version import __version__
+
+if TYPE_CHECKING:
+    from ganlab.runs.run import Run
+
+PACKAGES = ("torch", "numpy", "pluggy", "safetensors", "mlflow", "torchvision")
+
+
+def birth_certificate(run: Run, dataset: Dataset) -> dict[str, Any]:
+    """Everything about the circumstances of a new run that somebody may ask for later."""
+    return {
+        "id": run.id if run.folder is not None else "",
+        "uid": secrets.token_hex(16),
+        "recipe": run.recipe.name,
+        "status": "new",
+        "ganlab": __version__,
+        "versions": {"python": platform.python_version(), **versions()},
+        "git": git_state(),
+        "user": user(),
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        **process(),
+        "command": sys.argv,
+        "device": str(run.device),
+        "device_name": device_name(run.device),
+        "dtype": run.recipe.train.dtype,
+        "threads": torch.get_num_threads(),
+        "seed": run.seed,
+        "distributions": distributions.used(run.recipe),
+        "script_plugins": distributions.of_script(run.recipe),
+        "data": {"use": run.recipe.data.use, "size": len(dataset), "fingerprint": dataset.fingerprint(), "fallback_from": None, "why": ""},
+        "created": time.time(),
+        "started": None,
+        "ended": None,
+        "announcements": [],
+        "failure": None,
+        "signal": None,
+        "last_checkpoint": None,
+        "resumed": [],
+    }
+
+
+def process() -> dict[str, Any]:
+    """Which process writes a run: its number, when it was started, and when the machine was, in seconds since 1970."""
+    import psutil
+
+    return {"pid": os.getpid(), "process_started": psutil.Process().create_time(), "boot": psutil.boot_time()}
+
+
+def versions() -> dict[str, str]:
+    """The installed versions of what a run's numbers depend on. Reads metadata only: nothing is imported for it."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def user() -> str:
+    """The user's name, or an empty text where there is none, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+def git_state() -> dict[str, Any] | None:
+    """Commit and cleanness of the git work tree around the working folder, or None outside one."""
+
+    def git(*words: str) -> str:
+        result = subprocess.run(["git", *words], capture_output=True, text=True, timeout=5, check=True)
+        return result.stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,114 @@
+"""Which checkpoints are kept: the latest, those at round steps, and the best by a metric; and how run.json keeps up with them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganlab.errors import GanlabError, UsageError
+from ganlab.recipe import Train
+from ganlab.records.folder import RunFolder, step_of
+from ganlab.storage import checkpoint
+from ganlab.storage.atomic import writing
+
+if TYPE_CHECKING:
+    from ganlab.runs.run import Run
+
+
+class Best:
+    """The checkpoint with the best value of a metric so far.
+
+    A checkpoint's value is the metric's latest one when it is written.
+
+    Attributes:
+        metric: its name; empty for none.
+        step, value: of the best checkpoint; None before there is one.
+        latest: the metric's latest value.
+    """
+
+    def __init__(self, train: Train) -> None:
+        self.metric, self.highest = train.keep_best, train.best_is == "highest"
+        self.step: int | None = None
+        self.value: float | None = None
+        self.latest: float | None = None
+
+    def note(self, metrics: dict[str, float]) -> None:
+        """Metrics have been logged."""
+        value = metrics.get(self.metric)
+        self.latest = value if value is not None and math.isfinite(value) else self.latest
+
+    def consider(self, step: int) -> None:
+        """A checkpoint of ``step`` is about to be written."""
+        if self.latest is not None and (self.value is None or (self.latest > self.value if self.highest else self.latest < self.value)):
+            self.step, self.value = step, self.latest
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best so far, and the latest value."""
+        return {"step": self.step, "value": self.value, "latest": self.latest}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what ``state_dict`` gave."""
+        self.step, self.value, self.latest = state["step"], state["value"], state["latest"]
+
+
+def superseded(files: list[Path], train: Train, best: Best) -> list[Path]:
+    """Those of ``files``, oldest first, that no rule keeps any more."""
+    latest = files[-train.keep_checkpoints :]
+    round_step = train.keep_checkpoints_every
+    return [
+        path for path in files if path not in latest and step_of(path) != best.step and not (round_step and step_of(path) % round_step == 0)
+    ]
+
+
+def record(run: Run, folder: RunFolder, path: Path) -> None:
+    """Let ``run.info`` say that ``path`` is the last checkpoint, and which is the best."""
+    run.info["last_checkpoint"] = path.relative_to(folder.path).as_posix()
+    run.info.pop("best_checkpoint", None)
+    if run.best.step is not None:
+        best = folder.checkpoint_path(run.best.step).relative_to(folder.path).as_posix()
+        run.info["best_checkpoint"] = {"path": best, "metric": run.best.metric, "value": run.best.value}
+
+
+def prune(run: Run, folder: RunFolder) -> None:
+    """Remove the checkpoints that no rule keeps any more."""
+    with writing(folder.checkpoints):
+        for old in superseded(folder.checkpoint_files(), run.recipe.train, run.best):
+            old.unlink(missing_ok=True)
+
+
+def go_back(run: Run, folder: RunFolder, path: Path, journal: dict[str, Any]) -> None:
+    """Do what the process that wrote the checkpoint ``path`` may not have come to, and see that the lines before it are still there.
+
+    Args:
+        run: which has been put back to that checkpoint.
+        folder: its own.
+        path: of the checkpoint.
+        journal: what it says of the lines of metrics.jsonl up to its moment.
+    """
+    record(run, folder, path)
+    prune(run, folder)
+    run.journal.read(folder.lines())
+    if run.journal.state_dict() != journal:
+        run.announce(
+            f"{folder.metrics} is not what this run wrote up to step {run.step}: lines are missing or damaged. Training is not touched by "
+            "that, for it does not read them, but that part of the record is lost."
+        )
+
+
+def newest_valid(folder: RunFolder) -> tuple[Path, dict[str, Any], list[str]]:
+    """The newest checkpoint that can be read, its state, and a sentence for each newer one that is skipped because it is damaged.
+
+    Raises:
+        UsageError: there is none.
+    """
+    skipped: list[str] = []
+    for path in reversed(folder.checkpoint_files()):
+        try:
+            return path, checkpoint.load(path), [f"{text} It is skipped, and the run goes on from {path.name}." for text in skipped]
+        except GanlabError as error:
+            skipped.append(f"{error.message}.")
+    anew = f"start it anew: `ganlab run {folder.recipe}`"
+    if skipped:
+        raise UsageError(f"run {folder.path.name} has no checkpoint that can be read: {' '.join(skipped)}", anew)
+    raise UsageError(f"run {folder.path.name} has no checkpoint to go on from", anew)

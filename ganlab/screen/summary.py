@@ -1,0 +1,104 @@
+"""What a recipe builds, told to a person: the layers of both networks with shapes and counts, and the game in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ganlab.components import Role
+from ganlab.game.random_streams import default_generators_restored
+
+if TYPE_CHECKING:
+    from ganlab.game.player import Player
+    from ganlab.runs.run import Run
+
+ROLES: tuple[Role, Role] = ("generator", "discriminator")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A module that computes or holds something.
+
+    Attributes:
+        name: its place in the network, ``"layers.0"``.
+        kind: its class, ``"Linear"``.
+        shape: of its last output, without the batch; None if it was not called.
+        trainable: how many numbers the optimizer moves.
+        fixed: how many others it has: parameters that need no gradient, and floating-point buffers (running means and variances).
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...] | None
+    trainable: int
+    fixed: int
+
+
+def layers_of(player: Player, run: Run) -> list[Layer]:
+    """The layers of a player's network, in the order of their definition. The counts add up to the network's: what is shared counts once.
+
+    The network is called once, on one sample of zeros, in eval mode, to see the shapes.
+    """
+    shapes: dict[nn.Module, tuple[int, ...]] = {}
+
+    def note(module: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            shapes[module] = tuple(output.shape[1:])
+
+    rows = list(_rows(player.network))
+    watched = [module.register_forward_hook(note) for _, module, _ in rows]
+    try:
+        sample = torch.zeros((1, *player.spec.input_shape), device=run.device, dtype=run.dtype)
+        labels = torch.zeros(1, dtype=torch.int64, device=run.device) if player.spec.classes else None
+        with default_generators_restored(run.device), player.evaluating(), run.autocast():
+            player(sample, labels)
+    finally:
+        for hook in watched:
+            hook.remove()
+    counted: set[int] = set()
+    found = []
+    for name, module, tensors in rows:
+        own = [tensor for tensor in tensors if id(tensor) not in counted]
+        counted |= {id(tensor) for tensor in own}
+        trainable = sum(tensor.numel() for tensor in own if tensor.requires_grad)
+        fixed = sum(tensor.numel() for tensor in own) - trainable
+        found.append(Layer(name, type(module).__name__.removeprefix("Parametrized"), shapes.get(module), trainable, fixed))
+    return found
+
+
+def _rows(network: nn.Module) -> Iterator[tuple[str, nn.Module, list[Tensor]]]:
+    """Every module with no modules in it, or with tensors of its own beside them; with these tensors."""
+    for name, module in network.named_modules():
+        if "parametrizations" in name.split("."):
+            continue  # they belong to the module whose weight they make
+        inner = [child for place, child in module.named_children() if place != "parametrizations"]
+        parts = [module, *(part for place, part in module.named_modules() if place.startswith("parametrizations"))]
+        tensors = [t for part in parts for t in (*part.parameters(recurse=False), *part.buffers(recurse=False)) if t.is_floating_point()]
+        if not inner or tensors:
+            yield name or "(itself)", module, tensors
+
+
+def facts(run: Run) -> dict[str, str]:
+    """What was built, in a line each: shapes, parameter counts, the plan of a step, the tricks in call order."""
+    recipe, data = run.recipe, run.dataset
+    batch, other = (recipe.train.batch_of(role) for role in ROLES)
+    images = f"{batch} samples" if batch == other else f"{other} real and {other} fake samples for D, {batch} for G"
+    losses = {role: recipe.losses[role].use for role in ROLES}
+    counts = {role: sum(p.numel() for p in run.players[role].parameters) for role in ROLES}
+    return {
+        "data": f"{recipe.data.use}: {len(data):,} samples of shape {tuple(data.shape)}, {len(data.class_names)} classes",
+        **{
+            role: f"{recipe.document[role]['use']}: {counts[role]:,} parameters, {type(run.players[role].optimizer).__name__}"
+            for role in ROLES
+        },
+        "noise": f"{recipe.noise.use} of shape {tuple(run.noise.shape)}"
+        + (f"; samples are of {recipe.sampling_noise.use}" if recipe.sampling_noise else ""),
+        "loss": " and ".join(dict.fromkeys(losses.values())),
+        "step": " then ".join(" with ".join(f"{part.player} on {' and '.join(part.sides)}" for part in group) for group in run.groups),
+        "tricks": ", ".join(trick.name for trick in run.tricks) or "none",
+        "budget": f"{run.total_steps:,} steps of {images}, {run.total_steps / run.steps_per_epoch:.1f} epochs",
+    }

@@ -1,0 +1,241 @@
+"""What a person sees while a run goes on and when it ends. The only importer of rich beside ganlab.cli; imports no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shlex
+import time
+from collections.abc import Collection, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ganlab.errors import GanlabError, RecipeError
+from ganlab.hookspecs import hookimpl
+from ganlab.numbers import in_words
+from ganlab.screen.progress import Hearing, Progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+
+    from ganlab.runs.run import Run
+
+
+class PatientConsole(Console):
+    """A console whose reader may go away, or whose disk may fill: it falls silent then, and what is running runs on."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich's, but never raises what the operating system says of the output."""
+        with contextlib.suppress(OSError):
+            super().print(*objects, **options)
+
+    def on_broken_pipe(self) -> None:
+        """Fall silent, where rich would end the process."""
+        self.quiet = True
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
+console = PatientConsole(highlight=False, soft_wrap=True)
+errors = PatientConsole(stderr=True, highlight=False, soft_wrap=True)
+
+SECONDS_BETWEEN_LINES = 10.0  # where the output is no terminal
+REDRAWS_PER_SECOND = 2.0  # each costs the training about 5 ms
+PICTURE_COLUMNS, PICTURE_ROWS = 96, 24  # of characters; each shows two pixels, one above the other
+
+
+def show_error(error: GanlabError) -> None:
+    """One message: what is wrong, and what to do."""
+    if isinstance(error, RecipeError) and len(error.mistakes) > 1:
+        errors.print(Text(f"error: {len(error.mistakes)} mistakes", style="bold red"))
+        for mistake in error.mistakes:
+            errors.print(Text(f"  {mistake}"))
+    else:
+        errors.print(Text("error: ", style="bold red") + Text(error.message))
+    if error.hint:
+        errors.print(Text("hint: ", style="bold cyan") + Text(error.hint))
+
+
+def warn(text: str) -> None:
+    """One clear paragraph that a person must see."""
+    errors.print(Text("note: ", style="bold yellow") + Text(_harmless(text)))
+
+
+def show_lines(*lines: str) -> None:
+    """Plain lines; control characters, which a stranger's run may hold, do not reach the terminal."""
+    for line in lines:
+        console.print(Text(_harmless(line)))
+
+
+def _harmless(text: str) -> str:
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
+
+
+def show_table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> None:
+    """Rows in aligned columns, those in ``right`` on the right; never cut: names are there to be copied."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.rjust(width) if n in right else cell.ljust(width) for n, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        show_lines("  ".join(cells).rstrip())
+
+
+def command(verb: str, run: Run) -> str:
+    """What to type next about ``run``: ``ganlab resume ID``, or ``ganlab ui``, with the folder of runs where it is not the usual one."""
+    words = ["ganlab", verb, *([run.id] if verb == "resume" else [])]
+    return shlex.join([*words, *([] if str(run.path.parent) == "runs" else ["--runs-dir", str(run.path.parent)])])
+
+
+def show_facts(facts: dict[str, Any]) -> None:
+    """Names and values, aligned; values are never cut, for they are paths to copy."""
+    width = max(len(name) for name in facts) + 2
+    for name, value in facts.items():
+        console.print(Text(f"{name:<{width}}", style="bold") + Text(str(value)))
+
+
+class Display:
+    """A watcher of a run: a live display in a terminal, plain lines elsewhere, one line at the end when ``quiet``."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.run: Run | None = None
+        self.progress = Progress()
+        self.picture: np.ndarray | None = None
+        self._live: Live | None = None
+        self._printed = 0.0
+        self._hearing = Hearing(self.tell, logging.WARNING if quiet else logging.INFO)
+
+    def tell(self, text: str) -> None:
+        """Show an announcement, above the live display if there is one."""
+        target = self._live.console if self._live is not None else errors
+        target.print(Text("note: ", style="bold yellow") + Text(text))
+
+    # -- hooks -------------------------------------------------------------------------------------------------------------
+
+    @hookimpl
+    def before_run(self, run: Run) -> None:
+        self.run = run
+        self.progress.begin(run)
+        self._printed = time.monotonic() - SECONDS_BETWEEN_LINES  # the first line comes at once
+        if self.quiet:
+            return
+        verb = f"goes on from step {run.step:,}" if run.resumed_from is not None else f"trains {run.total_steps:,} steps"
+        show_lines(f"{run.recipe.name} {verb} on {run.device} ({run.info['device_name']}), data {run.recipe.data.use}, in {run.path}")
+        if console.is_terminal:
+            self._live = Live(get_renderable=self._panel, console=console, refresh_per_second=REDRAWS_PER_SECOND, transient=False)
+            self._live.start()
+
+    @hookimpl
+    def on_metrics(self, step: int, metrics: dict[str, float]) -> None:
+        assert self.run is not None
+        if not self.progress.hear(self.run, step, metrics):
+            return
+        now = time.monotonic()
+        if not self.quiet and self._live is None and (now - self._printed >= SECONDS_BETWEEN_LINES or step == self.run.total_steps):
+            self._printed = now
+            show_lines(
+                f"step {step:,} of {self.run.total_steps:,}  {self.progress.pace(self.run)}  "
+                + "  ".join(f"{k} {v}" for k, v in self.progress.values())
+            )
+
+    @hookimpl
+    def on_images(self, name: str, picture: np.ndarray) -> None:
+        if name == "samples":
+            self.picture = picture
+
+    @hookimpl
+    def after_run(self) -> None:
+        self._stop()
+
+    # -- as a context: whatever happens, the terminal is left in order -----------------------------------------------------
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop()
+        self._hearing.stop()
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            live, self._live = self._live, None
+            with contextlib.suppress(Exception):
+                live.stop()
+
+    # -- pictures and words ------------------------------------------------------------------------------------------------
+
+    def show_end(self, run: Run, status: str) -> None:
+        """Where things are, the last sheet, and what to type next."""
+        if self.quiet:
+            show_lines(
+                f"{run.path}  {status}  step {run.step:,} of {run.total_steps:,}  "
+                + "  ".join(f"{k} {v}" for k, v in self.progress.values())
+            )
+            return
+        if console.is_terminal and self.picture is not None:
+            console.print(HalfBlocks(self.picture, crop=len(run.dataset.shape) > 1))
+        sheets = sorted(run.path.glob("samples/*.png"))
+        facts = {"run": run.path, "samples": sheets[-1] if sheets else "none yet", "losses": _there(run.path / "losses.png")}
+        if run.evaluations.final is not None:
+            facts |= {"quality": in_words(run.evaluations.final.values) or "nothing could be measured"}
+        facts |= {"generator": _there(run.path / "generator.safetensors"), "checkpoints": run.path / "checkpoints"}
+        minutes, seconds = divmod(round(run.training_seconds), 60)
+        show_lines("", f"{status} at step {run.step:,} of {run.total_steps:,} after {minutes} min {seconds} s")
+        show_facts(facts)
+        on = [f"to go on:                   {command('resume', run)}"] if status == "interrupted" else []
+        tracked = any(choice.name == "tracking" for choice in run.recipe.tricks)
+        ui = [f"to compare runs in MLflow:  {command('ui', run)}"] if tracked else []
+        show_lines(*([""] if on or ui else []), *on, *ui)
+
+    def _panel(self) -> Group:
+        run = self.run
+        assert run is not None
+        bar = Table.grid(padding=(0, 2))
+        bar.add_row(ProgressBar(total=run.total_steps, completed=run.step, width=40), Text(f"{run.step / run.total_steps:.0%}"))
+        grid = Table.grid(padding=(0, 2))
+        grid.add_row(Text("step", style="bold"), Text(f"{run.step:,} of {run.total_steps:,}, epoch {run.epoch:,}"))
+        grid.add_row(Text("speed", style="bold"), Text(self.progress.pace(run)))
+        for label, value in self.progress.values():
+            grid.add_row(Text(label, style="bold"), Text(value))
+        return Group(bar, grid)
+
+
+class HalfBlocks:
+    """A picture in characters, two pixels in each: rich draws the upper half block in one colour over the other."""
+
+    def __init__(self, picture: np.ndarray, crop: bool) -> None:
+        self.picture, self.crop = picture, crop
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if console.color_system is None or console.no_color:  # half blocks of one colour show nothing
+            return
+        from PIL import Image
+        from rich.color import Color
+        from rich.segment import Segment
+        from rich.style import Style
+
+        height, width = self.picture.shape[:2]
+        columns = min(options.max_width, PICTURE_COLUMNS)
+        if not self.crop:  # a scatter plot is shown whole
+            columns = min(columns, 2 * PICTURE_ROWS * width // height)
+        rows = max(2, columns * height // width)
+        small = Image.fromarray(self.picture).resize((columns, rows), Image.Resampling.BOX)
+        pixels = small.load()
+        assert pixels is not None
+        for row in range(0, min(rows, 2 * PICTURE_ROWS) - 1, 2):
+            for column in range(columns):
+                upper, lower = pixels[column, row], pixels[column, row + 1]
+                yield Segment("▀", Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower)))  # type: ignore[misc]
+            yield Segment.line()
+
+
+def _there(path: Path) -> str:
+    return str(path) if path.exists() else "not made"
