@@ -56,7 +56,7 @@ def block(run: Run) -> float:
     def finish(step: int) -> None:
         run.hooks.after_step(run=run, step=step)
         if step % run.recipe.train.log_every == 0:
-            run.log_metrics()
+            run.timetable.log_metrics()
 
     return seconds_of(run, BLOCK, finish)
 

@@ -24,14 +24,15 @@ from ganlab.recipe.script_arguments import Overrides, plugins_of, recipe_of, tri
 from ganlab.records.distributions import SCRIPT
 from ganlab.records.folder import RunFolder
 from ganlab.records.metric_lines import whole_lines
-from ganlab.records.request import Wish
+from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary, find_run
 from ganlab.registry.catalogue import Catalogue
-from ganlab.runs.generators import open_trained
-from ganlab.runs.resume import reopen_run
+from ganlab.runs.generators import open_generator
+from ganlab.runs.resume import resume_run
 from ganlab.runs.run import Run
-from ganlab.runs.training import execute, open_run
-from ganlab.runs.workspace import Place
+from ganlab.runs.start import open_run
+from ganlab.runs.training import execute
+from ganlab.runs.workspace import Workspace
 from ganlab.screen.notebook import Card, NotebookDisplay, cell
 from ganlab.screen.progress import Progress
 from ganlab.screen.terminal import Display, warn
@@ -103,12 +104,12 @@ class FinishedRun:
             GanlabError: there is none (the run was killed, or failed), its network is not installed, or it is of a plugin file of
                 somebody else's.
         """
-        summary, place = RunSummary(self.folder, self.folder.read_info()), Place()
-        return open_trained(summary, self._library, Wish(verb="sample"), place.data_root(), warn, draw=False).generator
+        summary, workspace = RunSummary(self.folder, self.folder.read_info()), Workspace()
+        return open_generator(summary, self._library, RunRequest(command="sample"), workspace.data_root(), warn, draw=False).generator
 
     @cached_property
     def _library(self) -> Catalogue:
-        return _catalogue(self._plugins, Place())
+        return _catalogue(self._plugins, Workspace())
 
     def samples(self, count: int, seed: int = 0, label: int | str | None = None, truncation: float | None = None) -> Tensor:
         """``count`` samples of the generator: ``(count, *data shape)``, in the range that the data were shown in.
@@ -132,8 +133,8 @@ class FinishedRun:
         from ganlab.generators import formats
 
         kind = formats.kind_of(None if out is None else Path(out)) if kind is None else kind
-        place = formats.usual_place(kind, self.id) if out is None else Path(out)
-        return formats.export_generator(self.generator, kind, place, self._library, force).files
+        target = formats.usual_place(kind, self.id) if out is None else Path(out)
+        return formats.export_generator(self.generator, kind, target, self._library, force).files
 
     def picture(self, count: int = 64, seed: int = 0) -> Image:
         """``count`` samples as one picture: a grid of images, or a scatter plot of points. A notebook shows it by itself."""
@@ -198,8 +199,8 @@ def run(
         GanlabError: it failed while it was training; its folder holds it up to there.
     """
     source, words, brought = recipe_of(recipe), words_of(overrides), plugins_of(plugins)
-    place = Place(Path(runs_dir), data=None if data_root is None else Path(data_root), tricks=tricks_of(tricks))
-    return _train(place, display, lambda: open_run(source, _catalogue(brought, place), words, place), brought)
+    workspace = Workspace(Path(runs_dir), data=None if data_root is None else Path(data_root), tricks=tricks_of(tricks))
+    return _train(workspace, display, lambda: open_run(source, _catalogue(brought, workspace), words, workspace), brought)
 
 
 def resume(
@@ -228,19 +229,19 @@ def resume(
         as :func:`run`.
     """
     summary = find_run(Path(runs_dir), str(path))
-    place = Place(summary.folder.path.parent, data=None if data_root is None else Path(data_root), tricks=tricks_of(tricks))
-    wish, brought = Wish(tuple(words_of(overrides)), changed, trust), plugins_of(plugins)
-    return _train(place, display, lambda: reopen_run(summary, _catalogue(brought, place), place, wish), brought)
+    workspace = Workspace(summary.folder.path.parent, data=None if data_root is None else Path(data_root), tricks=tricks_of(tricks))
+    request, brought = RunRequest(tuple(words_of(overrides)), changed, trust), plugins_of(plugins)
+    return _train(workspace, display, lambda: resume_run(summary, _catalogue(brought, workspace), workspace, request), brought)
 
 
-def _train(place: Place, display: bool, build: Callable[[], Run], plugins: list[object]) -> FinishedRun:
+def _train(workspace: Workspace, display: bool, build: Callable[[], Run], plugins: list[object]) -> FinishedRun:
     """Build a run, carry it out, and show it meanwhile if asked to; ``plugins`` are the script's."""
     shows: Display | NotebookDisplay | nullcontext[None] = nullcontext()
     if display:
         shows = Display() if cell() is None else NotebookDisplay()
     with shows as shown:
-        place.tell = shown.tell if shown else warn
-        place.watchers += [shown] if shown else []
+        workspace.tell = shown.tell if shown else warn
+        workspace.watchers += [shown] if shown else []
         run = build()
         status = execute(run)
         if shown:
@@ -250,11 +251,11 @@ def _train(place: Place, display: bool, build: Callable[[], Run], plugins: list[
     return finished
 
 
-def _catalogue(plugins: Iterable[object], place: Place) -> Catalogue:
+def _catalogue(plugins: Iterable[object], workspace: Workspace) -> Catalogue:
     """All that is installed, and what the script brings."""
 
     def announce(file: PluginFile) -> None:
-        (place.tell or warn)(f"Running the plugin file {file.path} (sha256 {file.sha256}).")
+        (workspace.tell or warn)(f"Running the plugin file {file.path} (sha256 {file.sha256}).")
 
     found = Catalogue.of_installed(announce)
     for plugin in plugins:

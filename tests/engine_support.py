@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 import ganlab
-from ganlab.records.request import Wish
+from ganlab.records.request import RunRequest
 from ganlab.records.summaries import find_run
-from ganlab.runs.resume import reopen_run
+from ganlab.runs.resume import resume_run
 from ganlab.runs.run import Run
 from ganlab.runs.training import execute
-from ganlab.runs.workspace import Place
+from ganlab.runs.workspace import Workspace
 from ganlab.testing import Recorder, catalogue
 
 ADAM = '{use="adam",lr=0.01}'
@@ -181,8 +181,8 @@ def reopened(
     found = catalogue()
     for number, plugin in enumerate(plugins):
         found.add(plugin, f"plugin{number}", "the test")
-    place = Place(runs=path.parent, tell=lambda text: None, watchers=list(watchers))
-    return reopen_run(find_run(path.parent, path.name), found, place, Wish(overrides, changed, trust))
+    workspace = Workspace(runs=path.parent, tell=lambda text: None, watchers=list(watchers))
+    return resume_run(find_run(path.parent, path.name), found, workspace, RunRequest(overrides, changed, trust))
 
 
 def hooked(**methods: Callable[..., Any]) -> Any:

@@ -72,11 +72,11 @@ def test_what_piles_up_is_given_back() -> None:
 
 @pytest.mark.parametrize("what", ["train.checkpoint_every=3", "evaluation.every=3"])
 def test_checkpoints_and_evaluations_give_back(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ganlab.runs import evaluations, run
+    from ganlab.runs import checkpoints, evaluations
     from ganlab.testing import play
 
     given: list[bool] = []
-    for module in (run, evaluations):
+    for module in (checkpoints, evaluations):
         monkeypatch.setattr(module, "give_back", lambda: given.append(True))
     images = ['data={use="tiny",shape=[1,8,8]}', 'metrics.tiny={use="tiny"}', 'judge={use="tiny"}', "train.log_every=1"]
     options = {"train.checkpoint_every": "100", "evaluation.every": "0", "evaluation.quick_samples": "16", "evaluation.samples": "32"}

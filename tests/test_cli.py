@@ -298,7 +298,7 @@ def test_sixty_seconds_are_a_minute(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
     def late(run: Run) -> None:
         stop(run)
-        run.training_seconds = 179.7
+        run.timetable.clock.seconds = 179.7
 
     monkeypatch.setattr(Run, "stop_clock", late)
     assert ring() == 0

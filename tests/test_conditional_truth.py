@@ -14,10 +14,10 @@ from torch import Tensor, nn
 import ganlab
 from ganlab.evaluation import JudgeSpec, pictures
 from ganlab.quality.evaluator import Evaluator
-from ganlab.records.request import Wish
+from ganlab.records.request import RunRequest
 from ganlab.records.summaries import find_run
 from ganlab.runs.evaluate import evaluate_run
-from ganlab.runs.workspace import Place
+from ganlab.runs.workspace import Workspace
 from ganlab.testing import catalogue, play
 from ganlab_datasets import digits
 
@@ -102,7 +102,7 @@ def test_a_perfect_conditional_generator_is_perfect(tmp_path: Path, data: str, s
     assert len(values) == 2 and values == pytest.approx([0, 0], abs=1e-12)
     library = catalogue()
     library.add(plugin, "plugin0", "the test")
-    again = evaluate_run(find_run(path.parent, path.name), library, Place(runs=path.parent), Wish(verb="evaluate"))
+    again = evaluate_run(find_run(path.parent, path.name), library, Workspace(runs=path.parent), RunRequest(command="evaluate"))
     assert again.report.values == found["values"]
 
 

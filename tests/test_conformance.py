@@ -138,7 +138,7 @@ class Thief:
     @ganlab.hookimpl
     def before_turn(self, run: Any, turn: ganlab.Turn) -> None:
         if turn.role == "generator":
-            run.draws.feed.next()
+            run.game.draws.order.next()
 
 
 class OwnWay(TinyNoise):

@@ -44,7 +44,7 @@ def test_every_shipped_recipe_is_described_and_its_layers_add_up(name: str, caps
     lines = describe(capsys, name, *(DIGITS if name != "ring" else []), "--set", "train.batch_size=8")
     run = prepare(recipe=name)
     for role, player in run.players.items():
-        layers = layers_of(player, run)
+        layers = layers_of(player, run.game)
         assert sum(layer.trainable for layer in layers) == sum(p.numel() for p in player.network.parameters())
         assert all(layer.shape is not None for layer in layers)
         start = next(i for i, line in enumerate(lines) if line.startswith(f"{role}: "))
@@ -72,7 +72,7 @@ class Odd(nn.Module):
 
 def test_layers_of_a_network_that_is_no_sequence() -> None:
     run = prepare(overrides=["generator.use=odd"], plugins=[Plugin(networks={"odd": Odd})])
-    found = [(layer.name, layer.kind, layer.shape, layer.trainable, layer.fixed) for layer in layers_of(run.players["generator"], run)]
+    found = [(layer.name, layer.kind, layer.shape, layer.trainable, layer.fixed) for layer in layers_of(run.players["generator"], run.game)]
     assert found == [
         ("(itself)", "Odd", (2,), 3, 0),
         ("inner", "Linear", (2,), 8, 0),
@@ -82,7 +82,7 @@ def test_layers_of_a_network_that_is_no_sequence() -> None:
 
 def test_a_parametrized_weight_is_counted_as_its_layers_own(tmp_path: Path) -> None:
     run = prepare(overrides=[trick("spectral_normalization"), 'discriminator={use="mlp",hidden=[5],optimizer={use="sgd"}}'])
-    first, _, last = layers_of(run.players["discriminator"], run)
+    first, _, last = layers_of(run.players["discriminator"], run.game)
     assert (first.kind, first.shape, first.trainable) == ("Linear", (5,), 15)
     assert (last.kind, last.shape, last.trainable) == ("Linear", (1,), 6)
     assert (first.fixed, last.fixed) == (5 + 2, 1 + 5)  # the vectors of the power iteration
@@ -92,7 +92,7 @@ def test_describing_changes_nothing_of_the_run() -> None:
     run = prepare(overrides=['generator={use="mlp",hidden=[5],batch_norm="before_activation",dropout=0.5,optimizer={use="sgd"}}'])
     player = run.players["generator"]
     before, state = {k: v.clone() for k, v in player.network.state_dict().items()}, torch.get_rng_state()
-    layers_of(player, run)
+    layers_of(player, run.game)
     assert player.network.training
     assert all(v.equal(before[k]) for k, v in player.network.state_dict().items())
     assert torch.get_rng_state().equal(state)

@@ -320,7 +320,7 @@ def test_the_best_may_be_by_a_mean_over_an_epoch(tmp_path: Path) -> None:
 
 def test_checkpoints_also_come_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("ganlab.runs.run.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("ganlab.runs.checkpoints.time.monotonic", lambda: now[0])
 
     class Slow:
         """Every step takes 20 seconds."""

@@ -20,8 +20,7 @@ from engine_support import StopAt
 import ganlab
 from ganlab.errors import GanlabError, UsageError
 from ganlab.numbers import round_down
-from ganlab.records import folder as module
-from ganlab.records.folder import RunFolder, append_line
+from ganlab.records.folder import RunFolder, append_line, step_of
 from ganlab.records.metric_lines import whole_lines
 from ganlab.records.summaries import delete_run, find_run, list_runs
 from ganlab.storage.atomic import write_text
@@ -203,7 +202,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_files_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "run.json"
     write_text(file, "old")
-    monkeypatch.setattr(module.os, "fsync", lambda handle: (_ for _ in ()).throw(OSError("no space")))
+    monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError("no space")))
     with pytest.raises(GanlabError, match=r"run\.json cannot be written: no space"):
         write_text(file, "new")
     assert file.read_text() == "old"
@@ -223,7 +222,7 @@ def test_the_order_of_checkpoints_is_that_of_their_steps(tmp_path: Path) -> None
         folder.checkpoint_path(step).write_text("")
     (folder.checkpoints / ".step_000000009.safetensors.part").write_text("")
     (folder.checkpoints / "step_mine.safetensors").write_text("")
-    assert [module.step_of(path) for path in folder.checkpoint_files()] == [5, 999_999_999, 2_000_000_000]
+    assert [step_of(path) for path in folder.checkpoint_files()] == [5, 999_999_999, 2_000_000_000]
 
 
 def test_the_generator_is_loaded_again_by_itself(tmp_path: Path) -> None:
@@ -278,7 +277,7 @@ def test_a_run_whose_lock_cannot_be_seen_is_running_while_its_process_lives(tmp_
 
         def status(**more: object) -> str:
             (path / "run.json").write_text(json.dumps(info | record | more))
-            return module.find_run(tmp_path, path.name).status
+            return find_run(tmp_path, path.name).status
 
         assert status() == "running"
         assert status(process_started=record["process_started"] - 60) == "interrupted"  # the number belongs to another process by now

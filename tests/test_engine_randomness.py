@@ -12,7 +12,7 @@ from engine_support import RICH, Capture, Plugin, StopAt, resumed, same, trick, 
 from torch import Tensor, nn
 
 import ganlab
-from ganlab.game.data_order import Feed
+from ganlab.game.data_order import DataOrder
 from ganlab.game.random_streams import Streams, derive, mix
 from ganlab.runs.run import Run
 from ganlab.runs.training import execute
@@ -214,7 +214,7 @@ def test_streams_are_unrelated() -> None:
 
 def test_the_order_of_the_data_is_a_function_of_seed_and_epoch() -> None:
     def epochs(seed: int, count: int = 3) -> list[list[int]]:
-        feed = Feed(23, 4, seed)
+        feed = DataOrder(23, 4, seed)
         return [[index for _ in range(feed.per_epoch) for index in feed.next().tolist()] for _ in range(count)]
 
     first, second, third = epochs(5)
@@ -223,7 +223,7 @@ def test_the_order_of_the_data_is_a_function_of_seed_and_epoch() -> None:
     assert first != second
     assert epochs(5) == [first, second, third]
     assert epochs(6)[0] != first
-    jumped = Feed(23, 4, 5)
+    jumped = DataOrder(23, 4, 5)
     jumped.drawn = 11
     assert jumped.next().tolist() == third[4:8]
     assert (jumped.drawn, jumped.epoch) == (12, 2)
@@ -231,23 +231,23 @@ def test_the_order_of_the_data_is_a_function_of_seed_and_epoch() -> None:
 
 
 def test_every_sample_is_shown_in_the_long_run() -> None:
-    feed = Feed(23, 4, 0)
+    feed = DataOrder(23, 4, 0)
     assert {index for _ in range(50) for index in feed.next().tolist()} == set(range(23))
 
 
 def test_contiguous_batches_follow_each_other_from_a_start_drawn_anew() -> None:
     """T4: the start is uniform in 0 .. N - B - 1 inclusive: of 12 samples, batches of 4 begin at 0 to 7, and sample 11 is never shown."""
-    feed = Feed(12, 4, 0, contiguous=True)
+    feed = DataOrder(12, 4, 0, contiguous=True)
     drawn = [feed.next().tolist() for _ in range(4000)]
     assert all(batch == list(range(batch[0], batch[0] + 4)) for batch in drawn)
     starts = torch.bincount(torch.tensor([batch[0] for batch in drawn]))
     assert len(starts) == 8
     assert ((starts - 500).abs() < 5 * (4000 * 1 / 8 * 7 / 8) ** 0.5).all()  # five standard deviations
     assert (feed.per_epoch, feed.epoch) == (3, 1333)
-    jumped = Feed(12, 4, 0, contiguous=True)
+    jumped = DataOrder(12, 4, 0, contiguous=True)
     jumped.drawn = 70
     assert jumped.peek().tolist() == jumped.next().tolist() == drawn[70]
-    assert [Feed(12, 4, 1, contiguous=True).next().tolist() for _ in range(9)] != drawn[:9]
+    assert [DataOrder(12, 4, 1, contiguous=True).next().tolist() for _ in range(9)] != drawn[:9]
 
 
 def test_sheets_are_of_noise_that_is_the_same_all_through(tmp_path: Path) -> None:

@@ -280,7 +280,7 @@ def test_the_order_of_the_tricks_belongs_to_the_recipe() -> None:
 
 def test_a_checkpoint_keeps_no_password(tmp_path: Path) -> None:
     run = prepare(overrides=['tracking={use="mlflow",uri="http://me:secret@host"}'], folder=tmp_path)
-    assert "secret" not in str(state_of(run))
+    assert "secret" not in str(state_of(run.game, run.written.journal, run.checkpointing.best))
 
 
 def test_a_record_that_lost_a_line_is_told(tmp_path: Path) -> None:

@@ -309,7 +309,7 @@ def test_the_extra_names_what_onnx_needs() -> None:
     import tomllib
 
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
-    assert {re.split(r"[<>=]", wish)[0] for wish in project["optional-dependencies"]["export"]} == set(formats.EXTRAS)
+    assert {re.split(r"[<>=]", request)[0] for request in project["optional-dependencies"]["export"]} == set(formats.EXTRAS)
 
 
 def test_an_unknown_format_from_a_script(ring: FinishedRun) -> None:

@@ -320,7 +320,7 @@ def test_a_resumed_run_has_skipped_as_one_that_was_never_stopped(tmp_path: Path)
     run = resumed(stopped.path, Always())
     assert same(weights(never), weights(run))
     assert lines(never) == lines(run)
-    assert never.guard.times == run.guard.times == 3
+    assert never.game.guard.times == run.game.guard.times == 3
 
 
 def test_adaptive_generator_steps_lives_with_skipped_updates(tmp_path: Path) -> None:

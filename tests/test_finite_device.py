@@ -129,7 +129,7 @@ def test_it_is_read_with_the_metrics_and_not_before(monkeypatch: pytest.MonkeyPa
     reads.clear()
     run = play(steps=6, overrides=["train.log_every=100", "train.sample_every=99", *networks("adam")])
     assert reads == [2, 3, 5, 6, 6, 6, 6]  # the last ones: metrics, the end of the step, the end of the run
-    assert run.guard.waiting == []
+    assert run.game.guard.waiting == []
 
 
 def test_a_fused_optimizer_is_asked_and_another_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +175,7 @@ def test_a_resumed_run_has_skipped_as_one_that_was_never_stopped(tmp_path: Path)
     run = resumed(play(spoil, StopAt(8), folder=tmp_path / "stopped", **options).path, spoil)
     assert same(weights(never), weights(run))
     assert lines(never) == lines(run)
-    assert never.guard.times == run.guard.times == 3
+    assert never.game.guard.times == run.game.guard.times == 3
     assert [line["metrics"]["skipped/generator"] for line in lines(run) if "skipped/generator" in line["metrics"]] == [1, 2, 0]
 
 

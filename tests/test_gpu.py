@@ -239,7 +239,7 @@ def test_no_step_waits_for_the_device() -> None:
 
 def test_indices_of_batches_lie_where_the_gpu_fetches_them() -> None:
     for more in ([], ["schedule.real_batches=contiguous"]):
-        assert on_gpu(*more).draws.feed.peek().is_pinned()
+        assert on_gpu(*more).game.draws.order.peek().is_pinned()
 
 
 @pytest.mark.parametrize(("dtype", "share"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])

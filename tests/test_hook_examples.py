@@ -20,7 +20,7 @@ from test_hooks import HOOKS
 import ganlab
 from ganlab.errors import MemoryExhausted
 from ganlab.hookspecs import RegistrationHooks
-from ganlab.records.request import Wish
+from ganlab.records.request import RunRequest
 from ganlab.records.summaries import find_run
 from ganlab.runs.run import Run
 from ganlab.runs.sync import sync_run
@@ -377,7 +377,7 @@ def test_example_sync(tmp_path: Path) -> None:
     line = f'tricks.archive={{use="sync",folder="{archive}"}}'
     run = play(plugins=[plugin], overrides=[line], steps=2, folder=tmp_path / "runs")
     for _ in range(2):
-        sync_run(find_run(tmp_path / "runs", run.id), catalogue([plugin]), Wish(), told.append)
+        sync_run(find_run(tmp_path / "runs", run.id), catalogue([plugin]), RunRequest(), told.append)
     assert told == [f"{run.id} is in {archive}."] * 2
     assert sorted(path.name for path in (archive / run.id).iterdir()) == sorted(path.name for path in run.path.iterdir())
     shutil.rmtree(archive)

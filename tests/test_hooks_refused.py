@@ -28,7 +28,7 @@ def test_recipe_order_is_call_order() -> None:
     tricks = [f'tricks.{name}={{use="named",word="{name}"}}' for name in names]
     run = play(Named(word="watcher"), steps=1, overrides=tricks, plugins=[Plugin(tricks={"named": Named})])
     assert order == [*names, "watcher"]
-    assert transcript_of(run.hooks) == {"after_step": [*names, "Named"]}
+    assert transcript_of(run.game.hooks) == {"after_step": [*names, "Named"]}
 
 
 def test_two_watchers_of_one_kind_are_told_apart() -> None:

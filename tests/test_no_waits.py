@@ -12,7 +12,7 @@ from engine_support import trick
 from torch.utils._python_dispatch import _disable_current_modes
 
 from ganlab.game import guard, loop
-from ganlab.game.data_order import Feed
+from ganlab.game.data_order import DataOrder
 from ganlab.recipe import shipped_recipes
 from ganlab.registry.catalogue import Catalogue
 from ganlab.runs.run import Run
@@ -36,19 +36,19 @@ def accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is on the host but what torch keeps there also with an accelerator."""
     made = guard.Guard.__init__
 
-    def init(self: guard.Guard, run: Run) -> None:
-        made(self, run)
+    def init(self: guard.Guard, *given: Any) -> None:
+        made(self, *given)
         self.on_host = False
 
     monkeypatch.setattr(guard.Guard, "__init__", init)
     monkeypatch.setattr(EpsilonHatAdam, "counts_on_host", False)
-    peek = Feed.peek
+    peek = DataOrder.peek
 
-    def unseen(self: Feed) -> torch.Tensor:
+    def unseen(self: DataOrder) -> torch.Tensor:
         with _disable_current_modes():
             return peek(self)
 
-    monkeypatch.setattr(Feed, "peek", unseen)  # which sample is next is drawn on the host
+    monkeypatch.setattr(DataOrder, "peek", unseen)  # which sample is next is drawn on the host
 
 
 def waits(run: Run, monkeypatch: pytest.MonkeyPatch) -> set[str]:

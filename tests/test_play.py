@@ -93,7 +93,7 @@ def test_data_that_are_not_here_are_not_downloaded(mine: Path, tmp_path: Path, m
     assert message == f"Kuzushiji-MNIST is not in {tmp_path / 'nothing'}/KMNIST/raw yet"
     assert hint.endswith("; or play it with images that are drawn: overrides=['data={use=\"tiny\",shape=[1,28,28]}']")
     run = play(mine, steps=1, overrides=['data={use="tiny",shape=[1,28,28]}'])
-    images = run.dataset.fetch(run.draws.feed.next()).images
+    images = run.dataset.fetch(run.game.draws.order.next()).images
     assert images.shape == (8, 1, 28, 28)
     assert (run.dataset.range, images.abs().max() <= 1) == ((-1.0, 1.0), True)
     assert run.dataset.picture(run.generate(images.new_zeros(4, 16))).shape[2] == 3

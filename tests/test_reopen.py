@@ -20,14 +20,15 @@ from ganlab.errors import GanlabError, UsageError
 from ganlab.recipe import PluginFile
 from ganlab.records import trust
 from ganlab.records.folder import RunFolder
-from ganlab.records.request import Wish
+from ganlab.records.request import RunRequest
 from ganlab.records.summaries import find_run
 from ganlab.registry.catalogue import Catalogue
-from ganlab.runs.resume import reopen_run
+from ganlab.runs.resume import resume_run
 from ganlab.runs.run import Run
+from ganlab.runs.start import open_run
 from ganlab.runs.sync import sync_run
-from ganlab.runs.training import execute, open_run
-from ganlab.runs.workspace import Place
+from ganlab.runs.training import execute
+from ganlab.runs.workspace import Workspace
 from ganlab.storage.checkpoint import load
 from ganlab.testing import catalogue, play
 
@@ -92,16 +93,16 @@ def stopped(home: Path) -> Path:
 def begin(recipe: str, *overrides: str) -> tuple[Run, list[PluginFile]]:
     """A new run, and the plugin files that it told of."""
     told: list[PluginFile] = []
-    return open_run(recipe, Catalogue.of_installed(told.append), list(overrides), Place(tell=lambda text: None)), told
+    return open_run(recipe, Catalogue.of_installed(told.append), list(overrides), Workspace(tell=lambda text: None)), told
 
 
 def again(path: Path, *overrides: str, changed: bool = False, trust: bool = False) -> tuple[Run, list[PluginFile]]:
     """The run, reopened, and the plugin files that it told of."""
     told: list[PluginFile] = []
-    place = Place(path.parent, tell=lambda text: None)
+    workspace = Workspace(path.parent, tell=lambda text: None)
     found = catalogue()
     found.on_file = told.append
-    return reopen_run(find_run(path.parent, path.name), found, place, Wish(overrides, changed, trust)), told
+    return resume_run(find_run(path.parent, path.name), found, workspace, RunRequest(overrides, changed, trust)), told
 
 
 def refused(path: Path, *overrides: str, **how: bool) -> str:
@@ -220,8 +221,8 @@ def test_options_of_an_optimizer_count_by_what_they_do(tmp_path: Path) -> None:
     path = play(steps=4, overrides=['generator.optimizer={use="mine"}'], plugins=[Renamed()], folder=tmp_path).path
     found = catalogue()
     found.add(Renamed(), "renamed", "the test")
-    wish = Wish(("train.steps=6", "generator.optimizer.rate=0.4"), changed=True)
-    run = reopen_run(find_run(path.parent, path.name), found, Place(path.parent, tell=lambda text: None), wish)
+    request = RunRequest(("train.steps=6", "generator.optimizer.rate=0.4"), changed=True)
+    run = resume_run(find_run(path.parent, path.name), found, Workspace(path.parent, tell=lambda text: None), request)
     (group,) = run.players["generator"].optimizer.param_groups
     assert (group["lr"], group["betas"]) == (0.4, (0.5, 0.999))
     assert run.players["generator"].optimizer.state
@@ -248,7 +249,7 @@ def test_the_order_of_tricks_is_noticed_beside_another_change(tmp_path: Path) ->
 def test_another_best_metric_begins_anew(tmp_path: Path) -> None:
     path = play(steps=4, overrides=["train.keep_best=loss/generator", "train.checkpoint_every=2"], folder=tmp_path).path
     run, _ = again(path, "train.steps=8", "train.keep_best=loss/discriminator", changed=True)
-    assert run.best.value is None
+    assert run.checkpointing.best.value is None
 
 
 def test_networks_of_another_run_are_for_a_new_one(stopped: Path) -> None:
@@ -399,7 +400,7 @@ def test_a_strangers_code_is_not_run(home: Path, stopped: Path, monkeypatch: pyt
 def test_what_was_trusted_once_is_the_accounts_own(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, _ = begin("ring", "data.samples=400", "train.steps=4", "tracking.uri=http://127.0.0.1:9", "tricks.mlflow.use=health")
     path = run.path
-    run.save_checkpoint()
+    run.checkpointing.save()
     run.folder.unlock()  # type: ignore[union-attr]
     again(path)[0].folder.unlock()  # type: ignore[union-attr]
     become_a_stranger(monkeypatch, home)
@@ -500,7 +501,7 @@ def test_what_may_lead_anywhere(annotation: Any, harmless: bool) -> None:
 def sync(path: Path, *overrides: str, trust: bool = False) -> list[str]:
     """What `ganlab sync` says."""
     told: list[str] = []
-    sync_run(find_run(path.parent, path.name), catalogue(), Wish(overrides, trust=trust), told.append)
+    sync_run(find_run(path.parent, path.name), catalogue(), RunRequest(overrides, trust=trust), told.append)
     return told
 
 

@@ -20,7 +20,7 @@ from ganlab.errors import GanlabError, UsageError
 from ganlab.generators.latents import rows_between
 from ganlab.pictures import image_grid, scatter
 from ganlab.records.summaries import find_run
-from ganlab.runs.generators import Trained
+from ganlab.runs.generators import RunGenerator
 from ganlab.script import FinishedRun
 
 CPU, F32 = torch.device("cpu"), torch.float32
@@ -215,11 +215,11 @@ def test_columns_of_data_sets_that_draw_themselves(digits: FinishedRun) -> None:
             return np.full((len(samples) // self.columns, self.columns, 3), 1, np.uint8)
 
     samples = digits.samples(6)
-    tiled = Trained(digits.generator, Tiles()).sheet(samples, 3)  # type: ignore[arg-type]
+    tiled = RunGenerator(digits.generator, Tiles()).sheet(samples, 3)  # type: ignore[arg-type]
     assert tiled.shape == (2 * 6 + 2, 3 * 5 + 2, 3)
     assert (tiled[2:6, 2:5] == 1).all()  # one sample in each
     sheets = Sheets()
-    assert Trained(digits.generator, sheets).sheet(samples, 3).shape == (2, 3, 3)  # type: ignore[arg-type]
+    assert RunGenerator(digits.generator, sheets).sheet(samples, 3).shape == (2, 3, 3)  # type: ignore[arg-type]
     assert sheets.columns == 9
 
 
@@ -444,11 +444,11 @@ def test_the_best_checkpoint(here: Path, capsys: Capture) -> None:
 def test_a_trick_that_changes_the_network_is_undone(here: Path) -> None:
     spectral = {"tricks.spectral_normalization": {"use": "spectral_normalization", "player": "generator"}}
     run = made(here / "spectral", "ring", {**RING, **spectral})
-    from ganlab.records.request import Wish
-    from ganlab.runs.generators import open_trained
+    from ganlab.records.request import RunRequest
+    from ganlab.runs.generators import open_generator
     from ganlab.testing import catalogue
 
-    opened = open_trained(find_run(here, str(run.path)), catalogue(), Wish(verb="sample"), here, print, "last")
+    opened = open_generator(find_run(here, str(run.path)), catalogue(), RunRequest(command="sample"), here, print, "last")
     torch.testing.assert_close(opened.generator.sample(50), run.samples(50))
 
 

@@ -16,9 +16,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         length = [f"train.steps={setting.steps}", f"train.seed={setting.seed}", f"train.threads={setting.threads}"]
         run = opened(setting.recipe, Path(folder), laid([*setting.overrides, *length]), setting.data_root)
-        run.metrics = NoMetrics()  # type: ignore[assignment]
+        run.game.metrics = NoMetrics()  # type: ignore[assignment]
         if not run.tricks:
-            run.hooks = NoHooks()  # type: ignore[assignment]
+            run.game.hooks = NoHooks()  # type: ignore[assignment]
         account = Account(setting)
         if setting.warm_up:
             seconds_of(run, setting.warm_up)

@@ -7,18 +7,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ganlab.game import loop
+from ganlab.game.loop import play_step
 from ganlab.runs.run import Run
-from ganlab.runs.training import open_run
-from ganlab.runs.workspace import Place
+from ganlab.runs.start import open_run
+from ganlab.runs.workspace import Workspace
 from ganlab.testing import catalogue
 
 
 def opened(recipe: str, folder: Path, overrides: Sequence[str], data_root: str | None = None) -> Run:
     """A new run whose tricks have been told that it begins; no step has been made."""
-    place = Place(runs=folder, data=Path(data_root) if data_root else None, tell=lambda text: None)
-    run = open_run(recipe, catalogue(), [*overrides, "train.device=cpu"], place)
-    run.hooks.before_run(run=run)
+    workspace = Workspace(runs=folder, data=Path(data_root) if data_root else None, tell=lambda text: None)
+    run = open_run(recipe, catalogue(), [*overrides, "train.device=cpu"], workspace)
+    run.game.hooks.before_run()
     return run
 
 
@@ -27,16 +27,11 @@ def seconds_of(run: Run, count: int, finish: Callable[[int], None] = lambda step
 
     So there are no sheets and checkpoints, and no metrics and hooks unless ``finish`` sees to it.
     """
-    last = run.step + count
-
-    def instead(step: int) -> None:
-        finish(step)
-        run.stopping = step == last
-
-    run.finish_step = instead  # type: ignore[method-assign]
-    run.stopping = False
     begin = time.perf_counter()
-    loop.train(run)
+    for _ in range(count):
+        step = run.game.begin_step()
+        play_step(run.game, step)
+        finish(step)
     return time.perf_counter() - begin
 
 

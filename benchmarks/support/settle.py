@@ -8,18 +8,18 @@ from pathlib import Path
 
 from ganlab.errors import GanlabError, RecipeError
 from ganlab.registry.catalogue import Catalogue
-from ganlab.runs.training import assemble, find_data
-from ganlab.runs.workspace import Place
+from ganlab.runs.start import assemble, find_data
+from ganlab.runs.workspace import Workspace
 
 
 def main() -> None:
     recipe, root, *overrides = sys.argv[1:]
-    place = Place(data=Path(root) if root else None, tell=lambda text: None)
+    workspace = Workspace(data=Path(root) if root else None, tell=lambda text: None)
     try:
-        found = find_data(recipe, Catalogue.of_installed(), overrides, place, download=False)
+        found = find_data(recipe, Catalogue.of_installed(), overrides, workspace, download=False)
         if found.why:
             raise GanlabError(f"the data set '{found.wanted}' is not here. {found.why}")
-        run = assemble(found.recipe, found.dataset, place, in_folder=False)
+        run = assemble(found.recipe, found.dataset, workspace, in_folder=False)
     except GanlabError as error:
         print(error.mistakes[0] if isinstance(error, RecipeError) else error.message)
         sys.exit(error.exit_code)
@@ -27,9 +27,9 @@ def main() -> None:
         "document": run.recipe.document,
         "shape": list(run.dataset.shape),
         "samples": len(run.dataset),
-        "data_root": str(place.data_root()),
-        "checkpoint_every": run.checkpoint_every,
-        "sample_every": run.sampler.every,
+        "data_root": str(workspace.data_root()),
+        "checkpoint_every": run.checkpointing.every,
+        "sample_every": run.timetable.sampler.every,
     }
     print(json.dumps(told, default=str))
 

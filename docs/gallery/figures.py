@@ -13,7 +13,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from measures import Trained
+from measures import TrainedRecipe
 
 from ganlab.pictures import image_grid
 
@@ -53,7 +53,7 @@ def sheets(pictures: Mapping[str, np.ndarray], path: Path, columns: int = COLUMN
             sheet(ax, title, found)
 
 
-def losses(runs: Sequence[Trained], path: Path) -> None:
+def losses(runs: Sequence[TrainedRecipe], path: Path) -> None:
     """Both players' losses over the steps, of all recipes."""
     with panels(path, len(runs), (2.9, 1.9)) as axes:
         for ax, run in zip(axes, runs, strict=True):
@@ -70,7 +70,7 @@ def losses(runs: Sequence[Trained], path: Path) -> None:
             ax.set_xlabel("step")
 
 
-def seeds(runs: Mapping[str, Trained], metrics: Mapping[str, str], path: Path) -> None:
+def seeds(runs: Mapping[str, TrainedRecipe], metrics: Mapping[str, str], path: Path) -> None:
     """A panel for each metric, with its title: a point for each seed of each group, and a line at their mean."""
     with panels(path, len(metrics), (4.2, 0.4 + 0.32 * len(runs)), columns=len(metrics)) as axes:
         for ax, (metric, title) in zip(axes, metrics.items(), strict=True):
@@ -84,7 +84,7 @@ def seeds(runs: Mapping[str, Trained], metrics: Mapping[str, str], path: Path) -
             ax.grid(axis="x", alpha=0.3)
 
 
-def logits(runs: Sequence[Trained], path: Path) -> None:
+def logits(runs: Sequence[TrainedRecipe], path: Path) -> None:
     """D's mean logits on real images and on fakes over the steps, on one scale."""
     with panels(path, len(runs), (4.3, 2.5), columns=len(runs), shared=True) as axes:
         for ax, run in zip(axes, runs, strict=True):

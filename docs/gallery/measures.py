@@ -14,18 +14,18 @@ from training import BUDGETS, HELPS, PORT_SAMPLES, SEEDS, finished
 
 import ganlab
 from ganlab.comparison import Result, read_result
-from ganlab.game.build import make_data
+from ganlab.game.factories import make_data
 from ganlab.quality.evaluator import Evaluator
 from ganlab.recipe import load_recipe
 from ganlab.records.results import Spread
 from ganlab.registry.catalogue import Catalogue
-from ganlab.runs.workspace import Place
+from ganlab.runs.workspace import Workspace
 
 SHOWN = 64  # samples in a picture
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedRecipe:
     """The finished runs of one recipe.
 
     Attributes:
@@ -76,14 +76,14 @@ class Port:
         pictures: the run's and the port's, uint8 ``(SHOWN, 784)``.
     """
 
-    trained: Trained
+    trained: TrainedRecipe
     run: Result
     values: dict[str, float]
     collapsed: str
     pictures: tuple[np.ndarray, np.ndarray]
 
 
-def read_trained(folder: Path, name: str, overrides: Sequence[str], seeds: Sequence[int]) -> Trained:
+def read_trained(folder: Path, name: str, overrides: Sequence[str], seeds: Sequence[int]) -> TrainedRecipe:
     """The runs of one recipe.
 
     Raises:
@@ -94,10 +94,10 @@ def read_trained(folder: Path, name: str, overrides: Sequence[str], seeds: Seque
     if len(results) < len(seeds) or not all(result.values for result in results):
         raise SystemExit(f"there are not {len(seeds)} finished and measured runs of {name} {' '.join(overrides)} in {folder}")
     document = load_recipe(results[0].folder.path / "recipe.toml", Catalogue.of_installed()).document
-    return Trained(name, tuple(overrides), results, document, samples_of(results[0]))
+    return TrainedRecipe(name, tuple(overrides), results, document, samples_of(results[0]))
 
 
-def read_all(folder: Path) -> tuple[list[Trained], dict[str, Trained]]:
+def read_all(folder: Path) -> tuple[list[TrainedRecipe], dict[str, TrainedRecipe]]:
     """All recipes at their budgets; and what helps those that do badly, by their names."""
     trained = [read_trained(folder, name, (budget,), SEEDS) for name, budget in BUDGETS.items()]
     return trained, {name: read_trained(folder, *HELPS[name], SEEDS) for name in BUDGETS if name in HELPS}
@@ -112,17 +112,17 @@ def samples_of(result: Result) -> np.ndarray:
     return pictures
 
 
-def read_ports(trained: Sequence[Trained]) -> list[Port]:
+def read_ports(trained: Sequence[TrainedRecipe]) -> list[Port]:
     """Those runs that had a port beside them; the port's samples are measured as the run's were."""
     return [_measure_port(one, result) for one in trained for result in one.results if (result.folder.path / PORT_SAMPLES).exists()]
 
 
-def _measure_port(trained: Trained, result: Result) -> Port:
-    place = Place(result.folder.path.parent, tell=print)
+def _measure_port(trained: TrainedRecipe, result: Result) -> Port:
+    workspace = Workspace(result.folder.path.parent, tell=print)
     recipe = load_recipe(result.folder.path / "recipe.toml", Catalogue.of_installed())
     dataset = make_data(recipe, Path(os.environ["GANLAB_DATA"]))
     dataset.place(torch.device("cpu"), torch.float32)
-    evaluator = Evaluator(recipe, dataset, place.cache_root(), torch.device("cpu"), print, print)
+    evaluator = Evaluator(recipe, dataset, workspace.cache_root(), torch.device("cpu"), print, print)
     pictures = np.load(result.folder.path / PORT_SAMPLES)
     assert dataset.range is not None
     low, high = dataset.range

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import figures
-from measures import Port, Trained, read_all, read_ports
+from measures import Port, TrainedRecipe, read_all, read_ports
 from training import BUDGETS, SEEDS, WATCHERS
 
 from ganlab.comparison import Group, verdicts
@@ -45,7 +45,7 @@ def write(folder: Path, docs: Path) -> None:
     print(f"wrote {docs / 'tutorials.md'}")
 
 
-def _in_place_of(name: str, helps: Trained) -> str:
+def _in_place_of(name: str, helps: TrainedRecipe) -> str:
     return f"{name}\n{', '.join(helps.overrides)}" if helps.name == name else f"in place of {name}:\n{helps.name}"
 
 
@@ -53,7 +53,7 @@ def _pair(port: Port) -> tuple[str, str]:
     return port.trained.name, f"its port, seed {port.run.seed}: {port.trained.name}"
 
 
-def page(runs: Sequence[Trained], helps: dict[str, Trained], ports: Sequence[Port]) -> str:
+def page(runs: Sequence[TrainedRecipe], helps: dict[str, TrainedRecipe], ports: Sequence[Port]) -> str:
     """The whole page."""
     known = {run.name: run for run in runs}
     parts = [
@@ -100,7 +100,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
-def differences(runs: Sequence[Trained]) -> str:
+def differences(runs: Sequence[TrainedRecipe]) -> str:
     """What the recipes do not share, from the recipes as they were run."""
     rows = []
     for run in runs:
@@ -124,7 +124,7 @@ def differences(runs: Sequence[Trained]) -> str:
 METRICS = {"frechet_ratio": "FD / floor", "classes": "digits", "class_kl": "KL", "coverage": "coverage", "precision": "precision"}
 
 
-def measured(runs: Sequence[Trained]) -> str:
+def measured(runs: Sequence[TrainedRecipe]) -> str:
     """The table of what was measured."""
     head = ["recipe", "steps", "of the tutorial's budget", "minutes", *METRICS.values(), "collapsed"]
     rows = []
@@ -154,7 +154,7 @@ def budget_share(name: str) -> float:
     return int(number) / whole if whole else 1.0
 
 
-def sentence(run: Trained) -> str:
+def sentence(run: TrainedRecipe) -> str:
     """What became of one recipe, from its figures alone."""
     count, there, known = len(run.results), run.spread("classes"), run.first.about["classes_of_real"]
     gone = len(run.collapsed)
@@ -168,13 +168,13 @@ def sentence(run: Trained) -> str:
     return f"`{run.name}` {said}{f'; {near:.0%} of its samples are near a real image' if near < 0.7 and there.mean > 1 else ''}."
 
 
-def _digits(run: Trained, known: object) -> str:
+def _digits(run: TrainedRecipe, known: object) -> str:
     """How many digits the runs show that have not collapsed."""
     counts = sorted({int(result.values["classes"]) for result in run.results if not result.collapsed})
     return f"shows {' to '.join(map(str, {counts[0], counts[-1]} if len(counts) > 1 else counts))} of {known} digits"
 
 
-def ends(runs: Sequence[Trained]) -> str:
+def ends(runs: Sequence[TrainedRecipe]) -> str:
     """Losses and scores over the last tenth of each run."""
     rows = []
     for run in runs:
@@ -190,7 +190,7 @@ def ends(runs: Sequence[Trained]) -> str:
     )
 
 
-def derivative(runs: dict[str, Trained]) -> str:
+def derivative(runs: dict[str, TrainedRecipe]) -> str:
     """What the wrong derivative does to D, from the figures."""
     right, wrong = runs["mnist_matlab_adam"], runs["mnist_matlab_published_derivative"]
     highest = max(right.curve("logit/real")[1]), max(wrong.curve("logit/real")[1])
@@ -232,7 +232,7 @@ def against_ports(ports: Sequence[Port]) -> str:
     return f"{text}{table(head, rows)}\n\n![Recipes beside their ports](tutorials/ports.png)"
 
 
-def helped(helps: dict[str, Trained], runs: dict[str, Trained]) -> str:
+def helped(helps: dict[str, TrainedRecipe], runs: dict[str, TrainedRecipe]) -> str:
     """What changed option helps, with the figures before and after."""
     rows = []
     for name, after in helps.items():
@@ -245,7 +245,7 @@ def helped(helps: dict[str, Trained], runs: dict[str, Trained]) -> str:
     return f"{HELPED}\n\n{table(head, rows)}\n\n![What helps](tutorials/helped.png)"
 
 
-def made(runs: Sequence[Trained], ports: Sequence[Port]) -> str:
+def made(runs: Sequence[TrainedRecipe], ports: Sequence[Port]) -> str:
     """The commands, and the machine."""
     info = runs[0].first.info
     beside = "\n".join(f"python docs/gallery train --port {port.trained.name} --seed {port.run.seed}" for port in ports)

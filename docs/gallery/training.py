@@ -17,8 +17,9 @@ from ganlab.comparison.results import options_of
 from ganlab.recipe import load_recipe
 from ganlab.records.summaries import RunSummary, list_runs
 from ganlab.registry.catalogue import Catalogue
-from ganlab.runs.training import execute, open_run
-from ganlab.runs.workspace import Place
+from ganlab.runs.start import open_run
+from ganlab.runs.training import execute
+from ganlab.runs.workspace import Workspace
 
 SEEDS = (0, 1, 2)
 
@@ -139,6 +140,6 @@ def train_with_port(folder: Path, name: str, seed: int, how: Sequence[str] = ())
     if done is not None and (done.folder.path / PORT_SAMPLES).exists():
         return
     overrides = [BUDGETS[name], f"train.seed={seed}", *how, "tracking.enabled=false"]
-    run = open_run(name, _library(), overrides, Place(folder, tell=print, watchers=[Keep(PORTS[name])]))
+    run = open_run(name, _library(), overrides, Workspace(folder, tell=print, watchers=[Keep(PORTS[name])]))
     print(f"{name}: {run.total_steps:,} steps in {run.path}", flush=True)
     execute(run)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import figures
-from measures import Trained, read_trained
+from measures import TrainedRecipe, read_trained
 from training import train_seeds
 
 from ganlab.comparison import Group, verdicts
@@ -43,7 +43,7 @@ def write(folder: Path, root: Path) -> None:
     print(f"wrote {readme} and {root / FIGURE}")
 
 
-def section(runs: Mapping[str, Trained]) -> str:
+def section(runs: Mapping[str, TrainedRecipe]) -> str:
     """What stands between the two comments."""
     base, *others = (Group(name, run.results) for name, run in runs.items())
     said = {verdict.group: verdict.words.replace(f"than {base.name} ", "") for verdict in verdicts([base, *others], "frechet_ratio")}

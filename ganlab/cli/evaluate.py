@@ -8,11 +8,11 @@ from typing import Any, NoReturn
 
 from ganlab.cli.train import naming
 from ganlab.numbers import number
-from ganlab.records.request import Wish
+from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary, find_run
 from ganlab.registry.catalogue import Catalogue
 from ganlab.runs.evaluate import Measured, evaluate_run
-from ganlab.runs.workspace import Place
+from ganlab.runs.workspace import Workspace
 from ganlab.screen.terminal import show_facts, show_lines, show_table, warn
 
 STOPPED = 130  # what shells say of a program that Ctrl-C has ended
@@ -28,9 +28,11 @@ def evaluate(
     done: list[RunSummary] = []
     for summary in summaries:
         catalogue = Catalogue.of_installed(naming(warn))
-        place = Place(summary.folder.path.parent, data_root, warn)
+        workspace = Workspace(summary.folder.path.parent, data_root, warn)
         try:
-            measured = evaluate_run(summary, catalogue, place, Wish(tuple(overrides), trust=trust, verb="evaluate"), checkpoint)
+            measured = evaluate_run(
+                summary, catalogue, workspace, RunRequest(tuple(overrides), trust=trust, command="evaluate"), checkpoint
+            )
         except KeyboardInterrupt:
             _stop(summaries[len(done) :], done)
         done.append(summary)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganlab.records.request import Wish
+from ganlab.records.request import RunRequest
 from ganlab.records.summaries import find_run
 from ganlab.screen.terminal import show_lines, warn
 
@@ -17,8 +17,8 @@ def export(
     from ganlab.cli.train import naming
     from ganlab.generators import formats
     from ganlab.registry.catalogue import Catalogue
-    from ganlab.runs.generators import open_trained
-    from ganlab.runs.workspace import Place
+    from ganlab.runs.generators import open_generator
+    from ganlab.runs.workspace import Workspace
 
     kind = kind or formats.kind_of(out)
     out = out or formats.usual_place(kind, summary.id)
@@ -26,8 +26,8 @@ def export(
     if kind == "onnx":
         formats.require_extras()
     library = Catalogue.of_installed(naming(warn))
-    wish, root = Wish(trust=trust, verb="export"), Place(data=data_root).data_root()
-    generator = open_trained(summary, library, wish, root, warn, checkpoint, draw=False).generator
+    request, root = RunRequest(trust=trust, command="export"), Workspace(data=data_root).data_root()
+    generator = open_generator(summary, library, request, root, warn, checkpoint, draw=False).generator
     made = formats.export_generator(generator, kind, out, library, force)
     sizes = ", ".join(f"{file} ({file.stat().st_size / 1000:,.0f} kB)" for file in made.files)
     bound = f"differ by at most {made.difference:.2g} (accepted: {made.tolerance:.2g})"

@@ -96,13 +96,13 @@ def _draw(
     from ganlab.cli.train import naming
     from ganlab.game.out_of_memory import out_of_memory
     from ganlab.generators.latents import way_of
-    from ganlab.records.request import Wish
+    from ganlab.records.request import RunRequest
     from ganlab.registry.catalogue import Catalogue
-    from ganlab.runs.generators import open_trained
-    from ganlab.runs.workspace import Place
+    from ganlab.runs.generators import open_generator
+    from ganlab.runs.workspace import Workspace
 
-    library, place = Catalogue.of_installed(naming(warn)), Place(data=data_root)
-    trained = open_trained(summary, library, Wish(trust=trust, verb="sample"), place.data_root(), warn, checkpoint)
+    library, workspace = Catalogue.of_installed(naming(warn)), Workspace(data=data_root)
+    trained = open_generator(summary, library, RunRequest(trust=trust, command="sample"), workspace.data_root(), warn, checkpoint)
     if single and trained.draws_points:
         raise UsageError(f"samples of run {summary.id} are points: all are in one picture", "name a .png with --out")
     layout, generator = Layout.of(count, grid, interpolate, trained.draws_points), trained.generator

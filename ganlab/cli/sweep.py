@@ -16,13 +16,13 @@ from ganlab.cli.sweep_display import SetDisplay
 from ganlab.cli.train import SIGNALLED, naming
 from ganlab.components import Dataset
 from ganlab.errors import DataUnavailable, GanlabError, RecipeError, UsageError
-from ganlab.game.build import make_data
+from ganlab.game.factories import make_data
 from ganlab.recipe import Recipe
 from ganlab.recipe.grid import Combination, combinations, read_axes, read_seeds
 from ganlab.registry.catalogue import Catalogue
 from ganlab.runs.device import find_device
-from ganlab.runs.training import assemble
-from ganlab.runs.workspace import Place
+from ganlab.runs.start import assemble
+from ganlab.runs.workspace import Workspace
 from ganlab.screen.terminal import console, show_lines, show_table, warn
 from ganlab.sweeps.runner import Carrying
 from ganlab.sweeps.summary import Group, groups, tables, write_summary
@@ -65,7 +65,7 @@ def run(
         raise UsageError("--seed and --seeds cannot both be given", f"to begin with it: --set train.seed={seed} --seeds {asked.seeds}")
     if asked.seeds is not None and "," in asked.seeds and any(text.partition("=")[0].strip() == "train.seed" for text in overrides):
         raise UsageError(f"--set train.seed and --seeds {asked.seeds} cannot both be given: these are the seeds", "leave one of them out")
-    command = typed(recipe, overrides, asked, device, seed, tracking_uri, runs_dir, data_root, quiet)
+    command = command_line(recipe, overrides, asked, device, seed, tracking_uri, runs_dir, data_root, quiet)
     chosen = [*overrides]
     chosen += [f"train.device={json.dumps(device)}"] if device is not None else []
     chosen += [f"train.seed={seed}"] if seed is not None else []
@@ -80,7 +80,7 @@ def run(
     carrying = Carrying(one, Pool(places), display, data_root, asked.retry_failed, lambda: refuse_edited(found))
     try_out(
         [each for each in found if any(carrying.wanted(member) for member in one.members if member.combination is each)],
-        Place(data=data_root, tell=lambda text: None),
+        Workspace(data=data_root, tell=lambda text: None),
     )
     one.open(command)
     try:
@@ -103,9 +103,9 @@ def places_for(recipes: Sequence[Recipe], jobs: int | None) -> list[Share]:
     """
     threads = max(recipe.train.threads or 1 for recipe in recipes)
     gpus: dict[str | None, None] = {}
-    for wish in dict.fromkeys(recipe.train.device for recipe in recipes):
-        device = find_device(wish)
-        if device.type == "cuda" and ":" not in wish:
+    for name in dict.fromkeys(recipe.train.device for recipe in recipes):
+        device = find_device(name)
+        if device.type == "cuda" and ":" not in name:
             gpus |= dict.fromkeys(visible_gpus())
         elif device.type != "cpu":
             gpus[None] = None  # the recipe names it
@@ -119,7 +119,7 @@ def visible_gpus() -> list[str]:
     return said[:count] if len(said) >= count else [str(number) for number in range(count)]
 
 
-def try_out(found: Sequence[Combination], place: Place) -> None:
+def try_out(found: Sequence[Combination], workspace: Workspace) -> None:
     """Build each combination once, on the CPU and in no folder, so that what cannot be is refused before anything begins.
 
     Each data set is fetched here, before many processes ask for it at once.
@@ -134,11 +134,11 @@ def try_out(found: Sequence[Combination], place: Place) -> None:
         key = json.dumps([recipe.document["data"], recipe.train.batch_of("discriminator")], default=str)
         try:
             if key not in datasets:
-                datasets[key] = bring_data(combination, place)
+                datasets[key] = bring_data(combination, workspace)
             fallback, dataset = datasets[key]
             chosen = combination.fallback if fallback and combination.fallback else recipe
             on_cpu = dataclasses.replace(chosen, train=dataclasses.replace(chosen.train, device="cpu", init_from=None))
-            assemble(on_cpu, dataset, place, in_folder=False)
+            assemble(on_cpu, dataset, workspace, in_folder=False)
         except UsageError as error:
             if not combination.values:
                 raise
@@ -147,14 +147,14 @@ def try_out(found: Sequence[Combination], place: Place) -> None:
         raise RecipeError(list(mistakes), next(iter(mistakes.values())))
 
 
-def bring_data(combination: Combination, place: Place) -> tuple[bool, Dataset]:
+def bring_data(combination: Combination, workspace: Workspace) -> tuple[bool, Dataset]:
     """A combination's data set, and whether it is its fallback's."""
     try:
-        return False, make_data(combination.recipe, place.data_root())
+        return False, make_data(combination.recipe, workspace.data_root())
     except DataUnavailable:
         if combination.fallback is None:
             raise
-        return True, make_data(combination.fallback, place.data_root())
+        return True, make_data(combination.fallback, workspace.data_root())
 
 
 def refuse_edited(found: Sequence[Combination]) -> None:
@@ -212,7 +212,7 @@ def tell_missing(one: RunSet, command: Sequence[str], found: Sequence[Group]) ->
     show_lines(f"to go on with what is not finished:  {shlex.join(again)}")
 
 
-def typed(
+def command_line(
     recipe: str, overrides: Sequence[str], asked: Asked, device: str | None, seed: int | None, tracking_uri: str | None,
     runs_dir: Path, data_root: Path | None, quiet: bool,
 ) -> list[str]:  # fmt: skip

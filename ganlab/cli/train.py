@@ -14,14 +14,15 @@ from ganlab.errors import GanlabError, PluginError
 from ganlab.game.hooks import transcript_of
 from ganlab.recipe import PluginFile
 from ganlab.records.folder import step_of
-from ganlab.records.request import Wish
+from ganlab.records.request import RunRequest
 from ganlab.records.summaries import find_run
 from ganlab.registry.catalogue import Catalogue
-from ganlab.runs.resume import reopen_run
+from ganlab.runs.resume import resume_run
 from ganlab.runs.run import Run
+from ganlab.runs.start import assemble, find_data, open_run
 from ganlab.runs.sync import sync_run
-from ganlab.runs.training import assemble, execute, find_data, open_run
-from ganlab.runs.workspace import Place
+from ganlab.runs.training import execute
+from ganlab.runs.workspace import Workspace
 from ganlab.screen.summary import ROLES, facts, layers_of
 from ganlab.screen.terminal import Display, command, show_facts, show_lines, show_table, warn
 from ganlab.sweeps.membership import as_member
@@ -48,8 +49,8 @@ def run(
     overrides += _tracking(tracking_uri)
     member = as_member()
     with Display(quiet) as display:
-        place = Place(runs_dir, data_root, display.tell, [display], member=member)
-        carry_out(open_run(recipe, Catalogue.of_installed(naming(display.tell)), overrides, place), display)
+        workspace = Workspace(runs_dir, data_root, display.tell, [display], sweep=member)
+        carry_out(open_run(recipe, Catalogue.of_installed(naming(display.tell)), overrides, workspace), display)
 
 
 def resume(name: str, overrides: list[str], *, changed: bool, trust: bool, runs_dir: Path, data_root: Path | None, quiet: bool) -> None:
@@ -57,16 +58,16 @@ def resume(name: str, overrides: list[str], *, changed: bool, trust: bool, runs_
     as_member()
     summary = find_run(runs_dir, name)
     with Display(quiet) as display:
-        place = Place(summary.folder.path.parent, data_root, display.tell, [display])
-        wish = Wish(tuple(overrides), changed, trust)
-        carry_out(reopen_run(summary, Catalogue.of_installed(naming(display.tell)), place, wish), display)
+        workspace = Workspace(summary.folder.path.parent, data_root, display.tell, [display])
+        request = RunRequest(tuple(overrides), changed, trust)
+        carry_out(resume_run(summary, Catalogue.of_installed(naming(display.tell)), workspace, request), display)
 
 
 def sync(name: str, overrides: list[str], *, tracking_uri: str | None, trust: bool, runs_dir: Path) -> None:
     """Send a run to its tracker."""
     overrides = [*overrides, *_tracking(tracking_uri)]
     catalogue = Catalogue.of_installed(naming(warn))
-    sync_run(find_run(runs_dir, name), catalogue, Wish(tuple(overrides), trust=trust), lambda text: show_lines(text))
+    sync_run(find_run(runs_dir, name), catalogue, RunRequest(tuple(overrides), trust=trust), lambda text: show_lines(text))
 
 
 def naming(tell: Callable[[str], None]) -> Callable[[PluginFile], None]:
@@ -98,7 +99,7 @@ def how_to_go_on(run: Run, error: GanlabError) -> list[str]:
     """Up to where a run that failed is saved, and what to type."""
     if not run.checkpoints():
         begun = run.step > 1 and run.path.is_dir() and not run.info.get("last_checkpoint")  # else somebody has removed them
-        sooner = f"they come every {run.checkpoint_every:,} steps: train.checkpoint_every"
+        sooner = f"they come every {run.checkpointing.every:,} steps: train.checkpoint_every"
         return [f"Nothing of the run could be kept, as it had no checkpoint yet ({sooner})"] if begun else []
     saved = step_of(run.checkpoints()[-1])
     lost = run.step - saved
@@ -121,11 +122,11 @@ def check(recipe: str, overrides: list[str], data_root: Path | None, hooks: bool
     """Validate a recipe, build all of it, and describe what was built, or who is called where."""
     run = built(recipe, overrides, data_root)
     if hooks:
-        called = transcript_of(run.hooks)
+        called = transcript_of(run.game.hooks)
         show_table([("hook", "tricks, in the order of their calls"), *((name, ", ".join(tricks)) for name, tricks in called.items())])
         show_lines("")
     else:
-        show_facts(facts(run))
+        show_facts(facts(run.game))
     show_lines(f"{run.recipe.name} is a valid recipe: ganlab run {recipe}")
 
 
@@ -133,7 +134,7 @@ def describe(recipe: str, overrides: list[str], data_root: Path | None) -> None:
     """Build all of a recipe, and print the layers of both networks and the game."""
     run = built(recipe, overrides, data_root)
     for role in ROLES:
-        player, layers = run.players[role], layers_of(run.players[role], run)
+        player, layers = run.players[role], layers_of(run.players[role], run.game)
         trainable, fixed = sum(layer.trainable for layer in layers), sum(layer.fixed for layer in layers)
         show_lines(f"{role}: {run.recipe.document[role]['use']}, {type(player.optimizer).__name__}")
         rows = [("layer", "", "output", "parameters", "not trainable"), ("input", "", _shape(player.spec.input_shape), "", "")]
@@ -143,16 +144,16 @@ def describe(recipe: str, overrides: list[str], data_root: Path | None) -> None:
         ]
         show_table([*rows, ("output", "", _shape(player.spec.output_shape), "", "")], right=(3, 4))
         show_lines(f"{trainable + fixed:,} parameters in all: {trainable:,} trainable, {fixed:,} not trainable", "")
-    show_facts({name: text for name, text in facts(run).items() if name not in ROLES})
+    show_facts({name: text for name, text in facts(run.game).items() if name not in ROLES})
 
 
 def built(recipe: str, overrides: list[str], data_root: Path | None) -> Run:
     """The run that a recipe makes, built and not begun; nothing is downloaded or written."""
-    place = Place(data=data_root, tell=warn)
-    found = find_data(recipe, Catalogue.of_installed(naming(warn)), overrides, place, download=False)
+    workspace = Workspace(data=data_root, tell=warn)
+    found = find_data(recipe, Catalogue.of_installed(naming(warn)), overrides, workspace, download=False)
     if found.why:
         warn(f"'{found.wanted}' is not here yet: this describes the recipe's fallback, the data set '{found.recipe.data.use}'. {found.why}")
-    return assemble(found.recipe, found.dataset, place, in_folder=False)
+    return assemble(found.recipe, found.dataset, workspace, in_folder=False)
 
 
 def _tracking(uri: str | None) -> list[str]:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from ganlab.errors import PluginError
-from ganlab.game.turn import Change
-
-if TYPE_CHECKING:
-    from ganlab.game.turn import Turn
+from ganlab.game.turn import Change, Turn
 
 #: What hooks may change in a turn, in the order in which it is used.
 VALUES = ("latent", "real", "fake", "real_scores", "fake_scores", "real_target", "fake_target")

@@ -8,7 +8,7 @@ from torch import Tensor
 from ganlab.game.random_streams import derive
 
 
-class Feed:
+class DataOrder:
     """Batches of indices. Its whole state is one number, ``drawn``.
 
     Shuffled: in a new random order every epoch. Every batch is full: what is left at the end of an epoch, fewer than

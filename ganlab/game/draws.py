@@ -1,47 +1,50 @@
-"""What is drawn in a run: real batches, latents and labels, each a function of the seed and the moment."""
+"""What is drawn in a game: real batches, latents and labels, each a function of the seed and the moment."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ganlab.components import Batch, Noise
+from ganlab.components import Batch, Dataset, Noise
 from ganlab.errors import PluginError
 from ganlab.game.blame import blamed
-from ganlab.game.data_order import Feed
+from ganlab.game.data_order import DataOrder
+from ganlab.game.random_streams import Streams
 from ganlab.game.turn import Turn
-from ganlab.recipe import Choice
-
-if TYPE_CHECKING:
-    from ganlab.runs.run import Run
+from ganlab.recipe import Recipe
 
 
-def draw_latent(run: Run, law: Noise, choice: Choice, count: int, generator: torch.Generator) -> Tensor:
-    """``count`` latents of ``law``, which is the recipe's ``choice``: ``(count, *noise shape)``, on the run's device."""
-    with blamed(f"noise '{choice.use}'"):
-        latent = law.sample(count, generator, run.device, run.dtype)
+def draw_latent(law: Noise, use: str, count: int, generator: torch.Generator, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """``count`` latents of ``law``, which recipes call ``use``: ``(count, *noise shape)``, on ``device``.
+
+    Raises:
+        PluginError: the law gives another shape than it promises.
+    """
+    with blamed(f"noise '{use}'"):
+        latent = law.sample(count, generator, device, dtype)
     if latent.shape != (count, *law.shape):
-        raise PluginError(f"noise '{choice.use}' gave shape {tuple(latent.shape)} where it promised {(count, *law.shape)}")
+        raise PluginError(f"noise '{use}' gave shape {tuple(latent.shape)} where it promised {(count, *law.shape)}")
     return latent
 
 
 class Draws:
-    """The source of a run's batches and latents. Its whole state between steps is ``feed.drawn``."""
+    """The source of a game's batches, latents and labels.
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.counts = {role: run.recipe.train.batch_of(role) for role in ("generator", "discriminator")}
-        contiguous, pinned = run.schedule.real_batches == "contiguous", run.device.type == "cuda"
-        self.feed = Feed(len(run.dataset), self.counts["discriminator"], run.seed, contiguous, pinned)
+    Its whole state between steps is the number of batches drawn.
+    """
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, noise: Noise, streams: Streams, dtype: torch.dtype) -> None:
+        self.recipe, self.dataset, self.noise, self.streams, self.dtype = recipe, dataset, noise, streams, dtype
+        self.counts = {role: recipe.train.batch_of(role) for role in ("generator", "discriminator")}
+        contiguous, pinned = recipe.schedule.real_batches == "contiguous", streams.device.type == "cuda"
+        self.order = DataOrder(len(dataset), self.counts["discriminator"], streams.seed, contiguous, pinned)
         self._batch: tuple[int, Batch, bool] | None = None  # of which step, the batch, whether the discriminator had it
         self._latent: tuple[int, Tensor] | None = None  # of which step, the latent
 
     @property
     def images(self) -> int:
         """How many real images have been drawn."""
-        return self.feed.drawn * self.feed.batch_size
+        return self.order.drawn * self.order.batch_size
 
     def next_batch(self, step: int) -> Batch:
         """A new real batch for the discriminator; one that was drawn ahead, for the generator's turn, comes first."""
@@ -59,31 +62,38 @@ class Draws:
 
     def latent(self, turn: Turn) -> Tensor:
         """The turn's latent, ``(batch, *noise shape)``; a repeat's is always fresh."""
-        run = self.run
-        if run.schedule.noise == "per_step" and turn.repeat == 0 and self._latent is not None and self._latent[0] == turn.step:
+        if self.recipe.schedule.noise == "per_step" and turn.repeat == 0 and self._latent is not None and self._latent[0] == turn.step:
             return self._latent[1]
-        latent = draw_latent(run, run.noise, run.recipe.noise, self.counts[turn.role], run.streams.generator("training noise"))
+        source, streams = self.streams.generator("training noise"), self.streams
+        latent = draw_latent(self.noise, self.recipe.noise.use, self.counts[turn.role], source, streams.device, self.dtype)
         self._latent = (turn.step, latent)
         return latent
 
     def labels(self, turn: Turn) -> Tensor | None:
-        """Labels for the turn's fakes: the real batch's where there is one, else drawn evenly; None if the generator takes none."""
-        run = self.run
-        classes = len(run.dataset.class_names)
-        if not classes or not run.players["generator"].takes_labels:
+        """Labels for the turn's fakes, ``(batch,)``: the real batch's where there is one, else drawn evenly; None without classes."""
+        classes = len(self.dataset.class_names)
+        if not classes:
             return None
         if turn.real_labels is not None:
             return turn.real_labels
-        count = self.counts[turn.role]
-        return torch.randint(classes, (count,), generator=run.streams.generator("training labels"), device=run.device)
+        source = self.streams.generator("training labels")
+        return torch.randint(classes, (self.counts[turn.role],), generator=source, device=self.streams.device)
 
     def go_to(self, drawn: int) -> None:
-        """Continue after so many batches."""
-        self.feed.drawn = drawn
+        """Continue after ``drawn`` batches."""
+        self.order.drawn = drawn
         self._batch = self._latent = None
 
+    def state_dict(self) -> int:
+        """How many batches have been drawn."""
+        return self.order.drawn
+
+    def load_state_dict(self, state: int) -> None:
+        """Continue after that many batches."""
+        self.go_to(state)
+
     def _fetch(self) -> Batch:
-        with blamed(f"dataset '{self.run.recipe.data.use}'"):
-            batch = self.run.dataset.fetch(self.feed.next())
-            self.run.dataset.prefetch(self.feed.peek())
+        with blamed(f"dataset '{self.recipe.data.use}'"):
+            batch = self.dataset.fetch(self.order.next())
+            self.dataset.prefetch(self.order.peek())
         return batch

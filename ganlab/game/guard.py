@@ -8,23 +8,21 @@ to the optimizer as ``found_inf``, which torch's fused optimizers honour on the 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ganlab.errors import NonFiniteError, UsageError
+from ganlab.components import Role
+from ganlab.errors import NonFiniteError
 from ganlab.game.culprit import Culprit, look_at
+from ganlab.game.metrics import Metrics
+from ganlab.game.player import Player
 from ganlab.game.running_statistics import RunningStatistics
-from ganlab.game.turn import Change
-from ganlab.runs.retention import newest_valid
-
-if TYPE_CHECKING:
-    from ganlab.components import Role
-    from ganlab.game.player import Player
-    from ganlab.game.turn import Turn
-    from ganlab.runs.run import Run
+from ganlab.game.turn import Change, Turn
+from ganlab.recipe import Train
 
 READ_AT = 1024  # turns that may wait to be read on an accelerator, so that memory stays bounded
 WHAT_HELPS = "try a lower learning rate, or the tricks gradient_clipping and clamp"
@@ -56,10 +54,12 @@ class Guard:
         updated: whether an update of this step may have reached the weights.
     """
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.policy, self.most = run.recipe.train.non_finite, run.recipe.train.non_finite_most
-        self.on_host = run.device.type == "cpu"  # reading a flag there costs nothing
+    def __init__(
+        self, train: Train, device: torch.device, players: dict[Role, Player], metrics: Metrics, announce: Callable[[str], None]
+    ) -> None:
+        self.policy, self.most = train.non_finite, train.non_finite_most
+        self.players, self.metrics, self.announce = players, metrics, announce
+        self.on_host = device.type == "cpu"  # reading a flag there costs nothing
         self.frozen: Tensor | None = None  # on an accelerator: 1 once updates are frozen
         self.waiting: list[Waiting] = []
         self.times = 0
@@ -68,7 +68,7 @@ class Guard:
         self.stepped: set[Role] = set()  # whose optimizer has taken a step since its state was put there
         self.updated = False
         self.begun = 0  # groups of this step whose networks have been called
-        self.statistics = RunningStatistics(run)
+        self.statistics = RunningStatistics(players)
 
     @property
     def halted(self) -> bool:
@@ -110,7 +110,7 @@ class Guard:
         if not self.on_host:
             self._later(turn, found)
         elif self.policy == "skip":
-            self.run.count(f"skipped/{turn.role}", found.item())
+            self.metrics.add(f"skipped/{turn.role}", float(found.item()), weight=0.0)
 
     def _found(self, turn: Turn) -> Tensor:
         """1 where this update must not reach the weights, else 0: float32 (), on the device."""
@@ -137,7 +137,7 @@ class Guard:
         """Note a turn whose flag is read with the metrics."""
         if self.policy == "skip":
             self.statistics.put_back(found)
-            self.run.metrics.add(f"skipped/{turn.role}", found, weight=0.0)
+            self.metrics.add(f"skipped/{turn.role}", found, weight=0.0)
         assert turn.loss is not None
         names, values = [*turn.loss_terms], [value.detach() for value in (*turn.loss_terms.values(), turn.loss)]
         changes = [change.to_be_read_later() for change in turn.trace.changes]
@@ -153,7 +153,7 @@ class Guard:
         found = torch.stack([turn.found for turn in waiting]).tolist()
         for turn, bad in zip(waiting, found, strict=True):
             if bad:
-                self.run.players[turn.turn[0]].updates -= 1
+                self.players[turn.turn[0]].updates -= 1
                 if not self.halted:
                     self._deal_with(turn.turn, turn.names, torch.stack(turn.values).tolist(), Culprit.among(turn.changes, None))
         if not self.halted and self.policy != "skip":
@@ -186,34 +186,10 @@ class Guard:
             return
         self.times += 1
         if self.times == 1:
-            self.run.announce(
+            self.announce(
                 f"{text}. This update is skipped, and so is every further one of that kind, up to {self.most} (train.non_finite_most); "
                 f"skipped/{turn[0]} counts them."
             )
-
-    def roll_back(self, error: NonFiniteError) -> bool:
-        """Go back to the last checkpoint with smaller learning rates, if the recipe says so, and not too often."""
-        run, times = self.run, self.times + 1
-        if self.policy != "rollback" or times > self.most or run.folder is None or not run.checkpoints():
-            return False
-        try:
-            path, state, skipped = newest_valid(run.folder)
-        except UsageError as damaged:
-            run.tell(damaged.message)
-            return False
-        for text in skipped:
-            run.announce(text)
-        run.restore(path, state)  # its learning rates are those of its moment, and so is its count
-        factor = run.recipe.train.rollback_lr_factor
-        for player in run.players.values():
-            for group in player.optimizer.param_groups:
-                group["lr"] *= factor ** (times - self.times)
-        self.times = times
-        run.announce(
-            f"{error.message}. The run went back to step {run.step} and goes on with learning rates multiplied by {factor} "
-            f"({times} of at most {self.most} times)."
-        )
-        return True
 
     def state_dict(self) -> dict[str, Any]:
         """How often the policy has been used."""

@@ -1,12 +1,12 @@
-"""The hooks of one run: its tricks, and nobody else's, called in recipe order."""
+"""The hooks of one game: its tricks, and nobody else's, called in recipe order."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -48,12 +48,44 @@ class _Handle:
     """What is registered with pluggy for a trick: compares by identity, where two equal dataclasses would be taken for one."""
 
 
-def connect(tricks: list[Trick], streams: Streams, tell: Callable[[str], None]) -> pluggy.HookRelay:
+class Hooks:
+    """Calls the hooks of some tricks, in recipe order: ``hooks.before_turn(turn=turn)``.
+
+    Some arguments are the same in every call: the run that a game belongs to, which the game itself does not know. They are added to
+    each call of a hook that has a parameter of that name.
+
+    Attributes:
+        relay: pluggy's own; with it every argument must be passed.
+    """
+
+    def __init__(self, relay: pluggy.HookRelay, constant: Mapping[str, Any]) -> None:
+        self.relay, self._constant = relay, constant
+        for hook, parameters in KNOWN.items():
+            added = {name: value for name, value in constant.items() if name in parameters}
+            setattr(self, hook, functools.partial(getattr(relay, hook), **added))
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, hook: str) -> Callable[..., Any]: ...
+
+    def call_each(self, hook: str, **arguments: Any) -> list[Exception]:
+        """Call every implementation of ``hook``, whatever the others do, and return what they raised."""
+        raised = []
+        for impl in reversed(getattr(self.relay, hook).get_hookimpls()):
+            try:
+                impl.function(*({**self._constant, **arguments}[name] for name in impl.argnames))
+            except Exception as error:
+                raised.append(error)
+        return raised
+
+
+def connect(tricks: list[Trick], streams: Streams, tell: Callable[[str], None], constant: Mapping[str, Any]) -> Hooks:
     """The hooks that call ``tricks`` in this order, each call seeded and, if it raises, blamed on its owner.
 
     Args:
         tricks, streams: these, and where their randomness comes from.
         tell: called with what a person must know of what they return.
+        constant: arguments that are the same in every call, by name.
 
     Raises:
         PluginError: a trick has no hooks or an unknown one, wants an unknown parameter, or claims a decision twice.
@@ -85,24 +117,13 @@ def connect(tricks: list[Trick], streams: Streams, tell: Callable[[str], None]) 
         for name, method in trick.methods().items():
             setattr(handle, name, _guarded(trick, name, method, streams, tell))
         manager.register(handle, trick.name)
-    return manager.hook
+    return Hooks(manager.hook, constant)
 
 
-def transcript_of(hooks: pluggy.HookRelay) -> dict[str, list[str]]:
-    """For every hook that a trick of this run implements, the names of those tricks in the order of their calls."""
-    called = {name: [impl.plugin_name for impl in reversed(getattr(hooks, name).get_hookimpls())] for name in KNOWN}
+def transcript_of(hooks: Hooks) -> dict[str, list[str]]:
+    """For every hook that a trick of this game implements, the names of those tricks in the order of their calls."""
+    called = {name: [impl.plugin_name for impl in reversed(getattr(hooks.relay, name).get_hookimpls())] for name in KNOWN}
     return {name: tricks for name, tricks in called.items() if tricks}
-
-
-def call_each(caller: pluggy.HookCaller, **given: Any) -> list[Exception]:
-    """Call every implementation of a hook whatever the others do, and return what they raised: for the end of a run."""
-    raised = []
-    for impl in reversed(caller.get_hookimpls()):
-        try:
-            impl.function(*(given[name] for name in impl.argnames))
-        except Exception as error:
-            raised.append(error)
-    return raised
 
 
 def _guarded(trick: Trick, hook: str, method: Callable[..., Any], streams: Streams, tell: Callable[[str], None]) -> Callable[..., Any]:

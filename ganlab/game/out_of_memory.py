@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 
 from ganlab.errors import MemoryExhausted
-
-if TYPE_CHECKING:
-    from ganlab.recipe import Recipe
+from ganlab.recipe import Recipe
 
 #: What torch says where it raises a plain RuntimeError: the CPU's allocator, and libraries on a GPU that allocate by themselves.
 SAYINGS = ("DefaultCPUAllocator", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")

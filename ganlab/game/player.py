@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -62,6 +62,33 @@ class Player:
         if not isinstance(result, Tensor):
             raise PluginError(f"{self.owner} returned a {type(result).__name__}, not a tensor", "a network returns one tensor")
         return result
+
+    def score_sides(
+        self,
+        parts: Sequence[Tensor],
+        labels: Sequence[Tensor | None],
+        begin: Callable[[int], None],
+        autocast: Callable[[], AbstractContextManager[Any]],
+    ) -> list[Tensor]:
+        """What the network returns for each of ``parts``: one call for each, unless its method ``in_one_pass`` computes all at once.
+
+        Args:
+            parts: one batch of inputs for each side, ``(batch, *input shape)``.
+            labels: of these, ``(batch,)`` or None.
+            begin: called with the number of a part, from 0, before its random numbers are drawn.
+            autocast: makes the context of a pass. Two calls have one each, for a cached cast would add up their gradients in bfloat16.
+        """
+        if len(parts) > 1:
+            with autocast():
+                at_once = self.in_one_pass(parts, begin)
+            if at_once is not None:
+                return at_once
+        results = []
+        for number, (part, part_labels) in enumerate(zip(parts, labels, strict=True)):
+            begin(number)
+            with autocast():
+                results.append(self(part, part_labels))
+        return results
 
     def in_one_pass(self, parts: Sequence[Tensor], begin: Callable[[int], None]) -> list[Tensor] | None:
         """What calls with each of ``parts`` would return, computed at once; None where the network cannot, or is watched.

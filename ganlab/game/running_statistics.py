@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from ganlab.runs.run import Run
+from ganlab.components import Role
+from ganlab.game.player import Player
 
-Place = tuple[dict[str, Tensor | None], str]
+#: Where a buffer is: a module's dict of buffers, and the buffer's name.
+BufferSlot = tuple[dict[str, Tensor | None], str]
 
 
 class RunningStatistics:
     """A copy of both networks' buffers. Networks without any cost nothing."""
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self, players: dict[Role, Player]) -> None:
+        self.players = players
         self.kept = False
-        self._places: list[Place] | None = None
+        self._slots: list[BufferSlot] | None = None
         self._copies: list[Tensor] = []
 
     @property
     def empty(self) -> bool:
         """Whether there are no buffers."""
-        return not self._found()
+        return not self._buffer_slots()
 
     def keep(self) -> None:
         """Copy the buffers as they are now."""
-        if not self._found():
+        if not self._buffer_slots():
             return
         now = self._now()
         if len(self._copies) != len(now):
@@ -50,12 +49,12 @@ class RunningStatistics:
         """The networks are put into another state: the copy is none of it."""
         self.kept = False
 
-    def _found(self) -> list[Place]:
-        if self._places is None:
-            modules = [module for player in self.run.players.values() for module in player.network.modules()]
-            self._places = [(module._buffers, name) for module in modules for name in module._buffers]
-        return self._places
+    def _buffer_slots(self) -> list[BufferSlot]:
+        if self._slots is None:
+            modules = [module for player in self.players.values() for module in player.network.modules()]
+            self._slots = [(module._buffers, name) for module in modules for name in module._buffers]
+        return self._slots
 
     def _now(self) -> list[Tensor]:
         """The buffers themselves: looked up each time, for a module may put another tensor there."""
-        return [buffer for buffers, name in self._found() if (buffer := buffers[name]) is not None]
+        return [buffer for buffers, name in self._buffer_slots() if (buffer := buffers[name]) is not None]

@@ -3,43 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
 from ganlab.components import Dataset, ResidentDataset
+from ganlab.game.game import Game
 from ganlab.registry.options import plain
-from ganlab.storage import checkpoint
-
-if TYPE_CHECKING:
-    from ganlab.runs.run import Run
-
 
 DrawnAs = Literal["images", "data"]
 
 
-def save_generator(run: Run) -> None:
-    """Write ``generator.safetensors`` into the run's folder."""
-    if run.folder is not None:
-        checkpoint.save(run.folder.generator, description(run), "generator")
-
-
-def description(run: Run) -> dict[str, Any]:
-    """The run's generator as it is now: weights, and all that is needed to build it again, to sample from it and to draw samples."""
-    choice, noise = run.recipe.generator.network, run.recipe.sampling_law
+def description(game: Game) -> dict[str, Any]:
+    """The game's generator as it is now: weights, and all that is needed to build it again, to sample from it and to draw samples."""
+    choice, noise = game.recipe.generator.network, game.recipe.sampling_law
     return {
-        "network": plain_weights(run.players["generator"].network),
+        "network": plain_weights(game.players["generator"].network),
         "use": choice.use,
         "options": plain(choice.options, choice.entry.options),
-        "spec": asdict(run.players["generator"].spec),
+        "spec": asdict(game.players["generator"].spec),
         "noise": {"use": noise.use, "options": plain(noise.options, noise.entry.options)},
-        "range": run.dataset.range,
-        "class_names": list(run.dataset.class_names),
-        "drawn_as": drawn_as(run.dataset),
-        "step": run.step,
-        "recipe": run.recipe.name,
+        "range": game.dataset.range,
+        "class_names": list(game.dataset.class_names),
+        "drawn_as": drawn_as(game.dataset),
+        "step": game.step,
+        "recipe": game.recipe.name,
     }
 
 

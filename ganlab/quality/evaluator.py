@@ -30,7 +30,7 @@ from ganlab.evaluation import (
     pictures,
 )
 from ganlab.game.blame import blamed
-from ganlab.game.build import make, owner_of
+from ganlab.game.factories import make, owner_of
 from ganlab.game.out_of_memory import is_memory_error
 from ganlab.game.precision import tf32
 from ganlab.game.random_streams import default_generators_restored, derive, seed_default_generators

@@ -10,7 +10,7 @@ from typing import Any
 from ganlab.errors import RecipeError
 from ganlab.recipe import Choice, Recipe
 from ganlab.records.folder import RunFolder
-from ganlab.records.request import Wish
+from ganlab.records.request import RunRequest
 
 SCRIPT = "the script"  # the origin of what a script hands over
 
@@ -38,13 +38,13 @@ def of_script(recipe: Recipe) -> list[dict[str, Any]]:
     return [{"name": name, "brings": sorted(words)} for name, words in sorted(brought.items())]
 
 
-def named(error: RecipeError, folder: RunFolder, info: dict[str, Any], wish: Wish) -> RecipeError:
+def named(error: RecipeError, folder: RunFolder, info: dict[str, Any], request: RunRequest) -> RecipeError:
     """``error``, which a run's recipe raised, with what to type to have back what the run was made with, where that is gone."""
     gone = [line for said in _listed(info) if (line := _gone(folder, said))]
     listed = info.get("script_plugins", [])
     names = [str(said.get("name")) for said in listed if isinstance(said, dict)] if isinstance(listed, list) else []
     if names and any(" there is no " in text for text in error.mistakes):
-        call = "resume" if wish.verb == "resume" else "FinishedRun"
+        call = "resume" if request.command == "resume" else "FinishedRun"
         gone.append(
             f"run {folder.path.name} was begun by a script with plugins of its own ({', '.join(names)}); bring them again, from a script: "
             f"`ganlab.{call}({str(folder.path)!r}, plugins=[...])`"

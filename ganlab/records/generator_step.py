@@ -5,7 +5,7 @@ A run that goes on leaves ``generator.safetensors`` as it is until it ends again
 
 from __future__ import annotations
 
-from ganlab.records.request import Wish
+from ganlab.records.request import RunRequest
 from ganlab.records.results import RunResult
 from ganlab.records.summaries import RunSummary
 
@@ -24,6 +24,6 @@ def of_before(run: RunSummary, step: int) -> str:
     return f"run {run.id} has gone on to step {now:,}, and its generator.safetensors is of step {step:,}, where it had ended before"
 
 
-def how_to_take_the_last(run: RunSummary, wish: Wish) -> str:
+def how_to_take_the_last(run: RunSummary, request: RunRequest) -> str:
     """What to type for the generator of the run's last checkpoint; empty where it has none."""
-    return f"{wish.typed(run.folder.path)[:-1]} --checkpoint last`" if run.folder.checkpoint_files() else ""
+    return f"{request.command_line(run.folder.path)[:-1]} --checkpoint last`" if run.folder.checkpoint_files() else ""

@@ -10,7 +10,7 @@ from typing import Any
 from ganlab.errors import UsageError
 from ganlab.recipe import PluginFile, Recipe
 from ganlab.records.folder import RunFolder
-from ganlab.records.request import Wish
+from ganlab.records.request import RunRequest
 from ganlab.storage.atomic import write_bytes
 
 FOLDER = "plugins"  # in the run's
@@ -28,7 +28,7 @@ def keep(folder: RunFolder, recipe: Recipe) -> list[dict[str, str]]:
     return [{"name": file.path.name, "from": str(file.path), "sha256": file.sha256} for file in recipe.plugins]
 
 
-def chosen(folder: RunFolder, info: dict[str, Any], own: bool, wish: Wish) -> dict[Path, bytes]:
+def chosen(folder: RunFolder, info: dict[str, Any], own: bool, request: RunRequest) -> dict[Path, bytes]:
     """What a resumed run runs in place of its plugin files, by their paths in its folder.
 
     The original is the author's; the copy makes sure that nothing is lost. While both are the same, there is nothing to ask.
@@ -37,12 +37,12 @@ def chosen(folder: RunFolder, info: dict[str, Any], own: bool, wish: Wish) -> di
         folder: the run's.
         info: its run.json.
         own: whether this account has made the run: only then its originals are looked for.
-        wish: ``trust`` runs the copies in its folder, ``changed`` the originals as they are now.
+        request: ``trust`` runs the copies in its folder, ``changed`` the originals as they are now.
 
     Raises:
-        UsageError: an original is no longer what it was, or is gone, or so is a copy, and ``wish`` does not say what to do.
+        UsageError: an original is no longer what it was, or is gone, or so is a copy, and ``request`` does not say what to do.
     """
-    if not (own or wish.trust):
+    if not (own or request.trust):
         return {}
     found = {}
     for said in _listed(folder, info):
@@ -53,14 +53,14 @@ def chosen(folder: RunFolder, info: dict[str, Any], own: bool, wish: Wish) -> di
             if kept != now:  # a part of the run was lost, and can be had again
                 _set_aside(copy)
                 _copy(folder, PluginFile(copy, now))
-        elif wish.trust and kept is not None and _sha256(kept) == said["sha256"]:
+        elif request.trust and kept is not None and _sha256(kept) == said["sha256"]:
             found[copy] = kept
-        elif wish.changed and now is not None:
+        elif request.changed and now is not None:
             found[copy] = now
-        elif wish.changed and wish.trust and kept is not None:
+        elif request.changed and request.trust and kept is not None:
             found[copy] = kept
         else:
-            raise _changed(folder, said, copy, original, kept, now, own, wish)
+            raise _changed(folder, said, copy, original, kept, now, own, request)
     return found
 
 
@@ -74,24 +74,33 @@ def _listed(folder: RunFolder, info: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def _changed(
-    folder: RunFolder, said: dict[str, str], copy: Path, original: Path, kept: bytes | None, now: bytes | None, own: bool, wish: Wish
+    folder: RunFolder,
+    said: dict[str, str],
+    copy: Path,
+    original: Path,
+    kept: bytes | None,
+    now: bytes | None,
+    own: bool,
+    request: RunRequest,
 ) -> UsageError:
     """Why a plugin file is not run, and what can be done."""
     name = folder.path.name
-    if wish.trust or not own:
-        more = "" if wish.verb != "resume" else f"; to go on with the file as it is: {wish.typed(folder.path, changed=True)}"
+    if request.trust or not own:
+        more = (
+            "" if request.command != "resume" else f"; to go on with the file as it is: {request.command_line(folder.path, changed=True)}"
+        )
         return UsageError(
             f"{copy} is not the plugin file that run {name} was made with: {_was(kept, said)}", f"get a whole copy of it{more}"
         )
     if now is None:
         return UsageError(
             f"plugin file {original} is gone, and the copy in run {name} is all there is",
-            f"put it back; or run the copy, {copy}: {wish.typed(folder.path, trust=True)}",
+            f"put it back; or run the copy, {copy}: {request.command_line(folder.path, trust=True)}",
         )
     return UsageError(
         f"plugin file {original} is not what run {name} was made with: {_was(now, said)}",
-        f"go on with the file as it is now: {wish.typed(folder.path, changed=True)}\n"
-        f"or with the run's own copy of what it was: {wish.typed(folder.path, trust=True)}",
+        f"go on with the file as it is now: {request.command_line(folder.path, changed=True)}\n"
+        f"or with the run's own copy of what it was: {request.command_line(folder.path, trust=True)}",
     )
 
 

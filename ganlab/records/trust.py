@@ -24,7 +24,7 @@ from ganlab.errors import UsageError
 from ganlab.recipe import Choice, Recipe
 from ganlab.recipe.differences import is_part_of
 from ganlab.records.folder import RunFolder
-from ganlab.records.request import Wish
+from ganlab.records.request import RunRequest
 
 KEY_BYTES = 32
 
@@ -66,7 +66,7 @@ def is_own_run(path: str | Path) -> bool:
         return False
 
 
-def refuse_strangers_files(folder: RunFolder, info: dict[str, Any], wish: Wish) -> None:
+def refuse_strangers_files(folder: RunFolder, info: dict[str, Any], request: RunRequest) -> None:
     """Before anything of a stranger's run is loaded: see that nothing of it would be run, and no path in it be followed.
 
     Raises:
@@ -82,10 +82,10 @@ def refuse_strangers_files(folder: RunFolder, info: dict[str, Any], wish: Wish) 
     found += [f"it runs the plugin file {_shown(name)}{_digest_of(folder.path / str(name))}" for name in dict.fromkeys(map(str, names))]
     if "extends" in document:
         found.append(f"its recipe extends {_shown(document['extends'])}")
-    _refuse(folder, found, wish)
+    _refuse(folder, found, request)
 
 
-def refuse_strangers_options(folder: RunFolder, recipe: Recipe, wish: Wish) -> None:
+def refuse_strangers_options(folder: RunFolder, recipe: Recipe, request: RunRequest) -> None:
     """See that no option of a stranger's recipe can lead anywhere: a path, or an address that the run would be sent to.
 
     Which option is one, only its plugin knows. So every option that takes more than numbers and words from a list counts, unless it
@@ -100,9 +100,9 @@ def refuse_strangers_options(folder: RunFolder, recipe: Recipe, wish: Wish) -> N
     for choice in [recipe.data, *laws, *players, *recipe.metrics, *([recipe.judge] if recipe.judge else []), *recipe.tricks]:
         table = f"{choice.kind}s.{choice.name}" if choice.kind in ("trick", "metric") and choice.name != "tracking" else choice.name
         for name in _free_texts(choice):
-            if not is_part_of(f"{table}.{name}", wish.keys):
+            if not is_part_of(f"{table}.{name}", request.keys):
                 found.append(f'its recipe says {table}.{name} = "{_shown(choice.options[name])}"')
-    _refuse(folder, found, wish)
+    _refuse(folder, found, request)
 
 
 def _odd(folder: RunFolder) -> list[str]:
@@ -117,12 +117,12 @@ def _odd(folder: RunFolder) -> list[str]:
     return found
 
 
-def _refuse(folder: RunFolder, found: list[str], wish: Wish) -> None:
+def _refuse(folder: RunFolder, found: list[str], request: RunRequest) -> None:
     if found:
         raise UsageError(
-            f"run {_shown(folder.path.name)} was not made by this account, or its recipe has been edited since, and `ganlab {wish.verb}` "
-            f"would reach beyond its folder: {'; '.join(found)}",
-            f"look at these; if you trust whoever made it: {wish.typed(folder.path, trust=True)}",
+            f"run {_shown(folder.path.name)} was not made by this account, or its recipe has been edited since, and "
+            f"`ganlab {request.command}` would reach beyond its folder: {'; '.join(found)}",
+            f"look at these; if you trust whoever made it: {request.command_line(folder.path, trust=True)}",
         )
 
 

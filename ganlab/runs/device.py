@@ -12,23 +12,23 @@ from ganlab.errors import UsageError
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
-def find_device(wish: str) -> torch.device:
+def find_device(name: str) -> torch.device:
     """``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps`` as a device that is there. ``auto`` takes CUDA, else MPS, else the CPU.
 
     Raises:
         UsageError: there is no such device here.
     """
     mps = torch.backends.mps.is_available()
-    if wish == "auto":
-        wish = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
-    if wish == "cpu" or (wish == "mps" and mps):
-        return torch.device(wish)
-    kind, _, number = wish.partition(":")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+    if name == "cpu" or (name == "mps" and mps):
+        return torch.device(name)
+    kind, _, number = name.partition(":")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "cuda" and (number or "0").isdigit() and int(number or 0) < count:
         return torch.device("cuda", int(number or 0))
     here = ["cpu", *(f"cuda:{i}" for i in range(count)), *(["mps"] if mps else [])]
-    raise UsageError(f"train.device = '{wish}': there is no such device here", f"here: {', '.join(here)}; or `--device auto`")
+    raise UsageError(f"train.device = '{name}': there is no such device here", f"here: {', '.join(here)}; or `--device auto`")
 
 
 def device_name(device: torch.device) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from ganlab.errors import UsageError
-from ganlab.game.build import make_data, make_noise, sampling_law
+from ganlab.game.factories import make_data, make_noise, sampling_law
 from ganlab.game.player import accepts_labels
 from ganlab.game.precision import tf32
 from ganlab.generators.loaded import read_description, rebuilt
@@ -20,13 +20,13 @@ from ganlab.quality.evaluator import Evaluator
 from ganlab.quality.report import Report
 from ganlab.recipe import Lookup
 from ganlab.records import generator_step
-from ganlab.records.request import Wish
+from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary
 from ganlab.runs.device import DTYPES, find_device
 from ganlab.runs.evaluations import to_json
-from ganlab.runs.generators import at_checkpoint, checkpoint_of
+from ganlab.runs.generators import find_checkpoint, generator_at_checkpoint
 from ganlab.runs.resume import recipe_of
-from ganlab.runs.workspace import Place
+from ganlab.runs.workspace import Workspace
 from ganlab.speed.thread_waiting import watching
 from ganlab.storage.atomic import write_text
 
@@ -53,10 +53,10 @@ class Measured:
     written: bool
 
 
-def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish, point: str = "") -> Measured:
+def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, request: RunRequest, point: str = "") -> Measured:
     """Measure a run's generator with all metrics of its recipe.
 
-    The result goes into the run's ``evaluation.json``, unless ``wish`` changes what is measured, or ``point`` whom: then it is another
+    The result goes into the run's ``evaluation.json``, unless ``request`` changes what is measured, or ``point`` whom: then it is another
     one than the run's own.
 
     Args:
@@ -66,24 +66,24 @@ def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish,
         UsageError: there is no generator yet, or no such checkpoint, the data are not the run's, or it is a stranger's run.
     """
     folder = summary.folder
-    closed = [key for key in wish.keys if key.partition(".")[0] not in OPEN]
+    closed = [key for key in request.keys if key.partition(".")[0] not in OPEN]
     if closed:
         raise UsageError(
             f"`ganlab evaluate` measures a run as it is, and {closed[0]} would make it another", f"--set may change {', '.join(OPEN)}"
         )
-    told = place.tell or (lambda text: None)
-    path = checkpoint_of(summary, point, told) if point else _at_its_end(summary, wish)
+    told = workspace.tell or (lambda text: None)
+    path = find_checkpoint(summary, point, told) if point else _at_its_end(summary, request)
     info = folder.read_info()
-    recipe = recipe_of(folder, info, library, wish)
-    dataset = make_data(recipe, place.data_root())
+    recipe = recipe_of(folder, info, library, request)
+    dataset = make_data(recipe, workspace.data_root())
     if info["data"].get("fingerprint") != dataset.fingerprint():
         raise UsageError(f"the data of run {summary.id} have changed since it began", "put them back as they were")
     dtype = DTYPES[recipe.train.dtype]
     device = _device(summary, recipe.train.device, told)
     dataset.place(device, dtype)
-    evaluator = Evaluator(recipe, dataset, place.cache_root(), device, told, told)
+    evaluator = Evaluator(recipe, dataset, workspace.cache_root(), device, told, told)
     if point:
-        generator = at_checkpoint(path, recipe, library, place.data_root()).generator
+        generator = generator_at_checkpoint(path, recipe, library, workspace.data_root()).generator
     else:
         generator = rebuilt(path, read_description(path), library)
         _tell_of_before(summary, generator.info["step"], told)
@@ -97,23 +97,23 @@ def evaluate_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish,
         with torch.no_grad(), autocast, tf32(recipe.train.tf32):
             fakes = in_chunks(generator, latent, labels, recipe.train.seed, device, dtype, math.prod(dataset.shape))
         report = evaluator.measure(fakes, quick=False)
-    step, of_the_run = generator.info["step"], not (wish.overrides or point)
+    step, of_the_run = generator.info["step"], not (request.overrides or point)
     if of_the_run:
         write_text(folder.evaluation, to_json(report, step))
     return Measured(summary, report, step, None if point else generator_step.gone_on(summary, step), of_the_run)
 
 
-def _at_its_end(summary: RunSummary, wish: Wish) -> Path:
+def _at_its_end(summary: RunSummary, request: RunRequest) -> Path:
     """The file of the run's generator, which is the run's last.
 
     Raises:
         UsageError: it has none, or it is being trained.
     """
-    folder, otherwise = summary.folder, generator_step.how_to_take_the_last(summary, wish)
+    folder, otherwise = summary.folder, generator_step.how_to_take_the_last(summary, request)
     instead = f"\nor measure its last checkpoint: {otherwise}" if otherwise else ""
     if not folder.generator.is_file():
         why = {"failed": "it failed before it could write one", "running": "it is going on"}
-        later = f"{Wish().typed(folder.path)} goes on with it; Ctrl-C then writes one"
+        later = f"{RunRequest().command_line(folder.path)} goes on with it; Ctrl-C then writes one"
         later = "wait until it ends, or press Ctrl-C" if summary.status == "running" else later
         raise UsageError(
             f"run {summary.id} has no generator.safetensors: {why.get(summary.status, 'it was killed before it could write one')}",

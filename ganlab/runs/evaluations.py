@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ganlab.game.game import Game
 from ganlab.numbers import round_up
 from ganlab.quality.evaluator import Evaluator
 from ganlab.quality.report import Report
 from ganlab.recipe import Evaluation
+from ganlab.records.record import Record
 from ganlab.records.results import last_lines
+from ganlab.runs.clock import Clock
+from ganlab.runs.sampler import Sampler
 from ganlab.speed.allocator import give_back
 from ganlab.storage.atomic import write_text
-
-if TYPE_CHECKING:
-    from ganlab.runs.run import Run
 
 
 def evaluation_interval(evaluation: Evaluation, total_steps: int) -> int:
@@ -28,7 +30,10 @@ class Evaluations:
     """When a run's samples are measured, and where that is written down.
 
     Args:
-        run: it, with its data placed.
+        game: it, with its data placed.
+        record, sampler, clock: of the same run.
+        write_metrics: appends a line to ``metrics.jsonl``.
+        stopping: whether the run was asked to stop.
         cache: where judges keep files.
 
     Attributes:
@@ -38,20 +43,30 @@ class Evaluations:
         seconds: what all of it has taken in this process.
     """
 
-    def __init__(self, run: Run, cache: Path) -> None:
-        self.run = run
+    def __init__(
+        self,
+        game: Game,
+        record: Record,
+        sampler: Sampler,
+        clock: Clock,
+        write_metrics: Callable[[dict[str, float]], None],
+        stopping: Callable[[], bool],
+        cache: Path,
+    ) -> None:
+        self.game, self.record, self.sampler, self.clock = game, record, sampler, clock
+        self.write_metrics, self.stopping = write_metrics, stopping
         self.final: Report | None = None
         self.seconds = 0.0
         self.cut_short = False
-        self.every = evaluation_interval(run.recipe.evaluation, run.total_steps)
-        self.evaluator = Evaluator(run.recipe, run.dataset, cache, run.device, lambda text: run.tell(text), run.announce)
+        self.every = evaluation_interval(game.recipe.evaluation, game.total_steps)
+        self.evaluator = Evaluator(game.recipe, game.dataset, cache, game.device, lambda text: record.tell(text), record.announce)
 
     def due(self, step: int) -> bool:
         """Whether a quick evaluation is due at ``step``, which is logged: the first such step in each interval, and the last of the run."""
-        log_every = self.run.recipe.train.log_every
+        log_every = self.game.recipe.train.log_every
         if not self.every or not self.evaluator.wanted(quick=True):
             return False
-        return step // self.every > (step - log_every) // self.every or step == self.run.total_steps
+        return step // self.every > (step - log_every) // self.every or step == self.game.total_steps
 
     def quick(self) -> dict[str, float]:
         """Measure what is quick to measure: the numbers, as ``quality/...``. None where the run was stopped while a judge was made."""
@@ -61,39 +76,40 @@ class Evaluations:
 
     def catch_up(self) -> None:
         """Measure of a run that goes on what :meth:`quick` left out at its last step."""
-        run = self.run
-        here = [line["metrics"] for line in last_lines(run.folder) if line["step"] == run.step] if run.folder is not None else []
+        step, folder = self.game.step, self.record.folder
+        here = [line["metrics"] for line in last_lines(folder) if line["step"] == step] if folder is not None else []
         logged = any("progress/epoch" in metrics for metrics in here)
-        if logged and self.due(run.step) and not any(name.startswith("quality/") for metrics in here for name in metrics):
+        if logged and self.due(step) and not any(name.startswith("quality/") for metrics in here for name in metrics):
             metrics = self.quick()
             if metrics:
-                run.write_down(metrics)
+                self.write_metrics(metrics)
 
     def at_end(self) -> None:
         """Measure everything, as ``final/...`` and in ``evaluation.json``, if the recipe says so and there is anything to measure."""
-        run = self.run
-        if not run.recipe.evaluation.at_end or run.folder is None or not self.evaluator.wanted(quick=False):
+        folder = self.record.folder
+        if not self.game.recipe.evaluation.at_end or folder is None or not self.evaluator.wanted(quick=False):
             return
         report = self._measure(quick=False)
-        if run.stopping:
+        if self.stopping():
             self.cut_short = True
-            run.tell(f"The run was stopped while its samples were measured; `ganlab resume {run.id}` measures them.")
+            run_id = folder.path.name
+            self.record.tell(f"The run was stopped while its samples were measured; `ganlab resume {run_id}` measures them.")
             return
         self.final = report
-        run.write_down({f"final/{name}": value for name, value in self.final.values.items()})
-        write_text(run.folder.evaluation, to_json(self.final, run.step))
+        self.write_metrics({f"final/{name}": value for name, value in report.values.items()})
+        write_text(folder.evaluation, to_json(report, self.game.step))
 
     def _measure(self, quick: bool) -> Report:
-        run, count = self.run, self.evaluator.count(quick)
+        count = self.evaluator.count(quick)
         started = time.monotonic()
-        with run.clock_stopped():
-            latent = run.sampler.fixed_latent(count, "evaluation")
-            labels = self.evaluator.labels(count) if run.players["generator"].takes_labels else None
-            fakes = run.generate(latent, labels)
-            report = self.evaluator.measure(fakes, quick, lambda: run.stopping)
+        with self.clock.stopped():
+            latent = self.sampler.fixed_latent(count, "evaluation")
+            labels = self.evaluator.labels(count) if self.game.players["generator"].takes_labels else None
+            fakes = self.sampler.generate(latent, labels)
+            report = self.evaluator.measure(fakes, quick, self.stopping)
         report.seconds = time.monotonic() - started
         self.seconds += report.seconds
-        run.record_clock({f"speed/{'quick' if quick else 'final'}_evaluation_seconds": report.seconds})
+        self.record.write_clock(self.game.step, {f"speed/{'quick' if quick else 'final'}_evaluation_seconds": report.seconds})
         return report
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from ganlab.components import Dataset
 from ganlab.errors import GanlabError, UsageError
 from ganlab.game.blame import blamed
-from ganlab.game.build import build, make_data
+from ganlab.game.factories import make_data
 from ganlab.game.random_streams import default_generators_restored
 from ganlab.generators.description import description, drawn_as
 from ganlab.generators.loaded import LoadedGenerator, rebuilt
@@ -23,17 +23,18 @@ from ganlab.pictures import image_grid, scatter, tiled
 from ganlab.recipe import Lookup, Recipe
 from ganlab.records import generator_step, trust
 from ganlab.records.folder import RunFolder, step_of
-from ganlab.records.request import Wish
+from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary
 from ganlab.runs.device import DTYPES
 from ganlab.runs.resume import recipe_of
 from ganlab.runs.retention import newest_valid
 from ganlab.runs.run import Run
+from ganlab.runs.start import build_game
 from ganlab.storage import checkpoint
 
 
 @dataclass
-class Trained:
+class RunGenerator:
     """A generator, and the data set that draws its samples.
 
     Attributes:
@@ -72,14 +73,20 @@ class Trained:
             return self.dataset.picture(sample[None])
 
 
-def open_trained(
-    summary: RunSummary, library: Lookup, wish: Wish, data_root: Path, tell: Callable[[str], None], point: str = "", draw: bool = True
-) -> Trained:
+def open_generator(
+    summary: RunSummary,
+    library: Lookup,
+    request: RunRequest,
+    data_root: Path,
+    tell: Callable[[str], None],
+    point: str = "",
+    draw: bool = True,
+) -> RunGenerator:
     """The generator of a run that ended; or of its checkpoint ``point``. Nothing of a stranger's is run or followed without trust.
 
     Args:
         summary, library: the run, and what its recipe may pick from.
-        wish: ``trust`` is needed for code and paths of what somebody else has made; ``verb`` is the command, for errors.
+        request: ``trust`` is needed for code and paths of what somebody else has made; ``verb`` is the command, for errors.
         data_root: of the data sets; nothing is downloaded.
         tell: prints one clear paragraph.
         point: ``"last"``, ``"best"`` or a step; empty: ``generator.safetensors``.
@@ -90,13 +97,13 @@ def open_trained(
         GanlabError: it cannot be read, or needs what is not installed.
     """
     folder, info = summary.folder, summary.folder.read_info()
-    asked, wish = wish, replace(wish, trust=wish.trust or trust.is_own(folder, info))  # its own copy of a plugin file will do
+    asked, request = request, replace(request, trust=request.trust or trust.is_own(folder, info))  # its own copy of a plugin file will do
     if point:
-        return at_checkpoint(checkpoint_of(summary, point, tell), recipe_of(folder, info, library, wish), library, data_root)
+        return generator_at_checkpoint(find_checkpoint(summary, point, tell), recipe_of(folder, info, library, request), library, data_root)
     if not folder.generator.is_file():
         raise _none_yet(summary, asked)
     state = checkpoint.load(folder.generator, "generator")
-    recipe = recipe_of(folder, info, library, wish) if _needs_files(state, library, wish) else None
+    recipe = recipe_of(folder, info, library, request) if _needs_files(state, library, request) else None
     generator = rebuilt(folder.generator, state, library)
     before = generator_step.of_before(summary, generator.info["step"])
     if before:
@@ -105,35 +112,35 @@ def open_trained(
     dataset = None
     if draw and generator.info["drawn_as"] == "data":
         try:
-            dataset = make_data(recipe or recipe_of(folder, info, library, wish), data_root, download=False)
+            dataset = make_data(recipe or recipe_of(folder, info, library, request), data_root, download=False)
         except UsageError as error:
             tell(f"The samples are drawn without their data set, which cannot be had: {error}")
-    return Trained(generator, dataset)
+    return RunGenerator(generator, dataset)
 
 
-def _needs_files(state: dict[str, Any], library: Lookup, wish: Wish) -> bool:
+def _needs_files(state: dict[str, Any], library: Lookup, request: RunRequest) -> bool:
     """Whether the generator may be made of what plugin files of its run bring: then their trust is asked for by :func:`recipe_of`."""
     picked = (("network", state.get("use", "")), ("noise", dict(state.get("noise", {})).get("use", "")))
     return any(library.find(kind, str(name)) is None for kind, name in picked)  # type: ignore[arg-type]
 
 
-def at_checkpoint(path: Path, recipe: Recipe, library: Lookup, data_root: Path) -> Trained:
+def generator_at_checkpoint(path: Path, recipe: Recipe, library: Lookup, data_root: Path) -> RunGenerator:
     """The generator of the checkpoint ``path``: all of the recipe is built, for tricks may change the network."""
     state = checkpoint.load(path)
     dataset = make_data(recipe, data_root, download=False)
     with default_generators_restored(torch.device("cpu")):
-        run = Run(recipe, None, torch.device("cpu"), DTYPES[recipe.train.dtype], {})
+        run = Run(recipe, None, torch.device("cpu"), DTYPES[recipe.train.dtype])
         run.tell = lambda text: None  # it was told when the run began
-        build(run, dataset, [])
+        build_game(run, dataset, [])
         try:
             run.players["generator"].network.load_state_dict(state["generator"]["network"])
-            run.step = state["step"]
+            run.game.step = state["step"]
         except (KeyError, RuntimeError) as error:
             raise GanlabError(f"checkpoint {path} is of another generator than its recipe's: {str(error).splitlines()[0]}") from error
-        return Trained(rebuilt(path, description(run), library), dataset)
+        return RunGenerator(rebuilt(path, description(run.game), library), dataset)
 
 
-def checkpoint_of(summary: RunSummary, point: str, tell: Callable[[str], None]) -> Path:
+def find_checkpoint(summary: RunSummary, point: str, tell: Callable[[str], None]) -> Path:
     """The file of the checkpoint called ``point``.
 
     Raises:
@@ -161,11 +168,11 @@ def checkpoint_of(summary: RunSummary, point: str, tell: Callable[[str], None]) 
     return files[int(point)]
 
 
-def _none_yet(summary: RunSummary, wish: Wish) -> UsageError:
+def _none_yet(summary: RunSummary, request: RunRequest) -> UsageError:
     """Why a run has no generator, and what to do."""
     folder: RunFolder = summary.folder
     why = {"running": "it is still being trained", "interrupted": "it was killed", "failed": "it failed"}.get(summary.status, "it is gone")
-    hints = [f"go on with it: {Wish().typed(folder.path)}"] if summary.status in ("interrupted", "failed") else []
+    hints = [f"go on with it: {RunRequest().command_line(folder.path)}"] if summary.status in ("interrupted", "failed") else []
     if folder.checkpoint_files():
-        hints.append(f"take its last checkpoint: {generator_step.how_to_take_the_last(summary, wish)}")
+        hints.append(f"take its last checkpoint: {generator_step.how_to_take_the_last(summary, request)}")
     return UsageError(f"run {summary.id} has no generator yet: {why}", "\nor ".join(hints) or "it has no checkpoint either, so far")

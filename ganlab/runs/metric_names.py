@@ -5,13 +5,10 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from ganlab.errors import did_you_mean
 from ganlab.game.hooks import Trick
-
-if TYPE_CHECKING:
-    from ganlab.runs.run import Run
+from ganlab.runs.run import Run
 
 
 def check_best(run: Run) -> None:
@@ -36,7 +33,7 @@ def engine_names(run: Run) -> Iterator[str]:
     """The metrics that the engine itself logs, and what the recipe's metrics measure while the run goes on."""
     for role in run.players:
         yield from (f"loss/{role}", f"epoch/{role}_loss", f"updates/{role}", f"skipped/{role}")
-    for section in ("score", *(("logit", "accuracy") if run.metrics.probabilities else ())):
+    for section in ("score", *(("logit", "accuracy") if run.game.metrics.probabilities else ())):
         yield from (f"{section}/{side}" for side in ("real", "fake"))
     yield from ("progress/epoch", "progress/images_seen")
     if not run.losses["discriminator"].pairs:

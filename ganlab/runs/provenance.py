@@ -11,27 +11,26 @@ import socket
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from ganlab.components import Dataset
+from ganlab.recipe import Recipe
 from ganlab.records import distributions
+from ganlab.records.folder import RunFolder
 from ganlab.runs.device import device_name
 from ganlab.version import __version__
-
-if TYPE_CHECKING:
-    from ganlab.runs.run import Run
 
 PACKAGES = ("torch", "numpy", "pluggy", "safetensors", "mlflow", "torchvision")
 
 
-def birth_certificate(run: Run, dataset: Dataset) -> dict[str, Any]:
+def provenance_of(recipe: Recipe, folder: RunFolder | None, device: torch.device, dataset: Dataset) -> dict[str, Any]:
     """Everything about the circumstances of a new run that somebody may ask for later."""
     return {
-        "id": run.id if run.folder is not None else "",
+        "id": folder.path.name if folder is not None else "",
         "uid": secrets.token_hex(16),
-        "recipe": run.recipe.name,
+        "recipe": recipe.name,
         "status": "new",
         "ganlab": __version__,
         "versions": {"python": platform.python_version(), **versions()},
@@ -41,14 +40,14 @@ def birth_certificate(run: Run, dataset: Dataset) -> dict[str, Any]:
         "platform": platform.platform(),
         **process(),
         "command": sys.argv,
-        "device": str(run.device),
-        "device_name": device_name(run.device),
-        "dtype": run.recipe.train.dtype,
+        "device": str(device),
+        "device_name": device_name(device),
+        "dtype": recipe.train.dtype,
         "threads": torch.get_num_threads(),
-        "seed": run.seed,
-        "distributions": distributions.used(run.recipe),
-        "script_plugins": distributions.of_script(run.recipe),
-        "data": {"use": run.recipe.data.use, "size": len(dataset), "fingerprint": dataset.fingerprint(), "fallback_from": None, "why": ""},
+        "seed": recipe.train.seed,
+        "distributions": distributions.used(recipe),
+        "script_plugins": distributions.of_script(recipe),
+        "data": {"use": recipe.data.use, "size": len(dataset), "fingerprint": dataset.fingerprint(), "fallback_from": None, "why": ""},
         "created": time.time(),
         "started": None,
         "ended": None,

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ganlab.errors import GanlabError, NonFiniteError
+from ganlab.errors import GanlabError, NonFiniteError, UsageError
 from ganlab.game.out_of_memory import in_words, is_memory_error
+from ganlab.runs.retention import newest_valid
+from ganlab.runs.run import Run
 from ganlab.speed.compiled import explained
-
-if TYPE_CHECKING:
-    from ganlab.runs.run import Run
 
 
 def rescued(run: Run, error: Exception) -> bool:
@@ -19,18 +16,45 @@ def rescued(run: Run, error: Exception) -> bool:
         MemoryExhausted: in place of an allocator's own error.
         UsageError: in place of the compiler's own.
     """
-    if isinstance(error, NonFiniteError) and run.guard.roll_back(error):
+    game = run.game
+    if isinstance(error, NonFiniteError) and roll_back(run, error):
         return True
-    if run.hooks.on_failure(run=run, error=error) is True:
+    if game.hooks.on_failure(error=error) is True:
         return True
     if type(error) is not GanlabError:  # which a file that cannot be written is: a checkpoint could not be, either
         save(run)
-    words = explained(error, run)
+    words = explained(error, run.recipe)
     if words is not None:
         raise words from error
     if is_memory_error(error):
-        raise in_words(error, run.recipe, run.device, run.step + run.undone) from error
+        raise in_words(error, run.recipe, run.device, game.step + game.steps_undone) from error
     return False
+
+
+def roll_back(run: Run, error: NonFiniteError) -> bool:
+    """Go back to the last checkpoint with smaller learning rates, if the recipe says so, and not too often."""
+    guard = run.game.guard
+    times = guard.times + 1
+    if guard.policy != "rollback" or times > guard.most or run.folder is None or not run.checkpoints():
+        return False
+    try:
+        path, state, skipped = newest_valid(run.folder)
+    except UsageError as damaged:
+        run.tell(damaged.message)
+        return False
+    for text in skipped:
+        run.announce(text)
+    run.restore(path, state)  # its learning rates are those of its moment, and so is its count
+    factor = run.recipe.train.rollback_lr_factor
+    for player in run.players.values():
+        for group in player.optimizer.param_groups:
+            group["lr"] *= factor ** (times - guard.times)
+    guard.times = times
+    run.announce(
+        f"{error.message}. The run went back to step {run.step} and goes on with learning rates multiplied by {factor} "
+        f"({times} of at most {guard.most} times)."
+    )
+    return True
 
 
 def save(run: Run) -> None:
@@ -41,27 +65,13 @@ def save(run: Run) -> None:
     are no longer those of the step before. Copies of them would cost each step time; the steps since the last checkpoint can be
     played again instead, and end as they did.
     """
-    if run.folder is None or not (run.whole or undo_step(run)) or not run.step:
+    game = run.game
+    if run.folder is None or not (game.step_is_complete or game.undo_step()) or not game.step:
         return
-    if run.folder.checkpoint_path(run.step) in run.checkpoints():
+    if run.folder.checkpoint_path(game.step) in run.checkpoints():
         return
     try:
-        run.save_checkpoint()
-    except Exception as error:
-        why = error.message if isinstance(error, GanlabError) else f"{type(error).__name__}: {error}"
-        run.tell(f"No checkpoint of step {run.step} could be saved: {why}")
-
-
-def undo_step(run: Run) -> bool:
-    """Make the state that of the end of the step before, if that can be done: no player has been updated in this step.
-
-    The state of tricks is theirs: it changes in after_update and after_step, as the manual of hooks says.
-    """
-    mark, guard = run.mark, run.guard
-    if mark is None or guard.updated or not guard.undo_passes() or not run.metrics.back(mark.metrics):
-        return False
-    run.draws.go_to(mark.batches_drawn)
-    run.step -= 1
-    run.undone = 1
-    run.whole = True
-    return True
+        run.checkpointing.save()
+    except Exception as failure:
+        why = failure.message if isinstance(failure, GanlabError) else f"{type(failure).__name__}: {failure}"
+        run.tell(f"No checkpoint of step {game.step} could be saved: {why}")

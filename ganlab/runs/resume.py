@@ -11,32 +11,31 @@ import torch
 
 from ganlab.components import Dataset
 from ganlab.errors import RecipeError, UsageError
-from ganlab.game.build import make_data
+from ganlab.game.factories import make_data
 from ganlab.game.out_of_memory import memory_errors_in_words
 from ganlab.recipe import Lookup, Recipe, differences, load_recipe, to_toml
 from ganlab.records import distributions, plugin_files, trust
 from ganlab.records.folder import RunFolder, step_of
-from ganlab.records.request import Wish
+from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary
 from ganlab.runs.device import DTYPES, find_device
 from ganlab.runs.evaluations import evaluation_interval
-from ganlab.runs.provenance import birth_certificate
+from ganlab.runs.provenance import provenance_of
 from ganlab.runs.retention import newest_valid
 from ganlab.runs.run import Run
 from ganlab.runs.sampler import sheet_interval
-from ganlab.runs.state import check_keys, state_of
-from ganlab.runs.training import prepare
-from ganlab.runs.workspace import Place
-from ganlab.storage import checkpoint
+from ganlab.runs.start import prepare
+from ganlab.runs.state import check_names
+from ganlab.runs.workspace import Workspace
 from ganlab.storage.atomic import write_text
 
 
-def reopen_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish | None = None) -> Run:
+def resume_run(summary: RunSummary, library: Lookup, workspace: Workspace, request: RunRequest | None = None) -> Run:
     """A run that stopped, put back to its last checkpoint and ready for :func:`ganlab.runs.training.execute`.
 
     Args:
-        summary, library, place: the run, what its recipe may pick from, and where it finds things.
-        wish: how it should go on; None: as it was.
+        summary, library, workspace: the run, what its recipe may pick from, and where it finds things.
+        request: how it should go on; None: as it was.
 
     Raises:
         UsageError: its budget is spent, or it has no checkpoint, or another process is writing it, or its recipe, plugin files or
@@ -45,28 +44,28 @@ def reopen_run(summary: RunSummary, library: Lookup, place: Place, wish: Wish | 
     folder = summary.folder
     folder.lock()
     try:
-        return _reopen(folder, library, place, wish or Wish())
+        return _reopen(folder, library, workspace, request or RunRequest())
     except BaseException:
         folder.unlock()
         raise
 
 
-def _reopen(folder: RunFolder, library: Lookup, place: Place, wish: Wish) -> Run:
+def _reopen(folder: RunFolder, library: Lookup, workspace: Workspace, request: RunRequest) -> Run:
     info = folder.read_info()
-    if "train.init_from" in wish.keys:
+    if "train.init_from" in request.keys:
         raise UsageError(
             "train.init_from begins a new run from another's networks; a run that goes on has its own",
             f"to begin one like this: {_begun_from(folder)}",
         )
-    if info.get("status") == "finished" and not (wish.overrides or wish.changed):
+    if info.get("status") == "finished" and not (request.overrides or request.changed):
         raise _finished(folder)
-    recipe = recipe_of(folder, info, library, wish)
-    _check_script_tricks(folder, info, place, wish)
+    recipe = recipe_of(folder, info, library, request)
+    _check_script_tricks(folder, info, workspace, request)
     path, state, skipped = newest_valid(folder)
-    check_keys(path, state)
+    check_names(path, state)
     changes = differences.changes(state["recipe"], differences.kept(recipe))
-    _refuse_changes(folder, path, changes, wish)
-    dataset = make_data(recipe, place.data_root())
+    _refuse_changes(folder, path, changes, request)
+    dataset = make_data(recipe, workspace.data_root())
     if info["data"].get("fingerprint") != dataset.fingerprint():
         if any(differences.is_part_of(key, ("data", "train.seed")) for key in changes):
             raise UsageError(f"run {folder.path.name} cannot go on with other data", f"to begin a new run: {_begun_from(folder)}")
@@ -74,46 +73,46 @@ def _reopen(folder: RunFolder, library: Lookup, place: Place, wish: Wish) -> Run
             f"the data of run {folder.path.name} have changed since it began",
             "put them back as they were; a resumed run must see the same data",
         )
-    run = _put_back(folder, info, recipe, dataset, place, path, state, changes)
+    run = _put_back(folder, info, recipe, dataset, workspace, path, state, changes)
     for text in skipped:
         run.announce(text)
     _keep_up(run, folder, info, path, changes)
     return run
 
 
-def recipe_of(folder: RunFolder, info: dict[str, Any], library: Lookup, wish: Wish) -> Recipe:
-    """The recipe of a run, its plugin files loaded; nothing of a stranger's is run or followed unless ``wish`` says so.
+def recipe_of(folder: RunFolder, info: dict[str, Any], library: Lookup, request: RunRequest) -> Recipe:
+    """The recipe of a run, its plugin files loaded; nothing of a stranger's is run or followed unless ``request`` says so.
 
     Raises:
         UsageError: a stranger's run leads out of its folder, or a plugin file is not what it was.
     """
     own = trust.is_own(folder, info)
-    if not (own or wish.trust):
-        trust.refuse_strangers_files(folder, info, wish)
-    for file, content in plugin_files.chosen(folder, info, own, wish).items():
+    if not (own or request.trust):
+        trust.refuse_strangers_files(folder, info, request)
+    for file, content in plugin_files.chosen(folder, info, own, request).items():
         library.add_file(file, content)
     try:
-        recipe = load_recipe(folder.recipe, library, wish.overrides)
+        recipe = load_recipe(folder.recipe, library, request.overrides)
     except RecipeError as error:
-        raise distributions.named(error, folder, info, wish) from error
-    if not (own or wish.trust):
-        trust.refuse_strangers_options(folder, recipe, wish)
+        raise distributions.named(error, folder, info, request) from error
+    if not (own or request.trust):
+        trust.refuse_strangers_options(folder, recipe, request)
     return recipe
 
 
-def _check_script_tricks(folder: RunFolder, info: dict[str, Any], place: Place, wish: Wish) -> None:
+def _check_script_tricks(folder: RunFolder, info: dict[str, Any], workspace: Workspace, request: RunRequest) -> None:
     """See that the tricks that a script brought are brought again: a run's folder cannot hold them.
 
     Raises:
-        UsageError: they are not, and ``wish`` does not say that it may be so.
+        UsageError: they are not, and ``request`` does not say that it may be so.
     """
-    then, now = _script_tricks(info), [type(trick).__name__ for trick in place.tricks]
-    if len(then) != len(now) and not wish.changed:
+    then, now = _script_tricks(info), [type(trick).__name__ for trick in workspace.tricks]
+    if len(then) != len(now) and not request.changed:
         raise UsageError(
             f"run {folder.path.name} was begun by a script with tricks of its own ({', '.join(then) or 'none'}), and "
             f"would go on with others ({', '.join(now) or 'none'})",
             f"bring them again, from a script: `ganlab.resume({str(folder.path)!r}, tricks=[...])`\n"
-            f"or go on as it is now: {wish.typed(folder.path, changed=True)}",
+            f"or go on as it is now: {request.command_line(folder.path, changed=True)}",
         )
 
 
@@ -122,7 +121,7 @@ def _script_tricks(info: dict[str, Any]) -> list[str]:
     return [str(name) for name in found] if isinstance(found, list) else []
 
 
-def _refuse_changes(folder: RunFolder, path: Path, changes: dict[str, str], wish: Wish) -> None:
+def _refuse_changes(folder: RunFolder, path: Path, changes: dict[str, str], request: RunRequest) -> None:
     """See that the recipe is the one that the checkpoint ``path`` was trained with, but for its budget; or that it was asked for.
 
     Raises:
@@ -135,38 +134,38 @@ def _refuse_changes(folder: RunFolder, path: Path, changes: dict[str, str], wish
             f"run {name} cannot go on with other batches, by which its counters are reckoned: {'; '.join(fixed)}",
             f"to begin a new run with its networks: {_begun_from(folder)}",
         )
-    if wish.changed or all(key in differences.BUDGET for key in changes):
+    if request.changed or all(key in differences.BUDGET for key in changes):
         return
     whole = "; ".join(changes.values())
-    if wish.overrides:
+    if request.overrides:
         raise UsageError(
             f"run {name} would go on with another recipe than it was trained with up to {path.stem}: {whole}",
-            f"if that is what you want: {wish.typed(folder.path, changed=True)}",
+            f"if that is what you want: {request.command_line(folder.path, changed=True)}",
         )
     raise UsageError(
         f"{folder.recipe} is not the recipe that run {name} was trained with up to {path.stem}: {whole}",
-        f"put it back as it was, or go on with it as it is now: {wish.typed(folder.path, changed=True)}",
+        f"put it back as it was, or go on with it as it is now: {request.command_line(folder.path, changed=True)}",
     )
 
 
 def _put_back(
-    folder: RunFolder, info: dict[str, Any], recipe: Recipe, dataset: Dataset, place: Place,
+    folder: RunFolder, info: dict[str, Any], recipe: Recipe, dataset: Dataset, workspace: Workspace,
     path: Path, state: dict[str, Any], changes: dict[str, str],
 ) -> Run:  # fmt: skip
     """The run, built, in the state of its checkpoint; nothing in its folder is touched before all of that is known to work."""
     device = find_device(recipe.train.device)
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
-    run = Run(recipe, folder, device, DTYPES[recipe.train.dtype], {})
-    run.info = _merged(info, birth_certificate(run, dataset))
-    run.opening = True
+    run = Run(recipe, folder, device, DTYPES[recipe.train.dtype])
+    run.info = _merged(info, provenance_of(recipe, folder, device, dataset))
+    run.written.read_only = True
     with memory_errors_in_words(recipe, device):
-        prepare(run, dataset, place)
+        prepare(run, dataset, workspace)
         _check_budget(run, folder, info, state["step"])
         other_tricks = any(differences.is_part_of(key, ("tricks",)) for key in changes) or run.info["script_tricks"] != _script_tricks(info)
         run.restore(path, state, other_tricks, changes)
-    run.opening = False
-    run.training_seconds = info.get("training_seconds", 0.0)
+    run.written.read_only = False
+    run.timetable.clock.seconds = info.get("training_seconds", 0.0)
     run.resumed_from = run.step
     return run
 
@@ -194,7 +193,7 @@ def _finished(folder: RunFolder) -> UsageError:
         )
     return UsageError(
         f"run {folder.path.name} is finished",
-        f"to train it longer: {Wish((f'train.steps={2 * step_of(files[-1])}',)).typed(folder.path)}\n"
+        f"to train it longer: {RunRequest((f'train.steps={2 * step_of(files[-1])}',)).command_line(folder.path)}\n"
         f"to begin a new run with its networks: {_begun_from(folder)}",
     )
 
@@ -218,7 +217,7 @@ def _keep_up(run: Run, folder: RunFolder, info: dict[str, Any], path: Path, chan
         write_text(old, folder.recipe.read_text(encoding="utf-8"))
         write_text(folder.recipe, text)
         if changes:
-            checkpoint.save(path, state_of(run))  # the same, but for the recipe in it: the next resume needs no flag
+            run.checkpointing.write(path)  # the same, but for the recipe in it: the next resume needs no flag
     run.info["signature"] = trust.sign(folder, run.info["plugins"])
     told = [words for key, words in changes.items() if key not in differences.BUDGET] + new_files
     if told:
@@ -241,8 +240,8 @@ def _budgeted(run: Run, info: dict[str, Any]) -> list[str]:
     """A sentence on what else depends on the budget, if anything does."""
     train, before = run.recipe.train, info["total_steps"]
     intervals = {
-        "sheets": (sheet_interval(train, before), run.sampler.every),
-        "checkpoints": (run.checkpoint_interval(before), run.checkpoint_every),
+        "sheets": (sheet_interval(train, before), run.timetable.sampler.every),
+        "checkpoints": (run.checkpointing.interval(before), run.checkpointing.every),
     }
     if run.evaluations.evaluator.wanted(quick=True):
         intervals["quick evaluations"] = (evaluation_interval(run.recipe.evaluation, before), run.evaluations.every)

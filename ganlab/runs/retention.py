@@ -1,19 +1,16 @@
-"""Which checkpoints are kept: the latest, those at round steps, and the best by a metric; and how run.json keeps up with them."""
+"""Retention: which checkpoints are kept (the latest, those at round steps, the best by a metric), and which is the newest valid one."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ganlab.errors import GanlabError, UsageError
 from ganlab.recipe import Train
 from ganlab.records.folder import RunFolder, step_of
 from ganlab.storage import checkpoint
 from ganlab.storage.atomic import writing
-
-if TYPE_CHECKING:
-    from ganlab.runs.run import Run
 
 
 class Best:
@@ -61,39 +58,20 @@ def superseded(files: list[Path], train: Train, best: Best) -> list[Path]:
     ]
 
 
-def record(run: Run, folder: RunFolder, path: Path) -> None:
-    """Let ``run.info`` say that ``path`` is the last checkpoint, and which is the best."""
-    run.info["last_checkpoint"] = path.relative_to(folder.path).as_posix()
-    run.info.pop("best_checkpoint", None)
-    if run.best.step is not None:
-        best = folder.checkpoint_path(run.best.step).relative_to(folder.path).as_posix()
-        run.info["best_checkpoint"] = {"path": best, "metric": run.best.metric, "value": run.best.value}
+def note(info: dict[str, Any], folder: RunFolder, path: Path, best: Best) -> None:
+    """Let ``info``, the content of run.json, say that ``path`` is the last checkpoint, and which is the best."""
+    info["last_checkpoint"] = path.relative_to(folder.path).as_posix()
+    info.pop("best_checkpoint", None)
+    if best.step is not None:
+        name = folder.checkpoint_path(best.step).relative_to(folder.path).as_posix()
+        info["best_checkpoint"] = {"path": name, "metric": best.metric, "value": best.value}
 
 
-def prune(run: Run, folder: RunFolder) -> None:
+def prune(folder: RunFolder, train: Train, best: Best) -> None:
     """Remove the checkpoints that no rule keeps any more."""
     with writing(folder.checkpoints):
-        for old in superseded(folder.checkpoint_files(), run.recipe.train, run.best):
+        for old in superseded(folder.checkpoint_files(), train, best):
             old.unlink(missing_ok=True)
-
-
-def go_back(run: Run, folder: RunFolder, path: Path, journal: dict[str, Any]) -> None:
-    """Do what the process that wrote the checkpoint ``path`` may not have come to, and see that the lines before it are still there.
-
-    Args:
-        run: which has been put back to that checkpoint.
-        folder: its own.
-        path: of the checkpoint.
-        journal: what it says of the lines of metrics.jsonl up to its moment.
-    """
-    record(run, folder, path)
-    prune(run, folder)
-    run.journal.read(folder.lines())
-    if run.journal.state_dict() != journal:
-        run.announce(
-            f"{folder.metrics} is not what this run wrote up to step {run.step}: lines are missing or damaged. Training is not touched by "
-            "that, for it does not read them, but that part of the record is lost."
-        )
 
 
 def newest_valid(folder: RunFolder) -> tuple[Path, dict[str, Any], list[str]]:

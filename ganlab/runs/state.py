@@ -1,158 +1,223 @@
-"""The whole state of a run between two steps: as a tree that a checkpoint holds, and back."""
+"""The whole state of a run between two steps: one registry of stateful parts in a fixed order. A checkpoint is that registry."""
 
 from __future__ import annotations
 
-import contextlib
-import tomllib
-from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import Any, Protocol
 
 from ganlab.errors import GanlabError
 from ganlab.game.blame import blamed
+from ganlab.game.game import Game
 from ganlab.game.hooks import Trick
-from ganlab.recipe import differences
-from ganlab.runs import retention
+from ganlab.game.player import Player
+from ganlab.recipe import Choice, Recipe, differences
+from ganlab.records.metric_lines import Journal
+from ganlab.runs.optimizer_state import load_optimizer
+from ganlab.runs.retention import Best
 from ganlab.storage import checkpoint
 
-if TYPE_CHECKING:
-    from ganlab.game.player import Player
-    from ganlab.runs.run import Run
+
+class Stateful(Protocol):
+    """A part of a run whose state a checkpoint holds: a tree of tensors and plain data."""
+
+    def state_dict(self) -> Any:
+        """The state as it is now."""
+
+    def load_state_dict(self, state: Any) -> None:
+        """Put back what ``state_dict`` gave."""
 
 
-def state_of(run: Run) -> dict[str, Any]:
-    """Everything that the rest of the run depends on, as a tree of tensors and plain data."""
-    state: dict[str, Any] = {
-        role: {"network": dict(player.network.state_dict()), "optimizer": player.optimizer_state(), "updates": player.updates}
-        for role, player in run.players.items()
-    }
-    state |= {"recipe": differences.kept(run.recipe), "step": run.step, "batches_drawn": run.draws.feed.drawn}
-    state |= {"metrics": run.metrics.state_dict(), "journal": run.journal.state_dict(), "best": run.best.state_dict()}
-    state["non_finite"] = run.guard.state_dict()
-    state["tricks"] = {trick.name: _state_of(trick) for trick in stateful(run)}
-    return state
+@dataclass(frozen=True)
+class Changes:
+    """In what a recipe differs from the one of the checkpoint that is loaded.
+
+    Attributes:
+        keys: of the recipe, as ``--set`` takes them.
+        other_tricks: the run may have other tricks than the checkpoint: those that it does not know begin anew.
+    """
+
+    keys: frozenset[str] = frozenset()
+    other_tricks: bool = False
 
 
-def put_back(run: Run, path: Path, state: dict[str, Any], other_tricks: bool, changed: Collection[str]) -> None:
-    """Put ``run`` into ``state``, which is that of the checkpoint ``path``; what it has made since is dropped.
+def parts_of(game: Game, journal: Journal, best: Best, changes: Changes = Changes()) -> dict[str, Stateful]:
+    """Every stateful part by its name in a checkpoint; they are saved and loaded in this order.
 
     Args:
-        run, path, state: these.
-        other_tricks: the run may have other tricks than the checkpoint: those that it does not know begin anew.
-        changed: the keys of the recipe that are other than the checkpoint's.
+        game, journal, best: the parts' owners.
+        changes: of the recipe since the checkpoint: what they touch is not loaded.
     """
-    if not other_tricks and set(state["tricks"]) != {trick.name for trick in stateful(run)}:
-        raise GanlabError(f"checkpoint {path} has the state of other tricks than this recipe: {sorted(state['tricks'])}")
-    for role, player in run.players.items():
-        try:
-            player.network.load_state_dict(state[role]["network"])
-            _put_back_optimizer(run, player, state, changed)
-        except (RuntimeError, ValueError) as error:
-            said = [line.strip() for line in str(error).splitlines() if line.strip() and "loading state_dict" not in line]
-            more = f" (and {len(said) - 2} more)" if len(said) > 2 else ""
-            hint = "weights go on in the same network alone: put its options back, or begin a new run with `ganlab run`"
-            raise GanlabError(f"checkpoint {path} is of another {role} than this recipe's: {' '.join(said[:2])}{more}", hint) from error
-        player.updates = state[role]["updates"]
-    run.step = state["step"]
-    run.draws.go_to(state["batches_drawn"])
-    run.metrics.load_state_dict(state["metrics"])
-    if not {"train.keep_best", "train.best_is"} & set(changed):
-        run.best.load_state_dict(state["best"])
-    run.guard.load_state_dict(state["non_finite"])
-    run.whole = True
-    for trick in stateful(run):
-        if trick.name not in state["tricks"] or f"tricks.{trick.name}.use" in changed:
-            continue
-        with blamed(f"{trick.owner}, in its load_state_dict,"):
-            trick.instance.load_state_dict(state["tricks"][trick.name])  # type: ignore[attr-defined]
-    if run.folder is not None:
-        with run.writing:
-            run.folder.truncate(run.step)
-        if path.parent == run.folder.checkpoints:
-            retention.go_back(run, run.folder, path, state["journal"])
-    run.start_clock()
+    recipe_state = RecipeState(game.recipe)
+    return {
+        "generator": PlayerState(game, game.players["generator"], game.recipe.generator.optimizer, recipe_state, changes),
+        "discriminator": PlayerState(game, game.players["discriminator"], game.recipe.discriminator.optimizer, recipe_state, changes),
+        "recipe": recipe_state,
+        "step": StepState(game),
+        "batches_drawn": game.draws,
+        "metrics": game.metrics,
+        "journal": JournalState(journal),
+        "best": best if not {"train.keep_best", "train.best_is"} & changes.keys else Unchanged(best),
+        "non_finite": game.guard,
+        "tricks": TrickStates(game.tricks, changes),
+    }
 
 
-def check_keys(path: Path, state: dict[str, Any]) -> None:
-    """See that a checkpoint has all that a run is put back from.
+def state_of(game: Game, journal: Journal, best: Best) -> dict[str, Any]:
+    """Everything that the rest of the run depends on, as a tree of tensors and plain data."""
+    return {name: part.state_dict() for name, part in parts_of(game, journal, best).items()}
+
+
+def check_names(path: Path, state: dict[str, Any]) -> None:
+    """See that a checkpoint has the state of every part.
 
     Raises:
         GanlabError: it has not: another version of ganlab wrote it.
     """
-    needed = ("generator", "discriminator", "recipe", "step", "batches_drawn", "metrics", "journal", "best", "non_finite", "tricks")
-    missing = [key for key in needed if key not in state]
+    missing = [name for name in NAMES if name not in state]
     if missing:
         raise GanlabError(f"checkpoint {path} has no {', '.join(missing)}: another version of ganlab wrote it", "resume with that version")
 
 
-def _put_back_optimizer(run: Run, player: Player, state: dict[str, Any], changed: Collection[str]) -> None:
-    """An optimizer's state holds its options too: those that the recipe has changed are the recipe's.
+def load_state(game: Game, journal: Journal, best: Best, path: Path, state: dict[str, Any], changes: Changes) -> None:
+    """Put the game and ``best`` into ``state``, which is that of the checkpoint ``path``.
 
-    Another optimizer begins anew, and so does one whose options need other averages than it had (amsgrad, momentum).
+    Raises:
+        GanlabError: the checkpoint is of other tricks or other networks than the recipe's.
     """
-    options = f"{player.role}.optimizer."
-    if not any(key.startswith(options) for key in changed):
-        player.optimizer.load_state_dict(state[player.role]["optimizer"])
-        return
-    if f"{options}use" in changed:
-        return
-    now, before = _groups(player.optimizer), _groups(_made(run, player, _options_then(state["recipe"], options)))
-    averages = _averages(_made(run, player, {}))
-    player.optimizer.load_state_dict(state[player.role]["optimizer"])
-    if player.optimizer.state and _names(player.optimizer) != averages:
-        player.optimizer.state.clear()
-        run.announce(f"The {player.role}'s optimizer begins anew: with its new options it needs other averages than it had.")
-    for group, new, old in zip(player.optimizer.param_groups, now, before, strict=True):
-        group.update({key: value for key, value in new.items() if value != old.get(key)})
+    parts = parts_of(game, journal, best, changes)
+    tricks = {trick.name for trick in stateful_tricks(game.tricks)}
+    if not changes.other_tricks and set(state["tricks"]) != tricks:
+        raise GanlabError(f"checkpoint {path} has the state of other tricks than this recipe: {sorted(state['tricks'])}")
+    parts["recipe"].load_state_dict(state["recipe"])  # the players ask it for their optimizers' options
+    for name, part in parts.items():
+        try:
+            part.load_state_dict(state[name])
+        except WrongNetwork as error:
+            hint = "weights go on in the same network alone: put its options back, or begin a new run with `ganlab run`"
+            raise GanlabError(f"checkpoint {path} is of another {name} than this recipe's: {error}", hint) from error
+    game.step_is_complete = True
 
 
-def _made(run: Run, player: Player, options: dict[str, Any]) -> torch.optim.Optimizer:
-    """The player's optimizer as its recipe has it but for ``options``, on copies of its parameters."""
-    from ganlab.game.build import make
-
-    choice = getattr(run.recipe, player.role).optimizer
-    kept = {name: value for name, value in options.items() if name in choice.options}
-    copies = [torch.nn.Parameter(p.detach().clone()) for p in player.parameters]
-    made: torch.optim.Optimizer = make(replace(choice, options=choice.options | kept), copies)
-    return made
+class WrongNetwork(Exception):
+    """The state of a player is that of another network or optimizer; says in what."""
 
 
-def _options_then(recipe: dict[str, Any], table: str) -> dict[str, Any]:
-    """An optimizer's options in a checkpoint's recipe, where lists and truth values stand as TOML writes them."""
-    found = {}
-    for key, value in recipe.items():
-        if key.startswith(table):
-            with contextlib.suppress(ValueError):  # it is text
-                value = tomllib.loads(f"x = {value}")["x"]
-            found[key.removeprefix(table)] = tuple(value) if isinstance(value, list) else value
-    return found
+class PlayerState:
+    """A player's network, its optimizer and how often it has stepped."""
+
+    def __init__(self, game: Game, player: Player, choice: Choice, recipe_state: RecipeState, changes: Changes) -> None:
+        self.game, self.player, self.choice, self.recipe_state, self.changes = game, player, choice, recipe_state, changes
+
+    def state_dict(self) -> dict[str, Any]:
+        """The three of them."""
+        player = self.player
+        return {"network": dict(player.network.state_dict()), "optimizer": player.optimizer_state(), "updates": player.updates}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what ``state_dict`` gave; optimizer options that the recipe has changed stay the recipe's.
+
+        Raises:
+            WrongNetwork: it is of another network.
+        """
+        player = self.player
+        try:
+            player.network.load_state_dict(state["network"])
+            begins_anew = load_optimizer(player, self.choice, state["optimizer"], self.recipe_state.loaded, self.changes.keys)
+        except (RuntimeError, ValueError) as error:
+            lines = [line.strip() for line in str(error).splitlines() if line.strip() and "loading state_dict" not in line]
+            more = f" (and {len(lines) - 2} more)" if len(lines) > 2 else ""
+            raise WrongNetwork(f"{' '.join(lines[:2])}{more}") from error
+        if begins_anew:
+            self.game.announce(f"The {player.role}'s optimizer begins anew: with its new options it needs other averages than it had.")
+        player.updates = state["updates"]
 
 
-def _groups(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
-    return [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+class RecipeState:
+    """The recipe's options by name; ``loaded`` has those of the checkpoint. A recipe is compared, and never changed."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.loaded: dict[str, Any] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The options that numbers depend on."""
+        return differences.kept(self.recipe)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Remember the checkpoint's."""
+        self.loaded = state
 
 
-def _averages(optimizer: torch.optim.Optimizer) -> set[str]:
-    """What an optimizer keeps of each parameter once it has stepped."""
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            parameter.grad = torch.zeros_like(parameter)
-    optimizer.step()
-    return _names(optimizer)
+class StepState:
+    """The latest step."""
+
+    def __init__(self, game: Game) -> None:
+        self.game = game
+
+    def state_dict(self) -> int:
+        """Its number."""
+        return self.game.step
+
+    def load_state_dict(self, state: int) -> None:
+        """Go on after it."""
+        self.game.step = state
 
 
-def _names(optimizer: torch.optim.Optimizer) -> set[str]:
-    return {name for kept in optimizer.state.values() for name, value in kept.items() if value is not None}
+class JournalState:
+    """The checksum of the metrics' lines. What is in the file counts: it is read again once the file is cut back."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many lines, and their checksum."""
+        return self.journal.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to do here."""
 
 
-def stateful(run: Run) -> list[Trick]:
+class Unchanged:
+    """A part whose state in the checkpoint does not count any more, because the recipe has changed."""
+
+    def __init__(self, part: Stateful) -> None:
+        self.part = part
+
+    def state_dict(self) -> Any:
+        """The part's."""
+        return self.part.state_dict()
+
+    def load_state_dict(self, state: Any) -> None:
+        """The part stays as it is."""
+
+
+class TrickStates:
+    """The tricks that have state, by their names in the recipe."""
+
+    def __init__(self, tricks: list[Trick], changes: Changes) -> None:
+        self.tricks, self.changes = tricks, changes
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of each."""
+        states = {}
+        for trick in stateful_tricks(self.tricks):
+            with blamed(f"{trick.owner}, in its state_dict,"):
+                states[trick.name] = checkpoint.checked(trick.instance.state_dict())  # type: ignore[attr-defined]
+        return states
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put it back; tricks that are new, or another one under the same name, begin anew."""
+        for trick in stateful_tricks(self.tricks):
+            if trick.name in state and f"tricks.{trick.name}.use" not in self.changes.keys:
+                with blamed(f"{trick.owner}, in its load_state_dict,"):
+                    trick.instance.load_state_dict(state[trick.name])  # type: ignore[attr-defined]
+
+
+def stateful_tricks(tricks: list[Trick]) -> list[Trick]:
     """The tricks that have state."""
-    return [trick for trick in run.tricks if hasattr(trick.instance, "state_dict")]
+    return [trick for trick in tricks if hasattr(trick.instance, "state_dict")]
 
 
-def _state_of(trick: Trick) -> Any:
-    with blamed(f"{trick.owner}, in its state_dict,"):
-        return checkpoint.checked(trick.instance.state_dict())  # type: ignore[attr-defined]
+#: The names of all parts, as a checkpoint has them.
+NAMES = ("generator", "discriminator", "recipe", "step", "batches_drawn", "metrics", "journal", "best", "non_finite", "tricks")

@@ -8,22 +8,22 @@ from dataclasses import replace
 import torch
 
 from ganlab.errors import UsageError
-from ganlab.game.build import make, owner_of
+from ganlab.game.factories import make, owner_of
 from ganlab.game.hooks import Trick, connect
 from ganlab.game.random_streams import Streams
 from ganlab.recipe import Lookup
-from ganlab.records.request import Wish
+from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary
 from ganlab.records.trust import is_own
 from ganlab.runs.resume import recipe_of
 
 
-def sync_run(summary: RunSummary, library: Lookup, wish: Wish, tell: Callable[[str], None]) -> None:
+def sync_run(summary: RunSummary, library: Lookup, request: RunRequest, tell: Callable[[str], None]) -> None:
     """Let the tricks of a run that send it somewhere send what is missing there. Doing it twice changes nothing.
 
     Args:
         summary, library: the run, and what its recipe may pick from.
-        wish: ``overrides`` may name another place; ``trust`` is needed for what somebody else has made.
+        request: ``overrides`` may name another place; ``trust`` is needed for what somebody else has made.
         tell: prints one clear paragraph.
 
     Raises:
@@ -34,12 +34,12 @@ def sync_run(summary: RunSummary, library: Lookup, wish: Wish, tell: Callable[[s
     if folder.locked_elsewhere():
         raise UsageError(f"run {summary.id} is still being written, and is sent by its own process", "wait until it has ended")
     own = is_own(folder, info)
-    wish = replace(wish, trust=wish.trust or own, verb="sync")  # its own copy of a plugin file will do
-    recipe = recipe_of(folder, info, library, wish)
+    request = replace(request, trust=request.trust or own, command="sync")  # its own copy of a plugin file will do
+    recipe = recipe_of(folder, info, library, request)
     tricks = [Trick(choice.name, make(choice), owner_of(choice)) for choice in recipe.tricks]
     if not any("sync" in trick.methods() for trick in tricks):
         raise UsageError(
             f"no trick of run {summary.id} sends it anywhere: its recipe says `[tracking] enabled = false`",
             f"to send it to MLflow: `ganlab sync {folder.path} --set tracking.enabled=true`",
         )
-    connect(tricks, Streams(recipe.train.seed, torch.device("cpu")), tell).sync(path=folder.path, tell=tell)
+    connect(tricks, Streams(recipe.train.seed, torch.device("cpu")), tell, {}).sync(path=folder.path, tell=tell)

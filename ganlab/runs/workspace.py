@@ -10,7 +10,7 @@ from typing import Any
 
 
 @dataclass
-class Place:
+class Workspace:
     """Where a run finds and leaves things, and whom it tells.
 
     Attributes:
@@ -19,7 +19,7 @@ class Place:
         tell: called with one clear paragraph for each thing a person must know.
         watchers: objects with run hooks that are no part of the run, such as a live display; called after its tricks.
         tricks: objects with run hooks that a script brings: part of the run, and called after the recipe's tricks.
-        member: of which set of runs a new one is a part, as its ``run.json`` says under ``set``; empty for a run of its own.
+        sweep: of which sweep a new run is a part, as its ``run.json`` says under ``set``; empty for a run of its own.
     """
 
     runs: Path = Path("runs")
@@ -27,7 +27,7 @@ class Place:
     tell: Callable[[str], None] | None = None
     watchers: list[object] = field(default_factory=list)
     tricks: list[object] = field(default_factory=list)
-    member: dict[str, Any] = field(default_factory=dict)
+    sweep: dict[str, Any] = field(default_factory=dict)
 
     def data_root(self) -> Path:
         """The folder that data is read from and downloaded into."""

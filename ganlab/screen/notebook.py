@@ -244,7 +244,7 @@ class NotebookDisplay:
         if self.run is None:
             return "".join(paragraph(note) for note in notes), "\n".join(notes)
         run = self.run
-        seconds = int(run.training_seconds)
+        seconds = int(run.timetable.clock.seconds)
         took = f"{seconds // 60} min {seconds % 60} s"
         facts = [f"epoch {run.epoch:,}", self.progress.pace(run) if state == "training" else took, str(run.info["device_name"])]
         card = Card(

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from ganlab.components import Role
+from ganlab.game.game import Game
+from ganlab.game.player import Player
 from ganlab.game.random_streams import default_generators_restored
-
-if TYPE_CHECKING:
-    from ganlab.game.player import Player
-    from ganlab.runs.run import Run
 
 ROLES: tuple[Role, Role] = ("generator", "discriminator")
 
@@ -38,7 +35,7 @@ class Layer:
     fixed: int
 
 
-def layers_of(player: Player, run: Run) -> list[Layer]:
+def layers_of(player: Player, game: Game) -> list[Layer]:
     """The layers of a player's network, in the order of their definition. The counts add up to the network's: what is shared counts once.
 
     The network is called once, on one sample of zeros, in eval mode, to see the shapes.
@@ -52,9 +49,9 @@ def layers_of(player: Player, run: Run) -> list[Layer]:
     rows = list(_rows(player.network))
     watched = [module.register_forward_hook(note) for _, module, _ in rows]
     try:
-        sample = torch.zeros((1, *player.spec.input_shape), device=run.device, dtype=run.dtype)
-        labels = torch.zeros(1, dtype=torch.int64, device=run.device) if player.spec.classes else None
-        with default_generators_restored(run.device), player.evaluating(), run.autocast():
+        sample = torch.zeros((1, *player.spec.input_shape), device=game.device, dtype=game.dtype)
+        labels = torch.zeros(1, dtype=torch.int64, device=game.device) if player.spec.classes else None
+        with default_generators_restored(game.device), player.evaluating(), game.autocast():
             player(sample, labels)
     finally:
         for hook in watched:
@@ -82,23 +79,23 @@ def _rows(network: nn.Module) -> Iterator[tuple[str, nn.Module, list[Tensor]]]:
             yield name or "(itself)", module, tensors
 
 
-def facts(run: Run) -> dict[str, str]:
+def facts(game: Game) -> dict[str, str]:
     """What was built, in a line each: shapes, parameter counts, the plan of a step, the tricks in call order."""
-    recipe, data = run.recipe, run.dataset
+    recipe, data = game.recipe, game.dataset
     batch, other = (recipe.train.batch_of(role) for role in ROLES)
     images = f"{batch} samples" if batch == other else f"{other} real and {other} fake samples for D, {batch} for G"
     losses = {role: recipe.losses[role].use for role in ROLES}
-    counts = {role: sum(p.numel() for p in run.players[role].parameters) for role in ROLES}
+    counts = {role: sum(p.numel() for p in game.players[role].parameters) for role in ROLES}
     return {
         "data": f"{recipe.data.use}: {len(data):,} samples of shape {tuple(data.shape)}, {len(data.class_names)} classes",
         **{
-            role: f"{recipe.document[role]['use']}: {counts[role]:,} parameters, {type(run.players[role].optimizer).__name__}"
+            role: f"{recipe.document[role]['use']}: {counts[role]:,} parameters, {type(game.players[role].optimizer).__name__}"
             for role in ROLES
         },
-        "noise": f"{recipe.noise.use} of shape {tuple(run.noise.shape)}"
+        "noise": f"{recipe.noise.use} of shape {tuple(game.noise.shape)}"
         + (f"; samples are of {recipe.sampling_noise.use}" if recipe.sampling_noise else ""),
         "loss": " and ".join(dict.fromkeys(losses.values())),
-        "step": " then ".join(" with ".join(f"{part.player} on {' and '.join(part.sides)}" for part in group) for group in run.groups),
-        "tricks": ", ".join(trick.name for trick in run.tricks) or "none",
-        "budget": f"{run.total_steps:,} steps of {images}, {run.total_steps / run.steps_per_epoch:.1f} epochs",
+        "step": " then ".join(" with ".join(f"{part.player} on {' and '.join(part.sides)}" for part in group) for group in game.groups),
+        "tricks": ", ".join(trick.name for trick in game.tricks) or "none",
+        "budget": f"{game.total_steps:,} steps of {images}, {game.total_steps / game.steps_per_epoch:.1f} epochs",
     }

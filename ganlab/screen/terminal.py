@@ -187,7 +187,7 @@ class Display:
         if run.evaluations.final is not None:
             facts |= {"quality": in_words(run.evaluations.final.values) or "nothing could be measured"}
         facts |= {"generator": _there(run.path / "generator.safetensors"), "checkpoints": run.path / "checkpoints"}
-        minutes, seconds = divmod(round(run.training_seconds), 60)
+        minutes, seconds = divmod(round(run.timetable.clock.seconds), 60)
         show_lines("", f"{status} at step {run.step:,} of {run.total_steps:,} after {minutes} min {seconds} s")
         show_facts(facts)
         on = [f"to go on:                   {command('resume', run)}"] if status == "interrupted" else []

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ganlab.errors import GanlabError, UsageError
 from ganlab.game.out_of_memory import is_memory_error
-
-if TYPE_CHECKING:
-    from ganlab.game.player import Player
-    from ganlab.runs.run import Run
+from ganlab.game.player import Player
+from ganlab.recipe import Recipe
 
 BACKEND = "inductor"
 #: Of one network: train and eval mode, statistics that move or not, parameters or the input that need gradients, shapes. A shape that is
@@ -30,8 +29,8 @@ class Compiled:
     (a gradient penalty), and torch's compiler cannot do so.
     """
 
-    def __init__(self, run: Run, player: Player) -> None:
-        self.run, self.player = run, player
+    def __init__(self, player: Player, announce: Callable[[str], None]) -> None:
+        self.player, self.announce = player, announce
         self.works = True
         self._compiled = compiled(player.network)
 
@@ -48,7 +47,7 @@ class Compiled:
                 raise
             result = network(x, **labels)  # what is wrong with the network itself is raised here
             self.works = False
-            self.run.announce(
+            self.announce(
                 f"train.compile: {self.player.owner} cannot be compiled here, so it is not: {first_line(error)} Its passes are as without "
                 "this option."
             )
@@ -81,9 +80,9 @@ def first_line(error: BaseException) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def explained(error: BaseException, run: Run) -> GanlabError | None:
+def explained(error: BaseException, recipe: Recipe) -> GanlabError | None:
     """What a person reads of an error that is the compiler's; None for any other."""
-    if not run.recipe.train.compile:
+    if not recipe.train.compile:
         return None
     if TWICE in str(error):
         return UsageError(

@@ -7,8 +7,8 @@ shapes, mixed precision. What cannot be recorded is called as it is.
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,9 +19,6 @@ from ganlab.speed.compiled import first_line
 from ganlab.speed.module_state import OF_TORCH, PLAIN, in_short
 from ganlab.speed.recorded_pass import Replayed, Slot, Unrecordable
 from ganlab.speed.recorders import RECORDERS, Recorder
-
-if TYPE_CHECKING:
-    from ganlab.runs.run import Run
 
 MOST_VARIANTS = 24  # of one network: more means that something is another in each turn, and recordings would fill the memory
 MOST_FAILURES = 4  # variants that cannot be recorded: then the next one is not tried
@@ -34,9 +31,9 @@ class Graphs:
     A pass whose input needs a gradient in the player's own turn goes to the network as it is: that gradient will be differentiated.
     """
 
-    def __init__(self, run: Run, player: Player) -> None:
-        self.run, self.player = run, player
-        self.recorder: Recorder = RECORDERS[run.device.type](run.device)
+    def __init__(self, player: Player, device: torch.device, announce: Callable[[str], None]) -> None:
+        self.player, self.device, self.announce = player, device, announce
+        self.recorder: Recorder = RECORDERS[device.type](device)
         self.modules = list(player.network.modules())
         self.slots: dict[Any, list[Slot]] = {}
         self.as_they_are: set[Any] = set()  # variants
@@ -75,12 +72,7 @@ class Graphs:
 
     def _slot(self, x: Tensor, labels: Tensor | None) -> Slot | None:
         """A recorded pass that is free; None where there is to be none."""
-        if (
-            self.failures >= MOST_FAILURES
-            or self.player.may_differentiate_twice(x)
-            or x.device.type != self.run.device.type
-            or self._watched()
-        ):
+        if self.failures >= MOST_FAILURES or self.player.may_differentiate_twice(x) or x.device.type != self.device.type or self._watched():
             return None
         variant = self._variant(x, labels)
         if variant in self.as_they_are:
@@ -112,7 +104,7 @@ class Graphs:
         """Say once why passes are not replayed."""
         if why not in self.told:
             self.told.add(why)
-            self.run.announce(f"train.cuda_graphs: passes of {self.player.owner} are not all recorded, and go on as they are: {why}")
+            self.announce(f"train.cuda_graphs: passes of {self.player.owner} are not all recorded, and go on as they are: {why}")
 
     def _watched(self) -> bool:
         """Whether somebody looks on at the layers or at torch's operations, and would see nothing of a replay."""
@@ -132,11 +124,3 @@ class Graphs:
 
 def _form(x: Tensor) -> tuple[Any, ...]:
     return x.shape, x.stride(), x.dtype, x.device
-
-
-def speed_up(run: Run, player: Player) -> None:
-    """Let a player's passes be replayed, where this run's device can do so; elsewhere say that it cannot."""
-    if run.device.type in RECORDERS:
-        player.speed_up(functools.partial(Graphs, run))
-    else:
-        run.announce(f"train.cuda_graphs = true has nothing to do on the device {run.device}: this run goes as without it.")

@@ -6,19 +6,35 @@ import contextlib
 import functools
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
+from ganlab.game.player import Player
 from ganlab.speed.module_state import attributes, device_state, host_state, put_back_attributes, put_back_device_state, untouched
-
-if TYPE_CHECKING:
-    from ganlab.speed.graphs import Graphs
+from ganlab.speed.recorders import Recorder
 
 #: How far a replay may be from the pass itself, as a share of its greatest number: roundings, where a GPU adds up in another order.
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 1e-2}
+
+
+class NetworkToRecord(Protocol):
+    """The network whose passes are recorded, as :class:`ganlab.speed.graphs.Graphs` has it."""
+
+    player: Player
+    recorder: Recorder
+    modules: list[nn.Module]
+
+    def as_it_is(self, x: Tensor, labels: Tensor | None) -> Any:
+        """The network's own pass."""
+
+    def state(self) -> list[Any]:
+        """What a recording depends on in the network."""
+
+    def forget(self, variant: Any) -> None:
+        """Call this variant as it is from now on."""
 
 
 class Unrecordable(Exception):
@@ -36,7 +52,7 @@ class Slot:
         there, back: replay the way forward and the way back; no way back where nothing needs a gradient.
     """
 
-    def __init__(self, graphs: Graphs, variant: Any, x: Tensor, labels: Tensor | None) -> None:
+    def __init__(self, graphs: NetworkToRecord, variant: Any, x: Tensor, labels: Tensor | None) -> None:
         self.graphs, self.variant = graphs, variant
         self.network = graphs.player.network
         self.free = True

@@ -19,11 +19,11 @@ from ganlab.game.hooks import connect
 from ganlab.game.turn import Turn
 from ganlab.hookspecs import hookimpl
 from ganlab.records.summaries import find_run
-from ganlab.runs.resume import reopen_run
+from ganlab.runs.resume import resume_run
 from ganlab.runs.run import Run
 from ganlab.runs.state import state_of
 from ganlab.runs.training import execute
-from ganlab.runs.workspace import Place
+from ganlab.runs.workspace import Workspace
 from ganlab.testing.subject import Subject, see
 from ganlab.testing.tiny import catalogue
 
@@ -76,12 +76,16 @@ def compare_with_resumed(subject: Subject, folder: Path, rule: str, *others: typ
     execute(never)
     stopped = subject.run(*(other() for other in others), StopAt(STOP), folder=folder / "stopped", extra=extra)
     execute(stopped)
-    place = Place(stopped.path.parent, tell=lambda text: None, watchers=[other() for other in others])
-    resumed = reopen_run(find_run(stopped.path.parent, stopped.id), catalogue(subject.plugins), place)
+    workspace = Workspace(stopped.path.parent, tell=lambda text: None, watchers=[other() for other in others])
+    resumed = resume_run(find_run(stopped.path.parent, stopped.id), catalogue(subject.plugins), workspace)
     execute(resumed)
     see(_lines(never) == _lines(resumed), subject, rule, "the metrics of a run that was stopped and resumed are others")
-    where = _difference(state_of(never), state_of(resumed))
+    where = _difference(_state(never), _state(resumed))
     see(not where, subject, rule, f"after a stop and a resume, {where} is not what it is without; is all of its state in state_dict?")
+
+
+def _state(run: Run) -> dict[str, Any]:
+    return state_of(run.game, run.written.journal, run.checkpointing.best)
 
 
 def _lines(run: Run) -> list[Any]:
@@ -123,7 +127,8 @@ def same_generators(before: dict[str, Any]) -> dict[str, bool]:
 def draws_of(run: Run) -> dict[tuple[str, int, int], Tensor]:
     """All latents of a run, by step and turn, and all real batches in their order: whether a turn is played is for tricks to say."""
     found: dict[tuple[str, int, int], Tensor] = {}
-    latent, fetch = run.draws.latent, run.draws._fetch
+    draws = run.game.draws
+    latent, fetch = draws.latent, draws._fetch
 
     def latents(turn: Turn) -> Tensor:
         drawn = latent(turn)
@@ -136,7 +141,7 @@ def draws_of(run: Run) -> dict[tuple[str, int, int], Tensor]:
         found["real batch", number, 0] = batch.images.clone()
         return batch
 
-    run.draws.latent, run.draws._fetch = latents, batches  # type: ignore[method-assign]
+    draws.latent, draws._fetch = latents, batches  # type: ignore[method-assign]
     execute(run)
     return found
 
@@ -153,7 +158,7 @@ def wrap(subject: Subject, run: Run, wrapper: Callable[[Callable[..., Any]], Cal
                 if hook in IN_A_TURN:
                     object.__setattr__(trick.instance, hook, functools.wraps(method)(wrapper(method)))
                     wrapped = True
-        run.hooks = connect(run.tricks, run.streams, run.announce)
+        run.game.hooks = connect(run.tricks, run.game.streams, run.announce, {"run": run})
         return wrapped
     for thing in subject.objects(run):
         for name in METHODS[subject.kind]:

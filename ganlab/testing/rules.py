@@ -73,14 +73,14 @@ def makes_one_pass_of_many(subject: Subject, folder: Path) -> None:
     player = run.players["discriminator"]
     player.mode(True)
     with default_generators_restored(run.device):
-        run.streams.reseed(2)
+        run.game.streams.reseed(2)
         parts = [torch.randn(4, *run.dataset.shape, device=run.device, dtype=run.dtype) for _ in range(2)]
-        together = player.in_one_pass(parts, run.streams.reseed)
+        together = player.in_one_pass(parts, run.game.streams.reseed)
         if together is None:
             return
         alone = []
         for number, part in enumerate(parts):
-            run.streams.reseed(number)
+            run.game.streams.reseed(number)
             alone.append(player(part))
     together = [one.mul_(1) for one in together]  # as a trick may: of some views torch refuses it
     for one, other in zip(_with_gradients(together, player), _with_gradients(alone, player), strict=True):

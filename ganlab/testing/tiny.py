@@ -23,8 +23,9 @@ from ganlab.game.turn import Turn
 from ganlab.hookspecs import Register, hookimpl
 from ganlab.registry.catalogue import Catalogue
 from ganlab.runs.run import Run
-from ganlab.runs.training import assemble, execute, find_data
-from ganlab.runs.workspace import Place
+from ganlab.runs.start import assemble, find_data
+from ganlab.runs.training import execute
+from ganlab.runs.workspace import Workspace
 
 TINY = """
 defaults = false
@@ -273,17 +274,17 @@ def prepare(
     given = {line.partition("=")[0].strip() for line in overrides}
     overrides += [line for line in ours if line.partition("=")[0] not in given]
     watchers = [thing for thing in tricks if not isinstance(thing, str | Path)]
-    place = Place(runs=folder or Path("runs"), tell=lambda text: None, watchers=watchers)
+    workspace = Workspace(runs=folder or Path("runs"), tell=lambda text: None, watchers=watchers)
     with tempfile.TemporaryDirectory() as temporary:
         if not recipe:
             recipe = Path(temporary) / "tiny.toml"
             recipe.write_text(TINY, encoding="utf-8")
         try:
-            data = find_data(recipe, catalogue(plugins), overrides, place, download=False)
+            data = find_data(recipe, catalogue(plugins), overrides, workspace, download=False)
         except DataUnavailable as error:
             other = "or play it with images that are drawn: overrides=['data={use=\"tiny\",shape=[1,28,28]}']"
             raise DataUnavailable(error.message, f"{error.hint}; {other}") from error
-    return assemble(data.recipe, data.dataset, place, in_folder=folder is not None)
+    return assemble(data.recipe, data.dataset, workspace, in_folder=folder is not None)
 
 
 def play(*tricks: object, **options: Any) -> Run:

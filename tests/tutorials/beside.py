@@ -15,8 +15,9 @@ from recording import Port, Replay, distance
 from torch import Tensor
 
 from ganlab.runs.run import Run
-from ganlab.runs.training import assemble, execute, find_data
-from ganlab.runs.workspace import Place
+from ganlab.runs.start import assemble, find_data
+from ganlab.runs.training import execute
+from ganlab.runs.workspace import Workspace
 from ganlab.testing import catalogue
 
 Make = Callable[[list[Tensor], list[Tensor]], Port]
@@ -60,10 +61,10 @@ def beside(
     found = catalogue()
     for number, plugin in enumerate(plugins):
         found.add(plugin, f"plugin{number}", "the test")
-    place = Place(runs=Path("runs"), data=data, tell=lambda text: None, watchers=[*tricks, replay])
+    workspace = Workspace(runs=Path("runs"), data=data, tell=lambda text: None, watchers=[*tricks, replay])
     given = ["defaults=false", "tracking.enabled=false", "train.device=cpu", f"train.steps={steps}", *SMALLER.get(name, ()), *overrides]
-    recipe = find_data(name, found, given, place)
-    run = assemble(recipe.recipe, recipe.dataset, place, in_folder=False)
+    recipe = find_data(name, found, given, workspace)
+    run = assemble(recipe.recipe, recipe.dataset, workspace, in_folder=False)
     execute(run)
     return run, replay
 

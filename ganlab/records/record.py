@@ -1,0 +1,62 @@
+"""What a run writes down while it goes on: run.json, its lines of metrics, and what was announced. Imports no torch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ganlab.records.folder import RunFolder, append_line
+from ganlab.records.metric_lines import Journal
+
+
+class Record:
+    """The written side of a run. Without a folder (a recipe is only checked or described) nothing is written.
+
+    Attributes:
+        folder: the run's, or None.
+        info: what ``run.json`` holds.
+        journal: the checksum of the lines of ``metrics.jsonl`` so far, for checkpoints.
+        tell: called with one paragraph for each thing that a person must know.
+        progress: called for what ``run.json`` says of how far the run is.
+        read_only: the run is being put back to a checkpoint; until that is done ``run.json`` stays as it was.
+    """
+
+    def __init__(self, folder: RunFolder | None, tell: Callable[[str], None], progress: Callable[[], dict[str, Any]]) -> None:
+        self.folder, self.tell, self.progress = folder, tell, progress
+        self.info: dict[str, Any] = {}
+        self.journal = Journal()
+        self.read_only = False
+        self._writing = threading.Lock()
+
+    def save(self) -> None:
+        """Write ``run.json``."""
+        if self.folder is not None and not self.read_only:
+            self.info |= self.progress()
+            with self._writing:
+                self.folder.write_info(self.info)
+
+    def announce(self, text: str) -> None:
+        """Tell the person one clear paragraph, and keep it in ``run.json``."""
+        announcements = self.info.setdefault("announcements", [])
+        if text not in announcements:  # a resumed run says it again
+            announcements.append(text)
+        self.save()
+        self.tell(text)
+
+    def write_metrics(self, step: int, metrics: dict[str, float]) -> None:
+        """Append a line to ``metrics.jsonl``."""
+        if self.folder is not None:
+            self.journal.note(append_line(self.folder.metrics, step, metrics))
+
+    def write_clock(self, step: int, metrics: dict[str, float]) -> None:
+        """Append a line to ``system.jsonl``, for what depends on the clock or the machine. May be called from any thread."""
+        if self.folder is not None:
+            with self._writing:
+                append_line(self.folder.system, step, metrics)
+
+    def truncate(self, step: int) -> None:
+        """Drop the lines, sheets and checkpoints after ``step``."""
+        if self.folder is not None:
+            with self._writing:
+                self.folder.truncate(step)

@@ -1,0 +1,113 @@
+"""The checkpoints of a run: when they are due, how they are written, and how the run is put back to one."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from ganlab.game.game import Game
+from ganlab.game.guard import check_weights
+from ganlab.records.record import Record
+from ganlab.runs import retention
+from ganlab.runs.clock import Clock
+from ganlab.runs.retention import Best
+from ganlab.runs.state import Changes, load_state, state_of
+from ganlab.speed.allocator import give_back
+from ganlab.storage import checkpoint
+from ganlab.storage.atomic import flush
+
+
+class Checkpoints:
+    """Saves the state of a run, and puts it back.
+
+    Attributes:
+        best: the checkpoint with the best value of the metric ``train.keep_best``.
+    """
+
+    def __init__(self, game: Game, record: Record, clock: Clock) -> None:
+        self.game, self.record, self.clock = game, record, clock
+        self.best = Best(game.recipe.train)
+        self._patience = 60 * (game.recipe.train.checkpoint_minutes or math.inf)  # seconds
+        self._saved_at = math.inf  # when the last checkpoint was written, by the clock; training has not begun
+
+    @property
+    def every(self) -> int:
+        """Steps between checkpoints."""
+        return self.interval(self.game.total_steps)
+
+    def interval(self, total_steps: int) -> int:
+        """Steps between checkpoints with that budget: as the recipe says, else an epoch, but at most about forty in a run."""
+        return self.game.recipe.train.checkpoint_every or max(self.game.steps_per_epoch, total_steps // 40)
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the last checkpoint is older than ``train.checkpoint_minutes``."""
+        return time.monotonic() - self._saved_at > self._patience
+
+    def start_training(self) -> None:
+        """Training begins now: the time before does not count."""
+        self.clock.start(self.game.step)
+        self._saved_at = time.monotonic()
+
+    def files(self) -> list[Path]:
+        """The run's checkpoint files, oldest first."""
+        return [] if self.record.folder is None else self.record.folder.checkpoint_files()
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment between two steps; older ones go once it is on disk."""
+        game, folder = self.game, self.record.folder
+        if folder is None:
+            return
+        check_weights(game.players, game.step)
+        path = folder.checkpoint_path(game.step)
+        flush(folder.metrics)  # a checkpoint vouches for the lines before it
+        self.best.consider(game.step)
+        if self.best.metric and self.best.latest is None:
+            self.record.announce(f"train.keep_best = '{self.best.metric}': no metric of that name has been logged up to now.")
+        self.write(path)
+        self._saved_at = time.monotonic()
+        retention.note(self.record.info, folder, path, self.best)
+        self.record.save()
+        retention.prune(folder, game.recipe.train, self.best)
+        game.hooks.after_checkpoint(step=game.step, path=path)
+        give_back()  # of this, and of sheets and figures since the last one
+
+    def write(self, path: Path) -> None:
+        """Write the state as it is to ``path``, and nothing else."""
+        checkpoint.save(path, state_of(self.game, self.record.journal, self.best))
+
+    def restore(self, path: Path, state: dict[str, Any], other_tricks: bool, changed: Collection[str]) -> None:
+        """Put the run into the state of the checkpoint ``path``. Metrics, sheets and checkpoints after it are dropped.
+
+        Args:
+            path, state: the checkpoint's file, and what is in it.
+            other_tricks: the run may have other tricks than the checkpoint: those that it does not know begin anew.
+            changed: the keys of the recipe that are other than the checkpoint's; an optimizer's are taken from the recipe.
+        """
+        load_state(self.game, self.record.journal, self.best, path, state, Changes(frozenset(changed), other_tricks))
+        folder = self.record.folder
+        self.record.truncate(self.game.step)
+        if folder is not None and path.parent == folder.checkpoints:
+            self._catch_up(path, state["journal"])
+        self.start_training()
+
+    def _catch_up(self, path: Path, journal: dict[str, Any]) -> None:
+        """Do what the process that wrote the checkpoint ``path`` may not have come to, and see that the lines before it are there.
+
+        Args:
+            path: of the checkpoint.
+            journal: what it says of the lines of metrics.jsonl up to its moment.
+        """
+        record, folder = self.record, self.record.folder
+        assert folder is not None
+        retention.note(record.info, folder, path, self.best)
+        retention.prune(folder, self.game.recipe.train, self.best)
+        record.journal.read(folder.lines())
+        if record.journal.state_dict() != journal:
+            record.announce(
+                f"{folder.metrics} is not what this run wrote up to step {self.game.step}: lines are missing or damaged. Training is not "
+                "touched by that, for it does not read them, but that part of the record is lost."
+            )

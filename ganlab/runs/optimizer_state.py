@@ -1,0 +1,83 @@
+"""The state of an optimizer that goes on with other options than it was saved with."""
+
+from __future__ import annotations
+
+import contextlib
+import tomllib
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from ganlab.game.factories import make
+from ganlab.game.player import Player
+from ganlab.recipe import Choice
+
+
+def load_optimizer(player: Player, choice: Choice, state: dict[str, Any], recipe_then: dict[str, Any], changed: Collection[str]) -> bool:
+    """Load the state of a player's optimizer. It holds the options too: those that the recipe has changed stay the recipe's.
+
+    Another optimizer begins anew, and so does one whose options need other averages than it had (amsgrad, momentum).
+
+    Args:
+        player: whose optimizer is put into ``state``.
+        choice: the optimizer's in the recipe.
+        state: of the optimizer, from a checkpoint.
+        recipe_then: the checkpoint's recipe: its options by name.
+        changed: the keys of the recipe that are other than the checkpoint's.
+
+    Returns:
+        Whether the optimizer begins anew because it needs other averages.
+    """
+    table = f"{player.role}.optimizer."
+    if not any(key.startswith(table) for key in changed):
+        player.optimizer.load_state_dict(state)
+        return False
+    if f"{table}use" in changed:
+        return False
+    groups_now, groups_then = _groups(player.optimizer), _groups(_remade(player, choice, _options_then(recipe_then, table)))
+    needed = _averages(_remade(player, choice, {}))
+    player.optimizer.load_state_dict(state)
+    begins_anew = bool(player.optimizer.state) and _names(player.optimizer) != needed
+    if begins_anew:
+        player.optimizer.state.clear()
+    for group, now, then in zip(player.optimizer.param_groups, groups_now, groups_then, strict=True):
+        group.update({key: value for key, value in now.items() if value != then.get(key)})
+    return begins_anew
+
+
+def _remade(player: Player, choice: Choice, options: dict[str, Any]) -> torch.optim.Optimizer:
+    """The player's optimizer as its recipe has it but for ``options``, on copies of its parameters."""
+    known = {name: value for name, value in options.items() if name in choice.options}
+    copies = [torch.nn.Parameter(p.detach().clone()) for p in player.parameters]
+    optimizer: torch.optim.Optimizer = make(replace(choice, options=choice.options | known), copies)
+    return optimizer
+
+
+def _options_then(recipe: dict[str, Any], table: str) -> dict[str, Any]:
+    """An optimizer's options in a checkpoint's recipe, where lists and truth values stand as TOML writes them."""
+    options = {}
+    for key, value in recipe.items():
+        if key.startswith(table):
+            with contextlib.suppress(ValueError):  # it is text
+                value = tomllib.loads(f"x = {value}")["x"]
+            options[key.removeprefix(table)] = tuple(value) if isinstance(value, list) else value
+    return options
+
+
+def _groups(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+    return [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+
+
+def _averages(optimizer: torch.optim.Optimizer) -> set[str]:
+    """What an optimizer keeps of each parameter once it has stepped."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    return _names(optimizer)
+
+
+def _names(optimizer: torch.optim.Optimizer) -> set[str]:
+    return {name for kept in optimizer.state.values() for name, value in kept.items() if value is not None}

@@ -1,0 +1,137 @@
+"""How a new run begins: its recipe is loaded, its data found, all its parts built."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ganlab.components import Dataset
+from ganlab.errors import DataUnavailable
+from ganlab.game.build import build
+from ganlab.game.factories import make_data
+from ganlab.game.hooks import Trick
+from ganlab.game.out_of_memory import memory_errors_in_words
+from ganlab.game.random_streams import default_generators_restored
+from ganlab.recipe import Lookup, Recipe, load_recipe, to_toml
+from ganlab.records import plugin_files, trust
+from ganlab.records.folder import RunFolder
+from ganlab.runs.device import DTYPES, find_device
+from ganlab.runs.evaluations import Evaluations
+from ganlab.runs.init_from import load_weights
+from ganlab.runs.metric_names import check_best
+from ganlab.runs.provenance import provenance_of
+from ganlab.runs.run import Run
+from ganlab.runs.workspace import Workspace
+from ganlab.speed.choose import speed_up
+from ganlab.speed.lazy_compiler import spare_the_compiler
+from ganlab.storage.atomic import write_text
+
+
+def open_run(source: str | Path, library: Lookup, overrides: list[str], workspace: Workspace) -> Run:
+    """A new run of a recipe, built and ready for :func:`ganlab.runs.training.execute`. Nothing is left behind when it cannot be.
+
+    Where the data cannot be had and the recipe has a ``[fallback]``, that is laid over it, announced and recorded.
+
+    Raises:
+        UsageError: anything about the recipe, the data or the machine that makes the run impossible.
+    """
+    found = find_data(source, library, overrides, workspace)
+    run = assemble(found.recipe, found.dataset, workspace, in_folder=True)
+    if found.why:
+        run.info["data"] |= {"fallback_from": found.wanted, "why": found.why}
+        run.announce(
+            f"'{found.wanted}' cannot be had here, so this run takes its recipe's fallback, the data set '{run.recipe.data.use}' "
+            f"({len(found.dataset):,} samples, {run.total_steps:,} steps). {found.why}"
+        )
+    return run
+
+
+@dataclass(frozen=True)
+class RecipeWithData:
+    """A recipe whose data are there: as it is, or with its fallback laid over it, and then why."""
+
+    recipe: Recipe
+    dataset: Dataset
+    wanted: str  # the data set that the recipe asks for first
+    why: str  # the fallback was taken; empty when it was not
+
+
+def find_data(source: str | Path, library: Lookup, overrides: list[str], workspace: Workspace, download: bool = True) -> RecipeWithData:
+    """The recipe and its data, or its fallback and the fallback's data.
+
+    Raises:
+        DataUnavailable: the data cannot be had, and the recipe names no fallback.
+    """
+    recipe = load_recipe(source, library, overrides)
+    try:
+        return RecipeWithData(recipe, make_data(recipe, workspace.data_root(), download), recipe.data.use, "")
+    except DataUnavailable as error:
+        if not recipe.has_fallback:
+            raise
+        other = load_recipe(source, library, overrides, fallback=True)
+        why = f"{error.message.rstrip('.')}. {error.hint}".strip()
+        return RecipeWithData(other, make_data(other, workspace.data_root(), download), recipe.data.use, why)
+
+
+def assemble(recipe: Recipe, dataset: Dataset, workspace: Workspace, in_folder: bool) -> Run:
+    """Build a new run, in a folder of its own or (to check a recipe, or to try a trick) nowhere."""
+    device, dtype = find_device(recipe.train.device), DTYPES[recipe.train.dtype]
+    if recipe.train.threads:
+        torch.set_num_threads(recipe.train.threads)
+    folder = RunFolder.create(workspace.runs, recipe.name) if in_folder else None
+    run = Run(recipe, folder, device, dtype)
+    try:
+        run.info = provenance_of(recipe, folder, device, dataset) | ({"set": workspace.sweep} if workspace.sweep else {})
+        with memory_errors_in_words(recipe, device):
+            prepare(run, dataset, workspace)
+            if recipe.train.init_from:
+                load_weights(run, recipe.train.init_from)
+        if folder is not None:
+            folder.lock()
+            run.info["plugins"] = plugin_files.keep(folder, recipe)
+            write_text(folder.recipe, to_toml(recipe))
+            run.info["signature"] = trust.sign(folder, run.info["plugins"])
+            run.save_info()
+    except BaseException:
+        if folder is not None:
+            folder.discard()
+        raise
+    return run
+
+
+def prepare(run: Run, dataset: Dataset, workspace: Workspace) -> None:
+    """Build all parts of a run; a new and a resumed one have that in common."""
+    if workspace.tell is not None:
+        run.tell = workspace.tell
+    watchers = _named_watchers(run.recipe, [*workspace.tricks, *workspace.watchers])
+    run.info["script_tricks"] = [trick.name for trick in watchers[: len(workspace.tricks)]]
+    with default_generators_restored(run.device):
+        build_game(run, dataset, watchers)
+        timetable = run.timetable
+        timetable.evaluations = Evaluations(
+            run.game, run.written, timetable.sampler, timetable.clock, timetable.write_metrics, lambda: run.stopping, workspace.cache_root()
+        )
+    check_best(run)
+    run.info["total_steps"] = run.total_steps
+
+
+def build_game(run: Run, dataset: Dataset, watchers: list[Trick]) -> None:
+    """Fill the run's game, and let its passes be computed as the recipe asks for."""
+    spare_the_compiler()
+    build(run.game, dataset, watchers, {"run": run})
+    speed_up(run.game)
+
+
+def _named_watchers(recipe: Recipe, watchers: list[object]) -> list[Trick]:
+    """Objects with run hooks that no recipe lists, as tricks: each is named after its class, and no name is taken twice."""
+    taken = {choice.name for choice in recipe.tricks}
+    tricks = []
+    for watcher in watchers:
+        kind = watcher.__name__ if isinstance(watcher, type) else type(watcher).__name__
+        name = next(name for number in itertools.count(1) if (name := kind if number == 1 else f"{kind} {number}") not in taken)
+        taken.add(name)
+        tricks.append(Trick(name, watcher, name))
+    return tricks
