@@ -49,7 +49,7 @@ def made(
     if values is not None:
         evaluation = {"step": 100, "values": values, "better": {key: BETTER[key] for key in values}}
         (path / "evaluation.json").write_text(json.dumps(evaluation | {"about": about, "collapsed": collapsed}))
-    return RunSummary(RunFolder(path), json.loads((path / "run.json").read_text()))
+    return RunSummary(RunFolder(path), RunFolder(path).read_info())
 
 
 def results(runs: Path, groups: dict[str, list[float]], metric: str = "frechet_distance", **more: Any) -> Any:

@@ -435,7 +435,7 @@ def test_a_recipe_that_was_edited_by_hand_counts_as_a_strangers_where_it_leads_o
 @pytest.mark.parametrize("plugins", [[1], [{"name": "x"}], [{"name": 1, "from": 2, "sha256": 3}]])
 def test_a_made_up_list_of_plugin_files(stopped: Path, plugins: list[Any]) -> None:
     (stopped / "run.json").write_text(json.dumps(info_of(stopped) | {"plugins": plugins}))
-    assert refused(stopped) == f"{stopped / 'run.json'} is damaged: its list of plugin files cannot be read"
+    assert refused(stopped) == f"{stopped / 'run.json'} is damaged: its plugins is {plugins!r}"
 
 
 @pytest.mark.skipif(os.geteuid() == 0 if hasattr(os, "geteuid") else True, reason="root may write everywhere")

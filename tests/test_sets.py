@@ -18,9 +18,11 @@ from rich.console import Console
 
 from ganlab.cli import cli, sweep, sweep_display
 from ganlab.errors import GanlabError, RecipeError, UsageError
+from ganlab.recipe import to_toml
 from ganlab.recipe.grid import combinations, pieces, read_axes, read_seeds
 from ganlab.records.folder import RunFolder
 from ganlab.records.results import RunResult, Spread, latest, spreads
+from ganlab.records.run_info import RunInfo
 from ganlab.records.summaries import find_run, process_lives
 from ganlab.sweeps import workers
 from ganlab.sweeps.summary import groups, tables, write_summary
@@ -239,7 +241,7 @@ def test_a_process_is_told_what_it_may_use_and_ends_with_the_pool(fake: Path) ->
 def test_a_process_that_has_ended_does_not_live_on_as_a_zombie() -> None:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
         found = psutil.Process(process.pid)
-        info = {"pid": process.pid, "boot": psutil.boot_time(), "process_started": found.create_time()}
+        info = RunInfo(pid=process.pid, boot=psutil.boot_time(), process_started=found.create_time())
         assert process_lives(info)
         process.kill()
         while found.status() != psutil.STATUS_ZOMBIE:
@@ -254,7 +256,8 @@ def made(runs: Path, number: int, lines: list[dict[str, object]], **info: object
     """A run's folder, as far as results are read from it."""
     folder = RunFolder(runs / f"20260101-00000{number}-ring-aaa{number}")
     folder.path.mkdir(parents=True)
-    folder.write_info({"recipe": "ring", "status": "finished", "training_seconds": 60.0, "total_steps": 9, "created": number, **info})
+    known = {"recipe": "ring", "status": "finished", "training_seconds": 60.0, "total_steps": 9, "created": number}
+    folder.write_info(RunInfo(**known | info))
     with open(folder.metrics, "w") as file:
         for line in lines:
             file.write(json.dumps({"time": 0, **line}) + "\n")
@@ -273,7 +276,7 @@ def test_a_run_is_read_from_its_folder(tmp_path: Path) -> None:
     one = result(made(tmp_path, 1, lines, seed=3, findings=["fakes_alike"], set={"name": "x"}))
     one.folder.recipe.write_text('defaults = false\nname = "ring"\n[train]\nseed = 3\nsteps = 9\n[tracking]\nuse = "mlflow"\n')
     assert (one.recipe, one.seed, one.status, one.minutes, one.steps) == ("ring", 3, "finished", 1.0, (9, 9))
-    assert (one.findings, one.member) == (["fakes_alike"], {"name": "x"})
+    assert (one.findings, one.sweep) == (["fakes_alike"], {"name": "x"})
     assert one.options == {"train.steps": 9}
     assert (one.final, list(one.numbers)) == ({}, ["loss/discriminator", "loss/generator"])
     assert math.isnan(one.numbers["loss/generator"])
@@ -313,16 +316,16 @@ def test_the_spread_is_of_finite_values_with_n_minus_1() -> None:
 # -- the set -------------------------------------------------------------------------------------------------------------------
 
 
-def a_set(runs: Path, grid: tuple[str, ...] = (f"{LR}=1e-4,2e-4",), seeds: str = "2", **more: object) -> sweep.RunSet:
+def a_set(runs: Path, grid: tuple[str, ...] = (f"{LR}=1e-4,2e-4",), seeds: str = "2", **more: object) -> sweep_module.RunSet:
     found = combinations("ring", catalogue(), [], read_axes(grid))
     return find_set(str(more.get("name", "")), runs, "ring", [], found, read_seeds(seeds, 0), COMMAND)
 
 
-def add(one: sweep.RunSet, number: int, **info: object) -> RunFolder:
+def add(one: sweep_module.RunSet, number: int, **info: object) -> RunFolder:
     """The run of a set's member, as far as it is looked at."""
     member = one.members[number]
     folder = made(one.runs, number, [{"step": 9, "metrics": {"final/modes": number}}], set=one.told(member), seed=member.seed, **info)
-    text = sweep.to_toml(member.combination.recipe).replace("seed = 0", f"seed = {member.seed}")
+    text = to_toml(member.combination.recipe).replace("seed = 0", f"seed = {member.seed}")
     folder.recipe.write_text(text)
     return folder
 

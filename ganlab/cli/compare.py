@@ -67,12 +67,12 @@ def _chosen(names: Sequence[str], recipes: Sequence[str], runs_dir: Path) -> lis
     chosen = [find_run(runs_dir, name) for name in names]
     if recipes or not names:
         known = list_runs(runs_dir)
-        there = dict.fromkeys(str(run.info.get("recipe", "")) for run in known)
+        there = dict.fromkeys(run.info.recipe for run in known)
         for recipe in recipes:
             if recipe not in there:
                 raise UsageError(f"no run in {runs_dir} is of a recipe called '{recipe}'", did_you_mean(recipe, there) if there else "")
         over = [run for run in known if run.status in ("finished", "failed")]
-        chosen += [run for recipe in recipes or there for run in over if run.info.get("recipe") == recipe]
+        chosen += [run for recipe in recipes or there for run in over if run.info.recipe == recipe]
     chosen = list({run.folder.path.resolve(): run for run in chosen}.values())
     if not chosen:
         raise UsageError(f"there are no finished runs in {runs_dir}", "`ganlab run RECIPE` makes one; --runs-dir looks elsewhere")
@@ -81,10 +81,10 @@ def _chosen(names: Sequence[str], recipes: Sequence[str], runs_dir: Path) -> lis
 
 def _place(run: RunSummary) -> tuple[str, list[tuple[bool, float, str]]]:
     """Runs of one set stand in the order of its grid's values, whichever was begun first; others as they are."""
-    found = run.info.get("set")
-    values = found.get("combination", {}) if isinstance(found, dict) else {}
+    membership = run.info.set
+    values = membership.get("combination", {})
     numbers = [(not isinstance(v, int | float), float(v) if isinstance(v, int | float) else 0.0, str(v)) for v in values.values()]
-    return (str(found.get("name", "")) if isinstance(found, dict) else "", numbers)
+    return membership.get("name", ""), numbers
 
 
 def _typed(result: Result, runs_dir: Path) -> str:

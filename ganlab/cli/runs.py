@@ -77,7 +77,7 @@ def _key(result: Result, sort: str, better: str) -> tuple[bool, float | str]:
     if sort == "status":
         return False, result.status
     if sort in COLUMNS:
-        columns = {"started": result.info.get("created"), "seed": result.seed, "step": result.steps[0], "minutes": result.minutes}
+        columns = {"started": result.info.created, "seed": result.seed, "step": result.steps[0], "minutes": result.minutes}
         value = columns[sort]
         return not isinstance(value, int | float), float(value) if isinstance(value, int | float) else 0.0
     value = result.values.get(sort, math.nan)
@@ -86,11 +86,11 @@ def _key(result: Result, sort: str, better: str) -> tuple[bool, float | str]:
 
 def _row(result: Result, metrics: Sequence[str]) -> tuple[str, ...]:
     info = result.info
-    created = info.get("created")
-    started = time.strftime("%Y-%m-%d %H:%M", time.localtime(created)) if isinstance(created, int | float) else ""
-    step = f"{info.get('counters', {}).get('step', 0):,} of {info.get('total_steps', 0):,}"
+    started = "" if info.created is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(info.created))
+    step = f"{info.counters.get('step', 0):,} of {info.total_steps:,}"
+    seed = "" if info.seed is None else str(info.seed)
+    facts = (result.id, result.status, step, seed, info.device, f"{result.minutes:.1f}", started)
     values = [number(result.values[name]) if name in result.values else "-" for name in metrics]
-    facts = (result.id, result.status, step, str(info.get("seed", "")), str(info.get("device", "")), f"{result.minutes:.1f}", started)
     return (*facts, *values)
 
 

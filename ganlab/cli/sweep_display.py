@@ -93,7 +93,7 @@ class SetDisplay:
         if member.run is None:
             return "", {}
         step, metrics = latest(member.run.folder)
-        return f"step {step:,} of {member.run.info.get('total_steps', 0):,}", metrics
+        return f"step {step:,} of {member.run.info.total_steps:,}", metrics
 
     def _panel(self) -> Group:
         order = list(WORDS)

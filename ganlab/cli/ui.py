@@ -218,5 +218,5 @@ def _check_file(uri: str, runs_dir: Path) -> None:
 
 def _experiment_name(runs_dir: Path) -> str:
     """The experiment of the latest run that MLflow has; ``ganlab``, the default, when there is none."""
-    names = [run.info["mlflow"]["experiment"] for run in list_runs(runs_dir) if run.info.get("mlflow", {}).get("experiment")]
+    names = [name for run in list_runs(runs_dir) if (name := run.info.as_dict().get("mlflow", {}).get("experiment"))]
     return str(names[-1]) if names else "ganlab"

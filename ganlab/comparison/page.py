@@ -150,7 +150,7 @@ def _runs(groups: Sequence[Group]) -> str:
     rows = [["run", "recipe", "seed", "status", "step", "minutes"]]
     for group in groups:
         for result in group.results:
-            step = result.run.info.get("counters", {}).get("step", 0)
+            step = result.run.info.counters.get("step", 0)
             rows.append([result.id, group.name, str(result.seed), result.status, f"{step:,}", f"{result.minutes:.1f}"])
     return f"<h2>Runs</h2>{_table(rows)}"
 

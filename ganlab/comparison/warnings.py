@@ -21,7 +21,7 @@ def warnings(groups: Sequence[Group]) -> list[str]:
     data: dict[int, set[str]] = {}  # data sets that are drawn depend on the seed
     for group in groups:
         for result in group.results:
-            data.setdefault(result.seed, set()).add(str(result.info.get("data", {}).get("fingerprint")))
+            data.setdefault(result.seed, set()).add(result.info.data.get("fingerprint", ""))
     if any(len(prints) > 1 for prints in data.values()) or any(key.startswith("data.") for key in differences(groups)):
         found.append("These runs were trained on different data, or on the same in another range; the latter does no harm.")
     if len({repr(sorted(result.measured_by.items())) for group in groups for result in group.results if result.values}) > 1:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from ganlab.errors import RecipeError
 from ganlab.recipe import Choice, Recipe
 from ganlab.records.folder import RunFolder
 from ganlab.records.request import RunRequest
+from ganlab.records.run_info import RunInfo, UsedDistribution
 
 SCRIPT = "the script"  # the origin of what a script hands over
 
@@ -18,7 +18,7 @@ SCRIPT = "the script"  # the origin of what a script hands over
 _NAME, _VERSION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"), re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
 
 
-def used(recipe: Recipe) -> list[dict[str, Any]]:
+def used(recipe: Recipe) -> list[UsedDistribution]:
     """What run.json says of them: ``name``, ``version`` and what each ``brings`` of what the recipe uses, in order of their names."""
     brought: dict[tuple[str, str], list[str]] = {}
     for choice in _choices(recipe):
@@ -29,7 +29,7 @@ def used(recipe: Recipe) -> list[dict[str, Any]]:
     return [{"name": name, "version": version, "brings": sorted(words)} for (name, version), words in sorted(brought.items())]
 
 
-def of_script(recipe: Recipe) -> list[dict[str, Any]]:
+def of_script(recipe: Recipe) -> list[UsedDistribution]:
     """The same for plugins that a script has handed over: ``name`` and what each ``brings``."""
     brought: dict[str, set[str]] = {}
     for choice in _choices(recipe):
@@ -38,11 +38,10 @@ def of_script(recipe: Recipe) -> list[dict[str, Any]]:
     return [{"name": name, "brings": sorted(words)} for name, words in sorted(brought.items())]
 
 
-def named(error: RecipeError, folder: RunFolder, info: dict[str, Any], request: RunRequest) -> RecipeError:
+def named(error: RecipeError, folder: RunFolder, info: RunInfo, request: RunRequest) -> RecipeError:
     """``error``, which a run's recipe raised, with what to type to have back what the run was made with, where that is gone."""
     gone = [line for said in _listed(info) if (line := _gone(folder, said))]
-    listed = info.get("script_plugins", [])
-    names = [str(said.get("name")) for said in listed if isinstance(said, dict)] if isinstance(listed, list) else []
+    names = [plugin.get("name", "") for plugin in info.script_plugins]
     if names and any(" there is no " in text for text in error.mistakes):
         call = "resume" if request.command == "resume" else "FinishedRun"
         gone.append(
@@ -59,15 +58,12 @@ def _choices(recipe: Recipe) -> Iterator[Choice]:
     yield from (*recipe.losses.values(), *recipe.tricks, *recipe.metrics, *([recipe.judge] if recipe.judge else []))
 
 
-def _listed(info: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _listed(info: RunInfo) -> Iterator[tuple[str, str, str]]:
     """Name, version and what it brings, of what may be printed."""
-    listed = info.get("distributions", [])
-    for said in listed if isinstance(listed, list) else []:
-        if not isinstance(said, dict):
-            continue
-        name, version, brings = str(said.get("name")), str(said.get("version")), said.get("brings")
+    for used in info.distributions:
+        name, version = used.get("name", ""), used.get("version", "")
         if _NAME.fullmatch(name) and _VERSION.fullmatch(version):
-            yield name, version, ", ".join(map(str, brings)) if isinstance(brings, list) else ""
+            yield name, version, ", ".join(used.get("brings", []))
 
 
 def _gone(folder: RunFolder, said: tuple[str, str, str]) -> str:

@@ -9,26 +9,14 @@ import secrets
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from ganlab.errors import UsageError, cannot_be_written
 from ganlab.records import metric_lines
+from ganlab.records.run_info import RunInfo
 from ganlab.storage.atomic import beside, write_text, writing
 
-#: What is read from run.json again, and of what type it is.
-RECORD: dict[str, type] = {
-    "status": str,
-    "data": dict,
-    "resumed": list,
-    "announcements": list,
-    "plugins": list,
-    "script_tricks": list,
-    "set": dict,
-    "training_seconds": float,
-    "total_steps": int,
-}
 CHECKPOINT = re.compile(r"step_(\d+)\.safetensors")
 SHEET_OR_CHECKPOINT = re.compile(r"step_(\d+)\.(png|safetensors)")
 
@@ -102,32 +90,17 @@ class RunFolder:
         except (Timeout, OSError):
             return True
 
-    def read_info(self) -> dict[str, Any]:
+    def read_info(self) -> RunInfo:
         """The content of run.json.
 
         Raises:
             UsageError: it is missing or damaged.
         """
-        try:
-            if not (self.path / "run.json").is_file():
-                raise FileNotFoundError("[Errno 2] No such file or directory")
-            info = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"{self.path / 'run.json'} cannot be read: {error}", "is this a run's folder? `ganlab runs` lists them"
-            ) from error
-        if not isinstance(info, dict):
-            raise UsageError(f"{self.path / 'run.json'} is not a run's")
-        wrong = [key for key, kind in RECORD.items() if not isinstance(info.get(key, kind()), kind)]
-        if wrong:
-            raise UsageError(f"{self.path / 'run.json'} is damaged: its {wrong[0]} is {info[wrong[0]]!r}")
-        if not all(map(_is_plugin_file, info.get("plugins", []))):
-            raise UsageError(f"{self.path / 'run.json'} is damaged: its list of plugin files cannot be read")
-        return {"data": {}, **info}
+        return RunInfo.read(self.path / "run.json")
 
-    def write_info(self, info: dict[str, Any]) -> None:
+    def write_info(self, info: RunInfo) -> None:
         """Write run.json."""
-        write_text(self.path / "run.json", json.dumps(info, indent=2) + "\n")
+        write_text(self.path / "run.json", info.as_json())
 
     def checkpoint_path(self, step: int) -> Path:
         """Where the checkpoint of ``step`` is or will be."""
@@ -170,11 +143,6 @@ class RunFolder:
         whole = [self.path / "run.json", self.recipe, self.metrics, self.system, self.generator, self.evaluation]
         ours = [*map(beside, whole), *self.samples.glob(".step_*.part"), *self.checkpoints.glob(".step_*.part")]
         return [path for path in [*ours, *self.path.glob(".tmp??????"), *self.checkpoints.glob(".tmp??????")] if path.is_file()]
-
-
-def _is_plugin_file(said: Any) -> bool:
-    """Whether this is what run.json says of a plugin file."""
-    return isinstance(said, dict) and {*said} == {"name", "from", "sha256"} and all(isinstance(text, str) for text in said.values())
 
 
 def step_of(path: Path) -> int:

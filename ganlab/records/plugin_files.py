@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from pathlib import Path
-from typing import Any
 
 from ganlab.errors import UsageError
 from ganlab.recipe import PluginFile, Recipe
 from ganlab.records.folder import RunFolder
 from ganlab.records.request import RunRequest
+from ganlab.records.run_info import PluginCopy, RunInfo
 from ganlab.storage.atomic import write_bytes
 
 FOLDER = "plugins"  # in the run's
 
 
-def keep(folder: RunFolder, recipe: Recipe) -> list[dict[str, str]]:
+def keep(folder: RunFolder, recipe: Recipe) -> list[PluginCopy]:
     """Copy a new run's plugin files into its folder, and let its resolved recipe name the copies.
 
     Returns:
@@ -28,7 +28,7 @@ def keep(folder: RunFolder, recipe: Recipe) -> list[dict[str, str]]:
     return [{"name": file.path.name, "from": str(file.path), "sha256": file.sha256} for file in recipe.plugins]
 
 
-def chosen(folder: RunFolder, info: dict[str, Any], own: bool, request: RunRequest) -> dict[Path, bytes]:
+def chosen(folder: RunFolder, info: RunInfo, own: bool, request: RunRequest) -> dict[Path, bytes]:
     """What a resumed run runs in place of its plugin files, by their paths in its folder.
 
     The original is the author's; the copy makes sure that nothing is lost. While both are the same, there is nothing to ask.
@@ -64,18 +64,18 @@ def chosen(folder: RunFolder, info: dict[str, Any], own: bool, request: RunReque
     return found
 
 
-def _listed(folder: RunFolder, info: dict[str, Any]) -> list[dict[str, str]]:
+def _listed(folder: RunFolder, info: RunInfo) -> list[PluginCopy]:
     """What run.json says of those plugin files that the recipe lists: a file that was taken out of it is not run."""
     try:
         listed = tomllib.loads(folder.recipe.read_text(encoding="utf-8")).get("plugins", [])
     except (OSError, ValueError, RecursionError):
         return []  # loading the recipe says what is wrong
-    return [said for said in info.get("plugins", []) if isinstance(listed, list) and f"{FOLDER}/{Path(said['name']).name}" in listed]
+    return [said for said in info.plugins if isinstance(listed, list) and f"{FOLDER}/{Path(said['name']).name}" in listed]
 
 
 def _changed(
     folder: RunFolder,
-    said: dict[str, str],
+    said: PluginCopy,
     copy: Path,
     original: Path,
     kept: bytes | None,
@@ -104,26 +104,26 @@ def _changed(
     )
 
 
-def keep_again(folder: RunFolder, info: dict[str, Any], recipe: Recipe) -> tuple[list[dict[str, str]], list[str]]:
+def keep_again(folder: RunFolder, info: RunInfo, recipe: Recipe) -> tuple[list[PluginCopy], list[str]]:
     """Bring the copies up to what a resumed run runs; an older version stays beside the new one under a name with its digest.
 
     Returns:
         What run.json says of them, and in words what is new.
     """
     _name_copies(recipe)
-    before = {said["name"]: said for said in info.get("plugins", [])}
-    now, words = [], []
+    copies_before = {copy["name"]: copy for copy in info.plugins}
+    copies_now: list[PluginCopy] = []
+    news = []
     for file in recipe.plugins:
-        name, copy = file.path.name, folder.path / FOLDER / file.path.name
-        said = before.get(name, {"from": str(file.path), "sha256": ""})
-        there = _content(copy)
-        if there != file.content:
-            _set_aside(copy)
+        name, path = file.path.name, folder.path / FOLDER / file.path.name
+        before = copies_before.get(name, {"name": name, "from": str(file.path), "sha256": ""})
+        if _content(path) != file.content:
+            _set_aside(path)
             _copy(folder, file)
-        if said["sha256"] != file.sha256:
-            words.append(f"plugin file {name} has sha256 {file.sha256[:8]} (was {said['sha256'][:8] or 'not there'})")
-        now.append({"name": name, "from": said["from"], "sha256": file.sha256})
-    return now, words
+        if before["sha256"] != file.sha256:
+            news.append(f"plugin file {name} has sha256 {file.sha256[:8]} (was {before['sha256'][:8] or 'not there'})")
+        copies_now.append({"name": name, "from": before["from"], "sha256": file.sha256})
+    return copies_now, news
 
 
 def _name_copies(recipe: Recipe) -> None:
@@ -155,6 +155,6 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _was(content: bytes | None, said: dict[str, str]) -> str:
+def _was(content: bytes | None, said: PluginCopy) -> str:
     now = "it is gone" if content is None else f"its sha256 is {_sha256(content)}"
     return f"{now}, and was {said['sha256']}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from ganlab.records.folder import RunFolder, append_line
 from ganlab.records.metric_lines import Journal
+from ganlab.records.run_info import InfoView, RunInfo
 
 
 class Record:
@@ -24,7 +25,7 @@ class Record:
 
     def __init__(self, folder: RunFolder | None, tell: Callable[[str], None], progress: Callable[[], dict[str, Any]]) -> None:
         self.folder, self.tell, self.progress = folder, tell, progress
-        self.info: dict[str, Any] = {}
+        self.info = RunInfo()
         self.journal = Journal()
         self.read_only = False
         self._writing = threading.Lock()
@@ -32,15 +33,14 @@ class Record:
     def save(self) -> None:
         """Write ``run.json``."""
         if self.folder is not None and not self.read_only:
-            self.info |= self.progress()
+            InfoView(self.info).update(self.progress())
             with self._writing:
                 self.folder.write_info(self.info)
 
     def announce(self, text: str) -> None:
         """Tell the person one clear paragraph, and keep it in ``run.json``."""
-        announcements = self.info.setdefault("announcements", [])
-        if text not in announcements:  # a resumed run says it again
-            announcements.append(text)
+        if text not in self.info.announcements:  # a resumed run says it again
+            self.info.announcements = [*self.info.announcements, text]
         self.save()
         self.tell(text)
 

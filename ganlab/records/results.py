@@ -13,6 +13,7 @@ from typing import Any
 
 from ganlab.recipe import flatten
 from ganlab.records.folder import RunFolder
+from ganlab.records.run_info import RunInfo, SweepMembership
 from ganlab.records.summaries import RunSummary
 
 FINAL = "final/"
@@ -82,7 +83,7 @@ class RunResult:
         return self.run.id
 
     @property
-    def info(self) -> dict[str, Any]:
+    def info(self) -> RunInfo:
         """What ``run.json`` holds."""
         return self.run.info
 
@@ -94,38 +95,33 @@ class RunResult:
     @property
     def recipe(self) -> str:
         """The recipe's name."""
-        return str(self.info.get("recipe", ""))
+        return self.info.recipe
 
     @property
     def seed(self) -> int | None:
         """The seed it was trained with."""
-        seed = self.info.get("seed")
-        return seed if isinstance(seed, int) else None
+        return self.info.seed
 
     @property
     def minutes(self) -> float:
         """How long it has been trained."""
-        return float(self.info.get("training_seconds", 0.0)) / 60
+        return self.info.training_seconds / 60
 
     @property
     def steps(self) -> tuple[int, int]:
         """The step that it is at, by its latest line or checkpoint, and its budget."""
-        counters = self.info.get("counters")
-        saved = counters.get("step", 0) if isinstance(counters, dict) else 0
         last = last_lines(self.folder)
-        return max([saved if isinstance(saved, int) else 0, *(line["step"] for line in last[-1:])]), int(self.info.get("total_steps", 0))
+        return max([self.info.counters.get("step", 0), *(line["step"] for line in last[-1:])]), self.info.total_steps
 
     @property
     def findings(self) -> list[str]:
         """What tricks found to be wrong with it at its end, by name, such as ``"fakes_alike"``."""
-        found = self.info.get("findings", [])
-        return [str(name) for name in found] if isinstance(found, list) else []
+        return self.info.findings
 
     @property
-    def member(self) -> dict[str, Any]:
-        """Of which set it is a part: ``{"name": ..., "combination": {...}, "seed": ...}``; empty for a run of its own."""
-        found = self.info.get("set", {})
-        return found if isinstance(found, dict) else {}
+    def sweep(self) -> SweepMembership:
+        """Of which sweep it is a part: ``{"name": ..., "combination": {...}, "seed": ...}``; empty for a run of its own."""
+        return self.info.set
 
     @cached_property
     def options(self) -> dict[str, str | int | float]:

@@ -8,10 +8,10 @@ import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ganlab.errors import UsageError, did_you_mean
 from ganlab.records.folder import RunFolder
+from ganlab.records.run_info import RunInfo
 
 CLOCKS = 2.0  # seconds by which two readings of when a process, or the machine, was started may differ
 
@@ -19,17 +19,19 @@ CLOCKS = 2.0  # seconds by which two readings of when a process, or the machine,
 SHORTEST = 4  # characters of a run's id that stand for it: the short id at its end
 
 
-def process_lives(info: dict[str, Any]) -> bool:
+def process_lives(info: RunInfo) -> bool:
     """Whether the process that ``info`` records is there still: its number may belong to another by now, or to another boot."""
     import psutil
 
+    if info.pid is None or info.boot is None or info.process_started is None:
+        return False
     try:
-        same_boot = bool(abs(psutil.boot_time() - info["boot"]) < CLOCKS)
-        process = psutil.Process(info["pid"])
-        same_start = bool(abs(process.create_time() - info["process_started"]) < CLOCKS)
+        same_boot = bool(abs(psutil.boot_time() - info.boot) < CLOCKS)
+        process = psutil.Process(info.pid)
+        same_start = bool(abs(process.create_time() - info.process_started) < CLOCKS)
         ended = process.status() == psutil.STATUS_ZOMBIE  # and nobody has asked how: in a container there may be nobody who does
-        return same_boot and same_start and not ended and info["pid"] != os.getpid()
-    except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
+        return same_boot and same_start and not ended and info.pid != os.getpid()
+    except (psutil.Error, ValueError, OverflowError):
         return False
 
 
@@ -38,7 +40,7 @@ class RunSummary:
     """A run, as ``ganlab runs`` lists it."""
 
     folder: RunFolder
-    info: dict[str, Any]
+    info: RunInfo
 
     @property
     def id(self) -> str:
@@ -48,23 +50,22 @@ class RunSummary:
     @property
     def status(self) -> str:
         """As run.json has it; a run that says "running" but whose process is gone was killed: "interrupted"."""
-        status = str(self.info.get("status", "unknown"))
+        status = self.info.status
         return "interrupted" if status == "running" and self._abandoned() else status
 
     @property
     def changes(self) -> dict[str, str]:
         """With what it went on where it was resumed with another recipe, by the step up to which it had the one before."""
-        found: dict[str, str] = {}
-        resumed = self.info.get("resumed")
-        for one in resumed if isinstance(resumed, list) else ():
-            if isinstance(one, dict) and isinstance(one.get("recipe"), list):
-                step, words = str(one.get("step")), "; ".join(map(str, one["recipe"]))
-                found[step] = f"{found[step]}; then {words}" if step in found else words
-        return found
+        changes: dict[str, str] = {}
+        for resumption in self.info.resumed:
+            if "recipe" in resumption:
+                step, words = str(resumption.get("step")), "; ".join(resumption["recipe"])
+                changes[step] = f"{changes[step]}; then {words}" if step in changes else words
+        return changes
 
     def _abandoned(self) -> bool:
         """Whether nobody writes this run any more, as far as this machine can tell: of another machine's run it cannot."""
-        if self.info.get("host") != socket.gethostname() or self.folder.locked_elsewhere():
+        if self.info.host != socket.gethostname() or self.folder.locked_elsewhere():
             return False
         return not process_lives(self.info)  # some shared file systems have no locks that work
 
@@ -95,8 +96,7 @@ def _folders(runs: Path) -> list[RunFolder]:
 
 def _began(run: RunSummary) -> float:
     """When a run began: names tell the second only."""
-    created = run.info.get("created")
-    return float(created) if isinstance(created, int | float) else 0.0
+    return run.info.created or 0.0
 
 
 def find_run(runs: Path, name: str) -> RunSummary:

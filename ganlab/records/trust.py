@@ -25,6 +25,7 @@ from ganlab.recipe import Choice, Recipe
 from ganlab.recipe.differences import is_part_of
 from ganlab.records.folder import RunFolder
 from ganlab.records.request import RunRequest
+from ganlab.records.run_info import PluginCopy, RunInfo
 
 KEY_BYTES = 32
 
@@ -38,21 +39,21 @@ def state_folder() -> Path:
     return user_state_path("ganlab")
 
 
-def sign(folder: RunFolder, plugins: list[dict[str, str]]) -> str | None:
+def sign(folder: RunFolder, plugins: list[PluginCopy]) -> str | None:
     """The signature of a run's recipe and plugin files; None where this account can keep no key."""
     key = _key()
     return None if key is None else _digest(key, folder, plugins)
 
 
-def is_own(folder: RunFolder, info: dict[str, Any]) -> bool:
+def is_own(folder: RunFolder, info: RunInfo) -> bool:
     """Whether the run was begun, or accepted, by this account, its recipe and plugin files are listed as they were then, and nothing in
     its folder is a link, which others may have put there.
     """
-    key, signature = _key(), info.get("signature")
-    if key is None or not isinstance(signature, str) or _odd(folder):
+    key, signature = _key(), info.signature
+    if key is None or signature is None or _odd(folder):
         return False
     try:
-        return hmac.compare_digest(signature.encode(), _digest(key, folder, info.get("plugins", [])).encode())
+        return hmac.compare_digest(signature.encode(), _digest(key, folder, info.plugins).encode())
     except (OSError, TypeError, ValueError):
         return False
 
@@ -66,7 +67,7 @@ def is_own_run(path: str | Path) -> bool:
         return False
 
 
-def refuse_strangers_files(folder: RunFolder, info: dict[str, Any], request: RunRequest) -> None:
+def refuse_strangers_files(folder: RunFolder, info: RunInfo, request: RunRequest) -> None:
     """Before anything of a stranger's run is loaded: see that nothing of it would be run, and no path in it be followed.
 
     Raises:
@@ -78,7 +79,7 @@ def refuse_strangers_files(folder: RunFolder, info: dict[str, Any], request: Run
     except (OSError, ValueError, RecursionError):
         document = {}  # loading it says what is wrong
     plugins = document.get("plugins")
-    names = [*(plugins if isinstance(plugins, list) else []), *(f"plugins/{Path(said['name']).name}" for said in info.get("plugins", []))]
+    names = [*(plugins if isinstance(plugins, list) else []), *(f"plugins/{Path(said['name']).name}" for said in info.plugins)]
     found += [f"it runs the plugin file {_shown(name)}{_digest_of(folder.path / str(name))}" for name in dict.fromkeys(map(str, names))]
     if "extends" in document:
         found.append(f"its recipe extends {_shown(document['extends'])}")
@@ -154,7 +155,7 @@ def _harmless(annotation: Any) -> bool:
     return bool(inner) and all(map(_harmless, inner))
 
 
-def _digest(key: bytes, folder: RunFolder, plugins: list[dict[str, str]]) -> str:
+def _digest(key: bytes, folder: RunFolder, plugins: list[PluginCopy]) -> str:
     signed = json.dumps({"recipe": folder.recipe.read_text(encoding="utf-8"), "plugins": plugins}, sort_keys=True)
     return hmac.new(key, signed.encode(), hashlib.sha256).hexdigest()
 

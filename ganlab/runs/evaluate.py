@@ -76,7 +76,7 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
     info = folder.read_info()
     recipe = recipe_of(folder, info, library, request)
     dataset = make_data(recipe, workspace.data_root())
-    if info["data"].get("fingerprint") != dataset.fingerprint():
+    if info.data.get("fingerprint") != dataset.fingerprint():
         raise UsageError(f"the data of run {summary.id} have changed since it began", "put them back as they were")
     dtype = DTYPES[recipe.train.dtype]
     device = _device(summary, recipe.train.device, told)

@@ -155,8 +155,7 @@ def find_checkpoint(summary: RunSummary, point: str, tell: Callable[[str], None]
             tell(text.replace("the run goes on from", "this is of"))
         return path
     if point == "best":
-        best = summary.info.get("best_checkpoint")
-        name = Path(str(best.get("path", ""))).name if isinstance(best, dict) else ""
+        name = Path((summary.info.best_checkpoint or {}).get("path", "")).name
         found = [path for path in files.values() if path.name == name]
         if not found:
             raise UsageError(f"run {summary.id} has no best checkpoint: its recipe names no metric in train.keep_best", kept)

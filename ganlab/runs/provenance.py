@@ -19,44 +19,45 @@ from ganlab.components import Dataset
 from ganlab.recipe import Recipe
 from ganlab.records import distributions
 from ganlab.records.folder import RunFolder
+from ganlab.records.run_info import GitState, RunInfo
 from ganlab.runs.device import device_name
 from ganlab.version import __version__
 
 PACKAGES = ("torch", "numpy", "pluggy", "safetensors", "mlflow", "torchvision")
 
 
-def provenance_of(recipe: Recipe, folder: RunFolder | None, device: torch.device, dataset: Dataset) -> dict[str, Any]:
+def provenance_of(recipe: Recipe, folder: RunFolder | None, device: torch.device, dataset: Dataset) -> RunInfo:
     """Everything about the circumstances of a new run that somebody may ask for later."""
-    return {
-        "id": folder.path.name if folder is not None else "",
-        "uid": secrets.token_hex(16),
-        "recipe": recipe.name,
-        "status": "new",
-        "ganlab": __version__,
-        "versions": {"python": platform.python_version(), **versions()},
-        "git": git_state(),
-        "user": user(),
-        "host": socket.gethostname(),
-        "platform": platform.platform(),
+    return RunInfo(
+        id=folder.path.name if folder is not None else "",
+        uid=secrets.token_hex(16),
+        recipe=recipe.name,
+        status="new",
+        ganlab=__version__,
+        versions={"python": platform.python_version(), **versions()},
+        git=git_state(),
+        user=user(),
+        host=socket.gethostname(),
+        platform=platform.platform(),
         **process(),
-        "command": sys.argv,
-        "device": str(device),
-        "device_name": device_name(device),
-        "dtype": recipe.train.dtype,
-        "threads": torch.get_num_threads(),
-        "seed": recipe.train.seed,
-        "distributions": distributions.used(recipe),
-        "script_plugins": distributions.of_script(recipe),
-        "data": {"use": recipe.data.use, "size": len(dataset), "fingerprint": dataset.fingerprint(), "fallback_from": None, "why": ""},
-        "created": time.time(),
-        "started": None,
-        "ended": None,
-        "announcements": [],
-        "failure": None,
-        "signal": None,
-        "last_checkpoint": None,
-        "resumed": [],
-    }
+        command=sys.argv,
+        device=str(device),
+        device_name=device_name(device),
+        dtype=recipe.train.dtype,
+        threads=torch.get_num_threads(),
+        seed=recipe.train.seed,
+        distributions=distributions.used(recipe),
+        script_plugins=distributions.of_script(recipe),
+        data={"use": recipe.data.use, "size": len(dataset), "fingerprint": dataset.fingerprint(), "fallback_from": None, "why": ""},
+        created=time.time(),
+        started=None,
+        ended=None,
+        announcements=[],
+        failure=None,
+        signal=None,
+        last_checkpoint=None,
+        resumed=[],
+    )
 
 
 def process() -> dict[str, Any]:
@@ -85,7 +86,7 @@ def user() -> str:
         return ""
 
 
-def git_state() -> dict[str, Any] | None:
+def git_state() -> GitState | None:
     """Commit and cleanness of the git work tree around the working folder, or None outside one."""
 
     def git(*words: str) -> str:

@@ -17,6 +17,7 @@ from ganlab.recipe import Lookup, Recipe, differences, load_recipe, to_toml
 from ganlab.records import distributions, plugin_files, trust
 from ganlab.records.folder import RunFolder, step_of
 from ganlab.records.request import RunRequest
+from ganlab.records.run_info import RunInfo
 from ganlab.records.summaries import RunSummary
 from ganlab.runs.device import DTYPES, find_device
 from ganlab.runs.evaluations import evaluation_interval
@@ -57,7 +58,7 @@ def _reopen(folder: RunFolder, library: Lookup, workspace: Workspace, request: R
             "train.init_from begins a new run from another's networks; a run that goes on has its own",
             f"to begin one like this: {_begun_from(folder)}",
         )
-    if info.get("status") == "finished" and not (request.overrides or request.changed):
+    if info.status == "finished" and not (request.overrides or request.changed):
         raise _finished(folder)
     recipe = recipe_of(folder, info, library, request)
     _check_script_tricks(folder, info, workspace, request)
@@ -66,7 +67,7 @@ def _reopen(folder: RunFolder, library: Lookup, workspace: Workspace, request: R
     changes = differences.changes(state["recipe"], differences.kept(recipe))
     _refuse_changes(folder, path, changes, request)
     dataset = make_data(recipe, workspace.data_root())
-    if info["data"].get("fingerprint") != dataset.fingerprint():
+    if info.data.get("fingerprint") != dataset.fingerprint():
         if any(differences.is_part_of(key, ("data", "train.seed")) for key in changes):
             raise UsageError(f"run {folder.path.name} cannot go on with other data", f"to begin a new run: {_begun_from(folder)}")
         raise UsageError(
@@ -80,7 +81,7 @@ def _reopen(folder: RunFolder, library: Lookup, workspace: Workspace, request: R
     return run
 
 
-def recipe_of(folder: RunFolder, info: dict[str, Any], library: Lookup, request: RunRequest) -> Recipe:
+def recipe_of(folder: RunFolder, info: RunInfo, library: Lookup, request: RunRequest) -> Recipe:
     """The recipe of a run, its plugin files loaded; nothing of a stranger's is run or followed unless ``request`` says so.
 
     Raises:
@@ -100,13 +101,13 @@ def recipe_of(folder: RunFolder, info: dict[str, Any], library: Lookup, request:
     return recipe
 
 
-def _check_script_tricks(folder: RunFolder, info: dict[str, Any], workspace: Workspace, request: RunRequest) -> None:
+def _check_script_tricks(folder: RunFolder, info: RunInfo, workspace: Workspace, request: RunRequest) -> None:
     """See that the tricks that a script brought are brought again: a run's folder cannot hold them.
 
     Raises:
         UsageError: they are not, and ``request`` does not say that it may be so.
     """
-    then, now = _script_tricks(info), [type(trick).__name__ for trick in workspace.tricks]
+    then, now = info.script_tricks, [type(trick).__name__ for trick in workspace.tricks]
     if len(then) != len(now) and not request.changed:
         raise UsageError(
             f"run {folder.path.name} was begun by a script with tricks of its own ({', '.join(then) or 'none'}), and "
@@ -114,11 +115,6 @@ def _check_script_tricks(folder: RunFolder, info: dict[str, Any], workspace: Wor
             f"bring them again, from a script: `ganlab.resume({str(folder.path)!r}, tricks=[...])`\n"
             f"or go on as it is now: {request.command_line(folder.path, changed=True)}",
         )
-
-
-def _script_tricks(info: dict[str, Any]) -> list[str]:
-    found = info.get("script_tricks", [])
-    return [str(name) for name in found] if isinstance(found, list) else []
 
 
 def _refuse_changes(folder: RunFolder, path: Path, changes: dict[str, str], request: RunRequest) -> None:
@@ -149,7 +145,7 @@ def _refuse_changes(folder: RunFolder, path: Path, changes: dict[str, str], requ
 
 
 def _put_back(
-    folder: RunFolder, info: dict[str, Any], recipe: Recipe, dataset: Dataset, workspace: Workspace,
+    folder: RunFolder, info: RunInfo, recipe: Recipe, dataset: Dataset, workspace: Workspace,
     path: Path, state: dict[str, Any], changes: dict[str, str],
 ) -> Run:  # fmt: skip
     """The run, built, in the state of its checkpoint; nothing in its folder is touched before all of that is known to work."""
@@ -157,20 +153,20 @@ def _put_back(
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
     run = Run(recipe, folder, device, DTYPES[recipe.train.dtype])
-    run.info = _merged(info, provenance_of(recipe, folder, device, dataset))
+    run.written.info = _resumed_info(info, provenance_of(recipe, folder, device, dataset))
     run.written.read_only = True
     with memory_errors_in_words(recipe, device):
         prepare(run, dataset, workspace)
         _check_budget(run, folder, info, state["step"])
-        other_tricks = any(differences.is_part_of(key, ("tricks",)) for key in changes) or run.info["script_tricks"] != _script_tricks(info)
+        other_tricks = any(differences.is_part_of(key, ("tricks",)) for key in changes) or run.info["script_tricks"] != info.script_tricks
         run.restore(path, state, other_tricks, changes)
     run.written.read_only = False
-    run.timetable.clock.seconds = info.get("training_seconds", 0.0)
+    run.timetable.clock.seconds = info.training_seconds
     run.resumed_from = run.step
     return run
 
 
-def _check_budget(run: Run, folder: RunFolder, info: dict[str, Any], step: int) -> None:
+def _check_budget(run: Run, folder: RunFolder, info: RunInfo, step: int) -> None:
     """See that there is something left to do.
 
     Raises:
@@ -181,7 +177,7 @@ def _check_budget(run: Run, folder: RunFolder, info: dict[str, Any], step: int) 
             f"run {folder.path.name} has trained {step:,} steps already, and its budget would be {run.total_steps:,}",
             f"give it more than it has: `--set train.steps={2 * step}`, for instance",
         )
-    if info.get("status") == "finished" and step == run.total_steps:
+    if info.status == "finished" and step == run.total_steps:
         raise _finished(folder)
 
 
@@ -203,7 +199,7 @@ def _begun_from(folder: RunFolder) -> str:
     return f"`{shlex.join(['ganlab', 'run', str(folder.recipe), '--set', f'train.init_from={folder.path}'])}`"
 
 
-def _keep_up(run: Run, folder: RunFolder, info: dict[str, Any], path: Path, changes: dict[str, str]) -> None:
+def _keep_up(run: Run, folder: RunFolder, info: RunInfo, path: Path, changes: dict[str, str]) -> None:
     """Let the run's folder say what it goes on with, and tell the person what is not as it was."""
     run.info["distributions"] = distributions.used(run.recipe)
     run.info["script_plugins"] = distributions.of_script(run.recipe)
@@ -225,8 +221,8 @@ def _keep_up(run: Run, folder: RunFolder, info: dict[str, Any], path: Path, chan
         if played or new_files:
             run.info["resumed"][-1] |= {"step": run.step, "recipe": played + new_files}
         run.announce(f"From step {run.step} on this run goes on with a changed recipe: {'; '.join(told)}.")
-    if run.total_steps != info.get("total_steps", run.total_steps):
-        run.announce(" ".join([f"The budget is now {run.total_steps:,} steps (it was {info['total_steps']:,}).", *_budgeted(run, info)]))
+    if info.total_steps and run.total_steps != info.total_steps:
+        run.announce(" ".join([f"The budget is now {run.total_steps:,} steps (it was {info.total_steps:,}).", *_budgeted(run, info)]))
     changed = run.info["resumed"][-1]["changed"].keys() - {"host"}
     if changed:
         run.announce(
@@ -236,9 +232,9 @@ def _keep_up(run: Run, folder: RunFolder, info: dict[str, Any], path: Path, chan
     run.save_info()
 
 
-def _budgeted(run: Run, info: dict[str, Any]) -> list[str]:
+def _budgeted(run: Run, info: RunInfo) -> list[str]:
     """A sentence on what else depends on the budget, if anything does."""
-    train, before = run.recipe.train, info["total_steps"]
+    train, before = run.recipe.train, info.total_steps
     intervals = {
         "sheets": (sheet_interval(train, before), run.timetable.sampler.every),
         "checkpoints": (run.checkpointing.interval(before), run.checkpointing.every),
@@ -251,11 +247,20 @@ def _budgeted(run: Run, info: dict[str, Any]) -> list[str]:
     return [f"With it change: {'; '.join(found)}."] if found else []
 
 
-def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """run.json of a resumed run: as it was, with a note of the circumstances it goes on under."""
-    changed = {key: new[key] for key in ("ganlab", "versions", "device_name", "threads", "host") if old.get(key) != new.get(key)}
-    if old.get("distributions", new["distributions"]) != new["distributions"]:  # an old run.json has none
-        changed["distributions"] = new["distributions"]
-    resumed = [*old.get("resumed", []), {"time": time.time(), "changed": changed}]
-    process = {key: new[key] for key in ("pid", "host", "boot", "process_started")}
-    return old | {"status": "interrupted", "resumed": resumed, "failure": None, "signal": None, "ended": None} | process
+def _resumed_info(old: RunInfo, new: RunInfo) -> RunInfo:
+    """run.json of a resumed run: as it was, with a note of the circumstances that it is resumed under."""
+    circumstances = ("ganlab", "versions", "device_name", "threads", "host")
+    changed = {key: getattr(new, key) for key in circumstances if getattr(old, key) != getattr(new, key)}
+    if "distributions" in old.model_fields_set and old.distributions != new.distributions:  # older versions did not note them
+        changed["distributions"] = new.distributions
+    return old.replaced(
+        status="interrupted",
+        resumed=[*old.resumed, {"time": time.time(), "changed": changed}],
+        failure=None,
+        signal=None,
+        ended=None,
+        pid=new.pid,
+        host=new.host,
+        boot=new.boot,
+        process_started=new.process_started,
+    )

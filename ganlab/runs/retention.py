@@ -9,6 +9,7 @@ from typing import Any
 from ganlab.errors import GanlabError, UsageError
 from ganlab.recipe import Train
 from ganlab.records.folder import RunFolder, step_of
+from ganlab.records.run_info import InfoView, RunInfo
 from ganlab.storage import checkpoint
 from ganlab.storage.atomic import writing
 
@@ -58,13 +59,13 @@ def superseded(files: list[Path], train: Train, best: Best) -> list[Path]:
     ]
 
 
-def note(info: dict[str, Any], folder: RunFolder, path: Path, best: Best) -> None:
+def note(info: RunInfo, folder: RunFolder, path: Path, best: Best) -> None:
     """Let ``info``, the content of run.json, say that ``path`` is the last checkpoint, and which is the best."""
-    info["last_checkpoint"] = path.relative_to(folder.path).as_posix()
-    info.pop("best_checkpoint", None)
+    info.last_checkpoint = path.relative_to(folder.path).as_posix()
+    InfoView(info).pop("best_checkpoint", None)
     if best.step is not None:
         name = folder.checkpoint_path(best.step).relative_to(folder.path).as_posix()
-        info["best_checkpoint"] = {"path": name, "metric": best.metric, "value": best.value}
+        info.best_checkpoint = {"path": name, "metric": best.metric, "value": best.value}
 
 
 def prune(folder: RunFolder, train: Train, best: Best) -> None:

@@ -84,7 +84,9 @@ def assemble(recipe: Recipe, dataset: Dataset, workspace: Workspace, in_folder: 
     folder = RunFolder.create(workspace.runs, recipe.name) if in_folder else None
     run = Run(recipe, folder, device, dtype)
     try:
-        run.info = provenance_of(recipe, folder, device, dataset) | ({"set": workspace.sweep} if workspace.sweep else {})
+        run.written.info = provenance_of(recipe, folder, device, dataset)
+        if workspace.sweep:
+            run.info["set"] = workspace.sweep
         with memory_errors_in_words(recipe, device):
             prepare(run, dataset, workspace)
             if recipe.train.init_from:

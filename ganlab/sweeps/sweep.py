@@ -97,7 +97,7 @@ class Member:
         self.run = RunSummary(self.run.folder, self.run.folder.read_info())
         self.state = state_of(self.run)
         if self.state == "failed":
-            self.message = self.message or next(iter(str(self.run.info.get("failure") or "").splitlines()), "")
+            self.message = self.message or next(iter((self.run.info.failure or "").splitlines()), "")
 
 
 @dataclass
@@ -167,10 +167,10 @@ class RunSet:
 
     def take(self, run: RunSummary) -> Member | None:
         """Give a run to the member that it is of; None where it is none's."""
-        said = run.info.get("set")
-        if not isinstance(said, dict) or said.get("name") != self.name or not isinstance(said.get("combination"), dict):
+        membership = run.info.set
+        if membership.get("name") != self.name or "combination" not in membership:
             return None
-        key = (named(said["combination"]), said.get("seed"))
+        key = (named(membership["combination"]), membership.get("seed"))
         for member in self.members:
             if (member.combination.name, member.seed) == key:
                 member.run = run  # the newest: another was made only where the one before was lost
@@ -200,8 +200,7 @@ def find_set(
     one = RunSet(name or definition.name(first.recipe.name), runs, definition, [Member(each, seed) for seed in seeds for each in found])
     _refuse_another(one)
     for run in list_runs(runs):
-        said = run.info.get("set")
-        if one.take(run) is None and isinstance(said, dict) and said.get("name") == one.name:
+        if one.take(run) is None and run.info.set.get("name") == one.name:
             one.others.append(run)
     for member in one.members:
         if member.run is not None:
@@ -226,8 +225,7 @@ def changes(run: RunSummary, combination: Combination, seed: int) -> list[str]:
     Raises:
         UsageError: its recipe cannot be read.
     """
-    data = run.info.get("data", {})
-    recipe = combination.fallback if data.get("fallback_from") and combination.fallback else combination.recipe
+    recipe = combination.fallback if run.info.data.get("fallback_from") and combination.fallback else combination.recipe
     try:
         then = tomllib.loads(run.folder.recipe.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -244,7 +242,7 @@ def changes(run: RunSummary, combination: Combination, seed: int) -> list[str]:
 
 
 def _changed_files(run: RunSummary, recipe: Recipe) -> list[str]:
-    then = {said["name"]: said["sha256"] for said in run.info.get("plugins", [])}
+    then = {said["name"]: said["sha256"] for said in run.info.plugins}
     return [f"the plugin file {file.path.name}" for file in recipe.plugins if then.get(file.path.name) != file.sha256]
 
 
