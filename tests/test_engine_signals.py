@@ -104,7 +104,7 @@ def test_one_signal_stops_the_run_with_everything_saved(number: signal.Signals, 
     run = find_run(tmp_path / "runs", "last")
     assert f"to go on:                   ganlab resume {run.id}" in out
     assert "interrupted at step 30 of 400" in out
-    assert (run.status, run.info["counters"]["step"]) == ("interrupted", 30)
+    assert (run.status, run.info.counters["step"]) == ("interrupted", 30)
     assert run.info["last_checkpoint"] == "checkpoints/step_000000030.safetensors"
     assert run.info["signal"] == number.name
     assert (run.folder.path / "generator.safetensors").is_file()

@@ -26,7 +26,7 @@ from ganlab.records.run_info import RunInfo
 from ganlab.records.summaries import find_run, process_lives
 from ganlab.sweeps import workers
 from ganlab.sweeps.summary import groups, tables, write_summary
-from ganlab.sweeps.sweep import find_set
+from ganlab.sweeps.sweep import RunSet, find_set
 from ganlab.sweeps.workers import Pool, Share, cores, shares, why
 from ganlab.testing import catalogue
 
@@ -316,12 +316,12 @@ def test_the_spread_is_of_finite_values_with_n_minus_1() -> None:
 # -- the set -------------------------------------------------------------------------------------------------------------------
 
 
-def a_set(runs: Path, grid: tuple[str, ...] = (f"{LR}=1e-4,2e-4",), seeds: str = "2", **more: object) -> sweep_module.RunSet:
+def a_set(runs: Path, grid: tuple[str, ...] = (f"{LR}=1e-4,2e-4",), seeds: str = "2", **more: object) -> RunSet:
     found = combinations("ring", catalogue(), [], read_axes(grid))
     return find_set(str(more.get("name", "")), runs, "ring", [], found, read_seeds(seeds, 0), COMMAND)
 
 
-def add(one: sweep_module.RunSet, number: int, **info: object) -> RunFolder:
+def add(one: RunSet, number: int, **info: object) -> RunFolder:
     """The run of a set's member, as far as it is looked at."""
     member = one.members[number]
     folder = made(one.runs, number, [{"step": 9, "metrics": {"final/modes": number}}], set=one.told(member), seed=member.seed, **info)
