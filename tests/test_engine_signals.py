@@ -128,7 +128,7 @@ def test_a_second_ctrl_c_leaves_at_once_and_says_how_to_go_on(every: int, tmp_pa
         assert time.monotonic() - began < 1
     assert process.returncode == 130
     run = find_run(tmp_path / "runs", "last")
-    assert (run.info["status"], run.status) == ("running", "interrupted")
+    assert (run.info.status, run.status) == ("running", "interrupted")
     saved = f"it is saved up to step_000000020.safetensors; to go on from there: ganlab resume {run.id}"
     assert after_the_note(err) == f"\nstopped at once. The run is not finished: {saved if every == 10 else 'nothing of it was saved yet'}\n"
 
@@ -153,7 +153,7 @@ def test_a_run_that_is_killed_is_seen_as_interrupted(tmp_path: Path) -> None:
         process.kill()
         process.wait()
     run = find_run(tmp_path / "runs", "last")
-    assert (run.info["status"], run.status) == ("running", "interrupted")
+    assert (run.info.status, run.status) == ("running", "interrupted")
 
 
 def test_handlers_of_signals_are_put_back() -> None:

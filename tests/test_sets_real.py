@@ -107,7 +107,7 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def by_seed() -> dict[int, RunSummary]:
-    return {run.info["seed"]: run for run in sorted(list_runs(Path("runs")), key=lambda run: run.info["seed"])}
+    return {run.info.seed: run for run in sorted(list_runs(Path("runs")), key=lambda run: run.info.seed)}
 
 
 def is_as_if_never_stopped(run: RunSummary) -> bool:
@@ -147,7 +147,7 @@ def test_the_same_command_goes_on_after_the_parent_and_a_run_were_killed() -> No
     runs = by_seed()
     assert begun < {run.id for run in list_runs(Path("runs"))}
     assert [run.status for run in list_runs(Path("runs"))] == ["finished"] * 3
-    assert [len(run.info["resumed"]) for run in runs.values()][:2] == [1, 1]
+    assert [len(run.info.resumed) for run in runs.values()][:2] == [1, 1]
     assert all(is_as_if_never_stopped(run) for run in runs.values())
     assert re.search(r"^combination  finished  loss/discriminator  loss/generator +minutes\nas it is +3 of 3 .* ± ", text, re.MULTILINE), (
         text
@@ -155,7 +155,7 @@ def test_the_same_command_goes_on_after_the_parent_and_a_run_were_killed() -> No
     began = time.monotonic()
     code, text = ganlab(*SET[:-1], "3", "--quiet")  # nothing is left to do
     assert (code, time.monotonic() - began < 2) == (0, True)
-    assert text.splitlines(True)[1:] == [f"runs/sets/{runs[0].info['set']['name']}  3 of 3 runs are finished\n"]
+    assert text.splitlines(True)[1:] == [f"runs/sets/{runs[0].info.set["name"]}  3 of 3 runs are finished\n"]
 
 
 @TWO_CORES
@@ -168,12 +168,12 @@ def test_ctrl_c_stops_all_and_a_recipe_that_is_edited_changes_no_run() -> None:
         Path("wait").unlink()
         text, _ = parent.communicate(timeout=60)
     assert parent.returncode == 130, text
-    assert [(run.status, run.info["counters"]["step"], run.info["total_steps"]) for run in list_runs(Path("runs"))] == [
+    assert [(run.status, run.info.counters["step"], run.info.total_steps) for run in list_runs(Path("runs"))] == [
         ("interrupted", 35, 60)
     ] * 2
     assert text.endswith(
         "0 of 2 runs are finished; mean ± standard deviation over their seeds; all of it: "
-        f"runs/sets/{list_runs(Path('runs'))[0].info['set']['name']}/summary.json\n"
+        f"runs/sets/{list_runs(Path('runs'))[0].info.set["name"]}/summary.json\n"
         "to go on:  ganlab run slow.toml --seeds 1 --grid generator.optimizer.lr=1e-3,2e-3 --device cpu\n"
     )
     assert "generator.optimizer.lr=0.002, seed 0: interrupted  runs/" in text
