@@ -105,8 +105,8 @@ def test_one_signal_stops_the_run_with_everything_saved(number: signal.Signals, 
     assert f"to go on:                   ganlab resume {run.id}" in out
     assert "interrupted at step 30 of 400" in out
     assert (run.status, run.info.counters["step"]) == ("interrupted", 30)
-    assert run.info["last_checkpoint"] == "checkpoints/step_000000030.safetensors"
-    assert run.info["signal"] == number.name
+    assert run.info.last_checkpoint == "checkpoints/step_000000030.safetensors"
+    assert run.info.signal == number.name
     assert (run.folder.path / "generator.safetensors").is_file()
     if number is signal.SIGINT:
         continued = reopened(run.folder.path)

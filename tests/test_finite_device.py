@@ -28,8 +28,8 @@ def accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is on the host."""
     made = Guard.__init__
 
-    def init(self: Guard, run: Run) -> None:
-        made(self, run)
+    def init(self: Guard, *given: Any) -> None:
+        made(self, *given)
         self.on_host = False
 
     monkeypatch.setattr(Guard, "__init__", init)
