@@ -111,7 +111,7 @@ def test_one_signal_stops_the_run_with_everything_saved(number: signal.Signals, 
     if number is signal.SIGINT:
         continued = reopened(run.folder.path)
         assert continued.resumed_from == 30
-        continued.total_steps = 40
+        continued.game.total_steps = 40
         execute(continued)
         never = play(recipe=tmp_path / "slow.toml", steps=40, overrides=['data={use="ring",samples=2000}', "train.batch_size=16"])
         assert same(weights(never), weights(continued))
