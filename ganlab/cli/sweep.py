@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
+from ganlab.cli.exit_codes import SIGNALLED
 from ganlab.cli.sweep_display import SetDisplay
-from ganlab.cli.train import SIGNALLED, naming
 from ganlab.components import Dataset
 from ganlab.errors import DataUnavailable, GanlabError, RecipeError, UsageError
 from ganlab.game.factories import make_data
@@ -23,6 +23,7 @@ from ganlab.registry.catalogue import Catalogue
 from ganlab.runs.device import find_device
 from ganlab.runs.start import assemble
 from ganlab.runs.workspace import Workspace
+from ganlab.screen.announcements import announce_plugin_files
 from ganlab.screen.terminal import console, show_lines, show_table, warn
 from ganlab.sweeps.runner import Carrying
 from ganlab.sweeps.summary import Group, groups, tables, write_summary
@@ -70,7 +71,7 @@ def run(
     chosen += [f"train.device={json.dumps(device)}"] if device is not None else []
     chosen += [f"train.seed={seed}"] if seed is not None else []
     chosen += [f"tracking.uri={json.dumps(tracking_uri)}"] if tracking_uri is not None else []
-    found = combinations(recipe, Catalogue.of_installed(naming(warn)), chosen, read_axes(asked.grid))
+    found = combinations(recipe, Catalogue.of_installed(announce_plugin_files(warn)), chosen, read_axes(asked.grid))
     first = found[0].recipe.train.seed
     seeds = [first] if asked.seeds is None else read_seeds(asked.seeds, first)
     places = places_for([combination.recipe for combination in found], asked.jobs)
