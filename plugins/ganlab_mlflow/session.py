@@ -46,7 +46,7 @@ class Session:
         self.info, self.recipe = describe.read_info(run), describe.read_recipe(run)
         with _alone(uri):
             self.client: MlflowClient = MlflowClient(tracking_uri=uri)
-            state.experiment_id = self._experiment(experiment, uri)
+            state.experiment_id = _experiment(self.client, experiment, uri)
             view.make_views(self.client, state.experiment_id, time_ns() // 1_000_000)
         state.uri, state.experiment = redacted(uri), experiment
         self.doubtful: set[str] = set()  # files of which MLflow may have lines that are older than what has been noted
@@ -58,7 +58,7 @@ class Session:
             state.begun, state.positions, state.run_id = False, {}, known  # mlflow.json was lost: what is sent twice counts once
             self.doubtful.add(METRICS[0])
         state.save(run)
-        self.there = self._pictures() if known and ARTIFACTS not in state.positions else set()
+        self.there = _pictures(self.client, self.state.run_id) if known and ARTIFACTS not in state.positions else set()
         before = self._position(ARTIFACTS).next
         self.listed = {_mark(line.content) for line in new_lines(run / ARTIFACTS, Position()) if line.position.next <= before}
         self._begin()
@@ -126,21 +126,6 @@ class Session:
 
     # -- the run's place ---------------------------------------------------------------------------------------------------
 
-    def _experiment(self, name: str, uri: str) -> str:
-        found = self.client.get_experiment_by_name(name)
-        if found is None:
-            # A local store is handed an absolute place; a server keeps artifacts where it was told to.
-            store = sqlite_file(uri)
-            place = None if store is None else (_artifacts(store) / describe.key(name)).as_uri()
-            try:
-                kind = {"mlflow.experimentKind": "custom_model_development"}  # or the UI asks, and shows pages for chat bots
-                return str(self.client.create_experiment(name, artifact_location=place, tags=kind))
-            except Exception:
-                found = self.client.get_experiment_by_name(name)  # another run may have made it meanwhile
-                if found is None:
-                    raise
-        return str(found.experiment_id)
-
     def _known_run(self) -> str | None:
         """This run's id in MLflow, if it is there: as remembered, else by its tag."""
         from mlflow.exceptions import MlflowException
@@ -189,7 +174,7 @@ class Session:
         position = self._position(name)
         # A run that was killed goes through its last steps again: on the CPU with the same numbers, at another time.
         again = name == METRICS[0] and (name in self.doubtful or was_cut(self.run / name, position))
-        there = self._points() if again else set()
+        there = _points(self.client, self.state.run_id) if again else set()
         self.doubtful.discard(name)
         for line in new_lines(self.run / name, position):
             new = [metric for metric in _metrics(line.content) if _point(metric) not in there]
@@ -213,7 +198,9 @@ class Session:
                 self.client.log_artifact(self.state.run_id, str(path), "checkpoints")
         elif images:
             key, step, time = describe.key(str(line["name"])).replace(":", "_"), line["step"], int(line["time"] * 1000)
-            again = _mark(line) in self.listed and any((key, str(step)) == picture[:2] for picture in self._pictures())
+            again = _mark(line) in self.listed and any(
+                (key, str(step)) == picture[:2] for picture in _pictures(self.client, self.state.run_id)
+            )
             self.listed.add(_mark(line))
             if (key, str(step), str(time)) not in self.there and not again:
                 self._send_picture(path, key, step, time)
@@ -225,7 +212,7 @@ class Session:
         path = self._inside(str(sheets[-1]["path"])) if sheets else None
         if path is not None:
             time = int(sheets[-1]["time"] * 1000)
-            if (view.LAST_SHEET, "0", str(time)) not in self._pictures():
+            if (view.LAST_SHEET, "0", str(time)) not in _pictures(self.client, self.state.run_id):
                 self._send_picture(path, view.LAST_SHEET, 0, time)
 
     def _send_picture(self, path: Path, key: str, step: int, time: int) -> None:
@@ -235,23 +222,42 @@ class Session:
             picture.load()
             self.client.log_image(self.state.run_id, picture, key=key, step=step, timestamp=time, synchronous=True)
 
-    def _pictures(self) -> set[tuple[str, str, str]]:
-        """Key, step and time of the pictures that MLflow has of this run, as its file names say them: other than metrics, they add up."""
-        files = [Path(file.path).name for file in self.client.list_artifacts(self.state.run_id, "images")]
-        parts = [name.replace("%", "+").split("+") for name in files]  # the separator of older versions
-        return {(part[0].replace("~", "/").replace("#", "/"), part[2], part[4]) for part in parts if len(part) > 4}
-
-    def _points(self) -> set[tuple[str, int, str]]:
-        """Key, step and value of all points that MLflow has of this run."""
-        keys = self.client.get_run(self.state.run_id).data.metrics
-        return {_point(metric) for key in keys for metric in self.client.get_metric_history(self.state.run_id, key)}
-
     def _position(self, name: str) -> Position:
         return self.state.positions.get(name, Position())
 
     def _delivered(self, name: str, position: Position) -> None:
         self.state.positions[name] = position
         self.state.save(self.run)
+
+
+def _experiment(client: MlflowClient, name: str, uri: str) -> str:
+    """The id of the experiment called ``name``; it is made when it is not there."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        # A local store is handed an absolute place; a server keeps artifacts where it was told to.
+        store = sqlite_file(uri)
+        place = None if store is None else (_artifacts(store) / describe.key(name)).as_uri()
+        try:
+            kind = {"mlflow.experimentKind": "custom_model_development"}  # or the UI asks, and shows pages for chat bots
+            return str(client.create_experiment(name, artifact_location=place, tags=kind))
+        except Exception:
+            found = client.get_experiment_by_name(name)  # another run may have made it meanwhile
+            if found is None:
+                raise
+    return str(found.experiment_id)
+
+
+def _pictures(client: MlflowClient, run_id: str) -> set[tuple[str, str, str]]:
+    """Key, step and time of the pictures that MLflow has of this run, as its file names say them: other than metrics, they add up."""
+    files = [Path(file.path).name for file in client.list_artifacts(run_id, "images")]
+    parts = [name.replace("%", "+").split("+") for name in files]  # the separator of older versions
+    return {(part[0].replace("~", "/").replace("#", "/"), part[2], part[4]) for part in parts if len(part) > 4}
+
+
+def _points(client: MlflowClient, run_id: str) -> set[tuple[str, int, str]]:
+    """Key, step and value of all points that MLflow has of this run."""
+    keys = client.get_run(run_id).data.metrics
+    return {_point(metric) for key in keys for metric in client.get_metric_history(run_id, key)}
 
 
 def _metrics(line: dict[str, Any]) -> list[Any]:
