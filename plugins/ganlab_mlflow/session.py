@@ -86,7 +86,7 @@ class Session:
         if checkpoints == "last" and info.get("last_checkpoint"):
             names.append(str(info["last_checkpoint"]))
         for name in names:
-            path = self._inside(name)
+            path = _inside(self.run, name)
             if path is None:
                 continue
             with _unless_it_is_gone(path):
@@ -99,7 +99,7 @@ class Session:
         client.set_tag(run_id, "mlflow.note.content", describe.note(info, self.recipe))  # with what was announced meanwhile
         client.set_terminated(run_id, STATUS.get(status, "FAILED"), int((info.get("ended") or 0) * 1000) or None)
         self.state.complete, self.state.completed_by = True, os.getpid()
-        self.state.model_missing = model and self._inside(model_module.FILE) is not None
+        self.state.model_missing = model and _inside(self.run, model_module.FILE) is not None
         self.state.save(self.run)
 
     def log_model(self) -> None:
@@ -118,11 +118,6 @@ class Session:
             generator.log(self.client, self.state.experiment_id, self.state.run_id, measured)
         self.state.model_missing = False
         self.state.save(self.run)
-
-    def _inside(self, name: str) -> Path | None:
-        """The file ``name`` of the run's folder; None where there is none, or the name leads out of the folder (a stranger's run may)."""
-        path = (self.run / name).resolve()
-        return path if path.is_relative_to(self.run.resolve()) and path.is_file() else None
 
     # -- the run's place ---------------------------------------------------------------------------------------------------
 
@@ -190,7 +185,7 @@ class Session:
         self._delivered(name, position)
 
     def _deliver_file(self, line: dict[str, Any], images: bool) -> None:
-        path = self._inside(str(line["path"]))
+        path = _inside(self.run, str(line["path"]))
         if path is None:
             return  # pruned, or dropped when the run went back to a checkpoint
         if line["kind"] == "checkpoint":
@@ -208,8 +203,10 @@ class Session:
     def _deliver_last_sheet(self) -> None:
         """The last of the sheets once more, under a key and a step that all runs have: side by side without looking for a step."""
         lines = [line.content for line in new_lines(self.run / ARTIFACTS, Position())]
-        sheets = [line for line in lines if line["kind"] == "image" and line["name"] == view.SHEETS and self._inside(str(line["path"]))]
-        path = self._inside(str(sheets[-1]["path"])) if sheets else None
+        sheets = [
+            line for line in lines if line["kind"] == "image" and line["name"] == view.SHEETS and _inside(self.run, str(line["path"]))
+        ]
+        path = _inside(self.run, str(sheets[-1]["path"])) if sheets else None
         if path is not None:
             time = int(sheets[-1]["time"] * 1000)
             if (view.LAST_SHEET, "0", str(time)) not in _pictures(self.client, self.state.run_id):
@@ -258,6 +255,12 @@ def _points(client: MlflowClient, run_id: str) -> set[tuple[str, int, str]]:
     """Key, step and value of all points that MLflow has of this run."""
     keys = client.get_run(run_id).data.metrics
     return {_point(metric) for key in keys for metric in client.get_metric_history(run_id, key)}
+
+
+def _inside(run: Path, name: str) -> Path | None:
+    """The file ``name`` of the run's folder; None where there is none, or the name leads out of the folder (a stranger's run may)."""
+    path = (run / name).resolve()
+    return path if path.is_relative_to(run.resolve()) and path.is_file() else None
 
 
 def _metrics(line: dict[str, Any]) -> list[Any]:
