@@ -15,7 +15,7 @@ from engine_support import RICH, Capture, Plugin, StopAt, lines, reopened, resum
 import ganlab
 from ganlab.errors import GanlabError, UsageError
 from ganlab.recipe import differences
-from ganlab.recipe.differences import changes
+from ganlab.recipe.differences import describe_changes
 from ganlab.runs.run import Run
 from ganlab.runs.state import state_of
 from ganlab.runs.training import execute
@@ -272,9 +272,9 @@ def test_a_changed_recipe_must_be_asked_for(tmp_path: Path) -> None:
 
 
 def test_the_order_of_the_tricks_belongs_to_the_recipe() -> None:
-    assert changes({"a": 1, "b": 2}, {"b": 2, "a": 1}) == {"tricks": "the order of the tricks"}
-    assert changes({"a": 1, "b": 2}, {"a": 1, "b": 2}) == {}
-    assert changes({"a": 1}, {"a": 1.0}) == {"a": "a = 1.0 (was 1)"}
+    assert describe_changes({"a": 1, "b": 2}, {"b": 2, "a": 1}) == {"tricks": "the order of the tricks"}
+    assert describe_changes({"a": 1, "b": 2}, {"a": 1, "b": 2}) == {}
+    assert describe_changes({"a": 1}, {"a": 1.0}) == {"a": "a = 1.0 (was 1)"}
     assert doctest.testmod(differences).failed == 0
 
 

@@ -322,8 +322,8 @@ def test_a_plugin_file_that_changed_is_refused_until_the_author_says_which(home:
     original.write_text(MINE.replace("STOP", "5"))
     assert refused(stopped) == (
         f"plugin file {original} is not what run {stopped.name} was made with: its sha256 is {digest(original)}, and was {was}\n"
-        f"go on with the file as it is now: `ganlab resume {stopped} --changed`\n"
-        f"or with the run's own copy of what it was: `ganlab resume {stopped} --trust`"
+        f"to use the file as it is now: `ganlab resume {stopped} --changed`\n"
+        f"or the run's own copy of the earlier version: `ganlab resume {stopped} --trust`"
     )
     run, told = again(stopped, trust=True)
     assert [file.sha256 for file in told] == [was]
@@ -351,7 +351,7 @@ def test_a_new_file_that_is_wrong_changes_nothing(home: Path, stopped: Path) -> 
 def test_a_plugin_file_that_is_gone_is_asked_for(home: Path, stopped: Path) -> None:
     (home / "code/mine.py").unlink()
     assert refused(stopped) == (
-        f"plugin file {home / 'code/mine.py'} is gone, and the copy in run {stopped.name} is all there is\n"
+        f"plugin file {home / 'code/mine.py'} is gone; the only copy left is in run {stopped.name}\n"
         f"put it back; or run the copy, {stopped / 'plugins/mine.py'}: `ganlab resume {stopped} --trust`"
     )
     (stopped / "plugins/mine.py").write_text("print('something else')")
@@ -386,7 +386,7 @@ def test_a_strangers_code_is_not_run(home: Path, stopped: Path, monkeypatch: pyt
     assert refused(stopped) == (
         f"run {stopped.name} was not made by this account, or its recipe has been edited since, and `ganlab resume` would reach beyond its "
         f"folder: it runs the plugin file plugins/mine.py (sha256 {was})\n"
-        f"look at these; if you trust whoever made it: `ganlab resume {stopped} --trust`"
+        f"check these; if you trust its author: `ganlab resume {stopped} --trust`"
     )
     (stopped / "plugins/mine.py").write_text(trap + MINE.replace("STOP", "3"))
     assert digest(stopped / "plugins/mine.py") in refused(stopped)
@@ -475,7 +475,7 @@ def test_links_make_a_run_a_strangers(home: Path, stopped: Path) -> None:
     assert f"its .losses.png.part is a link to {home / 'victim'}" in refused(stopped)
     (stopped / ".losses.png.part").unlink()
     os.mkfifo(stopped / "pipe")
-    assert "its pipe is no file" in refused(stopped)
+    assert "its pipe is neither a file nor a folder" in refused(stopped)
 
 
 def test_words_of_a_stranger_do_nothing_to_the_terminal(home: Path, stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -388,7 +388,7 @@ def test_layouts(said: tuple[int | None, str | None, bool, bool], layout: Layout
         (["--out", "x.jpg"], "--out x.jpg: samples are written as .png"),
         (["--frame-seconds", "1"], "--frame-seconds is of animations"),
         (["--checkpoint", "newest"], "'newest' is no checkpoint"),
-        (["--out", "runs.txt/x.png"], "runs.txt is no folder"),
+        (["--out", "runs.txt/x.png"], "runs.txt is not a folder"),
     ],
 )
 def test_what_cannot_be_is_one_message(words: list[str], message: str, digits: FinishedRun, here: Path, capsys: Capture) -> None:

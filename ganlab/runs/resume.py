@@ -64,7 +64,7 @@ def _reopen(folder: RunFolder, library: Lookup, workspace: Workspace, request: R
     _check_script_tricks(folder, info, workspace, request)
     path, state, skipped = newest_valid(folder)
     check_names(path, state)
-    changes = differences.changes(state["recipe"], differences.kept(recipe))
+    changes = differences.describe_changes(state["recipe"], differences.recorded_options(recipe))
     _refuse_changes(folder, path, changes, request)
     dataset = make_data(recipe, workspace.data_root())
     if info.data.get("fingerprint") != dataset.fingerprint():
@@ -90,12 +90,12 @@ def recipe_of(folder: RunFolder, info: RunInfo, library: Lookup, request: RunReq
     own = trust.is_own(folder, info)
     if not (own or request.trust):
         trust.refuse_strangers_files(folder, info, request)
-    for file, content in plugin_files.chosen(folder, info, own, request).items():
+    for file, content in plugin_files.contents_to_run(folder, info, own, request).items():
         library.add_file(file, content)
     try:
         recipe = load_recipe(folder.recipe, library, request.overrides)
     except RecipeError as error:
-        raise distributions.named(error, folder, info, request) from error
+        raise distributions.add_missing_plugins(error, folder, info, request) from error
     if not (own or request.trust):
         trust.refuse_strangers_options(folder, recipe, request)
     return recipe
@@ -201,9 +201,9 @@ def _begun_from(folder: RunFolder) -> str:
 
 def _keep_up(run: Run, folder: RunFolder, info: RunInfo, path: Path, changes: dict[str, str]) -> None:
     """Let the run's folder say what it goes on with, and tell the person what is not as it was."""
-    run.info["distributions"] = distributions.used(run.recipe)
-    run.info["script_plugins"] = distributions.of_script(run.recipe)
-    run.info["plugins"], new_files = plugin_files.keep_again(folder, info, run.recipe)
+    run.info["distributions"] = distributions.used_distributions(run.recipe)
+    run.info["script_plugins"] = distributions.used_script_plugins(run.recipe)
+    run.info["plugins"], new_files = plugin_files.update_copies(folder, info, run.recipe)
     text = to_toml(run.recipe)
     if text != folder.recipe.read_text(encoding="utf-8"):
         old = next(
@@ -217,7 +217,8 @@ def _keep_up(run: Run, folder: RunFolder, info: RunInfo, path: Path, changes: di
     run.info["signature"] = trust.sign(folder, run.info["plugins"])
     told = [words for key, words in changes.items() if key not in differences.BUDGET] + new_files
     if told:
-        played = [words for key, words in changes.items() if not differences.is_part_of(key, (*differences.BUDGET, *differences.NO_OTHER))]
+        ignored = (*differences.BUDGET, *differences.NOT_COMPARED)
+        played = [words for key, words in changes.items() if not differences.is_part_of(key, ignored)]
         if played or new_files:
             run.info["resumed"][-1] |= {"step": run.step, "recipe": played + new_files}
         run.announce(f"From step {run.step} on this run goes on with a changed recipe: {'; '.join(told)}.")

@@ -11,7 +11,7 @@ from ganlab.recipe import Train
 from ganlab.records.folder import RunFolder, step_of
 from ganlab.records.run_info import InfoView, RunInfo
 from ganlab.storage import checkpoint
-from ganlab.storage.atomic import writing
+from ganlab.storage.atomic import write_errors
 
 
 class Best:
@@ -70,7 +70,7 @@ def note(info: RunInfo, folder: RunFolder, path: Path, best: Best) -> None:
 
 def prune(folder: RunFolder, train: Train, best: Best) -> None:
     """Remove the checkpoints that no rule keeps any more."""
-    with writing(folder.checkpoints):
+    with write_errors(folder.checkpoints):
         for old in superseded(folder.checkpoint_files(), train, best):
             old.unlink(missing_ok=True)
 

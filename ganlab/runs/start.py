@@ -93,7 +93,7 @@ def assemble(recipe: Recipe, dataset: Dataset, workspace: Workspace, in_folder: 
                 load_weights(run, recipe.train.init_from)
         if folder is not None:
             folder.lock()
-            run.info["plugins"] = plugin_files.keep(folder, recipe)
+            run.info["plugins"] = plugin_files.copy_into_run(folder, recipe)
             write_text(folder.recipe, to_toml(recipe))
             run.info["signature"] = trust.sign(folder, run.info["plugins"])
             run.save_info()

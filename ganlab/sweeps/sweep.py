@@ -235,7 +235,7 @@ def changes(run: RunSummary, combination: Combination, seed: int) -> list[str]:
     now = tomllib.loads(to_toml(recipe))  # a file has tables in an order of its own
     now["train"]["seed"] = seed
     before, after = flatten(then), flatten(now)
-    words = [*differences.changes(before, after).values(), *_changed_files(run, recipe)]
+    words = [*differences.describe_changes(before, after).values(), *_changed_files(run, recipe)]
     words += [f"no change at step {step} ({text})" for step, text in run.changes.items()]
     key = "train.init_from"
     return words + ([f"{key} = {after.get(key, '')} (was {before.get(key, '')})"] if before.get(key) != after.get(key) else [])
