@@ -25,7 +25,7 @@ from ganlab.runs.training import execute
 from ganlab.runs.workspace import Workspace
 from ganlab.screen.summary import ROLES, facts, layers_of
 from ganlab.screen.terminal import Display, command, show_facts, show_lines, show_table, warn
-from ganlab.sweeps.membership import as_member
+from ganlab.sweeps.membership import join_sweep
 
 SIGNALLED = 128  # a shell adds the signal's number to it
 SHOW_CURSOR = "\x1b[?25h"  # the live display hides it
@@ -47,15 +47,15 @@ def run(
     overrides += [f"train.device={json.dumps(device)}"] if device is not None else []
     overrides += [f"train.seed={seed}"] if seed is not None else []
     overrides += _tracking(tracking_uri)
-    member = as_member()
+    membership = join_sweep()
     with Display(quiet) as display:
-        workspace = Workspace(runs_dir, data_root, display.tell, [display], sweep=member)
+        workspace = Workspace(runs_dir, data_root, display.tell, [display], sweep=membership)
         carry_out(open_run(recipe, Catalogue.of_installed(naming(display.tell)), overrides, workspace), display)
 
 
 def resume(name: str, overrides: list[str], *, changed: bool, trust: bool, runs_dir: Path, data_root: Path | None, quiet: bool) -> None:
     """Go on with a run that stopped."""
-    as_member()
+    join_sweep()
     summary = find_run(runs_dir, name)
     with Display(quiet) as display:
         workspace = Workspace(summary.folder.path.parent, data_root, display.tell, [display])
