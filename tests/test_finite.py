@@ -444,7 +444,7 @@ def test_metrics_that_are_not_finite_are_told_of_where_the_loss_is(tmp_path: Pat
 
 def test_reopened_runs_keep_their_count(tmp_path: Path) -> None:
     run = goes_on(tmp_path, Spoil(5), StopAt(8), overrides=(SKIP,))
-    assert reopened(run.path).guard.times == 1
+    assert reopened(run.path).game.guard.times == 1
 
 
 def test_a_trick_that_only_watches_is_not_looked_at() -> None:

@@ -18,7 +18,9 @@ def python(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=240, **options)  # type: ignore[call-overload, no-any-return]
 
 
-@pytest.mark.parametrize("words", ["--help", "run --help", "sample --help", "export --help", "recipes", "runs", "sample last"])
+@pytest.mark.parametrize(
+    "words", ["--help", "run --help", "sample --help", "export --help", "recipes", "runs", "compare", "delete last", "sample last"]
+)
 def test_commands_that_do_not_train_import_neither_torch_nor_mlflow(words: str, tmp_path: Path) -> None:
     code = f"""
 import sys

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganlab.cli.train import SIGNALLED, naming
+from ganlab.cli.exit_codes import SIGNALLED
+from ganlab.cli.options import option_overrides
 from ganlab.errors import GanlabError, UsageError
 from ganlab.recipe.grid import SEED, load_combinations, read_axes, read_seeds
 from ganlab.registry.catalogue import Catalogue
 from ganlab.runs.workspace import Workspace
+from ganlab.screen.announcements import announce_plugin_files
 from ganlab.screen.sweep_display import SweepDisplay
 from ganlab.screen.sweep_table import result_rows
 from ganlab.screen.terminal import console, show_lines, show_table, warn
@@ -28,7 +29,7 @@ FAILED = 1  # exit code
 
 
 @dataclass(frozen=True)
-class Asked:
+class SweepOptions:
     """The options of ``ganlab run`` that only a sweep has."""
 
     seeds: str | None
@@ -41,7 +42,7 @@ class Asked:
 def run(
     recipe: str,
     overrides: list[str],
-    asked: Asked,
+    options: SweepOptions,
     *,
     device: str | None,
     seed: int | None,
@@ -56,21 +57,19 @@ def run(
         UsageError: the sweep is not possible; no run was started.
         SystemExit: some of its runs are not finished.
     """
-    _refuse_two_kinds_of_seed(overrides, seed, asked)
-    command = command_line(recipe, overrides, asked, device, seed, tracking_uri, runs_dir, data_root, quiet)
-    options = [*overrides]
-    options += [f"train.device={json.dumps(device)}"] if device is not None else []
-    options += [f"{SEED}={seed}"] if seed is not None else []
-    options += [f"tracking.uri={json.dumps(tracking_uri)}"] if tracking_uri is not None else []
-    combinations = load_combinations(recipe, Catalogue.of_installed(naming(warn)), options, read_axes(asked.grid))
+    _refuse_two_kinds_of_seed(overrides, seed, options)
+    command = command_line(recipe, overrides, options, device, seed, tracking_uri, runs_dir, data_root, quiet)
+    overrides = [*overrides, *option_overrides(device=device, seed=seed, tracking_uri=tracking_uri)]
+    catalogue = Catalogue.of_installed(announce_plugin_files(warn))
+    combinations = load_combinations(recipe, catalogue, overrides, read_axes(options.grid))
     recipes = [combination.recipe for combination in combinations]
     first_seed = recipes[0].train.seed
-    seeds = [first_seed] if asked.seeds is None else read_seeds(asked.seeds, first_seed)
-    pool = Pool(shares_for(recipes, asked.jobs))
-    without_seed = [text for text in options if _key(text) != SEED]
-    sweep = find_sweep(asked.name or "", runs_dir, recipe, without_seed, combinations, seeds, command)
+    seeds = [first_seed] if options.seeds is None else read_seeds(options.seeds, first_seed)
+    pool = Pool(shares_for(recipes, options.jobs))
+    without_seed = [text for text in overrides if _key(text) != SEED]
+    sweep = find_sweep(options.name or "", runs_dir, recipe, without_seed, combinations, seeds, command)
     display = SweepDisplay(sweep, quiet)
-    runner = SweepRunner(sweep, pool, display, data_root, asked.retry_failed, lambda: refuse_edited_plugins(recipes[0].plugins))
+    runner = SweepRunner(sweep, pool, display, data_root, options.retry_failed, lambda: refuse_edited_plugins(recipes[0].plugins))
     needed = {id(run.combination) for run in sweep.runs if runner.needs_training(run)}
     build_each([each for each in combinations if id(each) in needed], Workspace(data=data_root, tell=lambda text: None))
     sweep.open(command)
@@ -84,18 +83,20 @@ def run(
         raise SystemExit(FAILED if runner.stopped_by is None else SIGNALLED + int(runner.stopped_by))
 
 
-def _refuse_two_kinds_of_seed(overrides: Sequence[str], seed: int | None, asked: Asked) -> None:
+def _refuse_two_kinds_of_seed(overrides: Sequence[str], seed: int | None, options: SweepOptions) -> None:
     """Check that ``--seeds`` does not contradict ``--seed`` or ``--set train.seed``.
 
     Raises:
         UsageError: it does.
     """
-    if asked.seeds is None:
+    if options.seeds is None:
         return
     if seed is not None:
-        raise UsageError("--seed and --seeds cannot both be given", f"to start from that seed: --set {SEED}={seed} --seeds {asked.seeds}")
-    if "," in asked.seeds and any(_key(text) == SEED for text in overrides):
-        raise UsageError(f"--set {SEED} and --seeds {asked.seeds} cannot both be given: the list names every seed", "leave one of them out")
+        raise UsageError("--seed and --seeds cannot both be given", f"to start from that seed: --set {SEED}={seed} --seeds {options.seeds}")
+    if "," in options.seeds and any(_key(text) == SEED for text in overrides):
+        raise UsageError(
+            f"--set {SEED} and --seeds {options.seeds} cannot both be given: the list names every seed", "leave one of them out"
+        )
 
 
 def _key(override: str) -> str:
@@ -145,16 +146,16 @@ def show_unfinished(sweep: Sweep, command: Sequence[str]) -> None:
 
 
 def command_line(
-    recipe: str, overrides: Sequence[str], asked: Asked, device: str | None, seed: int | None, tracking_uri: str | None,
+    recipe: str, overrides: Sequence[str], options: SweepOptions, device: str | None, seed: int | None, tracking_uri: str | None,
     runs_dir: Path, data_root: Path | None, quiet: bool,
 ) -> list[str]:  # fmt: skip
     """The words of the command, for messages that say what to type next."""
     words = ["ganlab", "run", recipe]
-    options = [
-        ("--seeds", asked.seeds), *(("--grid", text) for text in asked.grid), *(("--set", text) for text in overrides),
-        ("--device", device), ("--seed", seed), ("--tracking-uri", tracking_uri), ("--jobs", asked.jobs), ("--name", asked.name),
+    values = [
+        ("--seeds", options.seeds), *(("--grid", text) for text in options.grid), *(("--set", text) for text in overrides),
+        ("--device", device), ("--seed", seed), ("--tracking-uri", tracking_uri), ("--jobs", options.jobs), ("--name", options.name),
         ("--runs-dir", None if runs_dir == Path("runs") else runs_dir), ("--data-root", data_root),
     ]  # fmt: skip
-    for name, value in options:
+    for name, value in values:
         words += [name, str(value)] if value is not None else []
-    return words + (["--retry-failed"] if asked.retry_failed else []) + (["--quiet"] if quiet else [])
+    return words + (["--retry-failed"] if options.retry_failed else []) + (["--quiet"] if quiet else [])
