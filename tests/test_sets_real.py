@@ -143,7 +143,7 @@ def test_the_same_command_goes_on_after_the_parent_and_a_run_were_killed() -> No
     begun = {run.id for run in list_runs(Path("runs"))}
     code, text = ganlab(*SET[:-1], "3")
     assert code == 0, text
-    assert re.search(r"^seed 0: was interrupted, and will go on ", text, re.MULTILINE), text
+    assert re.search(r"^seed 0: was interrupted and will be resumed ", text, re.MULTILINE), text
     runs = by_seed()
     assert begun < {run.id for run in list_runs(Path("runs"))}
     assert [run.status for run in list_runs(Path("runs"))] == ["finished"] * 3
@@ -172,9 +172,9 @@ def test_ctrl_c_stops_all_and_a_recipe_that_is_edited_changes_no_run() -> None:
         ("interrupted", 35, 60)
     ] * 2
     assert text.endswith(
-        "0 of 2 runs are finished; mean ± standard deviation over their seeds; all of it: "
+        "0 of 2 runs are finished; mean ± standard deviation over their seeds; all numbers: "
         f"runs/sets/{list_runs(Path('runs'))[0].info.set['name']}/summary.json\n"
-        "to go on:  ganlab run slow.toml --seeds 1 --grid generator.optimizer.lr=1e-3,2e-3 --device cpu\n"
+        "to resume:  ganlab run slow.toml --seeds 1 --grid generator.optimizer.lr=1e-3,2e-3 --device cpu\n"
     )
     assert "generator.optimizer.lr=0.002, seed 0: interrupted  runs/" in text
     code, text = ganlab(*words)
@@ -194,9 +194,7 @@ def test_a_run_that_fails_does_not_stop_the_others_and_is_told() -> None:
     failed, other = sorted(list_runs(Path("runs")), key=lambda run: run.status)
     assert (failed.status, other.status) == ("failed", "finished")
     assert f"tricks.slow.fail=true, seed 0: failed: it is broken ({failed.folder.path})" in text.replace("\n", " ")
-    assert text.endswith(
-        f"to go on with what is not finished:  ganlab {' '.join(words[:2])} --grid {words[-1]} --device cpu --retry-failed\n"
-    )
+    assert text.endswith(f"to train what is not finished:  ganlab {' '.join(words[:2])} --grid {words[-1]} --device cpu --retry-failed\n")
     Path("broken").unlink()
     code, text = ganlab(*words)
     assert (code, by_status()) == (1, ["failed", "finished"])
@@ -220,5 +218,5 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_is_made_anew() -> No
     Path("wait").unlink()
     code, text = ganlab(*SET[:-1], "1", "--set", "train.checkpoint_every=50")
     assert code == 0, text
-    assert "was stopped before its first checkpoint, and will be made anew; its old folder stays" in text
+    assert "was stopped before its first checkpoint and will be trained again; its old folder stays" in text
     assert by_status() == ["finished", "interrupted"]

@@ -71,7 +71,7 @@ def run_command(recipe: str, overrides: tuple[str, ...], **options: Any) -> None
         with importing():
             from ganlab.cli import sweep
 
-        sweep.run(recipe, list(overrides), sweep.Asked(**sweep_options), **options)
+        sweep.run(recipe, list(overrides), sweep.SweepOptions(**sweep_options), **options)
         return
     for name, value in sweep_options.items():
         if value:

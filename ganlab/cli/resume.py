@@ -12,12 +12,12 @@ from ganlab.runs.resume import resume_run
 from ganlab.runs.workspace import Workspace
 from ganlab.screen.announcements import announce_plugin_files
 from ganlab.screen.terminal import Display
-from ganlab.sweeps.membership import as_member
+from ganlab.sweeps.membership import join_sweep
 
 
 def resume(name: str, overrides: list[str], *, changed: bool, trust: bool, runs_dir: Path, data_root: Path | None, quiet: bool) -> None:
     """Resume a stopped run."""
-    as_member()
+    join_sweep()
     summary = find_run(runs_dir, name)
     with Display(quiet) as display:
         workspace = Workspace(summary.folder.path.parent, data_root, display.tell, [display])

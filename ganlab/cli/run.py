@@ -11,7 +11,7 @@ from ganlab.runs.start import open_run
 from ganlab.runs.workspace import Workspace
 from ganlab.screen.announcements import announce_plugin_files
 from ganlab.screen.terminal import Display
-from ganlab.sweeps.membership import as_member
+from ganlab.sweeps.membership import join_sweep
 
 
 def run(
@@ -27,7 +27,7 @@ def run(
 ) -> None:
     """Train a recipe in a new run."""
     overrides = [*overrides, *option_overrides(device=device, seed=seed, tracking_uri=tracking_uri)]
-    membership = as_member()
+    membership = join_sweep()
     with Display(quiet) as display:
         workspace = Workspace(runs_dir, data_root, display.tell, [display], sweep=membership)
         catalogue = Catalogue.of_installed(announce_plugin_files(display.tell))
