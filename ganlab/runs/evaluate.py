@@ -25,7 +25,7 @@ from ganlab.records.summaries import RunSummary
 from ganlab.runs.device import DTYPES, find_device
 from ganlab.runs.evaluations import to_json
 from ganlab.runs.generators import find_checkpoint, generator_at_checkpoint
-from ganlab.runs.resume import recipe_of
+from ganlab.runs.saved_recipe import recipe_of
 from ganlab.runs.workspace import Workspace
 from ganlab.speed.thread_waiting import watching
 from ganlab.storage.atomic import write_text

@@ -26,9 +26,9 @@ from ganlab.records.folder import RunFolder, step_of
 from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary
 from ganlab.runs.device import DTYPES
-from ganlab.runs.resume import recipe_of
 from ganlab.runs.retention import newest_valid
 from ganlab.runs.run import Run
+from ganlab.runs.saved_recipe import recipe_of
 from ganlab.runs.start import build_game
 from ganlab.storage import checkpoint
 
@@ -152,7 +152,7 @@ def find_checkpoint(summary: RunSummary, point: str, tell: Callable[[str], None]
     if point == "last":
         path, _state, skipped = newest_valid(folder)
         for text in skipped:
-            tell(text.replace("the run goes on from", "this is of"))
+            tell(text)
         return path
     if point == "best":
         name = Path((summary.info.best_checkpoint or {}).get("path", "")).name
