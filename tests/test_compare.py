@@ -100,7 +100,7 @@ def test_what_was_changed_on_the_way_is_another_recipe_and_is_told(tmp_path: Pat
     assert [(group.name, group.seeds) for group in groups] == [("a", [0, 1]), ("a changed at step 40", [0])]
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
     assert f"{on_the_way.id} changed at step 40: lr = 2 (was 1); k = 1 (was 0)." in " ".join(capsys.readouterr().out.split())
-    assert len(grouped([read_result(made(tmp_path, "b", resumed=odd)) for odd in (None, 3, [4], [{"recipe": 5}])])) == 1
+    assert len(grouped([read_result(made(tmp_path, "b", resumed=odd)) for odd in ([], [{}], [{"step": 3}])])) == 1
 
 
 def test_two_changes_at_one_step_have_names_and_verdicts_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
