@@ -293,5 +293,5 @@ def test_samples_may_be_of_another_law_than_the_training(tmp_path: Path) -> None
         prepare(overrides=[*more, 'sampling_noise={use="normal",dimension=4}'])
     assert str(caught.value) == (
         '--set sampling_noise={use="normal",dimension=4}: [sampling_noise] has latents of shape (4,), and [noise] (3,)\n'
-        "give both the same dimension"
+        "use the same dimension for both"
     )

@@ -10,7 +10,7 @@ import click
 
 from ganlab.cli.importing import importing
 from ganlab.errors import GanlabError, UsageError, did_you_mean
-from ganlab.speed.thread_waiting import wait_well
+from ganlab.speed.thread_waiting import set_wait_policy
 from ganlab.version import __version__
 
 RUNS = click.option("--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all runs.")
@@ -357,7 +357,7 @@ def schema() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; errors become one message and an exit code, never a traceback."""
-    wait_well()
+    set_wait_policy()
     try:
         cli.main(arguments, prog_name="ganlab", standalone_mode=False)
     except GanlabError as error:
