@@ -273,7 +273,7 @@ def test_terms_that_are_no_dict() -> None:
         turn.loss_terms = None  # type: ignore[assignment]
 
     assert fails(hooked(loss_terms=take)) == (
-        'a trick has set turn.loss_terms to a NoneType\na term is added by its name: `turn.loss_terms["mine"] = ...`'
+        'a trick has set turn.loss_terms to a NoneType\nadd a term by its name: `turn.loss_terms["mine"] = ...`'
     )
 
 

@@ -30,7 +30,7 @@ def accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def init(self: Guard, run: Run) -> None:
         made(self, run)
-        self.on_host = False
+        self.on_cpu = False
 
     monkeypatch.setattr(Guard, "__init__", init)
 
