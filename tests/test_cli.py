@@ -11,7 +11,7 @@ import pytest
 from ganlab.cli import main
 from ganlab.errors import UsageError
 from ganlab.records.folder import RunFolder
-from ganlab.runs.run import Run
+from ganlab.runs.clock import Clock
 from ganlab.screen import terminal
 
 SMALL = ["--set", "train.steps=20", "--set", "train.batch_size=16", "--set", "data.samples=500"]
@@ -125,7 +125,7 @@ def test_resume_of_an_unknown_and_of_a_finished_run(capsys: pytest.CaptureFixtur
     run = only_run()
     assert capsys.readouterr().err == (
         f"error: run {run.name} is finished\nhint: to train it longer: `ganlab resume {run} --set train.steps=40`\n"
-        f"to begin a new run with its networks: `ganlab run {run}/recipe.toml --set train.init_from={run}`\n"
+        f"to start a new run with its networks: `ganlab run {run}/recipe.toml --set train.init_from={run}`\n"
     )
 
 
@@ -294,12 +294,13 @@ def test_no_picture_where_nobody_wants_colours(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_sixty_seconds_are_a_minute(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    stop = Run.stop_clock
+    stop = Clock.stop
 
-    def late(run: Run) -> None:
-        stop(run)
-        run.timetable.clock.seconds = 179.7
+    def late(clock: Clock, step: int) -> float:
+        pace = stop(clock, step)
+        clock.seconds = 179.7
+        return pace
 
-    monkeypatch.setattr(Run, "stop_clock", late)
+    monkeypatch.setattr(Clock, "stop", late)
     assert ring() == 0
     assert "finished at step 20 of 20 after 3 min 0 s" in capsys.readouterr().out

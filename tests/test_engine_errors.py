@@ -263,7 +263,7 @@ def test_a_plan_that_a_loss_cannot_be_played_with() -> None:
 
     assert fails(hooked(plan_step=plan), overrides=['loss={use="relativistic_bce"}']) == (
         f"loss 'relativistic_bce' (plugin losses, ganlab {ganlab.__version__}) compares real with fake scores, and in step 1 the "
-        'discriminator plays on real ones alone\na trick\'s plan_step has chosen this; '
+        "discriminator plays on real ones alone\na trick's plan_step has chosen this; "
         'with such a loss it must return `Part("discriminator", ("real", "fake"))`'
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import importlib
 import json
 import os
 import re
@@ -22,12 +21,12 @@ import psutil
 import pytest
 from mlflow_support import FakeRun, closed_port
 
+from ganlab.cli import ui
 from ganlab.errors import GanlabError, UsageError
 from ganlab_mlflow.mirror import Mirror
 from ganlab_mlflow.place import Settings
 from ganlab_mlflow.tracker import MlflowTracker
 
-ui = importlib.import_module("ganlab.cli.ui")  # the package has a command of that name
 CHARTS = "runs?workflowType=machine_learning&compareRunsMode=CHART"
 VIEW = "&viewStateShareKey=ganlab-runs"
 

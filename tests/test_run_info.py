@@ -20,8 +20,8 @@ def written(folder: Path, **content: object) -> Path:
 
 def test_what_is_read_is_written_again_with_keys_of_another_version(tmp_path: Path) -> None:
     content = {
-        "id": "a", "status": "finished", "created": 1, "data": {"use": "ring", "colour": "blue"}, "plugins": [], "mlflow": {"experiment": "e"},
-        "model_config": 1, "json": [2], "copy": None,
+        "id": "a", "status": "finished", "created": 1, "data": {"use": "ring", "colour": "blue"}, "plugins": [],
+        "mlflow": {"experiment": "e"}, "model_config": 1, "json": [2], "copy": None,
     }  # fmt: skip
     info = RunInfo.read(written(tmp_path, **content))
     assert json.loads(info.as_json()) == content

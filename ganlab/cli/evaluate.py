@@ -6,16 +6,16 @@ import json
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ganlab.cli.train import naming
+from ganlab.cli.exit_codes import INTERRUPTED
 from ganlab.numbers import number
 from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary, find_run
 from ganlab.registry.catalogue import Catalogue
 from ganlab.runs.evaluate import Measured, evaluate_run
 from ganlab.runs.workspace import Workspace
+from ganlab.screen.announcements import announce_plugin_files
 from ganlab.screen.terminal import show_facts, show_lines, show_table, warn
 
-STOPPED = 130  # what shells say of a program that Ctrl-C has ended
 ARROWS = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
 
 
@@ -27,7 +27,7 @@ def evaluate(
     found: list[dict[str, Any]] = []
     done: list[RunSummary] = []
     for summary in summaries:
-        catalogue = Catalogue.of_installed(naming(warn))
+        catalogue = Catalogue.of_installed(announce_plugin_files(warn))
         workspace = Workspace(summary.folder.path.parent, data_root, warn)
         try:
             measured = evaluate_run(
@@ -52,7 +52,7 @@ def _stop(left: list[RunSummary], done: list[RunSummary]) -> NoReturn:
     names = ", ".join(summary.id for summary in left)
     measured = f"; measured: {', '.join(summary.id for summary in done)}" if done else ""
     warn(f"stopped. Not measured, and left as {'they were' if len(left) > 1 else 'it was'}: {names}{measured}")
-    raise SystemExit(STOPPED)
+    raise SystemExit(INTERRUPTED)
 
 
 def _show(measured: Measured) -> None:

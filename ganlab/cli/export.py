@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ganlab.records.request import RunRequest
 from ganlab.records.summaries import find_run
+from ganlab.screen.announcements import announce_plugin_files
 from ganlab.screen.terminal import show_lines, warn
 
 
@@ -14,7 +15,6 @@ def export(
 ) -> None:
     """Export the generator of a run, and say what the check has shown."""
     summary = find_run(runs_dir, name)
-    from ganlab.cli.train import naming
     from ganlab.generators import formats
     from ganlab.registry.catalogue import Catalogue
     from ganlab.runs.generators import open_generator
@@ -25,7 +25,7 @@ def export(
     formats.check_out(kind, out, force)
     if kind == "onnx":
         formats.require_extras()
-    library = Catalogue.of_installed(naming(warn))
+    library = Catalogue.of_installed(announce_plugin_files(warn))
     request, root = RunRequest(trust=trust, command="export"), Workspace(data=data_root).data_root()
     generator = open_generator(summary, library, request, root, warn, checkpoint, draw=False).generator
     made = formats.export_generator(generator, kind, out, library, force)

@@ -10,6 +10,8 @@ import sys
 import threading
 from collections.abc import Iterator
 
+from ganlab.cli.exit_codes import INTERRUPTED
+
 
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
@@ -27,7 +29,7 @@ def _leaving_at_once() -> Iterator[None]:
 
     def leave(_number: int, _frame: object) -> None:
         os.write(2, b"stopped\n")
-        os._exit(130)
+        os._exit(INTERRUPTED)
 
     before = signal.signal(signal.SIGINT, leave)
     try:

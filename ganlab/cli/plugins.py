@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ganlab.errors import PluginError, UsageError, did_you_mean
 from ganlab.hookspecs import RunHooks
-from ganlab.recipe import PluginFile
 from ganlab.recipe.manual import hooks_of, options_of, snippet
 from ganlab.registry.catalogue import HOOK_OF, Broken, Catalogue, Entry
+from ganlab.screen.announcements import announce_plugin_files
 from ganlab.screen.terminal import show_lines, show_table, warn
 
 PLURALS = {
@@ -27,7 +27,7 @@ PLURALS = {
 def plugins(name: str | None) -> None:
     """List all plugins, or tell everything about one of them, or about a component or trick."""
     if name is not None and name.endswith(".py"):
-        catalogue = Catalogue.of_installed(_announce)
+        catalogue = Catalogue.of_installed(announce_plugin_files(warn))
         name = catalogue.add_file(Path(name)).path.stem
     else:
         catalogue = Catalogue.of_installed()
@@ -49,10 +49,6 @@ def plugins(name: str | None) -> None:
     for entry in brought if len(brought) == 1 else named:
         show_lines("")
         _tell_entry(entry)
-
-
-def _announce(file: PluginFile) -> None:
-    warn(f"Running the plugin file {file.path} (sha256 {file.sha256}).")
 
 
 def _list(catalogue: Catalogue) -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.recipe import flatten
-from ganlab.recipe.differences import NO_OTHER, is_part_of
-from ganlab.records.generator_step import gone_on
+from ganlab.recipe.differences import NOT_COMPARED, is_part_of
+from ganlab.records.generator_step import later_step
 from ganlab.records.results import RunResult
 from ganlab.records.summaries import RunSummary
 
 CHANGED = "changed at step "  # how an option begins that a run has had up to there only
 LARGEST = 1e300  # no number that is measured is as large; larger whole ones are no floats
 #: What makes no other recipe.
-APART = (*NO_OTHER, "train.seed")
+APART = (*NOT_COMPARED, "train.seed")
 
 
 class Result(RunResult):
@@ -90,7 +90,7 @@ class Result(RunResult):
         step = self.evaluation.get("step")
         if not self.values or not isinstance(step, int):
             return None
-        now = gone_on(self.run, step)
+        now = later_step(self.run, step)
         return None if now is None else (step, now)
 
     @property
