@@ -206,7 +206,7 @@ def test_makes_one_pass_of_many() -> None:
     assert "modified inplace" in breaks("makes_one_pass_of_many", "network", Unbound)
     mine = [f'{role}={{use="mine",optimizer={{use="tiny"}}}}' for role in ("generator", "discriminator")]
     for wrong in (Whole, Short):
-        with pytest.raises(PluginError, match=r"network 'mine'.*: in_one_pass returned something else than a list of 2 tensors, or None"):
+        with pytest.raises(PluginError, match=r"network 'mine'.*: in_one_pass did not return a list of 2 tensors or None"):
             play(overrides=mine, plugins=[Plugin(networks={"mine": wrong})])
 
 

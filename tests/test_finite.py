@@ -21,7 +21,7 @@ from ganlab.storage.checkpoint import load
 from ganlab.testing import TinyLoss, TinyNetwork, play, prepare, tiny_data
 
 HELP = "\ntry a lower learning rate, or the tricks gradient_clipping and clamp"
-STOP = HELP + '; train.non_finite = "skip" or "rollback" lets a run go on by itself'
+STOP = HELP + '; with train.non_finite = "skip" or "rollback", training continues'
 SKIP, ROLLBACK = "train.non_finite=skip", "train.non_finite=rollback"
 
 
@@ -288,7 +288,7 @@ def test_skipped_updates_are_counted_and_told_of_once(tmp_path: Path) -> None:
     assert run.counters["generator_updates"] == 8
     assert run.info["announcements"] == [
         "the generator's loss term 'adversarial' is nan in step 5: Spoil, in its hook loss_terms, has changed the loss term 'adversarial', "
-        "finite until then. This update is skipped, and so is every further one of that kind, up to 10 (train.non_finite_most); "
+        "finite until then. This update is skipped. Up to 10 updates that are not finite are skipped (train.non_finite_most); "
         "skipped/generator counts them."
     ]
     logged = [line["metrics"] for line in lines(run) if "loss/generator" in line["metrics"]]

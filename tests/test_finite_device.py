@@ -30,7 +30,7 @@ def accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def init(self: Guard, *given: Any) -> None:
         made(self, *given)
-        self.on_host = False
+        self.on_cpu = False
 
     monkeypatch.setattr(Guard, "__init__", init)
 
@@ -131,7 +131,7 @@ def test_it_is_read_with_the_metrics_and_not_before(monkeypatch: pytest.MonkeyPa
     reads.clear()
     run = play(watcher, steps=6, overrides=["train.log_every=100", "train.sample_every=99", *networks("adam")])
     assert reads == [2, 3, 5, 6, 6, 6, 6]  # the last ones: metrics, the end of the step, the end of the run
-    assert run.game.guard.waiting == []
+    assert run.game.guard.unread == []
 
 
 def test_a_fused_optimizer_is_asked_and_another_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,14 +184,14 @@ def test_a_resumed_run_has_skipped_as_one_that_was_never_stopped(tmp_path: Path)
 def test_gradients_of_several_types_are_looked_at() -> None:
     run = play(steps=1)
     turn = ganlab.Turn(run.players["generator"], ("fake",), 1, loss=torch.zeros((), dtype=torch.float64))
-    from ganlab.game.culprit import look_at
+    from ganlab.game.culprit import non_finite_flag
 
-    assert look_at(turn).item() == 0
+    assert non_finite_flag(turn).item() == 0
     gradient = turn.player.parameters[0].grad
     assert gradient is not None
     for bad in (math.nan, math.inf, -math.inf):
         before = gradient.clone()
         gradient[0, 0] = bad
-        assert look_at(turn).item() == 1
+        assert non_finite_flag(turn).item() == 1
         gradient.copy_(before)
-    assert look_at(turn).item() == 0
+    assert non_finite_flag(turn).item() == 0

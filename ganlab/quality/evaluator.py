@@ -36,7 +36,7 @@ from ganlab.game.precision import tf32
 from ganlab.game.random_streams import default_generators_restored, derive, seed_default_generators
 from ganlab.quality.report import Report
 from ganlab.recipe import Choice, Recipe
-from ganlab.speed.lazy_compiler import spare_the_compiler
+from ganlab.speed.lazy_compiler import delay_compiler_import
 
 TRAINING = 100_000  # most of the training data that metrics are shown
 
@@ -288,7 +288,7 @@ class Evaluator:
                 for other in (whole, held):
                     if other is not None and other is not self.dataset and other is not self._held_out:
                         other.place(torch.device("cpu"), torch.float32)
-            spare_the_compiler()  # a judge may be trained
+            delay_compiler_import()  # a judge may be trained
             spec = JudgeSpec(whole, held, self.cache, self.device, self.tell, lambda: self._stopping())
             named = Named(make(choice, spec), owner_of(choice))
         except Stopped:

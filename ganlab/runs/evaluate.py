@@ -27,7 +27,7 @@ from ganlab.runs.evaluations import to_json
 from ganlab.runs.generators import find_checkpoint, generator_at_checkpoint
 from ganlab.runs.saved_recipe import recipe_of
 from ganlab.runs.workspace import Workspace
-from ganlab.speed.thread_waiting import watching
+from ganlab.speed.thread_waiting import adaptive_waiting
 from ganlab.storage.atomic import write_text
 
 #: What ``ganlab evaluate --set`` may change: the run stays what it is.
@@ -93,7 +93,7 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
     latent = law.sample(count, fixed_noise(recipe.train.seed, "evaluation", device), device, dtype)
     labels = evaluator.labels(count) if accepts_labels(generator.network) else None
     autocast = torch.autocast(device.type, torch.bfloat16) if recipe.train.autocast != "off" else contextlib.nullcontext()
-    with watching(torch.get_num_threads()):  # the run may be going on meanwhile
+    with adaptive_waiting(torch.get_num_threads()):  # the run may be going on meanwhile
         with torch.no_grad(), autocast, tf32(recipe.train.tf32):
             fakes = in_chunks(generator, latent, labels, recipe.train.seed, device, dtype, math.prod(dataset.shape))
         report = evaluator.measure(fakes, quick=False)

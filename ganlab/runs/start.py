@@ -26,7 +26,7 @@ from ganlab.runs.retention import newest_valid
 from ganlab.runs.run import Run
 from ganlab.runs.workspace import Workspace
 from ganlab.speed.choose import speed_up
-from ganlab.speed.lazy_compiler import spare_the_compiler
+from ganlab.speed.lazy_compiler import delay_compiler_import
 from ganlab.storage import checkpoint
 from ganlab.storage.atomic import write_text
 
@@ -123,7 +123,7 @@ def prepare(run: Run, dataset: Dataset, workspace: Workspace) -> None:
 
 def build_game(run: Run, dataset: Dataset, watchers: list[Trick]) -> None:
     """Fill the run's game, and let its passes be computed as the recipe asks for."""
-    spare_the_compiler()
+    delay_compiler_import()
     build(run.game, dataset, watchers, {"run": run})
     speed_up(run.game)
 

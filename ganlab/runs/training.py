@@ -17,7 +17,7 @@ from ganlab.runs.rescue import rescued
 from ganlab.runs.run import Run
 from ganlab.runs.signals import ended_by_signals
 from ganlab.speed.allocator import keep_freed_memory
-from ganlab.speed.thread_waiting import watching
+from ganlab.speed.thread_waiting import adaptive_waiting
 from ganlab.storage import checkpoint
 
 
@@ -35,7 +35,7 @@ def execute(run: Run, leave: Callable[[Run], None] | None = None) -> str:
         GanlabError, or whatever a step raised: status is then ``"failed"``.
     """
     run.info |= {"status": "running", "started": run.info.get("started") or time.time()}
-    with ended_by_signals(run, leave), watching(torch.get_num_threads()):
+    with ended_by_signals(run, leave), adaptive_waiting(torch.get_num_threads()):
         return _execute(run)
 
 

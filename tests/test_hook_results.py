@@ -1,4 +1,4 @@
-"""What hooks return: a plan that is none is refused whole, and a value that nobody asked for is told of once."""
+"""Results of hooks: an invalid plan is refused, and a value that ganlab ignores is announced once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from test_cli import ganlab as command
 
 import ganlab
 from ganlab.errors import PluginError
-from ganlab.game.hook_answers import INSTEAD, PLAN
+from ganlab.game.hook_results import IGNORED_HINTS, PLAN_HINT
 from ganlab.game.hooks import KNOWN
 from ganlab.runs.run import Run
 from ganlab.runs.training import execute
@@ -24,13 +24,13 @@ Part: Any = ganlab.Part
 
 #: What a plan may be by mistake, what is said of it, and what is wanted.
 PLANS: dict[str, tuple[Any, str, str]] = {
-    "number": (3, "returned an int (3), which is no list of groups", PLAN),
-    "no": (False, "returned a bool (False), which is no list of groups", PLAN),
-    "dict": ({"order": "D"}, "returned a dict ({'order': 'D'}), which is no list of groups", PLAN),
-    "generator": ((group for group in [[D]]), "returned a generator, which is no list of groups", PLAN),
-    "word": (["discriminator"], "returned a plan whose group 1 is a str ('discriminator'), not a list of parts", PLAN),
-    "flat": ([[D], G], "returned a plan whose group 2 is a Part, not a list of parts", PLAN),
-    "words": ([["discriminator"]], "returned a plan whose group 1 holds a str ('discriminator'), which is no ganlab.Part", PLAN),
+    "number": (3, "returned an int (3), which is not a list of groups", PLAN_HINT),
+    "no": (False, "returned a bool (False), which is not a list of groups", PLAN_HINT),
+    "dict": ({"order": "D"}, "returned a dict ({'order': 'D'}), which is not a list of groups", PLAN_HINT),
+    "generator": ((group for group in [[D]]), "returned a generator, which is not a list of groups", PLAN_HINT),
+    "word": (["discriminator"], "returned a plan whose group 1 is a str ('discriminator'), not a list of parts", PLAN_HINT),
+    "flat": ([[D], G], "returned a plan whose group 2 is a Part, not a list of parts", PLAN_HINT),
+    "words": ([["discriminator"]], "returned a plan whose group 1 holds a str ('discriminator'), which is not a ganlab.Part", PLAN_HINT),
     "player": (
         [[Part("generater", ("fake",))]],
         "returned a plan whose group 1 has a part of an unknown player, 'generater'",
@@ -121,7 +121,7 @@ def told(run_with: object, **options: Any) -> list[str]:
 def test_what_a_hook_returns_for_nothing_is_told_of_once(hook: str, tmp_path: Any) -> None:
     trick = type("Mine", (), {hook: ganlab.hookimpl(lambda self: 3)})()
     handed = next((name for name in ("turn", "spec", "player") if name in KNOWN[hook]), "")
-    text = f"Mine: its hook {hook} returned an int, which nobody looks at: {INSTEAD[handed]}."
+    text = f"Mine: its hook {hook} returned an int, which ganlab ignores: {IGNORED_HINTS[handed]}."
     announced = told(trick, steps=10, overrides=["train.batch_size=16"], folder=tmp_path)
     assert announced == [text]
 
@@ -129,7 +129,7 @@ def test_what_a_hook_returns_for_nothing_is_told_of_once(hook: str, tmp_path: An
 def test_what_comes_of_returning_a_changed_batch() -> None:
     changed = hooked(before_scores=lambda turn: turn.fake * 0)
     expected = (
-        "Mine: its hook before_scores returned a Tensor, which nobody looks at: "
+        "Mine: its hook before_scores returned a Tensor, which ganlab ignores: "
         "a hook that changes a value assigns it to the turn (`turn.real`, `turn.fake_scores` ...) and returns nothing."
     )
     assert told(changed, steps=1) == [expected]
@@ -162,8 +162,8 @@ def test_an_answer_to_a_failure_that_is_none_is_told_of(tmp_path: Any) -> None:
     with pytest.raises(PluginError, match="lost"):
         execute(run)
     assert run.info["announcements"] == [
-        "Mine 2: its hook on_failure returned a str, which nobody looks at: "
-        "return True when the run can go on from the state it was put into, and None otherwise."
+        "Mine 2: its hook on_failure returned a str, which ganlab ignores: "
+        "return True if training can continue from the state that the hook has restored, and None otherwise."
     ]
 
 
@@ -177,10 +177,12 @@ def test_the_command_line_says_it_once(tmp_path: Any, monkeypatch: pytest.Monkey
     size = ["--set", "train.steps=3", "--set", "train.batch_size=16", "--set", "data.samples=500", "--set", "tracking.enabled=false"]
     assert command("run", "mine.toml", *size) == 0
     printed = " ".join(capsys.readouterr().err.split())
-    assert printed.count("its hook before_scores returned a Tensor, which nobody looks at") == 1
+    assert printed.count("its hook before_scores returned a Tensor, which ganlab ignores") == 1
 
 
 def test_a_hook_may_be_told_of_while_the_run_is_half_built(tmp_path: Any) -> None:
     wider = hooked(before_build=lambda spec: spec if spec.role == "discriminator" else None)
     (text,) = told(wider, steps=1, folder=tmp_path)
-    assert text.startswith("Mine: its hook before_build returned a NetworkSpec, which nobody looks at: a hook that has a network built")
+    assert text.startswith(
+        "Mine: its hook before_build returned a NetworkSpec, which ganlab ignores: a hook that changes how a network is built"
+    )
