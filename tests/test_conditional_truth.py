@@ -119,5 +119,5 @@ def test_the_labels_have_the_law_of_the_data_and_are_in_turn_without_any(tmp_pat
     assert found is not None and data.labels is not None
     assert torch.equal(found.bincount(), data.labels.bincount())
     bare = ganlab.ResidentDataset(torch.zeros(7, 2), class_names=("a", "b", "c"))
-    run.evaluations.evaluator.dataset = bare
+    run.evaluations.evaluator.real.dataset = bare
     assert run.evaluations.evaluator.labels(5).tolist() == [0, 1, 2, 0, 1]  # type: ignore[union-attr]

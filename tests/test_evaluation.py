@@ -294,7 +294,7 @@ def test_a_judge_that_cannot_be_had_is_told_of_once(tmp_path: Path) -> None:
 
     plugins = (BROUGHT, Plugin(judges={"none": none}))
     run = measured(tmp_path, BOUNDED, SPREAD, FEATURED, 'judge={use="none"}', "evaluation.every=1", plugins=plugins)
-    assert run.info["announcements"] == ["Samples are not judged. there is no such network\nfetch it"]
+    assert run.info["announcements"] == ["Metrics that need a judge are not measured. there is no such network\nfetch it"]
     assert written(run)["not_measured"] == {"featured": "there is no judge: there is no such network"}
 
 
@@ -425,16 +425,16 @@ def test_data_that_cannot_tell_what_they_hold_out_stop_nothing(tmp_path: Path) -
     run = measured(tmp_path, SPREAD, FEATURED, 'judge={use="squares"}', 'data={use="bad"}', plugins=plugins)
     assert run.info["status"] == "finished"
     told = [text.splitlines()[0] for text in run.info["announcements"]]
-    assert told[0].startswith("Samples are not held against any that are never trained on. dataset 'bad', in held_out(), raised OSError")
-    assert told[1].startswith("Samples are not judged. dataset 'bad', in complete(), raised OSError: the disk is gone")
+    assert told[0].startswith("Samples are not compared with held-out data. dataset 'bad', in held_out(), raised OSError")
+    assert told[1].startswith("Metrics that need a judge are not measured. dataset 'bad', in complete(), raised OSError: the disk is gone")
     assert list(written(run)["values"]) == ["spread"]
 
 
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (MemoryError(), "the memory did not suffice"),
-        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "the memory did not suffice"),
+        (MemoryError(), "there is not enough memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "there is not enough memory"),
     ],
 )
 def test_a_metric_without_memory_stops_nothing(tmp_path: Path, error: Exception, words: str) -> None:
@@ -462,10 +462,10 @@ def test_what_is_no_number_is_no_result(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"results": None}, "does not say what it gives"),
+        ({"results": None}, "has no `results`"),
         ({"results": {"a": "smaller"}}, "results['a'] is 'smaller'\nchoices: higher, lower, neither"),
         ({"needs": "sample"}, "`needs` is 'sample'\ndid you mean 'samples'?"),
-        ({"quick": None}, "does not say whether it is quick"),
+        ({"quick": None}, "`quick` is None"),
         ({"measure": None}, "has no method measure"),
     ],
 )

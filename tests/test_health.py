@@ -92,11 +92,11 @@ def test_a_run_that_is_well_hears_nothing() -> None:
 @pytest.mark.parametrize("name", SICK)
 def test_a_finding_is_told_after_its_patience_and_once(name: str) -> None:
     patient, finding = Patient(), next(finding for finding in FINDINGS if finding.name == name)
-    intervals = 1 if finding.at_once else round(10 * finding.patience)
+    intervals = 1 if finding.begin else round(10 * finding.patience)
     assert patient.live(10) == []
     assert patient.live(intervals - 1, **changes_of(name)) == []
     (told,) = patient.live(1, **changes_of(name))
-    since = 1100 if finding.at_once else 1001
+    since = 1100 if finding.begin else 1001
     assert told.startswith(f"Health, at step {patient.step:,} ({name}): ") and f", since step {since:,}. {finding.means}" in told
     assert name not in names(patient.live(20, **changes_of(name)))
 
@@ -204,7 +204,7 @@ def test_a_spread_that_was_there_and_is_lost() -> None:
     patient = Patient()
     patient.live(3)
     (told,) = patient.live(20, health__variety=0.15)
-    assert "their spread is 15.00% of the real samples', and has been 90%, since step 301." in told
+    assert "their spread is 15.00% of the real samples', down from 90%, since step 301." in told
     assert Patient().live(60, health__variety=0.15) == []  # it never was there
 
 
@@ -289,7 +289,7 @@ def test_its_state_may_be_saved_at_any_moment(name: str) -> None:
 def test_the_state_stays_small() -> None:
     patient = Patient()
     patient.live(3000, every=1, adaptive__capped=1.0)
-    assert len(patient.trick.past) <= 42 and len(patient.trick.hits) <= 1000
+    assert len(patient.trick.history.past) <= 42 and len(patient.trick.history.cap_hits) <= 1000
 
 
 @pytest.mark.parametrize("recipe", sorted(shipped_recipes()))
@@ -311,7 +311,7 @@ def test_everything_that_is_advised_can_be_set(recipe: str, tmp_path: Path) -> N
 
 def test_advice_is_of_the_recipe_at_hand() -> None:
     (told,) = Patient().live(20, loss__discriminator=0.001)
-    assert "`--set discriminator.optimizer.lr=6e-05` (it is 0.0002)" in told and "dropout" not in told  # it has some
+    assert "`--set discriminator.optimizer.lr=6e-05` (now 0.0002)" in told and "dropout" not in told  # it has some
     (told,) = Patient(recipe="mnist_adaptive").live(1, adaptive__capped=5.0)
     assert "`--set loss.saturating=false`" in told
 

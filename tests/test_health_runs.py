@@ -81,7 +81,7 @@ def test_an_adaptive_rule_at_its_cap() -> None:
 
 def test_scores_that_are_held() -> None:
     found = told(overrides=("generator.optimizer.lr=1e-6", trick("clamp", both_ends=True, margin=0.01)))
-    assert "`--set tricks.clamp.margin=0.001` (it is 0.01)" in found["scores_clamped"]
+    assert "`--set tricks.clamp.margin=0.001` (now 0.01)" in found["scores_clamped"]
 
 
 def test_gradients_that_are_clipped_to_nothing() -> None:
@@ -105,7 +105,7 @@ def test_a_discriminator_that_has_stopped_learning() -> None:
 def test_learning_rates_that_are_too_small() -> None:
     found = told(overrides=("discriminator.optimizer.lr=1e-7", "generator.optimizer.lr=1e-7"))
     assert set(found) == {"never_started"}
-    assert "`--set generator.optimizer.lr=1e-06` (it is 1e-07)" in found["never_started"]
+    assert "`--set generator.optimizer.lr=1e-06` (now 1e-07)" in found["never_started"]
 
 
 def veto(role: str) -> Any:
@@ -118,8 +118,8 @@ def test_a_player_whose_turns_are_all_vetoed(role: str) -> None:
     text = found[f"{role}_not_trained"]
     other = "generator" if role == "discriminator" else "discriminator"
     assert text == (
-        f"Health, at step 100 ({role}_not_trained): the {role} has had no update: Mine 2 vetoes its turns (hook may_play), since step 1. "
-        f"It stays as it is while the {other} trains on, or nobody trains at all."
+        f"Health, at step 100 ({role}_not_trained): the {role} has not been updated: Mine 2 vetoes its turns (hook may_play), "
+        f"since step 1. Its weights stay the same while the {other} trains, or neither player trains."
     )
     assert f"{other}_not_trained" not in found
 
@@ -128,14 +128,16 @@ def test_the_trick_that_vetoes_is_named_with_its_switch() -> None:
     plugin = Plugin(tricks={"lazy": lambda: veto("generator")})
     run = play(recipe="ring", steps=200, overrides=[*RING, 'tricks.mine={use="lazy"}'], plugins=[plugin])
     (text,) = [text for text in run.info["announcements"] if "generator_not_trained" in text]
-    assert "no update: trick 'lazy' named 'mine' (plugin plugin0, the test) vetoes its turns (hook may_play), since step 1." in text
+    assert (
+        "has not been updated: trick 'lazy' named 'mine' (plugin plugin0, the test) vetoes its turns (hook may_play), since step 1." in text
+    )
     assert text.endswith("Try one of: `--set tricks.mine.enabled=false`.")
 
 
 def test_two_tricks_that_veto_are_both_named() -> None:
     found = told(veto("discriminator"), veto("discriminator"), veto("generator"), steps=200)
-    assert "no update: Mine and Mine 2 veto its turns" in found["discriminator_not_trained"]
-    assert "no update: Mine 3 vetoes its turns" in found["generator_not_trained"]
+    assert "has not been updated: Mine and Mine 2 veto its turns" in found["discriminator_not_trained"]
+    assert "has not been updated: Mine 3 vetoes its turns" in found["generator_not_trained"]
 
 
 def test_a_short_run_without_a_player_is_told_of_at_its_end() -> None:
@@ -146,7 +148,7 @@ def test_a_short_run_without_a_player_is_told_of_at_its_end() -> None:
 def test_a_plan_without_a_player_and_one_that_stops() -> None:
     plan = hooked(plan_step=lambda run, step: run.groups if step <= 100 else run.groups[:1])
     text = told(plan, steps=300)["generator_not_trained"]
-    assert "no update: Mine plans no turn of it (hook plan_step), since step 101." in text
+    assert "has not been updated: Mine plans no turn for it (hook plan_step), since step 101." in text
 
 
 def test_a_head_start_is_meant_but_not_a_whole_run() -> None:

@@ -159,7 +159,7 @@ def test_example_register_metrics() -> None:
 def test_example_register_judges() -> None:
     overrides = ['data={use="digits"}', "train.batch_size=8", 'metrics.tiny={use="tiny"}']
     run = with_component("register_judges", line='judge={use="eigenimages",components=20}', overrides_too=overrides)
-    images = run.evaluations.evaluator._chosen("real", 500).values  # type: ignore[union-attr]
+    images = run.evaluations.evaluator.real.select("real", 500).values  # type: ignore[union-attr]
     found = run.evaluations.evaluator.judge.features(images)
     assert found.shape == (500, 20)
     kept = found.var(0).sum() / images.flatten(1).var(0).sum()

@@ -1,1 +1,1 @@
-"""How good samples are: the evaluator that runs and ``ganlab evaluate`` share."""
+"""The quality of samples: the evaluator that runs and ``ganlab evaluate`` share."""

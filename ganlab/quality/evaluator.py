@@ -1,26 +1,23 @@
-"""Measuring samples: the recipe's metrics, the real samples that fakes are held against, and the judge, made when it is first asked."""
+"""The evaluator: measures generated samples with the recipe's metrics. It makes the judge when a metric first needs it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import get_args
 
 import torch
 from torch import Tensor
 
 from ganlab.components import Dataset
-from ganlab.errors import GanlabError, PluginError, did_you_mean
+from ganlab.errors import GanlabError, PluginError
 from ganlab.evaluation import (
     CHUNK,
-    Better,
     Evidence,
     Judge,
     JudgeSpec,
     Metric,
-    Needs,
     NoJudge,
     NotMeasured,
     Samples,
@@ -34,75 +31,35 @@ from ganlab.game.factories import make, owner_of
 from ganlab.game.out_of_memory import is_memory_error
 from ganlab.game.precision import tf32
 from ganlab.game.random_streams import default_generators_restored, derive, seed_default_generators
+from ganlab.quality.attributed_judge import AttributedJudge
+from ganlab.quality.metric_checks import check_metric
+from ganlab.quality.real_samples import RealSamples
 from ganlab.quality.report import Report
 from ganlab.recipe import Choice, Recipe
 from ganlab.speed.lazy_compiler import delay_compiler_import
 
-TRAINING = 100_000  # most of the training data that metrics are shown
-
-
-class Named:
-    """A judge whose errors name it."""
-
-    def __init__(self, judge: Judge, owner: str) -> None:
-        for name in ("description", "identity", "classes", "features"):
-            if not hasattr(judge, name):
-                raise PluginError(f"{owner} has no `{name}`", "see ganlab.evaluation.Judge, or `docs/evaluation.md`, for what a judge has")
-        self.instance, self._owner = judge, owner
-        self.description, self.identity, self.classes = judge.description, judge.identity, judge.classes
-        if hasattr(judge, "classify"):
-            self.classify = self._classify
-
-    def features(self, images: Tensor) -> Tensor:
-        with blamed(self._owner):
-            return self.instance.features(images)
-
-    def probabilities(self, images: Tensor) -> Tensor:
-        with blamed(self._owner):
-            return self.instance.probabilities(images)
-
-    def _classify(self, features: Tensor) -> Tensor:
-        with blamed(self._owner):
-            found: Tensor = self.instance.classify(features)  # type: ignore[attr-defined]
-            return found
-
-
-def check_metric(owner: str, metric: Metric) -> None:
-    """See that a metric has what the protocol asks for, before the first step.
-
-    Raises:
-        PluginError: something is missing, or of a kind that cannot be.
-    """
-    ways, needs = get_args(Better), get_args(Needs)
-    if not isinstance(getattr(metric, "results", None), Mapping) or not metric.results:
-        raise PluginError(f"{owner} does not say what it gives", 'write `results = {"my_number": "lower"}` into its class')
-    for name, way in metric.results.items():
-        if way not in ways:
-            raise PluginError(f"{owner}: results['{name}'] is {way!r}", did_you_mean(str(way), ways))
-    if getattr(metric, "needs", None) not in needs:
-        given = getattr(metric, "needs", None)
-        raise PluginError(f"{owner}: `needs` is {given!r}", did_you_mean(str(given), needs))
-    if not isinstance(getattr(metric, "quick", None), bool):
-        raise PluginError(
-            f"{owner} does not say whether it is quick", "write `quick = True` (measured in training, too) or `quick = False`"
-        )
-    if not callable(getattr(metric, "measure", None)):
-        raise PluginError(f"{owner} has no method measure", "def measure(self, evidence): return {...}")
+TRAINING = 100_000  # at most so many training samples are passed to metrics
 
 
 class Evaluator:
     """Measures samples of one data set with one recipe's metrics.
 
     Args:
-        recipe: says which metrics, which judge, how many samples.
+        recipe: determines the metrics, the judge, and the numbers of samples.
         dataset: the training data, placed.
-        cache: where judges keep files.
-        device: where they compute.
-        tell: told what takes its time.
-        warn: told what could not be measured and should have been.
+        cache: the folder in which judges keep files.
+        device: where judges compute.
+        tell: prints a paragraph about work that takes its time.
+        warn: announces what could not be measured but should have been.
+
+    Attributes:
+        metrics: the metrics that can measure the data set, with their place in the recipe, by name.
+        unfit: why each other metric cannot.
+        real: the real samples that fakes are compared with.
 
     Raises:
-        RecipeError: a metric refuses its options, or two give a result of one name.
+        RecipeError: a metric refuses its options.
+        PluginError: a metric does not implement the protocol, or two metrics give a result of the same name.
     """
 
     def __init__(
@@ -119,25 +76,28 @@ class Evaluator:
         self.unfit: dict[str, str] = {}
         for choice in recipe.metrics:
             self._add(choice, make(choice))
-        self._sets: dict[tuple[str, int], Samples | None] = {}
-        self._without_judge = ""  # why there is none
-        self._told: set[str] = set()  # the metrics whose failure has been told
+        self.real = RealSamples(dataset, recipe.data.use, lambda: self.judge, warn)
+        self._no_judge_reason = ""
+        self._failures_announced: set[str] = set()  # names of metrics
         self._stopping: Callable[[], bool] = lambda: False
 
     def _add(self, choice: Choice, metric: Metric) -> None:
+        """Add a metric to ``metrics`` or ``unfit``."""
         check_metric(owner_of(choice), metric)
-        reason = self._reason(choice, metric)
+        reason = self._unfit_reason(choice, metric)
         if reason:
             self.unfit[choice.name] = reason
             return
-        for other, (_, taken) in self.metrics.items():
-            both = [name for name in metric.results if name in taken.results]
-            if both:
-                raise PluginError(f"{choice.where}: metrics '{other}' and '{choice.name}' both give '{both[0]}'", "switch one of them off")
+        for other_name, (_, other) in self.metrics.items():
+            shared = [name for name in metric.results if name in other.results]
+            if shared:
+                raise PluginError(
+                    f"{choice.where}: metrics '{other_name}' and '{choice.name}' both give '{shared[0]}'", "disable one of them"
+                )
         self.metrics[choice.name] = (choice, metric)
 
-    def _reason(self, choice: Choice, metric: Metric) -> str:
-        """Why that metric cannot measure these data, or empty."""
+    def _unfit_reason(self, choice: Choice, metric: Metric) -> str:
+        """Why the metric cannot measure the data set; empty if it can."""
         if metric.needs != "samples":
             if self.dataset.range is None:
                 return "it is for images"
@@ -149,19 +109,28 @@ class Evaluator:
         return ""
 
     def wanted(self, quick: bool) -> bool:
-        """Whether there is anything to measure."""
+        """Whether there is a metric to measure; with ``quick``, a quick one."""
         return any(metric.quick or not quick for _, metric in self.metrics.values())
 
     def count(self, quick: bool) -> int:
-        """How many fakes an evaluation takes: no more than there are real samples."""
+        """How many fakes an evaluation needs: at most as many as there are real samples."""
         evaluation = self.recipe.evaluation
         return min(evaluation.quick_samples if quick else evaluation.samples, len(self.dataset))
 
-    def measure(self, fakes: Tensor, quick: bool, stopping: Callable[[], bool] = lambda: False) -> Report:
-        """Measure fakes as the generator made them, ``(count, *shape)``.
+    def labels(self, count: int) -> Tensor | None:
+        """Labels for ``count`` fakes of a generator that takes labels, see :meth:`RealSamples.labels`."""
+        return self.real.labels(count)
 
-        A metric that raises is told of, and left out of the report. So is, once ``stopping`` says so, each that waits for a judge to be
-        made, and every later one unless they are quick.
+    def measure(self, fakes: Tensor, quick: bool, stopping: Callable[[], bool] = lambda: False) -> Report:
+        """Measure samples.
+
+        A metric that raises is announced, and listed as missing in the report.
+
+        Args:
+            fakes: as the generator made them, ``(count, *shape)``.
+            quick: measure the quick metrics only.
+            stopping: whether the evaluation should stop. Then metrics that wait for the judge to be made are not measured, nor is any
+                later metric, except in a quick evaluation.
         """
         self._stopping = stopping
         report = Report(missing=dict(self.unfit))
@@ -185,116 +154,83 @@ class Evaluator:
         report.about |= {name: fact for name, fact in evidence.facts.items() if name not in report.about}
         return report
 
+    def _evidence(self, fakes: Tensor) -> Evidence:
+        count = len(fakes)
+        real, training = self.real.select("real", count), self.real.select("real", TRAINING)
+        assert real is not None and training is not None
+        fake = Samples(lambda: (pictures(self.dataset, part) for part in torch.split(fakes, CHUNK)), lambda: self.judge, count)
+        return Evidence(fake, real, self.real.select("held out", count), training, self.dataset)
+
     def _measure(self, report: Report, evidence: Evidence, choice: Choice, metric: Metric) -> None:
+        """Add the results of one metric to the report, or the reason why it has none."""
         try:
-            if metric.needs == "probabilities" and not self.judge.classes:
-                raise NoJudge("the judge knows no classes")
-            with blamed(owner_of(choice)), torch.no_grad():
-                given = metric.measure(evidence)
-                if not isinstance(given, Mapping):
-                    raise TypeError(f"measure() gave a {type(given).__name__}, not a dict of numbers by name")
-                found = {name: float(value) for name, value in given.items()}
-                collapsed = str(metric.collapsed(found, evidence.dataset)) if hasattr(metric, "collapsed") else ""
-            if set(found) - set(metric.results):
-                raise PluginError(f"{owner_of(choice)} gives {sorted(set(found) - set(metric.results))}, which its `results` do not name")
+            values, collapsed = self._results(evidence, choice, metric)
         except NotMeasured as error:
             report.stopped |= isinstance(error, Stopped)
             report.missing[choice.name] = error.message
         except GanlabError as error:
             report.missing[choice.name] = error.message
-            if choice.name not in self._told:  # it may fail at each evaluation
+            if choice.name not in self._failures_announced:  # it may fail in each evaluation
                 self.warn(f"A metric is not measured: {error}")
-            self._told.add(choice.name)
+            self._failures_announced.add(choice.name)
         except Exception as error:
             if not is_memory_error(error):
                 raise
-            report.missing[choice.name] = "the memory did not suffice"
-            self.warn(f"A metric is not measured: the memory does not suffice for {owner_of(choice)}. Set a smaller evaluation.samples.")
+            report.missing[choice.name] = "there is not enough memory"
+            self.warn(f"A metric is not measured: there is not enough memory for {owner_of(choice)}. Set a smaller evaluation.samples.")
         else:
-            lost = [name for name, value in found.items() if not math.isfinite(value)]
-            report.missing |= dict.fromkeys(lost, "it is not a finite number")
-            report.values |= {name: value for name, value in found.items() if name not in lost}
-            report.better |= {name: metric.results[name] for name in found if name not in lost}
+            finite = {name: value for name, value in values.items() if math.isfinite(value)}
+            report.missing |= dict.fromkeys((name for name in values if name not in finite), "it is not a finite number")
+            report.values |= finite
+            report.better |= {name: metric.results[name] for name in finite}
             report.collapsed = "; ".join(filter(None, [report.collapsed, collapsed]))
 
-    def labels(self, count: int) -> Tensor | None:
-        """The labels of the real samples that ``count`` fakes are held against, for generators that take labels: their law is that of the
-        data. Where the samples have none, all classes in turn; None where there are no classes either.
-        """
-        parts = [self.dataset.fetch(part).labels for part in torch.split(self._order(self.dataset, "real", count), CHUNK)]
-        found = [labels.cpu() for labels in parts if labels is not None]
-        if len(found) == len(parts):
-            return torch.cat(found)
-        return torch.arange(count) % len(self.dataset.class_names) if self.dataset.class_names else None
-
-    # -- what fakes are held against ---------------------------------------------------------------------------------------
-
-    def _evidence(self, fakes: Tensor) -> Evidence:
-        count = len(fakes)
-        real, training = self._chosen("real", count), self._chosen("real", TRAINING)
-        assert real is not None and training is not None
-        made = Samples(lambda: (pictures(self.dataset, part) for part in torch.split(fakes, CHUNK)), lambda: self.judge, count)
-        return Evidence(made, real, self._chosen("held out", count), training, self.dataset)
-
-    def _chosen(self, which: str, count: int) -> Samples | None:
-        """``count`` real samples, the same ones in every run of that data set; what the judge sees in them is kept."""
-        if (which, count) not in self._sets:
-            source = self.dataset if which == "real" else self._held_out
-            self._sets[which, count] = None if source is None else self._draw(source, which, count)
-        return self._sets[which, count]
-
-    def _order(self, source: Dataset, which: str, count: int) -> Tensor:
-        """The samples that are taken, in random order, so that the first of them are a fair choice, too."""
-        return torch.randperm(len(source), generator=torch.Generator().manual_seed(derive(0, "evaluation", which)))[:count]
-
-    def _draw(self, source: Dataset, which: str, count: int) -> Samples:
-        order = self._order(source, which, count)
-
-        def parts() -> Iterator[Tensor]:
-            for start in range(0, len(order), CHUNK):
-                yield pictures(source, source.fetch(order[start : start + CHUNK]).images)
-
-        return Samples(parts, lambda: self.judge, len(order))
-
-    @cached_property
-    def _held_out(self) -> Dataset | None:
-        try:
-            with blamed(f"dataset '{self.recipe.data.use}', in held_out(),"):
-                held = held_out_of(self.dataset)
-                if held is not None:
-                    held.place(torch.device("cpu"), torch.float32)
-        except GanlabError as error:
-            self.warn(f"Samples are not held against any that are never trained on. {error}")
-            return None
-        return held
+    def _results(self, evidence: Evidence, choice: Choice, metric: Metric) -> tuple[dict[str, float], str]:
+        """The numbers of one metric, and why it considers the samples collapsed (empty if it does not)."""
+        if metric.needs == "probabilities" and not self.judge.classes:
+            raise NoJudge("the judge knows no classes")
+        with blamed(owner_of(choice)), torch.no_grad():
+            results = metric.measure(evidence)
+            if not isinstance(results, Mapping):
+                raise TypeError(f"measure() returned a {type(results).__name__}, not a dict of numbers by name")
+            values = {name: float(value) for name, value in results.items()}
+            collapsed = str(metric.collapsed(values, evidence.dataset)) if hasattr(metric, "collapsed") else ""
+        unknown = sorted(set(values) - set(metric.results))
+        if unknown:
+            raise PluginError(f"{owner_of(choice)} gives {unknown}, which its `results` do not name")
+        return values, collapsed
 
     @cached_property
     def judge(self) -> Judge:
         """The recipe's judge, made or read from the cache.
 
         Raises:
-            NoJudge: there is none, or it could not be made; the reason is told once.
-            Stopped: while it was made; when it is asked next it is made anew.
+            NoJudge: the recipe has none, or it could not be made. The reason is announced once.
+            Stopped: the evaluation was asked to stop while the judge was made. The next access makes it anew.
         """
         choice = self.recipe.judge
         if choice is None:
             raise NoJudge("the recipe has no [judge]")
-        if self._without_judge:
-            raise NoJudge(self._without_judge)
+        if self._no_judge_reason:
+            raise NoJudge(self._no_judge_reason)
         try:
-            with blamed(f"dataset '{self.recipe.data.use}', in complete(),"):
-                whole = complete_of(self.dataset)
-                held = self._held_out if whole is self.dataset else held_out_of(whole)
-                for other in (whole, held):
-                    if other is not None and other is not self.dataset and other is not self._held_out:
-                        other.place(torch.device("cpu"), torch.float32)
+            complete, held_out = self._judge_data()
             delay_compiler_import()  # a judge may be trained
-            spec = JudgeSpec(whole, held, self.cache, self.device, self.tell, lambda: self._stopping())
-            named = Named(make(choice, spec), owner_of(choice))
+            spec = JudgeSpec(complete, held_out, self.cache, self.device, self.tell, lambda: self._stopping())
+            return AttributedJudge(make(choice, spec), owner_of(choice))
         except Stopped:
             raise
         except GanlabError as error:
-            self._without_judge = f"there is no judge: {error.message}"
-            self.warn(f"Samples are not judged. {error}")
-            raise NoJudge(self._without_judge) from error
-        return named
+            self._no_judge_reason = f"there is no judge: {error.message}"
+            self.warn(f"Metrics that need a judge are not measured. {error}")
+            raise NoJudge(self._no_judge_reason) from error
+
+    def _judge_data(self) -> tuple[Dataset, Dataset | None]:
+        """The data that the judge learns, with every class, and their held-out data."""
+        with blamed(f"dataset '{self.recipe.data.use}', in complete(),"):
+            complete = complete_of(self.dataset)
+            held_out = self.real.held_out if complete is self.dataset else held_out_of(complete)
+            for dataset in (complete, held_out):
+                if dataset is not None and dataset is not self.dataset and dataset is not self.real.held_out:
+                    dataset.place(torch.device("cpu"), torch.float32)
+        return complete, held_out

@@ -1,4 +1,4 @@
-"""What an evaluation found."""
+"""The result of an evaluation."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any
 
 @dataclass
 class Report:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
-        values: the numbers, by the metrics' own names. better: for each, ``"higher"``, ``"lower"`` or ``"neither"``.
-        about: ``samples`` (of fakes), ``real`` and ``held_out`` (of these), ``judge`` and ``judge_identity``, where one was asked;
-            and what metrics have noted.
-        missing: why a metric was not measured, by its name in the recipe.
-        collapsed: in half a sentence, what a metric takes for a collapse; empty where none does.
-        seconds: what it took, the making of the samples included.
+        values: the numbers, by the metrics' own names.
+        better: for each number, ``"higher"``, ``"lower"`` or ``"neither"``.
+        about: what the numbers were measured on: ``samples`` (number of fakes), ``real`` and ``held_out`` (number of these), ``judge`` and
+            ``judge_identity`` if a judge was used, and the facts that metrics noted.
+        missing: why a metric was not measured, by the metric's name in the recipe.
+        collapsed: why a metric considers the samples collapsed, in half a sentence; empty if none does.
+        seconds: the duration, making the samples included.
         stopped: whether something was not measured because the evaluation was asked to stop.
     """
 

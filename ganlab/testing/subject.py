@@ -10,7 +10,7 @@ from typing import Any
 
 from ganlab.errors import UsageError
 from ganlab.game.build import ROLES
-from ganlab.quality.evaluator import Named
+from ganlab.quality.attributed_judge import AttributedJudge
 from ganlab.recipe import Choice, Recipe
 from ganlab.registry.catalogue import Entry
 from ganlab.registry.lookup import Kind
@@ -95,7 +95,7 @@ class Subject:
             return [metric for choice, metric in run.evaluations.evaluator.metrics.values() if choice.use == self.name]
         if self.kind == "judge":
             judge = run.evaluations.evaluator.judge
-            return [judge.instance if isinstance(judge, Named) else judge]
+            return [judge.instance if isinstance(judge, AttributedJudge) else judge]
         if self.kind == "loss":
             return [run.losses[role].instance for role in ROLES]
         players = [run.players[role] for role in ROLES]

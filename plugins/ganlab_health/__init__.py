@@ -1,4 +1,4 @@
-"""The trick ``health``: watches a run, and says what is wrong with it before a night is lost. It never changes or fails one."""
+"""The trick ``health``: watches a run and warns when training goes wrong. It never changes or fails a run."""
 
 from __future__ import annotations
 

@@ -1,19 +1,15 @@
-"""Everything that the trick can find: the sign, what it usually means, and what to try. In the order in which it is told."""
+"""Everything that the trick can find: the sign, what it usually means, and what to try. Warnings appear in this order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ganlab.components import Role
 from ganlab_health import signs
 from ganlab_health.advice import DOWN, UP, Advice
-from ganlab_health.seen import Seen
-
-if TYPE_CHECKING:
-    from ganlab_health.watch import Health
+from ganlab_health.history import History
 
 
 @dataclass(frozen=True)
@@ -21,22 +17,23 @@ class Finding:
     """Something that may be wrong with a run.
 
     Attributes:
-        name: as it stands in ``ignore`` and in docs/health.md.
-        sign: says of an interval whether it is there.
+        name: as in the option ``ignore`` and in docs/health.md.
+        sign: whether it is present in an interval.
         means: what that usually means.
-        tries: what to try, for the recipe at hand; may be empty.
-        patience: for how many times the option ``patience`` it must be there before it is told.
-        unless: names of findings that say the same and more: while one of them is told, this one is not.
-        at_once: the sign itself looks back over a long time.
+        tries: what to try, for the recipe at hand; may return an empty list.
+        patience: the sign must be present for this many times the option ``patience`` to cause a warning.
+        unless: names of findings that say the same and more: after a warning of one of them, this one causes none.
+        begin: for signs that themselves look back over a long time: the first step that the sign is about; 0 if there is none.
+            Such a finding causes a warning at once.
     """
 
     name: str
-    sign: Callable[[Seen, Health], signs.Sign]
+    sign: signs.Sign
     means: str
     tries: Callable[[Advice], list[str]]
     patience: float = 1.0
     unless: tuple[str, ...] = ()
-    at_once: bool = False
+    begin: Callable[[History], int] | None = None
 
 
 def _weaker_discriminator(advice: Advice) -> list[str]:
@@ -54,7 +51,7 @@ def _gradient(role: str) -> tuple[Finding, Finding]:
         Finding(
             f"{role}_gradient_large",
             partial(signs.gradient_large, role),
-            "Gradients of this size usually explode: one update throws away what many have learned, and losses soon are no numbers.",
+            "Gradients of this size usually explode: one update undoes what many updates have learned, and losses soon become NaN.",
             lambda advice: [
                 *advice.trick("gradient_clipping"),
                 *advice.other_learning_rate("discriminator"),
@@ -64,7 +61,7 @@ def _gradient(role: str) -> tuple[Finding, Finding]:
         Finding(
             f"{role}_gradient_clipped",
             partial(signs.gradient_clipped, role),
-            "All updates then have the same length whatever the loss says; the direction of such large gradients is mostly noise.",
+            "All updates then have the same length, whatever the loss is. The direction of such large gradients is mostly noise.",
             lambda advice: [
                 *advice.other_learning_rate("discriminator"),
                 *advice.trick("spectral_normalization"),
@@ -79,24 +76,32 @@ def _not_trained(role: Role, other: Role) -> Finding:
     return Finding(
         f"{role}_not_trained",
         partial(signs.not_trained, role),
-        f"It stays as it is while the {other} trains on, or nobody trains at all.",
+        f"Its weights stay the same while the {other} trains, or neither player trains.",
         lambda advice: advice.no_veto(role),
         unless=("both_losses_high",),
-        at_once=True,
+        begin=lambda history: history.updates[role].step + 1,
     )
+
+
+def _first_cap_hit(history: History) -> int:
+    return history.cap_hits[0].step if history.cap_hits else 0
+
+
+def _first_past_step(history: History) -> int:
+    return history.past[0].step if history.past else 0
 
 
 FINDINGS: tuple[Finding, ...] = (
     Finding(
         "discriminator_at_zero",
         signs.discriminator_at_zero,
-        "The discriminator has won: it learns nothing more, and has nothing left to teach. Training is dead.",
+        "The discriminator has won: it no longer learns, and the generator can learn nothing from it. Training makes no progress.",
         _weaker_discriminator,
     ),
     Finding(
         "discriminator_always_right",
         signs.discriminator_always_right,
-        "The discriminator learns faster than the generator; it is close to having won, and then training is dead.",
+        "The discriminator learns faster than the generator and has nearly won. Once it has, training makes no progress.",
         _weaker_discriminator,
         patience=3.0,
         unless=("discriminator_at_zero",),
@@ -104,7 +109,7 @@ FINDINGS: tuple[Finding, ...] = (
     Finding(
         "generator_stalled",
         signs.generator_stalled,
-        "The discriminator is sure of every fake, and there this loss is flat: the generator gets hardly any gradient.",
+        "The discriminator recognizes every fake with certainty. There this loss is flat: the generator gets almost no gradient.",
         lambda advice: [
             *advice.not_saturating(),
             *advice.trick("adaptive_generator_steps", "max_updates", 2.0),
@@ -115,14 +120,14 @@ FINDINGS: tuple[Finding, ...] = (
     Finding(
         "adaptive_capped",
         signs.adaptive_capped,
-        "The generator cannot catch up, however often it is updated; the tutorial's loop, which has no cap, would never end here.",
+        "The generator cannot catch up, however often it is updated. The tutorial's loop, which has no cap, would never end here.",
         lambda advice: [*advice.learning_rate("discriminator", DOWN), *advice.learning_rate("generator", UP), *advice.not_saturating()],
-        at_once=True,
+        begin=_first_cap_hit,
     ),
     Finding(
         "scores_clamped",
         signs.scores_clamped,
-        "A score that is held passes no gradient: most samples of that side teach nobody anything.",
+        "A clamped score passes no gradient: neither player learns from most samples of that side.",
         lambda advice: [*advice.trick("clamp", "margin", 0.1), *advice.learning_rate("discriminator", DOWN), *advice.trick("r1_penalty")],
     ),
     *_gradient("discriminator"),
@@ -130,14 +135,14 @@ FINDINGS: tuple[Finding, ...] = (
     Finding(
         "fakes_alike",
         signs.fakes_alike,
-        "The generator has collapsed: it ignores its noise, and makes the one sample that the discriminator likes best.",
+        "The generator has collapsed: it ignores its noise and makes the one sample that the discriminator scores best.",
         lambda advice: [*advice.packing(), *advice.learning_rate("generator", DOWN), *advice.trick("r1_penalty")],
     ),
     Finding(
         "loss_falls_in_vain",
         signs.loss_falls_in_vain,
-        "The generator's loss then says nothing about its samples: the discriminator has a blind spot that is being exploited, or has "
-        "stopped learning.",
+        "The generator's loss then says nothing about its samples: the generator exploits a weakness of the discriminator, or the "
+        "discriminator has stopped learning.",
         lambda advice: [
             *advice.learning_rate("generator", DOWN),
             *advice.learning_rate("discriminator", UP),
@@ -145,20 +150,20 @@ FINDINGS: tuple[Finding, ...] = (
             *advice.trick("r1_penalty"),
         ],
         unless=("fakes_alike",),
-        at_once=True,
+        begin=_first_past_step,
     ),
     Finding(
         "logarithm_of_nothing",
         signs.logarithm_of_nothing,
-        "The discriminator jumps from one mistake to the next, mostly because its learning rate is too large. With probabilities in "
-        "place of logits these would be logarithms of 0.",
+        "The discriminator jumps from one mistake to the next, usually because its learning rate is too large. With probabilities "
+        "instead of logits the loss would be the logarithm of 0.",
         lambda advice: [*advice.learning_rate("discriminator", 0.1), *advice.clamp(), *advice.trick("gradient_clipping")],
     ),
     Finding(
         "both_losses_high",
         signs.both_losses_high,
-        "The discriminator is too weak to teach, so the generator cannot learn: its learning rate is too small, or so large that it "
-        "never settles.",
+        "The discriminator is too weak for the generator to learn from it: its learning rate is too small, or so large that it never "
+        "converges.",
         lambda advice: [
             *advice.other_learning_rate("discriminator"),
             *advice.trick("gradient_clipping"),

@@ -1,181 +1,181 @@
-"""What can be seen in an interval's numbers. A sign is a sentence where it is there, "" where it is not, None where nothing can be said.
+"""The signs: predicates on the metrics of an interval. A sign reads; it never records anything.
 
-Signs that make sense only where sigmoid(score) is a probability are None for other losses.
+A sign returns a sentence if it is present, ``""`` if it is not, and None if the metrics do not tell. Signs that make sense only if
+sigmoid(score) is a probability return None for other losses.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from ganlab.components import Role
-from ganlab_health.seen import Seen
+from ganlab_health.context import Context
+from ganlab_health.history import POOR_VARIETY, is_high
+from ganlab_health.interval import Interval
 
-if TYPE_CHECKING:
-    from ganlab_health.watch import Health
+SignText = str | None
+Sign = Callable[[Interval, Context], SignText]
 
-Sign = str | None
-LOG_OF_NOTHING = 16.64  # a logit above: in float32 its sigmoid is 1, and log(1 - 1) would be of 0
-WEAK = 0.9  # of the loss of a coin's toss: a player whose loss never fell below it has learned nothing yet
-POOR = 0.5  # of the real spread: fakes that vary less have not become what the data are
-LOST = 0.7  # of what the variety was: it falls
+LARGEST_LOGARITHM = 16.64  # above this logit the sigmoid is 1 in float32, and log(1 - sigmoid) is infinite
+VARIETY_FALLS = 0.7  # the variety has fallen if it is below this share of its earlier value
 
 
-def not_trained(role: Role, seen: Seen, health: Health) -> Sign:
-    """A player has had no update for long, or none at all by the end of the run."""
-    updates, since = health.idle[role]
-    idle = seen.step - since
-    if not idle or (role == "generator" and health.head_start and not updates and not seen.last):
+def not_trained(role: Role, interval: Interval, context: Context) -> SignText:
+    """A player has not been updated for ``patience`` steps, or never by the end of the run."""
+    updates = context.history.updates[role]
+    steps_without, never_updated = interval.step - updates.step, not updates.total
+    if not steps_without or (role == "generator" and context.facts.head_start and never_updated and not interval.ends_run):
         return ""
-    if idle < health.patience and not (seen.last and not updates):
+    if steps_without < context.thresholds.patience and not (interval.ends_run and never_updated):
         return ""
-    return f"the {role} has had no update: {health.why_idle(role)}"
+    return f"the {role} has not been updated: {context.facts.why_not_updated(role)}"
 
 
-def discriminator_at_zero(seen: Seen, health: Health) -> Sign:
-    """D's loss is nearly 0. Of a loss that may be negative (a Wasserstein critic's) 0 is no bound, and nothing is said."""
-    loss = seen.raw_discriminator
-    if loss is None:
+def discriminator_at_zero(interval: Interval, context: Context) -> SignText:
+    """D's loss is nearly 0. For a loss that may be negative (a Wasserstein critic's) 0 is no bound, and the sign returns None."""
+    loss = interval.raw_discriminator_loss
+    if loss is None or not context.history.bounded:
         return None
-    health.bounded = health.bounded and loss >= 0
-    if not health.bounded or loss >= health.loss_zero:
-        return "" if health.bounded else None
-    never = seen.get("updates/generator") == 0
-    if never and health.head_start:
+    if loss >= context.thresholds.loss_zero:
         return ""
-    alone = "; the generator has never been updated" if never else ""
-    return f"the discriminator's loss is at 0 ({loss:.2g}, real and fake together, without penalties{alone})"
+    never_updated = interval.get("updates/generator") == 0
+    if never_updated and context.facts.head_start:
+        return ""
+    remark = "; the generator has never been updated" if never_updated else ""
+    return f"the discriminator's loss is close to 0 ({loss:.2g} for real and fake together, without penalties{remark})"
 
 
-def discriminator_always_right(seen: Seen, health: Health) -> Sign:
-    """D is right on both sides, always."""
-    real, fake = seen.get("accuracy/real"), seen.get("accuracy/fake")
+def discriminator_always_right(interval: Interval, context: Context) -> SignText:
+    """D classifies nearly all samples of both sides correctly."""
+    real, fake = interval.get("accuracy/real"), interval.get("accuracy/fake")
     if real is None or fake is None:
         return None
-    right = min(real, fake) >= health.always_right and not (health.head_start and seen.get("updates/generator") == 0)
-    return f"the discriminator is right on {real:.2%} of the real samples and {fake:.2%} of the fakes" if right else ""
-
-
-def generator_stalled(seen: Seen, health: Health) -> Sign:
-    """The saturating loss, a negative number, is nearly 0: so is its gradient."""
-    loss = seen.generator
-    if loss is None or not health.saturating:
-        return None
-    stalled = abs(loss) < health.stalled_below
-    return f"the generator's saturating loss is nearly 0: mean log(1 - D(G(z))) is {loss:.3g}" if stalled else ""
-
-
-def adaptive_capped(seen: Seen, health: Health) -> Sign:
-    """The adaptive rule wanted more updates of G than it may have, again and again."""
-    if "adaptive/capped" not in seen.metrics:
-        return None
-    hits = sum(count for _, count in health.hits)
-    steps = min(health.patience, seen.step)
-    return f"the adaptive rule hit its cap of generator updates in {hits:.0f} of the last {steps:,} steps" * (hits >= health.capped)
-
-
-def scores_clamped(seen: Seen, health: Health) -> Sign:
-    """Many scores are held by the clamp."""
-    shares = {side: share for side in ("real", "fake") if (share := seen.get(f"clamp/{side}")) is not None}
-    if not shares:
-        return None
-    side = max(shares, key=lambda side: shares[side])
-    if shares[side] <= health.clamped:
-        return ""
-    return f"the clamp holds {shares[side]:.0%} of the {'real' if side == 'real' else 'fake'} scores"
-
-
-def gradient_large(role: str, seen: Seen, health: Health) -> Sign:
-    """A player's gradient is large, before any clipping by gradient_clipping."""
-    norm = seen.get(f"gradient/{role}_norm")
-    norm = seen.get(f"health/{role}_gradient_norm") if norm is None else norm
-    if norm is None:
-        return None
-    return f"the {role}'s gradient has a norm of {norm:.3g}" if norm > health.gradient_norm else ""
-
-
-def gradient_clipped(role: str, seen: Seen, health: Health) -> Sign:
-    """Nearly all of a player's updates are clipped, and by much: Adam does not mind the one, but the direction of the other is noise."""
-    share, norm, most = seen.get(f"gradient/{role}_clipped"), seen.get(f"gradient/{role}_norm"), health.limits.get(role)
-    if share is None or norm is None or most is None:
-        return None
-    if share < health.clip_rate or norm < health.clipped_by * most:
-        return ""
-    return f"{share:.0%} of the {role}'s updates are clipped, from a mean gradient norm of {norm:.3g} to {most:g}"
-
-
-def fakes_alike(seen: Seen, health: Health) -> Sign:
-    """The fakes of a batch are nearly the same, though the generator has been trained."""
-    variety = seen.get("health/variety")
-    if variety is None or seen.get("updates/generator") == 0:
-        return None
-    health.varied = max(health.varied, min(variety, 1.0))
-    lost = health.varied >= POOR and variety < health.variety_lost * health.varied
-    if variety >= health.variety and not lost:
-        return ""
-    return f"the fakes of a batch are nearly the same: their spread is {variety:.2%} of the real samples'" + (
-        f", and has been {health.varied:.0%}" if lost else ""
-    )
-
-
-def both_losses_high(seen: Seen, health: Health) -> Sign:
-    """D is too weak to teach, and G does not profit: it loses too, or is not updated at all."""
-    d, g = seen.discriminator, seen.generator
-    if d is None:
-        return None
-    if d <= health.weak_above or (g is not None and not high(g, 1.0, health.saturating)):
-        return ""
-    rest = "the generator is not updated" if g is None else f"the generator's is {g:.3g}, no better than chance"
-    return f"both losses are high: the discriminator's is {d:.3g} (a coin's toss has log 4 = 1.39) and {rest}"
-
-
-def never_started(seen: Seen, health: Health) -> Sign:
-    """Both losses are where they began, and the fakes are not like the data."""
-    d, g, variety = seen.discriminator, seen.generator, seen.get("health/variety")
-    if d is None or health.started:
-        return None
-    if d < WEAK * math.log(4) or (g is not None and not high(g, WEAK, health.saturating)) or (variety is not None and variety >= POOR):
-        health.started = True
-        return ""
-    if variety is None:
-        return None
-    losses = f"{d:.3g}" if g is None else f"{d:.3g} and {g:.3g}"
-    return f"both losses are still as high as at the start ({losses}), and the spread of the fakes is {variety:.0%} of the real samples'"
-
-
-def logarithm_of_nothing(seen: Seen, health: Health) -> Sign:
-    """D's loss is larger than the logarithm of a float32 probability can be."""
-    d = seen.discriminator
-    if d is None or "clamp/real" in seen.metrics or "clamp/fake" in seen.metrics:
-        return None
-    if d <= LOG_OF_NOTHING:
-        return ""
-    return f"the discriminator's loss is {d:.3g}: it is sure of what is wrong, as if it took the logarithm of nearly nothing"
-
-
-def loss_falls_in_vain(seen: Seen, health: Health) -> Sign:
-    """G's loss falls over a long time, and what should get better does not."""
-    if seen.raw_generator is None or not health.past_is_long:
-        return None
-    third = len(health.past) // 3
-    early, middle, late = (health.past[:third], health.past[third:-third], health.past[-third:])
-    before, between, now = (mean([point[1] for point in points]) for points in (early, middle, late))
-    if not (before > between > now and before - now > health.falling * max(abs(before), 0.1)):
-        return ""
-    falls = f"the generator's loss fell from {before:.3g} to {now:.3g} while nothing improved: "
-    if all(margin <= 0 for _, _, margin, _ in late):
-        return falls + "the discriminator now gives fakes higher scores than real samples"
-    then, variety = (mean([point[3] for point in points if point[3] >= 0]) for points in (early, late))
-    if variety < POOR and variety < LOST * then:
-        return falls + f"the spread of the fakes fell from {then:.0%} to {variety:.0%} of the real samples'"
+    waiting = context.facts.head_start and interval.get("updates/generator") == 0
+    if min(real, fake) >= context.thresholds.always_right and not waiting:
+        return f"the discriminator classifies {real:.2%} of the real samples and {fake:.2%} of the fakes correctly"
     return ""
 
 
-def high(loss: float, share: float, saturating: bool) -> bool:
-    """Whether a generator's loss on logits is above (a share of) that of a coin's toss: log 2, or -log 2 if it is the saturating one."""
-    return loss >= -math.log(2) / share if saturating else loss >= share * math.log(2)
+def generator_stalled(interval: Interval, context: Context) -> SignText:
+    """The saturating loss, a negative number, is nearly 0, and so is its gradient."""
+    loss = interval.generator_loss
+    if loss is None or not context.history.saturating:
+        return None
+    stalled = abs(loss) < context.thresholds.stalled_below
+    return f"the generator's saturating loss is close to 0: mean log(1 - D(G(z))) is {loss:.3g}" if stalled else ""
+
+
+def adaptive_capped(interval: Interval, context: Context) -> SignText:
+    """The adaptive rule needed more updates of G than its cap allows, several times."""
+    if "adaptive/capped" not in interval.metrics:
+        return None
+    hits = sum(entry.hits for entry in context.history.cap_hits)
+    if not hits >= context.thresholds.capped:
+        return ""
+    steps = min(context.thresholds.patience, interval.step)
+    return f"the adaptive rule hit its cap of generator updates in {hits:.0f} of the last {steps:,} steps"
+
+
+def scores_clamped(interval: Interval, context: Context) -> SignText:
+    """The clamp limits many scores."""
+    shares = {side: share for side in ("real", "fake") if (share := interval.get(f"clamp/{side}")) is not None}
+    if not shares:
+        return None
+    side = max(shares, key=lambda side: shares[side])
+    return "" if shares[side] <= context.thresholds.clamped else f"the clamp limits {shares[side]:.0%} of the {side} scores"
+
+
+def gradient_large(role: str, interval: Interval, context: Context) -> SignText:
+    """A player's gradient is large, before clipping by ``gradient_clipping``."""
+    norm = interval.get(f"gradient/{role}_norm")
+    norm = interval.get(f"health/{role}_gradient_norm") if norm is None else norm
+    if norm is None:
+        return None
+    return f"the norm of the {role}'s gradient is {norm:.3g}" if norm > context.thresholds.gradient_norm else ""
+
+
+def gradient_clipped(role: str, interval: Interval, context: Context) -> SignText:
+    """Nearly all of a player's updates are clipped, and by a large factor.
+
+    Adam tolerates frequent clipping. Clipping by a large factor means that the direction is noise.
+    """
+    share, norm = interval.get(f"gradient/{role}_clipped"), interval.get(f"gradient/{role}_norm")
+    limit = context.facts.gradient_limits.get(role)
+    if share is None or norm is None or limit is None:
+        return None
+    if share < context.thresholds.clip_rate or norm < context.thresholds.clipped_by * limit:
+        return ""
+    return f"{share:.0%} of the {role}'s updates are clipped, from a mean gradient norm of {norm:.3g} to {limit:g}"
+
+
+def fakes_alike(interval: Interval, context: Context) -> SignText:
+    """The fakes of a batch are nearly the same, though the generator has been updated."""
+    variety = interval.get("health/variety")
+    if variety is None or interval.get("updates/generator") == 0:
+        return None
+    greatest = context.history.greatest_variety
+    lost = greatest >= POOR_VARIETY and variety < context.thresholds.variety_lost * greatest
+    if variety >= context.thresholds.variety and not lost:
+        return ""
+    decline = f", down from {greatest:.0%}" if lost else ""
+    return f"the fakes of a batch are nearly the same: their spread is {variety:.2%} of the real samples'{decline}"
+
+
+def both_losses_high(interval: Interval, context: Context) -> SignText:
+    """D is weak, and G does not profit: its loss is high too, or it is not updated at all."""
+    d_loss, g_loss = interval.discriminator_loss, interval.generator_loss
+    if d_loss is None:
+        return None
+    if d_loss <= context.thresholds.weak_above or (g_loss is not None and not is_high(g_loss, 1.0, context.history.saturating)):
+        return ""
+    generator = "the generator is not updated" if g_loss is None else f"the generator's is {g_loss:.3g}, no better than chance"
+    return f"both losses are high: the discriminator's is {d_loss:.3g} (chance is log 4 = 1.39) and {generator}"
+
+
+def never_started(interval: Interval, context: Context) -> SignText:
+    """Both losses are where they began, and the fakes do not look like the data."""
+    d_loss, g_loss, variety = interval.discriminator_loss, interval.generator_loss, interval.get("health/variety")
+    if d_loss is None or context.history.started_before:
+        return None
+    if context.history.started:
+        return ""
+    if variety is None:
+        return None
+    losses = f"{d_loss:.3g}" if g_loss is None else f"{d_loss:.3g} and {g_loss:.3g}"
+    return f"both losses are still as high as at the start ({losses}), and the spread of the fakes is {variety:.0%} of the real samples'"
+
+
+def logarithm_of_nothing(interval: Interval, context: Context) -> SignText:
+    """D's loss is larger than the logarithm of a float32 probability can be."""
+    loss = interval.discriminator_loss
+    if loss is None or "clamp/real" in interval.metrics or "clamp/fake" in interval.metrics:
+        return None
+    if loss <= LARGEST_LOGARITHM:
+        return ""
+    return f"the discriminator's loss is {loss:.3g}: it is certain and wrong, as if it took the logarithm of a probability close to 0"
+
+
+def loss_falls_in_vain(interval: Interval, context: Context) -> SignText:
+    """G's loss falls over a long time, and the samples do not improve."""
+    past, thresholds = context.history.past, context.thresholds
+    if interval.raw_generator_loss is None or not context.history.past_is_long(thresholds.patience):
+        return None
+    third = len(past) // 3
+    early, middle, late = past[:third], past[third:-third], past[-third:]
+    first_mean, middle_mean, last_mean = (mean([point.loss for point in points]) for points in (early, middle, late))
+    falls_throughout = first_mean > middle_mean > last_mean
+    if not (falls_throughout and first_mean - last_mean > thresholds.falling * max(abs(first_mean), 0.1)):
+        return ""
+    falls = f"the generator's loss fell from {first_mean:.3g} to {last_mean:.3g} while nothing improved: "
+    if all(point.margin <= 0 for point in late):
+        return falls + "the discriminator now gives fakes higher scores than real samples"
+    before, now = (mean([point.variety for point in points if point.variety >= 0]) for points in (early, late))
+    if now < POOR_VARIETY and now < VARIETY_FALLS * before:
+        return falls + f"the spread of the fakes fell from {before:.0%} to {now:.0%} of the real samples'"
+    return ""
 
 
 def mean(values: list[float]) -> float:
-    """The mean; not a number where there is none, which compares as false."""
+    """The mean; NaN if there are no values. Comparisons with NaN are false."""
     return sum(values) / len(values) if values else math.nan

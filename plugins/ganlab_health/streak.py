@@ -1,22 +1,22 @@
-"""How long something has been seen without a break, and whether it has been told."""
+"""How long a sign has been present without a break, and whether the user has been warned."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-LEAST = 5  # looks in a row: where intervals are long, one of them alone says little
+MIN_LOOKS = 5  # in a row: if intervals are long, one of them alone says little
 
 
 @dataclass
 class Streak:
-    """What is seen look after look.
+    """A sign over consecutive looks.
 
     Attributes:
-        since: the first step of the present streak; 0 when there is none.
-        looks: how many looks the present streak has.
-        told: the person has been told, and it has not gone away since.
-        gone: after that, the first step from which on it has not been seen; 0 when it is seen.
+        since: the first step of the current streak; 0 if there is none.
+        looks: number of looks in the current streak.
+        told: the user has been warned, and the sign has not gone away since.
+        gone: the first step since which the sign has been absent; 0 if it is present.
     """
 
     since: int = 0
@@ -24,15 +24,20 @@ class Streak:
     told: bool = False
     gone: int = 0
 
-    def look(self, seen: bool, begin: int, step: int, patience: float, least: int = LEAST) -> bool:
-        """Whether it is time to tell: it was seen in ``least`` looks in a row, over ``patience`` steps, and is not told yet.
-
-        It counts as gone, and may be told again, when it has not been seen over ``patience`` steps.
+    def look(self, present: bool, begin: int, step: int, patience: float, min_looks: int = MIN_LOOKS) -> bool:
+        """Record a look.
 
         Args:
-            seen: whether it was seen in the steps from ``begin`` to ``step``.
+            present: whether the sign was present in the interval.
+            begin, step: the first and the last step of the interval.
+            patience: steps over which the sign must be present to cause a warning, and absent to count as gone. Once it is gone, it may
+                cause another warning.
+            min_looks: looks in a row in which the sign must be present to cause a warning.
+
+        Returns:
+            Whether to warn now.
         """
-        if not seen:
+        if not present:
             self.since = self.looks = 0
             self.gone = self.gone or begin
             if step - self.gone + 1 >= patience:
@@ -40,11 +45,11 @@ class Streak:
             return False
         self.since, self.gone = self.since or begin, 0
         self.looks += 1
-        if self.told or self.looks < least or step - self.since + 1 < patience:
+        if self.told or self.looks < min_looks or step - self.since + 1 < patience:
             return False
         self.told = True
         return True
 
     def state(self) -> dict[str, Any]:
-        """As a checkpoint can hold it."""
+        """The streak as a checkpoint can hold it."""
         return asdict(self)
