@@ -155,7 +155,7 @@ def test_luck_is_called_better_no_more_often_than_it_may(tmp_path: Path) -> None
         ([5.0, 6.1, 7.0, 8.2], [10.0, 11.0, 12.0, 13.0], r"worse than a \(4 seeds, p = .*\)"),
         ([5.0, 9.0, 7.0, 8.2], [6.0, 8.0, 7.5, 8.0], r"no difference shown with 4 seeds \(p = .*\)"),
         ([5.0, 9.0, 7.0], [1.0, 0.8, 1.2, 0.9], r"better than a \(3 and 4 seeds, p = .*\)"),
-        ([5.0], [1.0], "no verdict: one seed each tells nothing about luck"),
+        ([5.0], [1.0], "no verdict: one seed each says nothing about chance"),
         ([5.0, 6.0], [1.0], "no verdict: too few seeds"),
         ([5.0, 5.0], [1.0, 1.0], r"no difference shown with 2 seeds \(p = 0.5\)"),  # two seeds that agree prove nothing
         ([5.0] * 6, [1.0] * 6, r"better than a \(6 seeds, p = 0.031\)"),
@@ -261,12 +261,12 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path, capsys: pytest.CaptureF
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert (
-        "These runs were measured with different numbers of samples: their numbers cannot be compared. `ganlab evaluate` measures anew."
-        in out
+        "These runs were measured with different numbers of samples: their numbers cannot be compared. "
+        "`ganlab evaluate` measures them again." in out
     )
     assert "These runs were measured with different judges: their" in out
-    assert "These runs were trained on different data, or on the same in another range; the latter does no harm." in out
-    assert f"1 of these runs ended before there was anything to measure, or to go on from: {unmeasured.id}" in out
+    assert "These runs were trained on different data, or on the same data in another range, which does no harm." in out
+    assert f"1 of these runs ended without a generator to measure or a checkpoint to resume from: {unmeasured.id}" in out
     unmeasured.folder.checkpoints.mkdir()
     unmeasured.folder.checkpoint_path(5).touch()
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
@@ -301,7 +301,7 @@ def test_a_report_takes_the_place_of_a_report_alone(tmp_path: Path, capsys: pyte
     assert ganlab("compare", "--runs-dir", runs, "--html", str(other)) == 2
     assert capsys.readouterr() == (
         "",
-        f"error: {other} is already there, and is no report of ganlab's\nhint: name another file with --html\n",
+        f"error: {other} already exists, and is not a report of `ganlab compare`\nhint: name another file with --html\n",
     )
     assert other.read_text() == "precious = 1"
     (tmp_path / "empty.html").touch()
@@ -493,8 +493,8 @@ def test_several_runs_of_one_seed_count_once_and_that_is_said(tmp_path: Path, ca
     assert (groups[0].measured("coverage"), groups[0].seeds) == ({0: 0.7}, [0])
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "a has several runs of one seed: of each seed the last that is finished counts." in out
-    assert "had not spent the budget when measured." in out
+    assert "a has several runs with one seed: of these, the last finished run counts." in out
+    assert "had not finished training when measured." in out
 
 
 def test_other_options_of_metrics_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -512,5 +512,5 @@ def test_runs_that_go_on_are_not_to_be_measured_yet(tmp_path: Path, capsys: pyte
     idle = made(tmp_path, "plain", 2, status="interrupted")
     assert ganlab("compare", "--runs-dir", str(tmp_path), done.id, going.id, idle.id) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert f"1 of these runs ended before there was anything to measure, or to go on from: {idle.id}" in said
-    assert f"1 of these runs are going on, and have no numbers before they end: {going.id}" in said
+    assert f"1 of these runs ended without a generator to measure or a checkpoint to resume from: {idle.id}" in said
+    assert f"1 of these runs are still running, and have no numbers yet: {going.id}" in said

@@ -255,7 +255,7 @@ def test_numbers_of_before_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert (found["step"], found["gone_on_to_step"]) == (30, 45)
     assert ganlab("compare", str(path)) == 0
     said = capsys.readouterr().out
-    assert f"{path.name} has gone on to step 45; its numbers are of step 30." in said and "had not spent" not in said
+    assert f"{path.name} was resumed and is now at step 45; its numbers are from step 30." in said and "had not finished" not in said
 
 
 @pytest.mark.parametrize("verb", ["sample", "export"])

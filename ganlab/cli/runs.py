@@ -59,14 +59,14 @@ def _with_options(results: list[Result], known: list[Result], where: Sequence[st
         key, equals, value = (part.strip() for part in text.partition("="))
         if not equals:
             raise UsageError(f"--where {text} does not say which value", f"type --where {text}=VALUE")
-        keys = list(dict.fromkeys(name for result in known for name in result.said))
+        keys = list(dict.fromkeys(name for result in known for name in result.all_options))
         if key not in keys:
             near = closest(key, keys)
             raise UsageError(
                 f"no run's recipe has '{key}'",
                 f"did you mean '{near}'?" if near else "the keys are those of --set; recipe.toml has them all",
             )
-        results = [result for result in results if str(result.said.get(key, "")) == value.strip('"')]
+        results = [result for result in results if str(result.all_options.get(key, "")) == value.strip('"')]
     return results
 
 

@@ -1,59 +1,59 @@
-"""Curves that grow with a run, and a small picture of them. In bounded memory and time, however long the run is."""
+"""Curves of a run's metrics that take a bounded number of points, however long the run is, and a small SVG picture of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
-POINTS = 150  # at least so many are drawn, once there are more, and at most twice as many
-WIDTH, HEIGHT = 430, 170  # of the picture
-LEFT, BOTTOM, MARGIN = 46, 20, 6  # for the numbers, and around
-OUTLIERS = 0.02  # this share of the values, at each end, does not set the scale
+POINTS = 150  # a long curve is reduced to this number of points when it has twice as many
+WIDTH, HEIGHT = 430, 170  # of the picture, in pixels
+LEFT, BOTTOM, MARGIN = 46, 20, 6  # space for the numbers, and around the curves, in pixels
+OUTLIERS = 0.02  # share of the smallest and of the largest values that the scale ignores
 GREY = "#808080"  # readable on white and on black
-COLOURS = ("#1f83c4", "#d55e00")  # on both, too, and told apart by colour-blind people
+COLOURS = ("#1f83c4", "#d55e00")  # readable on both, and distinct for colour-blind people
 
-Point = tuple[float, ...]  # a step, and the value of each curve; NaN where there is none
+Point = tuple[float, ...]  # a step, and the value of each curve; NaN where it has none
 
 
 class Curves:
-    """The values of some metrics over the steps: as they are, and means of neighbours once there are too many to draw.
+    """The values of some metrics over the steps. Once there are too many, neighbouring values are averaged.
 
     Args:
-        names: of the metrics.
+        names: of the metrics, one for each curve.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
         self.points: list[Point] = []
-        self._each = 1  # how many logged values make one point
-        self._waiting: list[Point] = []
+        self._values_per_point = 1
+        self._incomplete: list[Point] = []
 
     def add(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Take the metrics of one more step, if they have any of the names."""
+        """Add the metrics of a step. Nothing is added where they have none of the names."""
         if not any(name in metrics for name in self.names):
             return
-        self._waiting.append((step, *(metrics.get(name, math.nan) for name in self.names)))
-        if len(self._waiting) < self._each:
+        self._incomplete.append((step, *(metrics.get(name, math.nan) for name in self.names)))
+        if len(self._incomplete) < self._values_per_point:
             return
-        self.points.append(mean(self._waiting))
-        self._waiting = []
+        self.points.append(mean(self._incomplete))
+        self._incomplete = []
         if len(self.points) == 2 * POINTS:
             self.points = [mean(self.points[i : i + 2]) for i in range(0, len(self.points), 2)]
-            self._each *= 2
+            self._values_per_point *= 2
 
     def drawn(self) -> list[Point]:
-        """All points, with the one that is not complete yet."""
-        return self.points + ([mean(self._waiting)] if self._waiting else [])
+        """All points. The last one may be the mean of fewer values than the others."""
+        return self.points + ([mean(self._incomplete)] if self._incomplete else [])
 
 
 def mean(points: Sequence[Point]) -> Point:
-    """Of each column; of the values that are finite, if any is."""
+    """The mean of the finite values of each column; NaN where a column has none."""
     columns = ([value for value in column if math.isfinite(value)] for column in zip(*points, strict=True))
     return tuple(sum(column) / len(column) if column else math.nan for column in columns)
 
 
 def svg(curves: Curves) -> str:
-    """The curves as a picture of their own, an SVG document; empty while there are no two points."""
+    """The curves as an SVG document; empty while there are fewer than two points, or no finite value."""
     points = curves.drawn()
     values = sorted(value for point in points for value in point[1:] if math.isfinite(value))
     if len(points) < 2 or not values:
@@ -61,7 +61,7 @@ def svg(curves: Curves) -> str:
     skipped = int(OUTLIERS * len(values))
     low, high = values[skipped], values[-1 - skipped]
     size = max(1.0, abs(low), abs(high))
-    if high - low < 1e-9 * size:  # all but equal
+    if high - low < 1e-9 * size:  # almost equal
         low, high = low - size / 2, high + size / 2
     first, last = points[0][0], points[-1][0]
     right, bottom = WIDTH - MARGIN, HEIGHT - BOTTOM
@@ -85,7 +85,7 @@ def svg(curves: Curves) -> str:
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Two to five round numbers from ``low`` to ``high``.
+    """Round numbers from ``low`` to ``high``, as labels of an axis: two to six of them.
 
     >>> ticks(0.13, 1.9)
     [0.5, 1.0, 1.5]
