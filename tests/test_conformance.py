@@ -21,7 +21,8 @@ import ganlab
 from ganlab.errors import DataUnavailable, PluginError, RecipeError, UsageError
 from ganlab.evaluation import Better, Evidence, JudgeSpec, Needs
 from ganlab.pictures import save_png
-from ganlab.registry.catalogue import Catalogue, Entry
+from ganlab.registry.catalogue import Catalogue
+from ganlab.registry.entry import Entry
 from ganlab.testing import RULES, BrokenRule, conform, play
 from ganlab.testing.tiny import TinyJudge, TinyLoss, TinyNetwork, TinyNoise
 from ganlab.testing.waits import Waits

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from ganlab.errors import UsageError
-from ganlab.registry.catalogue import Catalogue, Entry
+from ganlab.registry.catalogue import Catalogue
+from ganlab.registry.entry import Entry
 from ganlab.screen.terminal import show_lines
 from ganlab.version import __version__
 

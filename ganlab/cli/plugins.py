@@ -8,7 +8,8 @@ from pathlib import Path
 from ganlab.errors import PluginError, UsageError, did_you_mean
 from ganlab.hookspecs import RunHooks
 from ganlab.recipe.manual import hooks_of, options_of, snippet
-from ganlab.registry.catalogue import HOOK_OF, Broken, Catalogue, Entry
+from ganlab.registry.catalogue import HOOK_OF, Catalogue
+from ganlab.registry.entry import BrokenPlugin, Entry
 from ganlab.screen.announcements import announce_plugin_files
 from ganlab.screen.terminal import show_lines, show_table, warn
 
@@ -69,7 +70,7 @@ def _brought(catalogue: Catalogue, plugin: str) -> str:
     return "; ".join(f"{PLURALS[kind]} {', '.join(names)}" for kind, names in found.items() if names) or "nothing"
 
 
-def _first_line(broken: Broken) -> str:
+def _first_line(broken: BrokenPlugin) -> str:
     return next(iter(broken.why.splitlines()), "it could not be loaded")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganlab.registry.lookup import FoundEntry, Kind, PluginFile
+from ganlab.registry.entry import Entry, Kind, PluginFile
 
 if TYPE_CHECKING:
     from ganlab.recipe.tables import Evaluation, Schedule, Train
@@ -41,7 +41,7 @@ class Choice:
     kind: Kind
     name: str
     use: str
-    entry: FoundEntry
+    entry: Entry
     options: dict[str, Any]
     where: str
 

@@ -11,7 +11,7 @@ from pydantic_core import PydanticUndefined
 from ganlab.recipe.documented import option_texts
 from ganlab.recipe.words import describe, options_schema, schema_at
 from ganlab.recipe.write import in_toml
-from ganlab.registry.lookup import FoundEntry, Kind
+from ganlab.registry.entry import Entry, Kind
 from ganlab.registry.options import plain
 
 #: The table in which each kind is picked. A network's stands for the discriminator's, too.
@@ -48,7 +48,7 @@ class OptionFacts:
     text: str
 
 
-def options_of(entry: FoundEntry) -> list[OptionFacts]:
+def options_of(entry: Entry) -> list[OptionFacts]:
     """All options of a component or trick, in the order of its signature."""
     schema, texts = options_schema(entry.options), option_texts(entry.factory)
     defaults = default_options(entry)
@@ -64,14 +64,14 @@ def options_of(entry: FoundEntry) -> list[OptionFacts]:
     ]
 
 
-def default_options(entry: FoundEntry) -> dict[str, Any]:
+def default_options(entry: Entry) -> dict[str, Any]:
     """The defaults of those options that have one, as TOML can hold them."""
     fields = entry.options.model_fields.items()
     found = {name: field.get_default(call_default_factory=True, validated_data={}) for name, field in fields}
     return plain({name: value for name, value in found.items() if value is not PydanticUndefined}, entry.options)
 
 
-def snippet(entry: FoundEntry) -> str:
+def snippet(entry: Entry) -> str:
     """A table for a recipe with every option at its default, to copy and to thin out."""
     lines = [HEADS[entry.kind], f"use = {in_toml(entry.name)}"]
     for option in options_of(entry):
@@ -84,7 +84,7 @@ def snippet(entry: FoundEntry) -> str:
     return "\n".join(lines)
 
 
-def hooks_of(entry: FoundEntry) -> list[str] | None:
+def hooks_of(entry: Entry) -> list[str] | None:
     """The run hooks that a trick's class has, in alphabetical order; None where its factory is no class."""
     if not inspect.isclass(entry.factory):
         return None

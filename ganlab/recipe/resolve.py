@@ -17,8 +17,9 @@ from ganlab.recipe.places import Mistakes, Node, Place, show
 from ganlab.recipe.read import NAME, name_of
 from ganlab.recipe.tables import EVALUATION_OPTIONS, SCHEDULE_OPTIONS, TRAIN_OPTIONS, Evaluation, Schedule, Train
 from ganlab.recipe.words import sentences
-from ganlab.registry.lookup import Kind, Lookup
-from ganlab.registry.options import no_options, plain, validate_options
+from ganlab.registry.entry import Kind
+from ganlab.registry.lookup import Lookup
+from ganlab.registry.options import plain, validate_options, why_not_options
 
 TOP_LEVEL = (
     "name", "description", "extends", "defaults", "plugins", "data", "noise", "sampling_noise", "generator", "discriminator", "loss",
@@ -158,7 +159,7 @@ class Resolver:
             self.mistakes.add(use.place, self._no_such(kind, label, use.value))
             return None
         what = f"{kind} '{use.value}'"
-        options = self._options(node.without("use", *apart), entry.options, label, what, apart, no_options(entry.factory))
+        options = self._options(node.without("use", *apart), entry.options, label, what, apart, why_not_options(entry.factory))
         return None if options is None else Choice(kind, name or label, use.value, entry, options, str(node.place))
 
     def _no_such(self, kind: Kind, label: str, word: str) -> str:

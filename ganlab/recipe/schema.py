@@ -16,7 +16,8 @@ from ganlab.recipe.documented import option_texts
 from ganlab.recipe.shipped import shipped_recipes
 from ganlab.recipe.tables import EVALUATION_OPTIONS, SCHEDULE_OPTIONS, TRAIN_OPTIONS, Evaluation, Schedule, Train
 from ganlab.recipe.words import Schema, options_schema
-from ganlab.registry.lookup import FoundEntry, Kind, Lookup
+from ganlab.registry.entry import Entry, Kind
+from ganlab.registry.lookup import Lookup
 from ganlab.registry.options import summary
 
 _NAME = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
@@ -109,14 +110,14 @@ def _tables() -> Schema:
 _ROLES = ("generator", "discriminator")
 
 
-def _component(entries: list[FoundEntry], more: Schema | None = None) -> Schema:
+def _component(entries: list[Entry], more: Schema | None = None) -> Schema:
     """A table that picks one of ``entries``; without ``use`` it changes options of what a lower layer picked."""
     more = more or {}
     branches = [_branch(entry, more) for entry in entries]
     return {"type": "object", "oneOf": [*branches, _fragment(branches, more)]}
 
 
-def _branch(entry: FoundEntry, more: Schema) -> Schema:
+def _branch(entry: Entry, more: Schema) -> Schema:
     described = _described(options_schema(entry.options), option_texts(entry.factory))
     return {
         "title": entry.name,
@@ -174,7 +175,7 @@ def _without_titles(value: Any) -> Any:
     return {key: _without_titles(item) for key, item in value.items() if key != "title" or not isinstance(item, str)}
 
 
-def _loss(entries: list[FoundEntry]) -> Schema:
+def _loss(entries: list[Entry]) -> Schema:
     one = _component(entries)
     players = {role: {"$ref": "#/$defs/player_loss"} for role in _ROLES}
     split = {"title": "a loss for each player", "properties": players, "minProperties": 1, "additionalProperties": False}
@@ -199,7 +200,7 @@ def _enabled() -> Schema:
     return {"type": "boolean", "default": True, "description": "false switches it off."}
 
 
-def _whole(entries: dict[Kind, list[FoundEntry]]) -> Schema:
+def _whole(entries: dict[Kind, list[Entry]]) -> Schema:
     """What a recipe that extends nothing must have."""
     player = _needed(entries["network"])
     player = {**player, "required": ["use", "optimizer"], "properties": {"optimizer": _needed(entries["optimizer"])}}
@@ -217,7 +218,7 @@ def _whole(entries: dict[Kind, list[FoundEntry]]) -> Schema:
     }
 
 
-def _needed(entries: list[FoundEntry]) -> Schema:
+def _needed(entries: list[Entry]) -> Schema:
     """``use``, and the options that the component picked has no default for."""
     rules: list[Schema] = []
     for entry in entries:
