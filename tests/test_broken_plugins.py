@@ -161,7 +161,7 @@ def test_an_installed_plugin_that_is_broken(mistake: str, capsys: pytest.Capture
     text = text.replace("FILE", str(file)).replace("GANLAB", str(ganlab.__file__))
     assert said(capsys, "plugins", "sick", code=1) == f"error: {OF} cannot be used\nhint: {text}\n"
     assert command("plugins") == 0
-    listed = f"These cannot be used; recipes that do not need them are none the worse:\n  sick (sick-gan 1.0): {text.splitlines()[0]}\n"
+    listed = f"These cannot be used. Recipes that do not need them are not affected:\n  sick (sick-gan 1.0): {text.splitlines()[0]}\n"
     assert listed in capsys.readouterr().out
     runs_none_the_worse(capsys)
     expected = f"plugin 'sick' (sick-gan 1.0) could not be loaded: {text.splitlines()[0]}"
@@ -431,8 +431,8 @@ def test_a_hook_that_raises(capsys: pytest.CaptureFixture[str]) -> None:
         "error: trick 'mine' (plugin sick, sick-gan 1.0), in its hook after_step in step 1, raised ZeroDivisionError: division by zero\n"
         f'hint: Traceback (of the plugin\'s own code):\n  File "{file}", line 7, in after_step\n    step / 0\n    ~~~~~^~~\n'
         "ZeroDivisionError: division by zero\n"
-        f"The run is saved up to step_000000001.safetensors; to go on from there: ganlab resume {run.name}\n"
-        f"To go on without the trick: ganlab resume {run.name} --changed --set tricks.mine.enabled=false\n"
+        f"The run's last checkpoint is step_000000001.safetensors; to resume from it: ganlab resume {run.name}\n"
+        f"To resume without the trick: ganlab resume {run.name} --changed --set tricks.mine.enabled=false\n"
     )
     runs_none_the_worse(capsys)
 

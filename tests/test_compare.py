@@ -393,7 +393,7 @@ def test_the_table_has_the_metrics_that_are_wanted(tmp_path: Path, capsys: pytes
     head, *rows = capsys.readouterr().out.splitlines()
     assert (head.split()[-2:], [row.split()[-2:] for row in rows]) == (["coverage", "frechet_distance"], [["0.3", "31.2"], ["-", "-"]])
     assert ganlab("runs", "--runs-dir", str(tmp_path), "--status", "interrupted") == 0
-    assert capsys.readouterr().out == f"none of the 2 runs in {tmp_path} is like that\n"
+    assert capsys.readouterr().out == f"none of the 2 runs in {tmp_path} matches\n"
 
 
 @pytest.mark.parametrize(
@@ -401,8 +401,8 @@ def test_the_table_has_the_metrics_that_are_wanted(tmp_path: Path, capsys: pytes
     [
         (["--sort", "coverge"], "no run can be sorted by 'coverge'\nhint: did you mean 'coverage'? (choices:"),
         (["--metric", "modes"], "no run has a metric 'modes'\nhint: choices: coverage"),
-        (["--recipe", "b"], "no run is of a recipe called 'b'\nhint: choices: a"),
-        (["--where", "generator.lr"], "--where generator.lr does not say which value\nhint: type --where generator.lr=VALUE"),
+        (["--recipe", "b"], "no run uses a recipe called 'b'\nhint: choices: a"),
+        (["--where", "generator.lr"], "--where generator.lr has no value\nhint: type --where generator.lr=VALUE"),
         (["--where", "generator.rl=1"], "no run's recipe has 'generator.rl'\nhint: did you mean 'generator.lr'?"),
         (["--where", "q=1"], "no run's recipe has 'q'\nhint: the keys are those of --set; recipe.toml has them all"),
     ],

@@ -179,7 +179,7 @@ def test_ctrl_c_leaves_runs_as_they_were(tmp_path: Path, capsys: pytest.CaptureF
     monkeypatch.setattr(training, "shifted", interrupted)
     assert ganlab("evaluate", *map(str, paths)) == 130
     told = " ".join(capsys.readouterr().err.split())
-    assert told == f"note: stopped. Not measured, and left as it was: {paths[1].name}; measured: {paths[0].name}"
+    assert told == f"note: stopped. Not measured, and unchanged: {paths[1].name}; measured: {paths[0].name}"
     assert ((paths[0] / "evaluation.json").exists(), (paths[1] / "evaluation.json").exists()) == (True, False)
     assert [path.suffix for path in (tmp_path / "cache/judges").iterdir()] == [".lock"]
     monkeypatch.setattr(training, "shifted", kept)
@@ -245,7 +245,7 @@ def test_numbers_of_before_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[
     capsys.readouterr()
     assert ganlab("evaluate", str(path)) == 0
     told = capsys.readouterr()
-    assert told.out.splitlines()[1] == f"{path.name}, step 30 (the run has gone on to step 45)"
+    assert told.out.splitlines()[1] == f"{path.name}, step 30 (the run is at step 45 now)"
     assert " ".join(told.err.split()) == (
         f"note: run {path.name} has been resumed and is now at step 45, but its generator.safetensors is still from step 30: the "
         f"numbers are of that one. To go on with the run, which measures it at its end: `ganlab resume {path}`"

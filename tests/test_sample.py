@@ -380,13 +380,13 @@ def test_layouts(said: tuple[int | None, str | None, bool, bool], layout: Layout
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--grid", "3"], "--grid 3 is no grid"),
-        (["--grid", "0x3"], "--grid 0x3 is no grid"),
+        (["--grid", "3"], "--grid 3 is not a grid"),
+        (["--grid", "0x3"], "--grid 0x3 is not a grid"),
         (["--grid", "3x4", "--count", "9"], "--grid 3x4 has 12 places, and --count asks for 9 samples"),
-        (["--interpolate", "--count", "9"], "--interpolate makes as many samples as its grid has places"),
-        (["--interpolate", "--grid", "4x1"], "a row from one latent to another has two columns at least"),
+        (["--interpolate", "--count", "9"], "--interpolate draws one sample for each place of its grid"),
+        (["--interpolate", "--grid", "4x1"], "a row from one latent to another needs at least two columns"),
         (["--out", "x.jpg"], "--out x.jpg: samples are written as .png"),
-        (["--frame-seconds", "1"], "--frame-seconds is of animations"),
+        (["--frame-seconds", "1"], "--frame-seconds is only for animations"),
         (["--checkpoint", "newest"], "'newest' is no checkpoint"),
         (["--out", "runs.txt/x.png"], "runs.txt is not a folder"),
     ],
@@ -401,10 +401,10 @@ def test_what_cannot_be_is_one_message(words: list[str], message: str, digits: F
 
 def test_points_have_no_grid_and_no_single_pictures(ring: FinishedRun, here: Path, capsys: Capture) -> None:
     code, _out, err = ganlab_says(capsys, "sample", ring.path, "--grid", "2x2")
-    message = "samples of this run are points, which a scatter plot shows all at once: there is no grid"
-    assert (code, err) == (2, f"error: {message}\nhint: say --count N\n")
+    message = "samples of this run are points, shown in one scatter plot: it has no grid"
+    assert (code, err) == (2, f"error: {message}\nhint: use --count N\n")
     code, _out, err = ganlab_says(capsys, "sample", ring.path, "--out", "folder")
-    assert (code, err.splitlines()[0]) == (2, f"error: samples of run {ring.id} are points: all are in one picture")
+    assert (code, err.splitlines()[0]) == (2, f"error: samples of run {ring.id} are points, which are drawn in one picture")
     assert list(here.iterdir()) == []
 
 

@@ -25,15 +25,15 @@ def recipes(copy: str | None) -> None:
         for name, path in sorted(shipped.items()):
             table.add_row(name, tomllib.loads(path.read_text(encoding="utf-8")).get("description", ""))
         console.print(table)
-        show_lines("", "ganlab run NAME trains one; ganlab recipes --copy NAME puts it here to edit")
+        show_lines("", "ganlab run NAME trains one; ganlab recipes --copy NAME copies it here to edit")
         return
     if copy not in shipped:
         raise UsageError(f"there is no shipped recipe '{copy}'", did_you_mean(copy, shipped))
     target = Path(f"{copy}.toml")
     if target.exists():
-        raise UsageError(f"{target} is already here", "rename it first; nothing was overwritten")
+        raise UsageError(f"{target} already exists", "rename it first; nothing was overwritten")
     try:
         shutil.copyfile(shipped[copy], target)
     except OSError as error:
-        raise UsageError(f"{target} cannot be written here: {error.strerror}", "go to a folder of yours") from error
-    show_lines(f"{target} is here: edit it, then type  ganlab run {target}")
+        raise UsageError(f"{target} cannot be written here: {error.strerror}", "change to a folder that you can write to") from error
+    show_lines(f"{target} is written: edit it, then type  ganlab run {target}")

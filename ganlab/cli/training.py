@@ -37,7 +37,7 @@ def train(run: Run, display: Display) -> None:
 def exit_at_once(run: Run) -> NoReturn:
     """Say what is saved and end the process at once, on a second Ctrl-C. The run's folder survives this as it survives a kill."""
     names = [path.name for path in run.checkpoints()]
-    how = f"it is saved up to {names[-1]}; to go on from there: {command('resume', run)}" if names else "nothing of it was saved yet"
+    how = f"its last checkpoint is {names[-1]}; to resume from it: {command('resume', run)}" if names else "it has no checkpoint yet"
     os.write(2, f"{SHOW_CURSOR if sys.stderr.isatty() else ''}\nstopped at once. The run is not finished: {how}\n".encode())
     os._exit(INTERRUPTED)
 
@@ -49,19 +49,15 @@ def resume_hints(run: Run, error: GanlabError) -> list[str]:
         removed = bool(run.info.get("last_checkpoint"))  # somebody has removed the files
         if removed or run.step <= 1 or not run.path.is_dir():
             return []
-        interval = f"they come every {run.checkpointing.every:,} steps: train.checkpoint_every"
-        return [f"Nothing of the run could be kept, as it had no checkpoint yet ({interval})"]
-    lost_steps = run.step - step_of(checkpoints[-1])
-    lost = (
-        f", {lost_steps} step{'s' * (lost_steps > 1)} before the one that failed (they are played again, and end as they did)"
-        if lost_steps
-        else ""
-    )
-    hints = [f"The run is saved up to {checkpoints[-1].name}{lost}; to go on from there: {command('resume', run)}"]
+        interval = f"one is saved every {run.checkpointing.every:,} steps: train.checkpoint_every"
+        return [f"The run cannot be resumed: it has no checkpoint yet ({interval})"]
+    steps = run.step - step_of(checkpoints[-1])
+    lost = f", {steps} step{'s' * (steps > 1)} before the one that failed (resuming repeats them)" if steps else ""
+    hints = [f"The run's last checkpoint is {checkpoints[-1].name}{lost}; to resume from it: {command('resume', run)}"]
     if isinstance(error, PluginError) and error.trick:
-        hints += [f"Once {name} is mended: {command('resume', run)} --changed" for name in _files_of_trick(run, error.trick)]
+        hints += [f"After you fix {name}: {command('resume', run)} --changed" for name in _files_of_trick(run, error.trick)]
         disable = f"--set {_table_of_trick(error.trick)}.enabled=false"
-        hints.append(f"To go on without the trick: {command('resume', run)} --changed {disable}")
+        hints.append(f"To resume without the trick: {command('resume', run)} --changed {disable}")
     return hints
 
 

@@ -127,7 +127,7 @@ class Display:
         self._printed = time.monotonic() - SECONDS_BETWEEN_LINES  # the first line comes at once
         if self.quiet:
             return
-        verb = f"goes on from step {run.step:,}" if run.resumed_from is not None else f"trains {run.total_steps:,} steps"
+        verb = f"resumes from step {run.step:,}" if run.resumed_from is not None else f"trains {run.total_steps:,} steps"
         show_lines(f"{run.recipe.name} {verb} on {run.device} ({run.info['device_name']}), data {run.recipe.data.use}, in {run.path}")
         if console.is_terminal:
             self._live = Live(get_renderable=self._panel, console=console, refresh_per_second=REDRAWS_PER_SECOND, transient=False)
@@ -190,7 +190,7 @@ class Display:
         minutes, seconds = divmod(round(run.timetable.clock.seconds), 60)
         show_lines("", f"{status} at step {run.step:,} of {run.total_steps:,} after {minutes} min {seconds} s")
         show_facts(facts)
-        on = [f"to go on:                   {command('resume', run)}"] if status == "interrupted" else []
+        on = [f"to resume:                  {command('resume', run)}"] if status == "interrupted" else []
         tracked = any(choice.name == "tracking" for choice in run.recipe.tricks)
         ui = [f"to compare runs in MLflow:  {command('ui', run)}"] if tracked else []
         show_lines(*([""] if on or ui else []), *on, *ui)
