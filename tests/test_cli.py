@@ -125,7 +125,7 @@ def test_resume_of_an_unknown_and_of_a_finished_run(capsys: pytest.CaptureFixtur
     run = only_run()
     assert capsys.readouterr().err == (
         f"error: run {run.name} is finished\nhint: to train it longer: `ganlab resume {run} --set train.steps=40`\n"
-        f"to begin a new run with its networks: `ganlab run {run}/recipe.toml --set train.init_from={run}`\n"
+        f"to start a new run with its networks: `ganlab run {run}/recipe.toml --set train.init_from={run}`\n"
     )
 
 

@@ -365,7 +365,7 @@ def test_a_run_that_cannot_be_listed_is_told_of(tmp_path: Path, capsys: pytest.C
     shown = capsys.readouterr()
     half, other = shown.err.splitlines()
     assert half.startswith(f"note: one run is not listed: {tmp_path / 'half' / 'run.json'} cannot be read: Expecting value")
-    assert other == f"note: one run is not listed: {tmp_path / 'other' / 'run.json'} is not a run's"
+    assert other == f"note: one run is not listed: {tmp_path / 'other' / 'run.json'} is not the run.json of a run: it holds no JSON object"
     assert len(shown.out.splitlines()) == 2  # the head, and the run that can be
     (tmp_path / "half").rename(tmp_path / "a\x1b[31mred")
     assert ganlab("runs", "--runs-dir", str(tmp_path)) == 0

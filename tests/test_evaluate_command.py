@@ -247,7 +247,7 @@ def test_numbers_of_before_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[
     told = capsys.readouterr()
     assert told.out.splitlines()[1] == f"{path.name}, step 30 (the run has gone on to step 45)"
     assert " ".join(told.err.split()) == (
-        f"note: run {path.name} has gone on to step 45, and its generator.safetensors is of step 30, where it had ended before: the "
+        f"note: run {path.name} has been resumed and is now at step 45, but its generator.safetensors is still from step 30: the "
         f"numbers are of that one. To go on with the run, which measures it at its end: `ganlab resume {path}`"
     )
     assert ganlab("evaluate", str(path), "--json") == 0
@@ -265,12 +265,12 @@ def test_a_generator_of_before_says_so(verb: str, tmp_path: Path, capsys: pytest
     capsys.readouterr()
     assert ganlab(verb, str(path), "--out", out) == 0
     assert " ".join(capsys.readouterr().err.split()) == (
-        f"note: run {path.name} has gone on to step 45, and its generator.safetensors is of step 30, where it had ended before: that one "
+        f"note: run {path.name} has been resumed and is now at step 45, but its generator.safetensors is still from step 30: that one "
         f"is taken. Of its last checkpoint: `ganlab {verb} {path} --checkpoint last`"
     )
     assert ganlab(verb, str(path), "--out", out, "--checkpoint", "last", "--force") == 0
     told = capsys.readouterr()
-    assert ", step 45" in told.out and "gone on" not in told.err
+    assert ", step 45" in told.out and "has been resumed" not in told.err
 
 
 def test_of_a_run_that_ended_nothing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -280,7 +280,7 @@ def test_of_a_run_that_ended_nothing_is_said(tmp_path: Path, capsys: pytest.Capt
     for words in (["evaluate"], ["sample", "--out", str(tmp_path / "sheet.png")], ["compare"]):
         assert ganlab(words[0], str(path), *words[1:]) == 0
         told = capsys.readouterr()
-        assert "gone on" not in told.err + told.out
+        assert "gone on" not in told.err + told.out and "has been resumed" not in told.err
 
 
 def test_a_device_that_is_not_here_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,8 +19,10 @@ import ganlab
 from ganlab.components import NetworkSpec
 from ganlab.errors import GanlabError, UsageError
 from ganlab.generators import formats
-from ganlab.generators.formats import BATCHES, export_generator
+from ganlab.generators.exported_folder import CONFIG
+from ganlab.generators.formats import Format, export_generator
 from ganlab.generators.loaded import LoadedGenerator
+from ganlab.generators.verification import BATCHES, SampleFunction
 from ganlab.recipe import load_recipe, shipped_recipes
 from ganlab.registry.catalogue import Catalogue
 from ganlab.script import FinishedRun
@@ -112,11 +114,11 @@ def test_an_onnx_file_alone_gives_the_samples(ring: FinishedRun, capsys: Capture
 
 def test_a_torch_program_alone_gives_the_samples(ring: FinishedRun, capsys: Capture) -> None:
     assert ganlab_says(capsys, "export", ring.path, "--format", "torch")[0] == 0
-    files = {formats.CONFIG: ""}
+    files = {CONFIG: ""}
     program = torch.export.load(f"{ring.id}.pt2", extra_files=files)
     latent = torch.randn(5, *ring.generator.noise.shape)
     assert torch.equal(program.module()(latent), ring.generator(latent))
-    assert json.loads(files[formats.CONFIG])["recipe"] == "ring"
+    assert json.loads(files[CONFIG])["recipe"] == "ring"
     assert b"mlp.py" not in Path(f"{ring.id}.pt2").read_bytes()
 
 
@@ -144,7 +146,7 @@ def test_a_damaged_folder_is_one_message(ring: FinishedRun, here: Path) -> None:
     weights, config = folder / "generator.safetensors", folder / "config.json"
     whole, said = weights.read_bytes(), config.read_text()
     save_file({name: value + 1 for name, value in load_file(weights).items()}, weights)
-    with pytest.raises(GanlabError, match=r"are other weights than config\.json was written with"):
+    with pytest.raises(GanlabError, match=r"does not match the checksum in config\.json"):
         ganlab.load_generator(folder)
     weights.write_bytes(whole[:50])
     with pytest.raises(GanlabError, match="cannot be read"):
@@ -218,14 +220,14 @@ def test_the_check_sees_what_is_wrong(kind: str, ring: FinishedRun, here: Path, 
     }
     for message, spoil in wrongs.items():
 
-        def read(path: Path, library: Any, spoil: Any = spoil) -> formats.Program:
+        def read(path: Path, library: Any, spoil: Any = spoil) -> SampleFunction:
             program = form.read(path, library)
             return lambda latent, labels: spoil(program(latent, labels))
 
-        monkeypatch.setitem(formats.FORMATS, kind, formats._Format(form.write, read, form.suffix, form.names))
+        monkeypatch.setitem(formats.FORMATS, kind, Format(form.write, read, form.suffix, form.names))
         with pytest.raises(GanlabError) as caught:
             export_generator(ring.generator, kind, here / KINDS[kind], Catalogue.of_installed())
-        assert caught.value.message.startswith(f"as {kind} the generator does not give the same images: {message}")
+        assert caught.value.message.startswith(f"exported as {kind}, the generator does not give the same samples: {message}")
         assert list(here.iterdir()) == []
 
 
@@ -237,24 +239,24 @@ def test_batches_are_of_several_sizes_with_one_alone() -> None:
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
-        (["--format", "onnx", "--out", "x.pt2"], "--out x.pt2: onnx is written as one .onnx file", "name x.onnx, for instance"),
-        (["--format", "torch", "--out", "x"], "--out x: torch is written as one .pt2 file", "name x.pt2, for instance"),
+        (["--format", "onnx", "--out", "x.pt2"], "--out x.pt2: the format onnx is one .onnx file", "give a file name such as x.onnx"),
+        (["--format", "torch", "--out", "x"], "--out x: the format torch is one .pt2 file", "give a file name such as x.pt2"),
         (
             ["--out", "x.safetensors"],
-            "--out x.safetensors: safetensors is written as a folder, with weights and config.json",
-            "name a folder",
+            "--out x.safetensors: the format safetensors is a folder, with weights and config.json",
+            "give a folder name",
         ),
         (
             ["--out", "g.xyz"],
-            "--out g.xyz: '.xyz' is the ending of no format that a generator is written in",
+            "--out g.xyz: no export format has the suffix '.xyz'",
             "choices: .onnx, .pt2; for a folder of that name, with weights and config.json: `--format safetensors`",
         ),
         (
             ["--out", "g.pt"],
-            "--out g.pt: '.pt' is the ending of no format that a generator is written in",
+            "--out g.pt: no export format has the suffix '.pt'",
             "did you mean '.pt2'? (choices: .onnx, .pt2); for a folder of that name, with weights and config.json: `--format safetensors`",
         ),
-        (["--out", "taken"], "--out taken: safetensors is written as a folder, with weights and config.json", "name a folder"),
+        (["--out", "taken"], "--out taken: the format safetensors is a folder, with weights and config.json", "give a folder name"),
         (["--out", "taken.pt2"], "taken.pt2 is already there", "name another place with --out, or replace it with --force"),
     ],
 )
@@ -267,7 +269,7 @@ def test_places_that_do_not_fit(words: list[str], message: str, hint: str, ring:
 
 
 def test_a_script_is_told_the_same_of_an_ending(ring: FinishedRun, here: Path) -> None:
-    with pytest.raises(UsageError, match=r"'\.xyz' is the ending of no format"):
+    with pytest.raises(UsageError, match=r"no export format has the suffix '\.xyz'"):
         ring.export(out="g.xyz")
     assert list(here.iterdir()) == []
 

@@ -164,7 +164,7 @@ def test_rolling_back(tmp_path: Path) -> None:
     assert run.info["status"] == "finished"
     assert run.info["announcements"][0].endswith(
         "has changed the loss term 'real', finite until then. "
-        "The run went back to step 6 and goes on with learning rates multiplied by 0.5 (1 of at most 10 times)."
+        "The run went back to step 6 and continues with learning rates multiplied by 0.5 (1 of at most 10 times)."
     )
     assert run.players["generator"].optimizer.param_groups[0]["lr"] == 0.005
     assert run.counters["discriminator_updates"] == 12

@@ -97,23 +97,23 @@ def test_more_samples_than_memory_holds_are_refused_in_words(digits: FinishedRun
 @pytest.mark.parametrize(
     ("ask", "text"),
     [
-        (lambda generator: generator.sample(0), "count = 0 is not what it must be\ngive a whole number from 1"),
-        (lambda generator: generator.sample(2.5), "count = 2.5 is not"),
-        (lambda generator: generator.sample(True), "count = True is not"),
+        (lambda generator: generator.sample(0), "count = 0 is not valid\ngive a whole number from 1"),
+        (lambda generator: generator.sample(2.5), "count = 2.5 is not valid"),
+        (lambda generator: generator.sample(True), "count = True is not valid"),
         (
             lambda generator: generator.sample(2, seed=2**63),
-            "seed = 9223372036854775808 is not what it must be\ngive a whole number from 0",
+            "seed = 9223372036854775808 is not valid\ngive a whole number from 0",
         ),
         (
             lambda generator: generator.sample(10**9 + 1),
-            "count = 1000000001 is not what it must be\ngive a whole number from 1 to 1000000000",
+            "count = 1000000001 is not valid\ngive a whole number from 1 to 1000000000",
         ),
-        (lambda generator: generator.sample(2, truncation="x"), "truncation = 'x' is no number"),
-        (lambda generator: generator.sample(2, truncation=True), "truncation = True is no number"),
-        (lambda generator: generator.interpolate(2, 2**30), "columns = 1073741824 is not"),
-        (lambda generator: generator.interpolate(2**20, 2**20), "rows * columns = 1099511627776 is not"),
-        (lambda generator: generator.interpolate(0, 5), "rows = 0 is not"),
-        (lambda generator: generator.interpolate(5, 0), "columns = 0 is not"),
+        (lambda generator: generator.sample(2, truncation="x"), "truncation = 'x' is not a number"),
+        (lambda generator: generator.sample(2, truncation=True), "truncation = True is not a number"),
+        (lambda generator: generator.interpolate(2, 2**30), "columns = 1073741824 is not valid"),
+        (lambda generator: generator.interpolate(2**20, 2**20), "rows * columns = 1099511627776 is not valid"),
+        (lambda generator: generator.interpolate(0, 5), "rows = 0 is not valid"),
+        (lambda generator: generator.interpolate(5, 0), "columns = 0 is not valid"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused_in_words(digits: FinishedRun, ask: Callable[[Any], Any], text: str) -> None:
@@ -237,7 +237,7 @@ def test_a_class_is_chosen_by_name_or_number(conditional: FinishedRun, capsys: C
     code, _out, err = ganlab_says(capsys, "sample", conditional.path, "--class", "eleven", "--out", "c.png")
     assert (code, err.splitlines()[-2]) == (2, "error: there is no class 'eleven'")
     code, _out, err = ganlab_says(capsys, "sample", conditional.path, "--class", "11", "--out", "c.png")
-    assert (code, err.splitlines()[-2:]) == (2, ["error: there is no class 11", "hint: the generator knows 10: 0 to 9"])
+    assert (code, err.splitlines()[-2:]) == (2, ["error: there is no class 11", "hint: the generator has 10 classes: 0 to 9"])
 
 
 def test_without_a_class_they_come_in_turn_and_a_row_keeps_one(conditional: FinishedRun) -> None:
@@ -255,7 +255,7 @@ def test_without_a_class_they_come_in_turn_and_a_row_keeps_one(conditional: Fini
 
 def test_a_generator_without_labels_refuses_a_class(ring: FinishedRun, capsys: Capture) -> None:
     code, _out, err = ganlab_says(capsys, "sample", ring.path, "--class", "1")
-    message = "the generator, network 'mlp', takes no labels: which class a sample is of cannot be chosen"
+    message = "the generator, network 'mlp', takes no labels, so the class of a sample cannot be chosen"
     assert (code, err) == (2, f"error: {message}\nhint: sample without a class\n")
 
 
@@ -304,11 +304,11 @@ def test_truncation_on_the_command_line(digits: FinishedRun, ring: FinishedRun, 
     assert np.array_equal(picture("t.png"), image_grid(digits.samples(64, truncation=0.5), (-1.0, 1.0)))
     assert not np.array_equal(picture("t.png"), image_grid(digits.samples(64), (-1.0, 1.0)))
     code, _out, err = ganlab_says(capsys, "sample", digits.path, "--truncation", "0", "--out", "u.png")
-    assert (code, err.splitlines()[0]) == (2, "error: a truncation of 0 leaves no latent")
+    assert (code, err.splitlines()[0]) == (2, "error: truncation = 0 is not above 0")
     uniform = made(here / "uniform", "ring", {**RING, "noise.use": "uniform", "train.steps": 2})
     code, _out, err = ganlab_says(capsys, "sample", uniform.path, "--truncation", "1", "--out", "u.png")
-    message = "noise 'uniform' cannot be truncated: it has no threshold to draw again beyond"
-    assert (code, err) == (2, f"error: {message}\nhint: sample without a truncation\n")
+    message = "noise 'uniform' does not support truncation"
+    assert (code, err) == (2, f"error: {message}\nhint: sample without truncation\n")
     assert not Path("u.png").exists()
 
 
@@ -388,7 +388,7 @@ def test_layouts(said: tuple[int | None, str | None, bool, bool], layout: Layout
         (["--out", "x.jpg"], "--out x.jpg: samples are written as .png"),
         (["--frame-seconds", "1"], "--frame-seconds is of animations"),
         (["--checkpoint", "newest"], "'newest' is no checkpoint"),
-        (["--out", "runs.txt/x.png"], "runs.txt is no folder"),
+        (["--out", "runs.txt/x.png"], "runs.txt is not a folder"),
     ],
 )
 def test_what_cannot_be_is_one_message(words: list[str], message: str, digits: FinishedRun, here: Path, capsys: Capture) -> None:

@@ -13,7 +13,7 @@ from ganlab.records.folder import step_of
 from ganlab.records.summaries import find_run
 from ganlab.screen.announcements import announce_plugin_files
 from ganlab.screen.terminal import show_lines, warn
-from ganlab.storage.output_files import not_taken, refuse_existing, staged
+from ganlab.storage.output_files import refuse_existing, staged, unused_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,7 +89,7 @@ def _draw(
     truncation: float | None, grid: str | None, interpolate: bool, checkpoint: str, trust: bool, data_root: Path | None,
 ) -> None:  # fmt: skip
     summary = find_run(runs_dir, name)
-    out = out or not_taken(Path(f"{summary.id}.png"), force)
+    out = out or unused_path(Path(f"{summary.id}.png"), force)
     single = is_folder(out)
     if not single:
         refuse_existing([out], force)
@@ -188,7 +188,7 @@ def _animate(name: str, out: Path | None, seconds: float, force: bool, runs_dir:
     from ganlab.screen.animation import FORMATS, animate
 
     summary = find_run(runs_dir, name)
-    out = out or not_taken(Path(f"{summary.id}.gif"), force)
+    out = out or unused_path(Path(f"{summary.id}.gif"), force)
     if out.suffix.lower() not in FORMATS:
         raise UsageError(f"--out {out}: an animation is a {', '.join(FORMATS)}", f"name {out.with_suffix('.gif')}, for instance")
     refuse_existing([out], force)

@@ -1,4 +1,4 @@
-"""The generator of a game as one file: its weights, and all that is needed to build it again."""
+"""The description of a game's generator: its weights, and the plain data that rebuild it. ``generator.safetensors`` holds it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ DrawnAs = Literal["images", "data"]
 
 
 def description(game: Game) -> dict[str, Any]:
-    """The game's generator as it is now: weights, and all that is needed to build it again, to sample from it and to draw samples."""
+    """Describe the game's generator as it is now.
+
+    Returns:
+        ``network`` (its weights by name), ``use`` and ``options`` of the network, ``spec`` (role, shapes, classes), ``noise`` (``use`` and
+        ``options``), ``range`` and ``class_names`` of the data, ``drawn_as`` (see :func:`drawn_as`), ``step``, and the ``recipe``'s name.
+    """
     choice, noise = game.recipe.generator.network, game.recipe.sampling_law
     return {
         "network": plain_weights(game.players["generator"].network),
@@ -34,17 +39,20 @@ def description(game: Game) -> dict[str, Any]:
 
 
 def drawn_as(dataset: Dataset) -> DrawnAs:
-    """How samples of that data set are drawn: a grid of ``"images"`` needs their range only; else the ``"data"`` themselves are needed."""
-    plain_grid = getattr(type(dataset), "picture", None) is ResidentDataset.picture and len(dataset.shape) == 3
-    return "images" if plain_grid and getattr(dataset, "columns", None) is None else "data"
+    """How to draw samples of a data set: as a grid of ``"images"``, which needs its range only, or with the ``"data"`` set itself."""
+    default_picture = getattr(type(dataset), "picture", None) is ResidentDataset.picture and len(dataset.shape) == 3
+    return "images" if default_picture and getattr(dataset, "columns", None) is None else "data"
 
 
 def plain_weights(network: nn.Module) -> dict[str, torch.Tensor]:
-    """The network's state, each parametrized weight (spectral normalization, for instance) as it is seen: no trick is needed to load it."""
+    """The network's state with parametrized weights (spectral normalization, for instance) replaced by their current values.
+
+    A network without the parametrization can load it.
+    """
     state: dict[str, torch.Tensor] = dict(network.state_dict())
-    for place, module in network.named_modules():
+    for path, module in network.named_modules():
         if parametrize.is_parametrized(module):
-            prefix = f"{place}." if place else ""
+            prefix = f"{path}." if path else ""
             state = {key: value for key, value in state.items() if not key.startswith(f"{prefix}parametrizations.")}
             state |= {f"{prefix}{name}": getattr(module, name).detach() for name in module.parametrizations}
     return state

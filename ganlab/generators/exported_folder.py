@@ -1,29 +1,68 @@
-"""The folder of a safetensors export: weights and ``config.json``, and how it is read again."""
+"""The safetensors export: a folder with the generator's weights and a ``config.json`` that describes it. Writes and reads it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import nn
 
 from ganlab.errors import GanlabError
+from ganlab.game.player import accepts_labels
+from ganlab.version import __version__
 
-if TYPE_CHECKING:
-    pass
-
-
+CONFIG = "config.json"
 WEIGHTS = "generator.safetensors"
-
-
 FORMAT = "ganlab exported generator 1"
+EXPORT_AGAIN = "export the generator again"
+
+
+def config_of(network: nn.Module, info: dict[str, Any]) -> dict[str, Any]:
+    """Describe an exported generator in plain data: everything but the weights.
+
+    Args:
+        network: the generator's network.
+        info: as :attr:`ganlab.generators.loaded.LoadedGenerator.info`.
+    """
+    return {
+        "format": FORMAT,
+        "ganlab": __version__,
+        "recipe": info["recipe"],
+        "step": info["step"],
+        "network": {"use": info["use"], "options": info["options"]},
+        "input_shape": list(info["spec"]["input_shape"]),
+        "output_shape": list(info["spec"]["output_shape"]),
+        "classes": info["spec"]["classes"],
+        "class_names": list(info["class_names"]),
+        "takes_labels": accepts_labels(network),
+        "noise": info["law"],
+        "range": None if info["range"] is None else list(info["range"]),
+        "drawn_as": info["drawn_as"],
+        "dtype": str(next(network.parameters()).dtype).removeprefix("torch."),
+    }
+
+
+def write_exported(network: nn.Module, info: dict[str, Any], folder: Path) -> None:
+    """Write the weights of ``network``, and a config with their checksum, into ``folder``."""
+    from safetensors.torch import save
+
+    weights = {name: value.detach().clone().contiguous() for name, value in network.state_dict().items()}
+    content = save(weights, {"format": "pt"})
+    (folder / WEIGHTS).write_bytes(content)
+    config = config_of(network, info) | {"sha256": hashlib.sha256(content).hexdigest(), "layers": str(network).splitlines()}
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def read_exported(folder: Path) -> dict[str, Any]:
-    """What :func:`ganlab.generators.description.description` gave, from the folder of a safetensors export.
+    """Read the folder of a safetensors export.
+
+    Returns:
+        The same mapping as :func:`ganlab.generators.description.description`.
 
     Raises:
-        GanlabError: it is damaged, or of another version.
+        GanlabError: the folder is damaged, or another version of ganlab wrote it.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -31,15 +70,12 @@ def read_exported(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if not isinstance(config, dict) or config.get("format") != FORMAT:
-            raise GanlabError(f"{folder / CONFIG} is not of a generator that this version of ganlab has exported")
+            raise GanlabError(f"{folder / CONFIG} does not describe a generator that this version of ganlab can read", EXPORT_AGAIN)
         weights = load_file(folder / WEIGHTS)
         if hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest() != config["sha256"]:
-            raise GanlabError(f"{folder / WEIGHTS} are other weights than {CONFIG} was written with", "export the generator again")
+            raise GanlabError(f"{folder / WEIGHTS} does not match the checksum in {CONFIG}", EXPORT_AGAIN)
         spec = {key: config[key] for key in ("input_shape", "output_shape", "classes")} | {"role": "generator"}
         state = {key: config[key] for key in ("noise", "range", "class_names", "drawn_as", "step", "recipe")}
         return state | {"network": weights, "use": config["network"]["use"], "options": config["network"]["options"], "spec": spec}
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise GanlabError(f"the exported generator in {folder} cannot be read: {error!r}", "export the generator again") from error
-
-
-CONFIG = "config.json"  # of an exported generator, beside its weights
+        raise GanlabError(f"the exported generator in {folder} cannot be read: {error!r}", EXPORT_AGAIN) from error

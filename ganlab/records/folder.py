@@ -1,4 +1,4 @@
-"""A run's folder, which is the source of truth: what is in it, how it is written, how runs are found again. Imports no torch."""
+"""The run folder, the source of truth of a run: its files, how they are written, and its lock. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from filelock import FileLock, Timeout
 from ganlab.errors import UsageError, cannot_be_written
 from ganlab.records import metric_lines
 from ganlab.records.run_info import RunInfo
-from ganlab.storage.atomic import beside, write_text, writing
+from ganlab.storage.atomic import temporary_path, write_errors, write_text
 
 CHECKPOINT = re.compile(r"step_(\d+)\.safetensors")
 SHEET_OR_CHECKPOINT = re.compile(r"step_(\d+)\.(png|safetensors)")
 
 
 class RunFolder:
-    """The files of one run. Everything but the two ``.jsonl`` files, which grow, is written whole or not at all."""
+    """The files of one run. All writes are atomic, except to the two ``.jsonl`` files, which grow."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -43,7 +43,7 @@ class RunFolder:
         """A new folder ``<time>-<recipe>-<short id>`` in ``runs``.
 
         Raises:
-            UsageError: it cannot be made.
+            UsageError: the folder cannot be made.
         """
         path = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{recipe}-{secrets.token_hex(2)}"
         try:
@@ -56,19 +56,19 @@ class RunFolder:
         return cls(path)
 
     def discard(self) -> None:
-        """Remove what a run left that never began."""
+        """Remove the folder of a run that did not start."""
         self._lock.release()
         shutil.rmtree(self.path, ignore_errors=True)
 
     def lock(self) -> None:
-        """Keep other processes from writing this run until :meth:`unlock` or the process's end.
+        """Keep other processes from writing this run, until :meth:`unlock` or until this process ends.
 
         Raises:
-            UsageError: another process is writing it, or its folder cannot be written.
+            UsageError: another process is writing this run, or its folder cannot be written.
         """
         try:
             self._lock.acquire(timeout=0)
-        except Timeout:  # an OSError itself
+        except Timeout:  # a subclass of OSError
             raise UsageError(
                 f"run {self.path.name} is being written by another process", "wait for it, or stop it with Ctrl-C where it runs"
             ) from None
@@ -77,7 +77,7 @@ class RunFolder:
             raise UsageError(reason.message, reason.hint) from error
 
     def unlock(self) -> None:
-        """Let others write this run again."""
+        """Let other processes write this run again."""
         self._lock.release()
 
     def locked_elsewhere(self) -> bool:
@@ -94,7 +94,7 @@ class RunFolder:
         """The content of run.json.
 
         Raises:
-            UsageError: it is missing or damaged.
+            UsageError: run.json is missing or damaged.
         """
         return RunInfo.read(self.path / "run.json")
 
@@ -103,46 +103,46 @@ class RunFolder:
         write_text(self.path / "run.json", info.as_json())
 
     def checkpoint_path(self, step: int) -> Path:
-        """Where the checkpoint of ``step`` is or will be."""
+        """The path of the checkpoint of ``step``, which need not exist."""
         return self.checkpoints / f"step_{step:09d}.safetensors"
 
     def checkpoint_files(self) -> list[Path]:
         """All checkpoints, oldest first."""
-        found = self.checkpoints.glob("step_*.safetensors") if self.checkpoints.is_dir() else iter(())
-        return sorted((path for path in found if CHECKPOINT.fullmatch(path.name) and path.is_file()), key=step_of)
+        paths = self.checkpoints.glob("step_*.safetensors") if self.checkpoints.is_dir() else iter(())
+        return sorted((path for path in paths if CHECKPOINT.fullmatch(path.name) and path.is_file()), key=step_of)
 
     def sheets(self) -> list[Path]:
         """All sheets of samples, oldest first."""
-        found = [] if self.samples.is_symlink() else [path for path in self.samples.glob("step_*.png") if not path.is_symlink()]
-        return sorted((path for path in found if SHEET_OR_CHECKPOINT.fullmatch(path.name) and path.is_file()), key=step_of)
+        paths = [] if self.samples.is_symlink() else [path for path in self.samples.glob("step_*.png") if not path.is_symlink()]
+        return sorted((path for path in paths if SHEET_OR_CHECKPOINT.fullmatch(path.name) and path.is_file()), key=step_of)
 
     def lines(self) -> list[str]:
         """The whole lines of metrics.jsonl."""
         return metric_lines.whole_lines(self.metrics.read_bytes()) if self.metrics.is_file() else []
 
     def truncate(self, step: int) -> None:
-        """Drop the metrics, sheets and checkpoints after ``step``, before a run goes on from there, and what was left half written.
+        """Drop the metrics, sheets and checkpoints after ``step``, and temporary files, before the run resumes at ``step``.
 
-        What was measured at the end goes, too: a run that goes on has not come to it.
+        The final evaluation is dropped, too: a resumed run has not reached its end.
         """
         for file in (self.metrics, self.system):
             if file.is_file():
-                with writing(file):
-                    kept = metric_lines.whole_lines(file.read_bytes(), step)
-                write_text(file, "".join(line for line in kept if not metric_lines.is_final(line)))
-        with writing(self.path):
+                with write_errors(file):
+                    lines = metric_lines.whole_lines(file.read_bytes(), step)
+                write_text(file, "".join(line for line in lines if not metric_lines.is_final(line)))
+        with write_errors(self.path):
             self.evaluation.unlink(missing_ok=True)
-            for made in [*self.samples.glob("step_*.png"), *self.checkpoint_files()]:
-                if SHEET_OR_CHECKPOINT.fullmatch(made.name) and step_of(made) > step:
-                    made.unlink()
-            for left in self._half_written():
-                left.unlink(missing_ok=True)
+            for file in [*self.samples.glob("step_*.png"), *self.checkpoint_files()]:
+                if SHEET_OR_CHECKPOINT.fullmatch(file.name) and step_of(file) > step:
+                    file.unlink()
+            for file in self._temporary_files():
+                file.unlink(missing_ok=True)
 
-    def _half_written(self) -> list[Path]:
-        """What a process that was killed had written aside: under ganlab's names for that, and under the safetensors library's."""
-        whole = [self.path / "run.json", self.recipe, self.metrics, self.system, self.generator, self.evaluation]
-        ours = [*map(beside, whole), *self.samples.glob(".step_*.part"), *self.checkpoints.glob(".step_*.part")]
-        return [path for path in [*ours, *self.path.glob(".tmp??????"), *self.checkpoints.glob(".tmp??????")] if path.is_file()]
+    def _temporary_files(self) -> list[Path]:
+        """Temporary files of a killed process, under ganlab's names and under those of the safetensors library."""
+        targets = [self.path / "run.json", self.recipe, self.metrics, self.system, self.generator, self.evaluation]
+        own = [*map(temporary_path, targets), *self.samples.glob(".step_*.part"), *self.checkpoints.glob(".step_*.part")]
+        return [path for path in [*own, *self.path.glob(".tmp??????"), *self.checkpoints.glob(".tmp??????")] if path.is_file()]
 
 
 def step_of(path: Path) -> int:
@@ -151,9 +151,9 @@ def step_of(path: Path) -> int:
 
 
 def append_line(path: Path, step: int, metrics: dict[str, float]) -> str:
-    """Append one line of metrics, and return it. Numbers that are not finite are written as null: JSON has no word for them."""
+    """Append one line of metrics, and return it. Numbers that are not finite become null: JSON cannot hold them."""
     finite = {name: value if abs(value) < float("inf") else None for name, value in metrics.items()}
     line = json.dumps({"step": step, "time": round(time.time(), 3), "metrics": finite}) + "\n"
-    with writing(path), open(path, "a", encoding="utf-8") as file:
+    with write_errors(path), open(path, "a", encoding="utf-8") as file:
         file.write(line)
     return line

@@ -1,4 +1,4 @@
-"""``run.json`` as one typed model: what a run says of itself, read and checked in one place. Imports no torch."""
+"""``run.json`` as one typed model, read and checked in one place. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 import pydantic
 from pydantic import ConfigDict
-from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
+from typing_extensions import TypedDict  # before Python 3.12 pydantic accepts no other
 
 from ganlab.errors import UsageError
 
-_OPEN = ConfigDict(extra="allow")  # keys of another version are kept
+_OPEN = ConfigDict(extra="allow")  # keeps the keys of other versions
 _CLOSED = ConfigDict(extra="forbid")
 
-#: A copy of a plugin file in the run's folder: its name, where the original was, and the digest of its content.
+#: A copy of a plugin file in the run's folder: its name, the path of the original, and the digest of its content.
 PluginCopy = TypedDict("PluginCopy", {"name": str, "from": str, "sha256": str})
 PluginCopy.__pydantic_config__ = _CLOSED  # type: ignore[attr-defined]
 
@@ -30,7 +30,7 @@ class GitState(TypedDict, total=False):
 
 
 class UsedDistribution(TypedDict, total=False):
-    """An installed distribution, or a script's plugin, that the recipe uses: ``brings`` is what, in words."""
+    """An installed distribution, or a script's plugin, that the recipe uses; ``brings`` lists the parts in words."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     name: str
@@ -39,7 +39,7 @@ class UsedDistribution(TypedDict, total=False):
 
 
 class UsedData(TypedDict, total=False):
-    """The data set. ``fallback_from``: the one that the recipe asks for first and that could not be had, and ``why``."""
+    """The data set. ``fallback_from``: the data set that the recipe wanted and that was not available; ``why``: the reason."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     use: str
@@ -50,7 +50,7 @@ class UsedData(TypedDict, total=False):
 
 
 class BestCheckpoint(TypedDict, total=False):
-    """The checkpoint with the best value of ``train.keep_best``: its file in the run's folder, and that value."""
+    """The checkpoint with the best value of the metric ``train.keep_best``: its file in the run's folder, the metric and the value."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     path: str
@@ -59,9 +59,9 @@ class BestCheckpoint(TypedDict, total=False):
 
 
 class Resumption(TypedDict, total=False):
-    """One time that the run was resumed: when (seconds since 1970), under which changed circumstances, and with which changed recipe.
+    """One resume: the time (seconds since 1970), and what was ``changed`` in the machine and software.
 
-    ``step`` and ``recipe`` (each change in words) are there where the recipe had changed.
+    ``step`` and ``recipe`` (each change in words) are present if the recipe had changed.
     """
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
@@ -72,7 +72,7 @@ class Resumption(TypedDict, total=False):
 
 
 class SweepMembership(TypedDict, total=False):
-    """Which sweep the run is a part of: its name, the values of the grid, and the seed."""
+    """The sweep that the run is part of: its name, the run's values of the grid, and the seed."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
     name: str
@@ -81,14 +81,14 @@ class SweepMembership(TypedDict, total=False):
 
 
 class RunInfo(pydantic.BaseModel):
-    """The content of ``run.json``. Keys that this version does not know are kept; times are seconds since 1970.
+    """The content of ``run.json``. Times are seconds since 1970. Keys that this version does not know are kept.
 
-    A key that nobody has set is not written. Every value has a default, so that an older run.json can be read.
+    Only keys that were set are written. Every key has a default, so an older run.json can be read.
     """
 
     model_config = ConfigDict(extra="allow", validate_assignment=True, strict=True)
 
-    # who it is
+    # identity
     id: str = ""
     uid: str = ""
     recipe: str = ""
@@ -97,7 +97,7 @@ class RunInfo(pydantic.BaseModel):
     init_from: str = ""
     signature: str | None = None
 
-    # how it is going
+    # progress
     status: str = "unknown"
     created: float | None = None
     started: float | None = None
@@ -114,14 +114,14 @@ class RunInfo(pydantic.BaseModel):
     not_finite: list[str] = []
     resumed: list[Resumption] = []
 
-    # what it was made of
+    # what the recipe used
     data: UsedData = {}
     plugins: list[PluginCopy] = []
     script_tricks: list[str] = []
     distributions: list[UsedDistribution] = []
     script_plugins: list[UsedDistribution] = []
 
-    # where it was made
+    # machine and software
     ganlab: str = ""
     versions: dict[str, str] = {}
     git: GitState | None = None
@@ -142,7 +142,7 @@ class RunInfo(pydantic.BaseModel):
         """The content of the file ``path``.
 
         Raises:
-            UsageError: it is missing or damaged.
+            UsageError: the file is missing or damaged.
         """
         try:
             if not path.is_file():
@@ -151,36 +151,36 @@ class RunInfo(pydantic.BaseModel):
         except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{path} cannot be read: {error}", "is this a run's folder? `ganlab runs` lists them") from error
         if not isinstance(content, dict):
-            raise UsageError(f"{path} is not a run's")
+            raise UsageError(f"{path} is not the run.json of a run: it holds no JSON object")
         try:
             return cls(**content)
         except pydantic.ValidationError as error:
             key = str(error.errors(include_url=False)[0]["loc"][0])
             raise UsageError(f"{path} is damaged: its {key} is {content[key]!r}") from error
-        except TypeError as error:  # a key that is no text cannot be in JSON; one that Python reserves can
+        except TypeError as error:  # a key that is the name of a parameter of Python's own, such as "self"
             raise UsageError(f"{path} is damaged: {error}") from error
 
     def as_dict(self) -> dict[str, Any]:
-        """All keys that have been set, as JSON has them. Lists and dicts are the model's own, not copies."""
+        """All keys that were set, with values as in JSON. Lists and dicts are the model's own, not copies."""
         return {key: self.value(key) for key in self.keys()}
 
     def as_json(self) -> str:
-        """What the file holds."""
+        """The text of the file."""
         return json.dumps(self.as_dict(), indent=2) + "\n"
 
     def replaced(self, **values: Any) -> RunInfo:
-        """A new one with other values of some keys."""
+        """A copy with other values for some keys."""
         return RunInfo(**(self.as_dict() | values))
 
     def keys(self) -> list[str]:
-        """The keys that have been set."""
+        """The keys that were set, in the order of the file."""
         return [*(name for name in type(self).model_fields if name in self.model_fields_set), *(self.model_extra or {})]
 
     def value(self, key: str) -> Any:
-        """The value of a key that has been set.
+        """The value of a key that was set.
 
         Raises:
-            KeyError: it has not.
+            KeyError: the key was not set.
         """
         if key in (self.model_extra or {}):
             return (self.model_extra or {})[key]
@@ -190,9 +190,9 @@ class RunInfo(pydantic.BaseModel):
 
 
 class InfoView(MutableMapping[str, Any]):
-    """``run.info``: the keys of ``run.json`` as a mutable mapping over a :class:`RunInfo`.
+    """``run.info``: a :class:`RunInfo` as a mutable mapping with the keys of ``run.json``.
 
-    A value that is assigned to a known key must be of its type.
+    A value that is assigned to a known key must have the type of that key; else a TypeError is raised.
     """
 
     def __init__(self, model: RunInfo) -> None:
@@ -223,7 +223,7 @@ class InfoView(MutableMapping[str, Any]):
         return len(self.model.keys())
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """The value of ``key``, which is ``default`` from now on where there is none: the very object that is kept."""
+        """The value of ``key``, set to ``default`` if it is missing. Returns the stored object, not a copy."""
         if key not in self:
             self[key] = default
         return self[key]

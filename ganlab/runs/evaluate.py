@@ -25,7 +25,7 @@ from ganlab.records.summaries import RunSummary
 from ganlab.runs.device import DTYPES, find_device
 from ganlab.runs.evaluations import to_json
 from ganlab.runs.generators import find_checkpoint, generator_at_checkpoint
-from ganlab.runs.resume import recipe_of
+from ganlab.runs.saved_recipe import recipe_of
 from ganlab.runs.workspace import Workspace
 from ganlab.speed.thread_waiting import watching
 from ganlab.storage.atomic import write_text
@@ -100,7 +100,7 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
     step, of_the_run = generator.info["step"], not (request.overrides or point)
     if of_the_run:
         write_text(folder.evaluation, to_json(report, step))
-    return Measured(summary, report, step, None if point else generator_step.gone_on(summary, step), of_the_run)
+    return Measured(summary, report, step, None if point else generator_step.later_step(summary, step), of_the_run)
 
 
 def _at_its_end(summary: RunSummary, request: RunRequest) -> Path:
@@ -109,7 +109,7 @@ def _at_its_end(summary: RunSummary, request: RunRequest) -> Path:
     Raises:
         UsageError: it has none, or it is being trained.
     """
-    folder, otherwise = summary.folder, generator_step.how_to_take_the_last(summary, request)
+    folder, otherwise = summary.folder, generator_step.last_checkpoint_command(summary, request)
     instead = f"\nor measure its last checkpoint: {otherwise}" if otherwise else ""
     if not folder.generator.is_file():
         why = {"failed": "it failed before it could write one", "running": "it is going on"}
@@ -129,7 +129,7 @@ def _at_its_end(summary: RunSummary, request: RunRequest) -> Path:
 
 def _tell_of_before(summary: RunSummary, step: int, tell: Callable[[str], None]) -> None:
     """Say so where the run has gone on since its generator's ``step``."""
-    before = generator_step.of_before(summary, step)
+    before = generator_step.describe_outdated_generator(summary, step)
     if before:
         on = f"To go on with the run, which measures it at its end: `ganlab resume {summary.folder.path}`"
         tell(f"{before}: the numbers are of that one. {on}")

@@ -26,9 +26,9 @@ from ganlab.records.folder import RunFolder, step_of
 from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary
 from ganlab.runs.device import DTYPES
-from ganlab.runs.resume import recipe_of
 from ganlab.runs.retention import newest_valid
 from ganlab.runs.run import Run
+from ganlab.runs.saved_recipe import recipe_of
 from ganlab.runs.start import build_game
 from ganlab.storage import checkpoint
 
@@ -105,9 +105,9 @@ def open_generator(
     state = checkpoint.load(folder.generator, "generator")
     recipe = recipe_of(folder, info, library, request) if _needs_files(state, library, request) else None
     generator = rebuilt(folder.generator, state, library)
-    before = generator_step.of_before(summary, generator.info["step"])
+    before = generator_step.describe_outdated_generator(summary, generator.info["step"])
     if before:
-        later = generator_step.how_to_take_the_last(summary, asked)
+        later = generator_step.last_checkpoint_command(summary, asked)
         tell(f"{before}: that one is taken.{f' Of its last checkpoint: {later}' if later else ''}")
     dataset = None
     if draw and generator.info["drawn_as"] == "data":
@@ -152,7 +152,7 @@ def find_checkpoint(summary: RunSummary, point: str, tell: Callable[[str], None]
     if point == "last":
         path, _state, skipped = newest_valid(folder)
         for text in skipped:
-            tell(text.replace("the run goes on from", "this is of"))
+            tell(text)
         return path
     if point == "best":
         name = Path((summary.info.best_checkpoint or {}).get("path", "")).name
@@ -173,5 +173,5 @@ def _none_yet(summary: RunSummary, request: RunRequest) -> UsageError:
     why = {"running": "it is still being trained", "interrupted": "it was killed", "failed": "it failed"}.get(summary.status, "it is gone")
     hints = [f"go on with it: {RunRequest().command_line(folder.path)}"] if summary.status in ("interrupted", "failed") else []
     if folder.checkpoint_files():
-        hints.append(f"take its last checkpoint: {generator_step.how_to_take_the_last(summary, request)}")
+        hints.append(f"take its last checkpoint: {generator_step.last_checkpoint_command(summary, request)}")
     return UsageError(f"run {summary.id} has no generator yet: {why}", "\nor ".join(hints) or "it has no checkpoint either, so far")

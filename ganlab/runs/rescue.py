@@ -51,7 +51,7 @@ def roll_back(run: Run, error: NonFiniteError) -> bool:
             group["lr"] *= factor ** (times - guard.times)
     guard.times = times
     run.announce(
-        f"{error.message}. The run went back to step {run.step} and goes on with learning rates multiplied by {factor} "
+        f"{error.message}. The run went back to step {run.step} and continues with learning rates multiplied by {factor} "
         f"({times} of at most {guard.most} times)."
     )
     return True

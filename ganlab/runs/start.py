@@ -9,24 +9,25 @@ from pathlib import Path
 import torch
 
 from ganlab.components import Dataset
-from ganlab.errors import DataUnavailable
-from ganlab.game.build import build
+from ganlab.errors import DataUnavailable, UsageError
+from ganlab.game.build import ROLES, build
 from ganlab.game.factories import make_data
 from ganlab.game.hooks import Trick
 from ganlab.game.out_of_memory import memory_errors_in_words
 from ganlab.game.random_streams import default_generators_restored
-from ganlab.recipe import Lookup, Recipe, load_recipe, to_toml
+from ganlab.recipe import Lookup, Recipe, display, load_recipe, to_toml
 from ganlab.records import plugin_files, trust
 from ganlab.records.folder import RunFolder
 from ganlab.runs.device import DTYPES, find_device
 from ganlab.runs.evaluations import Evaluations
-from ganlab.runs.init_from import load_weights
 from ganlab.runs.metric_names import check_best
 from ganlab.runs.provenance import provenance_of
+from ganlab.runs.retention import newest_valid
 from ganlab.runs.run import Run
 from ganlab.runs.workspace import Workspace
 from ganlab.speed.choose import speed_up
 from ganlab.speed.lazy_compiler import spare_the_compiler
+from ganlab.storage import checkpoint
 from ganlab.storage.atomic import write_text
 
 
@@ -93,7 +94,7 @@ def assemble(recipe: Recipe, dataset: Dataset, workspace: Workspace, in_folder: 
                 load_weights(run, recipe.train.init_from)
         if folder is not None:
             folder.lock()
-            run.info["plugins"] = plugin_files.keep(folder, recipe)
+            run.info["plugins"] = plugin_files.copy_into_run(folder, recipe)
             write_text(folder.recipe, to_toml(recipe))
             run.info["signature"] = trust.sign(folder, run.info["plugins"])
             run.save_info()
@@ -137,3 +138,32 @@ def _named_watchers(recipe: Recipe, watchers: list[object]) -> list[Trick]:
         taken.add(name)
         tricks.append(Trick(name, watcher, name))
     return tricks
+
+
+def load_weights(run: Run, path: Path) -> None:
+    """``train.init_from``: both networks' weights from a checkpoint file, or from a run's last checkpoint.
+
+    Raises:
+        UsageError: there is none, or it is of other networks.
+    """
+    if path.is_dir():
+        folder = RunFolder(path)
+        if not folder.checkpoint_files():
+            raise UsageError(f"train.init_from = '{display(path)}': the run has no checkpoint", "name a run's folder or a checkpoint file")
+        path, state, skipped = newest_valid(folder)
+        for text in skipped:
+            run.announce(f"train.init_from: {text}")
+    elif path.is_file():
+        state = checkpoint.load(path)
+    else:
+        raise UsageError(
+            f"train.init_from = '{display(path)}': there is no such file or folder",
+            "name a run's folder or a checkpoint file; `ganlab runs` lists runs",
+        )
+    for role in ROLES:
+        try:
+            run.players[role].network.load_state_dict(state[role]["network"])
+        except RuntimeError as error:
+            detail = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
+            raise UsageError(f"train.init_from: the {role} of {path} is another network than the recipe's: {detail}") from error
+    run.info["init_from"] = str(path)

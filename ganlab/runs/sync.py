@@ -15,7 +15,7 @@ from ganlab.recipe import Lookup
 from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary
 from ganlab.records.trust import is_own
-from ganlab.runs.resume import recipe_of
+from ganlab.runs.saved_recipe import recipe_of
 
 
 def sync_run(summary: RunSummary, library: Lookup, request: RunRequest, tell: Callable[[str], None]) -> None:

@@ -94,7 +94,7 @@ def recipe_changes(summary: RunSummary, combination: Combination, seed: int) -> 
     document = tomllib.loads(to_toml(recipe))  # written and read again, as the saved one was: the order of the tables may change
     document["train"]["seed"] = seed
     saved, current = flatten(saved_document), flatten(document)
-    words = [*differences.changes(saved, current).values(), *_changed_plugin_files(summary, recipe)]
+    words = [*differences.describe_changes(saved, current).values(), *_changed_plugin_files(summary, recipe)]
     words += [f"no change at step {step} ({text})" for step, text in summary.changes.items()]
     key = "train.init_from"
     return words + ([f"{key} = {current.get(key, '')} (was {saved.get(key, '')})"] if saved.get(key) != current.get(key) else [])
