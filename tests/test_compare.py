@@ -15,6 +15,7 @@ import pytest
 from ganlab.cli import main
 from ganlab.comparison import differences, grouped, main_metric, margin, read_result, verdicts
 from ganlab.comparison.page import SIGN, page
+from ganlab.errors import UsageError
 from ganlab.pictures import save_png
 from ganlab.records.folder import RunFolder
 from ganlab.records.summaries import RunSummary, list_runs
@@ -101,6 +102,9 @@ def test_what_was_changed_on_the_way_is_another_recipe_and_is_told(tmp_path: Pat
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
     assert f"{on_the_way.id} changed at step 40: lr = 2 (was 1); k = 1 (was 0)." in " ".join(capsys.readouterr().out.split())
     assert len(grouped([read_result(made(tmp_path, "b", resumed=odd)) for odd in ([], [{}], [{"step": 3}])])) == 1
+    for odd in (None, 3, [4], [{"recipe": 5}]):
+        with pytest.raises(UsageError, match=re.escape(f"is damaged: its resumed is {odd!r}")):
+            made(tmp_path, "b", resumed=odd)
 
 
 def test_two_changes_at_one_step_have_names_and_verdicts_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,10 +14,11 @@ from ganlab.records.generator_step import later_step
 from ganlab.records.results import RunResult
 from ganlab.records.summaries import RunSummary
 
-CHANGED = "changed at step "  # the key of an option that the run had up to this step only begins like this
-LARGEST = 1e300  # larger values are not measured; and a larger whole number may not be a float
-#: Keys of a recipe that are not compared.
-APART = (*NOT_COMPARED, "train.seed")
+#: How the key of a change begins that was made when the run was resumed; the step follows.
+CHANGED = "changed at step "
+LARGEST = 1e300  # larger values are not measured, and a larger whole number may not fit into a float
+#: Options in which the runs of one group may differ.
+NOT_GROUPED = (*NOT_COMPARED, "train.seed")
 
 
 class Result(RunResult):
@@ -136,7 +137,7 @@ def options_of(document: dict[str, Any]) -> dict[str, Any]:
     >>> options_of({"tricks": [{"use": "clamp", "margin": 0.1}, {"use": "packing", "enabled": False, "size": 2}]})
     {'tricks.clamp': 'on', 'tricks.clamp.margin': 0.1, 'tricks.packing': 'off'}
     """
-    flat = {key: value for key, value in flatten(document).items() if not is_part_of(key, APART)}
+    flat = {key: value for key, value in flatten(document).items() if not is_part_of(key, NOT_GROUPED)}
     options: dict[str, Any] = {}
     for key, value in flat.items():
         table, _, option = key.rpartition(".")

@@ -24,7 +24,7 @@ POLL_ELSEWHERE_SECONDS = 1.0  # between two looks at the runs of other processes
 
 
 class SweepWatcher(Protocol):
-    """What is told about a sweep while it runs."""
+    """An observer of a running sweep, such as its display."""
 
     def changed(self, run: SweepRun) -> None:
         """The state of a run has changed."""
@@ -38,7 +38,7 @@ class SweepRunner:
     """Runs a sweep once.
 
     Attributes:
-        sweep: the sweep. pool: its child processes. watcher: what is told about it.
+        sweep: the sweep. pool: its child processes. watcher: its observer.
         data_root: ``--data-root`` for the child processes; None leaves the option out.
         retry_failed: whether runs that have failed are resumed.
         check_files: raises a GanlabError when files that the runs need have changed. Called before each run.
