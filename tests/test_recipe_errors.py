@@ -309,7 +309,7 @@ def test_the_options_of_tables_in_tables_are_taken() -> None:
         ('a = "\\u12"\n', "r.toml:1: this is not TOML: \\u must be followed by four hexadecimal digits, and \\U by eight (column 8)"),
         ("= 1\n", "r.toml:1: this is not TOML: this is neither `key = value` nor a [table] (column 1)"),
         ("a. = 1\n", "r.toml:1: this is not TOML: a key must begin with a letter, a digit or a quote (column 4)"),
-        ("a = 2024-02-30\n", "r.toml:1: this is not TOML: this is no date (column 5)"),
+        ("a = 2024-02-30\n", "r.toml:1: this is not TOML: this is not a date (column 5)"),
         (f"a = {'9' * 5000}\n", "r.toml:1: this is not TOML: a whole number has too many digits"),
         (f"a = {'[' * 5000}\n", "r.toml:1: this is not TOML: lists and tables are nested more than 16 levels deep"),
         (f"a = {'[' * 20}{']' * 20}\n", "r.toml:1: lists and tables are nested more than 16 levels deep"),
