@@ -141,7 +141,7 @@ def test_a_folder_that_is_removed_while_the_run_goes_on(what: str, server: Serve
     if what == "{run}":
         text = is_an_error(ended)
         assert "metrics.jsonl cannot be written: No such file or directory\n" in text
-        assert text.endswith("hint: was the run's folder removed or moved while the run went on? then begin the run anew\n")
+        assert text.endswith("hint: was the run's folder removed or moved during the run? then start the run again\n")
         assert list(runs.iterdir()) == []  # nothing is made anew in its place
     else:  # the next checkpoint makes it again
         assert ended.code == 0, ended.text
