@@ -149,13 +149,13 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert ganlab("evaluate", str(path)) == 2
         assert " ".join(capsys.readouterr().err.split()) == (
             f"error: run {path.name} has no generator.safetensors: {why} "
-            f"hint: `ganlab resume {path}` goes on with it; Ctrl-C then writes one "
+            f"hint: `ganlab resume {path}` resumes it; Ctrl-C then writes one "
             f"or measure its last checkpoint: `ganlab evaluate {path} --checkpoint last`"
         )
     (path / "run.json").write_text(json.dumps(info | {"status": "running", "host": "another machine"}))
     assert ganlab("evaluate", str(path)) == 2
     assert " ".join(capsys.readouterr().err.split()).startswith(
-        f"error: run {path.name} has no generator.safetensors: it is going on hint: wait until it ends, or press Ctrl-C or measure "
+        f"error: run {path.name} has no generator.safetensors: it is still running hint: wait until it ends, or press Ctrl-C or measure "
     )
 
 
@@ -248,7 +248,7 @@ def test_numbers_of_before_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert told.out.splitlines()[1] == f"{path.name}, step 30 (the run is at step 45 now)"
     assert " ".join(told.err.split()) == (
         f"note: run {path.name} has been resumed and is now at step 45, but its generator.safetensors is still from step 30: the "
-        f"numbers are of that one. To go on with the run, which measures it at its end: `ganlab resume {path}`"
+        f"numbers are of that step. `ganlab resume {path}` resumes the run and measures it at its end."
     )
     assert ganlab("evaluate", str(path), "--json") == 0
     (found,) = json.loads(capsys.readouterr().out)
@@ -266,7 +266,7 @@ def test_a_generator_of_before_says_so(verb: str, tmp_path: Path, capsys: pytest
     assert ganlab(verb, str(path), "--out", out) == 0
     assert " ".join(capsys.readouterr().err.split()) == (
         f"note: run {path.name} has been resumed and is now at step 45, but its generator.safetensors is still from step 30: that one "
-        f"is taken. Of its last checkpoint: `ganlab {verb} {path} --checkpoint last`"
+        f"is used. To use its last checkpoint: `ganlab {verb} {path} --checkpoint last`"
     )
     assert ganlab(verb, str(path), "--out", out, "--checkpoint", "last", "--force") == 0
     told = capsys.readouterr()
@@ -290,5 +290,5 @@ def test_a_device_that_is_not_here_is_named(tmp_path: Path, capsys: pytest.Captu
     assert ganlab("evaluate", str(path), "--trust") == 0
     here = str(find_device("auto"))
     assert " ".join(capsys.readouterr().err.split()) == (
-        f"note: run {path.name} was made on 'cuda:77', which is not here: it is measured on '{here}', so digits may differ."
+        f"note: run {path.name} was made on 'cuda:77', which is not available here. It is measured on '{here}'; last digits may differ."
     )

@@ -387,7 +387,7 @@ def test_layouts(said: tuple[int | None, str | None, bool, bool], layout: Layout
         (["--interpolate", "--grid", "4x1"], "a row from one latent to another needs at least two columns"),
         (["--out", "x.jpg"], "--out x.jpg: samples are written as .png"),
         (["--frame-seconds", "1"], "--frame-seconds is only for animations"),
-        (["--checkpoint", "newest"], "'newest' is no checkpoint"),
+        (["--checkpoint", "newest"], "'newest' is not a checkpoint"),
         (["--out", "runs.txt/x.png"], "runs.txt is not a folder"),
     ],
 )
@@ -461,14 +461,14 @@ def test_a_run_that_was_killed_says_what_to_type(ring: FinishedRun, tmp_path: Pa
         code, _out, err = ganlab_says(capsys, "sample", killed)
         assert (code, err) == (
             2,
-            f"error: run {ring.id} has no generator yet: {why}\nhint: go on with it: `ganlab resume {killed}`\n"
-            f"or take its last checkpoint: `ganlab sample {killed} --checkpoint last`\n",
+            f"error: run {ring.id} has no generator yet: {why}\nhint: resume it: `ganlab resume {killed}`\n"
+            f"or use its last checkpoint: `ganlab sample {killed} --checkpoint last`\n",
         )
     (killed / "run.json").write_text(json.dumps({**info, "status": "running", "host": "elsewhere"}))
     err = ganlab_says(capsys, "sample", killed)[2]
     assert err == (
         f"error: run {ring.id} has no generator yet: it is still being trained\n"
-        f"hint: take its last checkpoint: `ganlab sample {killed} --checkpoint last`\n"
+        f"hint: use its last checkpoint: `ganlab sample {killed} --checkpoint last`\n"
     )
     assert ganlab_says(capsys, "sample", killed, "--checkpoint", "last", "--out", "last.png")[0] == 0
     shutil.rmtree(killed / "checkpoints")

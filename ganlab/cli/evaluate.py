@@ -39,7 +39,7 @@ def evaluate(
         if as_json:
             report = measured.report
             about = {"about": report.about, "not_measured": report.missing}
-            later = {} if measured.gone_on is None else {"gone_on_to_step": measured.gone_on}
+            later = {} if measured.current_step is None else {"gone_on_to_step": measured.current_step}
             json_reports.append({"run": summary.id, "step": measured.step, **later, "values": report.values, **about})
         else:
             _show(measured)
@@ -57,7 +57,7 @@ def _stop(left: list[RunSummary], done: list[RunSummary]) -> NoReturn:
 
 def _show(measured: Measured) -> None:
     report = measured.report
-    later = "" if measured.gone_on is None else f" (the run is at step {measured.gone_on:,} now)"
+    later = "" if measured.current_step is None else f" (the run is at step {measured.current_step:,} now)"
     show_lines("", f"{measured.run.id}, step {measured.step:,}{later}", "")
     if report.values:
         show_table([(name, number(value), ARROWS[report.better[name]]) for name, value in report.values.items()], right=[1])

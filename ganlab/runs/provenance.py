@@ -1,4 +1,4 @@
-"""Where a run comes from: versions, git commit, machine, data. It stands in run.json from the first moment on."""
+"""Provenance: the versions, git commit, machine and data that a run is made with. run.json has it from the start."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PACKAGES = ("torch", "numpy", "pluggy", "safetensors", "mlflow", "torchvision")
 
 
 def provenance_of(recipe: Recipe, folder: RunFolder | None, device: torch.device, dataset: Dataset) -> RunInfo:
-    """Everything about the circumstances of a new run that somebody may ask for later."""
+    """The content of run.json for a new run."""
     return RunInfo(
         id=folder.path.name if folder is not None else "",
         uid=secrets.token_hex(16),
@@ -61,14 +61,14 @@ def provenance_of(recipe: Recipe, folder: RunFolder | None, device: torch.device
 
 
 def process() -> dict[str, Any]:
-    """Which process writes a run: its number, when it was started, and when the machine was, in seconds since 1970."""
+    """The process that writes a run: its number, when it was started, and when the machine was booted, in seconds since 1970."""
     import psutil
 
     return {"pid": os.getpid(), "process_started": psutil.Process().create_time(), "boot": psutil.boot_time()}
 
 
 def versions() -> dict[str, str]:
-    """The installed versions of what a run's numbers depend on. Reads metadata only: nothing is imported for it."""
+    """The installed versions of the packages that a run's numbers depend on, read from metadata without importing them."""
     found = {}
     for package in PACKAGES:
         try:
@@ -79,7 +79,7 @@ def versions() -> dict[str, str]:
 
 
 def user() -> str:
-    """The user's name, or an empty text where there is none, as in some containers."""
+    """The user's name; empty where there is none, as in some containers."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -87,7 +87,7 @@ def user() -> str:
 
 
 def git_state() -> GitState | None:
-    """Commit and cleanness of the git work tree around the working folder, or None outside one."""
+    """The commit of the git work tree around the working folder, and whether it has uncommitted changes; None outside of one."""
 
     def git(*words: str) -> str:
         result = subprocess.run(["git", *words], capture_output=True, text=True, timeout=5, check=True)

@@ -1,4 +1,4 @@
-"""A run is carried out: to the end of its budget, to a signal or to a failure."""
+"""Training a run: to the end of its budget, to a signal, or to a failure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def execute(run: Run, leave: Callable[[Run], None] | None = None) -> str:
 
 
 def _execute(run: Run) -> str:
-    """Train, and close the run whatever comes."""
+    """Train, and close the run in any case."""
     status = "failed"
     keep_freed_memory()
     try:
@@ -92,7 +92,7 @@ def play(run: Run) -> None:
 
 def _close(run: Run, status: str) -> None:
     run.info |= {"status": status, "ended": time.time()}
-    with suppress(GanlabError, OSError):  # a full disk must not hide what went wrong first
+    with suppress(GanlabError, OSError):  # a full disk must not hide the first error
         run.save_info()
     with default_generators_restored(run.device):
         raised = run.game.hooks.call_each("after_run", status=status)
