@@ -25,9 +25,9 @@ from PIL import Image
 
 import ganlab
 from ganlab.comparison import curves
-from ganlab.comparison.curves import POINTS, Curves, svg
 from ganlab.pictures import save_png
 from ganlab.screen import notebook
+from ganlab.screen.curves import POINTS, Curves, svg
 from ganlab.screen.progress import LogForwarder, Progress
 
 EXAMPLE = Path(__file__).parent.parent / "docs/examples/first_run.ipynb"

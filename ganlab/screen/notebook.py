@@ -19,9 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ganlab.comparison.curves import COLOURS, GREY, svg
 from ganlab.hookspecs import hookimpl
 from ganlab.records.folder import step_of
+from ganlab.screen.curves import COLOURS, GREY, svg
 from ganlab.screen.progress import LogForwarder, Progress
 
 if TYPE_CHECKING:

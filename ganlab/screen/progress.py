@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganlab.comparison.curves import Curves
 from ganlab.records.metric_lines import whole_lines
+from ganlab.screen.curves import Curves
 
 if TYPE_CHECKING:
     from ganlab.runs.run import Run
