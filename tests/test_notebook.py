@@ -24,9 +24,8 @@ import pytest
 from PIL import Image
 
 import ganlab
-from ganlab.comparison import curves
 from ganlab.pictures import save_png
-from ganlab.screen import notebook
+from ganlab.screen import curves, notebook
 from ganlab.screen.curves import POINTS, Curves, svg
 from ganlab.screen.progress import LogForwarder, Progress
 
