@@ -1,10 +1,10 @@
 """ganlab: run, compare and understand adversarial training.
 
-What plugin authors and scripts need, by its public name. Nothing here imports torch before it is asked for.
+The public names for plugin authors and scripts. torch is imported only when a name that needs it is used.
 
-Public are, besides: ``ganlab.components``, ``ganlab.errors``, ``ganlab.evaluation``, ``ganlab.hookspecs``, ``ganlab.pictures``,
-``ganlab.recipe``, ``ganlab.tensors`` and ``ganlab.testing``. All else may change from one version to the next; no plugin of ganlab's own
-uses it, and a test sees to that.
+Also public: ``ganlab.components``, ``ganlab.errors``, ``ganlab.evaluation``, ``ganlab.hookspecs``, ``ganlab.pictures``,
+``ganlab.recipe``, ``ganlab.tensors`` and ``ganlab.testing``. Everything else may change from one version to the next. ganlab's own
+plugins do not use it, and a test checks that.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a component is: the shapes and the promises that networks, losses, data sets and noise laws keep.
+"""The contracts of components: networks, losses, data sets and latent distributions.
 
-A component is a thing that a recipe picks by name. It is made by a *factory*: a class or a function whose **keyword options**
-(dataclass fields, or keyword-only parameters) are its table in the recipe, checked by their annotations, and whose
-**positional parameters**, if any, are what the engine hands to it:
+A component is a part that a recipe picks by name. A *factory* makes it: a class or a function. Its **keyword options** (dataclass
+fields, or keyword-only parameters) are the keys of its table in the recipe, checked against their annotations. The engine passes
+its **positional parameter**, if it has one:
 
 =============  ====================================================  =====================================================
 registered as  called as                                             returns
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 Role = Literal["generator", "discriminator"]
 
 
-@dataclass(slots=True)  # what a hook assigns to a name that is none must not go unseen
+@dataclass(slots=True)  # a hook that assigns to a misspelt name gets an error
 class NetworkSpec:
-    """What a network is built for. A trick may change it in ``before_build`` (packing widens the discriminator's input).
+    """The shapes that a network is built for. A trick may change them in ``before_build`` (packing widens the discriminator's input).
 
     Attributes:
         role: ``"generator"`` or ``"discriminator"``.
         input_shape: shape of one input, without the batch: ``(64,)`` for a latent, ``(1, 28, 28)`` for an image.
         output_shape: shape of one output: the data's shape for a generator, ``(1,)`` for a discriminator.
-        classes: number of label classes of the data, 0 when it has none.
+        classes: number of label classes of the data, 0 if it has no labels.
     """
 
     role: Role
@@ -55,11 +55,11 @@ class NetworkSpec:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """Where a data set may look, and what it may do.
+    """The folder and permissions of a data set.
 
     Attributes:
-        root: the folder that data is read from and downloaded into (``--data-root``, else ``GANLAB_DATA``, else the cache).
-        seed: an integer for data sets that draw their samples; derived from the recipe's seed and the name "data".
+        root: the folder for reads and downloads (``--data-root``, else ``GANLAB_DATA``, else the cache).
+        seed: for data sets that draw their samples; derived from the recipe's seed and the name "data".
         download: whether the network may be used; False for ``ganlab check``.
     """
 
@@ -70,7 +70,7 @@ class DatasetSpec:
 
 @dataclass
 class Batch:
-    """Some samples, on the run's device: ``images`` as the networks see them, ``(batch, *shape)``; ``labels``, ``(batch,)``, or None."""
+    """Samples on the run's device: ``images`` as the networks see them, ``(batch, *shape)``; ``labels``, ``(batch,)``, or None."""
 
     images: Tensor
     labels: Tensor | None = None
@@ -78,14 +78,14 @@ class Batch:
 
 @runtime_checkable
 class Loss(Protocol):
-    """What the two players minimise. Each method sees the turn's scores, ``(batch,)``, and returns a scalar.
+    """The loss of both players. Each method reads the turn's scores, ``(batch,)``, and returns a scalar.
 
-    Reduce over dim 0 and nothing else: in a cohort the scores are ``(batch, lanes)`` and a loss returns ``(lanes,)``.
+    Reduce over dim 0 only: in a cohort the scores are ``(batch, lanes)`` and a loss returns ``(lanes,)``.
 
-    A loss that compares real with fake scores (relativistic losses) sets ``pairs = True``: then ``discriminator`` is called once
-    per turn with both sides scored (``real`` and ``fake`` are not), and real scores are there in the generator's turn too.
-    A loss that honours ``turn.real_target`` and ``turn.fake_target`` sets ``label_targets = True``. A loss whose scores are
-    logits, so that sigmoid(score) is a probability, sets ``logits = True``: then probabilities are what is logged.
+    A loss that compares real with fake scores (relativistic losses) sets ``pairs = True``. Then ``discriminator`` is called once
+    per turn, with both sides scored, in place of ``real`` and ``fake``, and real scores are available in the generator's turn, too.
+    A loss that uses ``turn.real_target`` and ``turn.fake_target`` sets ``label_targets = True``. A loss whose scores are logits
+    (sigmoid(score) is a probability) sets ``logits = True``. Then probabilities are logged.
     """
 
     def real(self, turn: Turn) -> Tensor:
@@ -99,38 +99,38 @@ class Loss(Protocol):
 
 
 class Noise(Protocol):
-    """The law of the latent."""
+    """The distribution of the latent."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one latent, without the batch."""
 
     def sample(self, count: int, generator: torch.Generator, device: torch.device, dtype: torch.dtype) -> Tensor:
-        """``count`` latents, ``(count, *shape)``, drawn from ``generator`` and from nothing else."""
+        """``count`` latents, ``(count, *shape)``, drawn with ``generator`` only."""
 
-    # Two more methods, for `ganlab sample`, may be missing:
-    # truncated(count, threshold, generator, device, dtype) -> Tensor    as sample, but none farther out than threshold
-    # between(start, end, share) -> Tensor    latents from start to end, (count, *shape), after a share of the way, (count,); else it
-    #                                         is a straight line. `way: ClassVar[str]` is the word for how it goes
+    # Two optional methods, for `ganlab sample`:
+    # truncated(count, threshold, generator, device, dtype) -> Tensor    as sample, but no value farther from 0 than threshold
+    # between(start, end, share) -> Tensor    interpolation from start to end, (count, *shape), at the fractions share, (count,);
+    #                                         without it: linear. `way: ClassVar[str]` names the kind of interpolation
 
 
 class Dataset(Protocol):
-    """Samples that can be fetched by index. The engine decides the order; a data set holds no position and draws nothing."""
+    """Samples that are fetched by index. The engine decides the order; a data set has no position and draws no random numbers."""
 
     shape: tuple[int, ...]  # of one sample as the networks see it: (channels, height, width), or (2,)
-    range: tuple[float, float] | None  # of its values, where they are bounded: a generator's output should match it
-    class_names: Sequence[str]  # empty when there are no labels
+    range: tuple[float, float] | None  # of the values, if they are bounded; a generator's output should match it
+    class_names: Sequence[str]  # empty if there are no labels
 
     def __len__(self) -> int: ...
 
     def place(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Called once, before anything is fetched: move to the device what fits, as it is stored."""
+        """Called once, before the first fetch: move the stored data to the device if it fits."""
 
     def fetch(self, indices: Tensor) -> Batch:
         """The samples at ``indices`` (int64, ``(batch,)``, on the CPU), on the device and in the dtype of :meth:`place`."""
 
     def prefetch(self, indices: Tensor) -> None:
-        """A hint that ``indices`` come next; a streamed data set starts to load them. Others do nothing."""
+        """A hint that ``indices`` come next: a streamed data set starts to load them, others do nothing."""
 
     def picture(self, samples: Tensor) -> np.ndarray:
         """``samples`` (CPU, ``(count, *shape)``) as one picture for a person: uint8, ``(height, width, 3)``."""
@@ -138,25 +138,25 @@ class Dataset(Protocol):
     def fingerprint(self) -> str:
         """A short hexadecimal digest of the content: equal data, equal digest."""
 
-    # Two more methods, for metrics, may be missing:
-    # held_out() -> Dataset | None    samples of the same law, with the same range, that are never trained on
-    # complete() -> Dataset | None    the same data with every class, where options have left some out
+    # Two optional methods, for metrics:
+    # held_out() -> Dataset | None    samples from the same distribution, with the same range, that are not used for training
+    # complete() -> Dataset | None    the same data with all classes, if options leave some out
 
 
 class ResidentDataset:
-    """A data set that fits in memory: kept on the device as it is stored (uint8 stays uint8) and indexed there.
+    """A data set that fits in memory: stored on the device in its own dtype (uint8 stays uint8), and indexed there.
 
     Args:
         images: all samples, ``(count, *shape)``; uint8, or floating point.
         labels: int64 ``(count,)``, or None.
-        scale, offset: a stored value x is shown to the networks as ``x * scale + offset``.
-        range: of the values shown, or None when unbounded.
+        scale, offset: the networks see a stored value x as ``x * scale + offset``.
+        range: of the values that the networks see, or None if unbounded.
         class_names: one name per label.
-        held_out: gives samples of the same law that are never trained on; called when they are needed.
-        complete: gives the data with every class, where these have some only; called when it is needed.
+        held_out: returns samples from the same distribution that are not used for training; called when they are needed.
+        complete: returns the data with all classes, if this has only some; called when it is needed.
     """
 
-    columns: ClassVar[int | None] = None  # of the picture; None: as square as may be
+    columns: ClassVar[int | None] = None  # of the picture; None: as square as possible
 
     def __init__(
         self,
@@ -195,7 +195,7 @@ class ResidentDataset:
         return Batch(images, None if self.labels is None else self.labels.index_select(0, indices))
 
     def prefetch(self, indices: Tensor) -> None:
-        """Nothing to do: all of it is in memory."""
+        """Does nothing: all samples are in memory."""
 
     def picture(self, samples: Tensor) -> np.ndarray:
         from ganlab.pictures import image_grid, scatter
@@ -210,6 +210,6 @@ class ResidentDataset:
         digest = hashlib.sha256(repr((tuple(self.images.shape), self.scale, self.offset)).encode())
         for tensor in (self.images, self.labels):
             if tensor is not None:
-                tensor = tensor.float() if tensor.is_floating_point() else tensor  # the same whatever dtype `place` gave them
+                tensor = tensor.float() if tensor.is_floating_point() else tensor  # does not depend on the dtype of `place`
                 digest.update(tensor.detach().cpu().contiguous().numpy().data)
         return digest.hexdigest()[:16]

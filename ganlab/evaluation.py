@@ -1,7 +1,7 @@
-"""How good samples are: what a metric is shown, what it gives, and what a judge is.
+"""The contracts of the evaluation of samples: metrics and judges.
 
-A *metric* turns samples into numbers. Images mean nothing to it as they are, so it asks a *judge*, a network that has learnt to see:
-its features for distances, its probabilities for classes. Points in the plane need none.
+A *metric* computes numbers from samples. For images it needs a *judge*, a network trained on images: its features for distances, its
+probabilities for classes. Points in the plane need no judge.
 
 =============  ====================================================  =====================================================
 registered as  called as                                             returns
@@ -28,38 +28,38 @@ from ganlab.errors import GanlabError
 Better = Literal["higher", "lower", "neither"]
 Needs = Literal["samples", "features", "probabilities"]
 
-CHUNK = 1000  # samples that a judge sees at once
+CHUNK = 1000  # samples in a batch of the judge
 
 
 class Judge(Protocol):
-    """What sees images. Equal images give equal answers, whatever else is in the batch.
+    """A network that looks at images. Its output for an image does not depend on the rest of the batch.
 
-    One whose probabilities follow from its features also has ``classify(features)``, which takes what ``features`` gave and returns what
-    ``probabilities`` would: then no image is looked at twice.
+    A judge that computes probabilities from features also has ``classify(features)``: it takes the result of ``features`` and returns
+    the probabilities. Then each image passes through the network only once.
     """
 
-    description: str  # in a line, with how well it does: "small CNN, 99.2 % of MNIST's 10,000 test images right"
-    identity: str  # a short hexadecimal digest: judges of equal identity give equal answers
-    classes: int  # of its probabilities, in the order of the complete data's class names; 0: it has none
+    description: str  # one line, with its accuracy: "small CNN, 99.2 % of MNIST's 10,000 test images right"
+    identity: str  # a short hexadecimal digest: judges with equal identity compute equal results
+    classes: int  # number of probabilities, in the order of the complete data's class names; 0: it has none
 
     def features(self, images: Tensor) -> Tensor:
-        """For images in [0, 1], ``(count, channels, height, width)``, on any device: float32 ``(count, d)``, on the CPU."""
+        """Features of images in [0, 1], ``(count, channels, height, width)``, on any device: float32 ``(count, d)``, on the CPU."""
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """The same for the classes: float32 ``(count, classes)``. Called only where ``classes`` is not 0."""
+        """The same for probabilities: float32 ``(count, classes)``. Called only if ``classes`` is not 0."""
 
 
 @dataclass(frozen=True)
 class JudgeSpec:
-    """What a judge is made for.
+    """What the factory of a judge receives.
 
     Attributes:
-        data: the data set that is learnt, with every class that it has; :func:`pictures` shows its images in [0, 1].
-        held_out: samples of the same law that are never trained on, or None.
-        cache: a folder, made when it is needed, that judges may keep files in; other processes do so at the same time.
+        data: the training data with all its classes; :func:`pictures` converts its images to [0, 1].
+        held_out: samples from the same distribution that are not used for training, or None.
+        cache: a folder for files of judges. It may not exist yet, and other processes may use it at the same time.
         device: where to compute.
-        tell: prints one clear paragraph, for what takes its time.
-        stopping: whether the evaluation was asked to stop; what takes its time asks now and then, and raises :class:`Stopped`.
+        tell: prints one paragraph, for example before slow work.
+        stopping: whether the evaluation should stop. Slow work calls it regularly, and raises :class:`Stopped`.
     """
 
     data: Dataset
@@ -71,13 +71,13 @@ class JudgeSpec:
 
 
 class Samples:
-    """Some samples, and what the judge sees in them, each looked at when it is first asked for, and then kept.
+    """Samples, and the judge's features and probabilities of them, computed on first access and then cached.
 
     Args:
-        values: float32 on the CPU: images in [0, 1], ``(count, channels, height, width)``, or points as they are; or, where they are
-            better not all in memory at once, what goes through them some at a time.
-        judge: gives the judge.
-        count: how many, where ``values`` are gone through.
+        values: float32 on the CPU: images in [0, 1], ``(count, channels, height, width)``, or points as they are. For samples that do
+            not fit in memory: a function that yields them in batches.
+        judge: returns the judge.
+        count: the number of samples, if ``values`` is a function.
     """
 
     def __init__(self, values: Tensor | Callable[[], Iterable[Tensor]], judge: Callable[[], Judge], count: int = 0) -> None:
@@ -108,22 +108,22 @@ class Samples:
         """The judge's probabilities, float32 ``(count, classes)``."""
         judge = self._judge()
         if hasattr(judge, "classify"):
-            found: Tensor = judge.classify(self.features)
-            return found
+            probabilities: Tensor = judge.classify(self.features)
+            return probabilities
         return torch.cat([judge.probabilities(part) for part in self._source()])
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a metric is shown.
+    """The samples that a metric computes its numbers from.
 
     Attributes:
-        fakes: the generator's, from fixed noise.
+        fakes: samples of the generator, from fixed noise.
         real: as many samples of the training data, always the same ones.
-        held_out: as many samples that are never trained on; None where the data have none.
-        training: all training data, up to 100,000.
-        dataset: the training data, for what it knows of itself.
-        facts: what metrics have noted, see :meth:`note`.
+        held_out: as many samples that are not used for training; None if the data has none.
+        training: all training data, up to 100,000 samples.
+        dataset: the training data set, for its attributes.
+        facts: the facts that metrics have noted, see :meth:`note`.
     """
 
     fakes: Samples
@@ -134,9 +134,12 @@ class Evidence:
     facts: dict[str, str | int | float] = field(default_factory=dict)
 
     def note(self, name: str, value: str | int | float) -> None:
-        """Write down what must be known to read a number and is none itself, such as of how many dimensions the features are.
+        """Record a fact that readers of the numbers need, such as the number of dimensions of the features.
 
-        Facts stand beside the results, in what is said ``about`` an evaluation. Metrics that note the same name mean the same thing.
+        Facts are stored beside the results, under ``about``. Two metrics that note the same name must mean the same fact.
+
+        Raises:
+            TypeError: the value is neither text nor a number.
         """
         if not isinstance(value, str | int | float):
             raise TypeError(f"evidence.note('{name}', ...) takes text or a number, not {type(value).__name__}")
@@ -144,12 +147,12 @@ class Evidence:
 
 
 class Metric(Protocol):
-    """A measure of samples.
+    """A metric of samples.
 
     Attributes:
-        results: the names of the numbers it gives, and which way is better. They are logged as ``quality/<name>`` and ``final/<name>``.
-        needs: what it looks at; with ``"features"`` and ``"probabilities"`` the recipe's judge is asked.
-        quick: whether it is also measured while a run goes on; then it takes a second or less for 1,000 samples.
+        results: the names of its numbers, and which direction is better. They are logged as ``quality/<name>`` and ``final/<name>``.
+        needs: its input; ``"features"`` and ``"probabilities"`` come from the recipe's judge.
+        quick: whether it is also computed during a run; then it should take a second or less for 1,000 samples.
     """
 
     results: ClassVar[Mapping[str, Better]]
@@ -157,26 +160,26 @@ class Metric(Protocol):
     quick: ClassVar[bool]
 
     def measure(self, evidence: Evidence) -> dict[str, float]:
-        """The numbers, by the names of ``results``; one that cannot be said of these samples is left out.
+        """The numbers, by the names of ``results``; a number that is not defined for these samples is left out.
 
-        What a reader of the numbers must know besides is told by ``evidence.note``. Raise :class:`NotMeasured` with the reason where
-        nothing can be said of these samples: it is written down, and nothing else happens.
+        ``evidence.note`` records facts that readers need. Raise :class:`NotMeasured` with a reason if no number is defined for these
+        samples: the reason is stored, and the run continues.
 
-        A metric that also has ``unfit(dataset)`` says there why it cannot measure samples of that data set: in half a sentence, ``""``
-        when it can. It is then not measured, and the reason stands beside the results. One with ``collapsed(values, dataset)`` says
-        there, of numbers that it gave, in half a sentence why these samples have collapsed, ``""`` when they have not.
+        Two optional methods return a reason in half a sentence, or ``""``. ``unfit(dataset)``: why the metric cannot be computed for
+        samples of that data set. It is then skipped, and the reason is stored beside the results. ``collapsed(values, dataset)``: why
+        numbers of this metric show that the samples have collapsed.
         """
 
 
 def pictures(dataset: Dataset, values: Tensor) -> Tensor:
-    """Samples as the networks see them, made ready for metrics and judges: in float32 on the CPU, images in [0, 1].
+    """Convert samples from the networks' form to that of metrics and judges: float32 on the CPU, images in [0, 1].
 
     Args:
-        dataset: says which values stand for black and for white (``range``).
+        dataset: its ``range`` has the values of black and white.
         values: ``(count, *shape)``.
 
     Returns:
-        Bounded data in [0, 1], cut off where they go beyond; others as they are.
+        ``(count, *shape)``: bounded data in [0, 1], clamped; unbounded data as it is.
     """
     values = values.detach().to("cpu", torch.float32)
     if dataset.range is None:
@@ -186,29 +189,29 @@ def pictures(dataset: Dataset, values: Tensor) -> Tensor:
 
 
 def held_out_of(dataset: Dataset) -> Dataset | None:
-    """The samples of the same law that are never trained on, where the data set has a method ``held_out`` that knows some."""
-    found: Any = getattr(dataset, "held_out", None)
-    held: Dataset | None = found() if callable(found) else None
-    return held
+    """Samples from the same distribution that are not used for training: the result of ``dataset.held_out()``; None without it."""
+    method: Any = getattr(dataset, "held_out", None)
+    held_out: Dataset | None = method() if callable(method) else None
+    return held_out
 
 
 def complete_of(dataset: Dataset) -> Dataset:
-    """The data set with every class it has, where it has a method ``complete``; else itself. A classifier learns from that one."""
-    found: Any = getattr(dataset, "complete", None)
-    whole: Dataset | None = found() if callable(found) else None
-    return dataset if whole is None else whole
+    """The data set with all its classes, for training a classifier: ``dataset.complete()``, or the data set itself without it."""
+    method: Any = getattr(dataset, "complete", None)
+    complete: Dataset | None = method() if callable(method) else None
+    return dataset if complete is None else complete
 
 
 class NotMeasured(GanlabError):
-    """Of these samples a metric can say nothing; the message says in half a sentence why not."""
+    """A metric is not defined for these samples; the message is the reason in half a sentence."""
 
 
 class Stopped(NotMeasured):
-    """The evaluation was asked to stop, and so it did."""
+    """The evaluation stopped on request."""
 
     def __init__(self) -> None:
         super().__init__("the evaluation was stopped")
 
 
 class NoJudge(NotMeasured):
-    """A metric asked for a judge where there is none."""
+    """A metric needs a judge, and the recipe has none."""

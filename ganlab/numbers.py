@@ -1,17 +1,13 @@
-"""Numbers as people read them."""
+"""Number formatting and rounding for people."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 def number(value: float) -> str:
-    """Three digits that matter, and no more than a person reads.
+    """A number with three significant digits.
 
     >>> number(8.0), number(0.98765), number(1234.5), number(0.00001234), number(float("nan"))
     ('8', '0.988', '1,234', '1.23e-05', 'nan')
@@ -24,7 +20,7 @@ def number(value: float) -> str:
 
 
 def in_words(values: Mapping[str, float]) -> str:
-    """Named values in a line.
+    """Named values in one line.
 
     >>> in_words({"modes": 8.0, "high_quality": 0.98765})
     'modes 8  high quality 0.988'
@@ -33,7 +29,7 @@ def in_words(values: Mapping[str, float]) -> str:
 
 
 def round_down(number: int) -> int:
-    """To one leading digit of 1, 2 or 5: 590 becomes 500.
+    """Round a positive integer down to 1, 2 or 5 times a power of ten: 590 becomes 500.
 
     >>> [round_down(n) for n in (1, 3, 9, 49, 590, 1999)]
     [1, 2, 5, 20, 500, 1000]
@@ -43,7 +39,7 @@ def round_down(number: int) -> int:
 
 
 def round_up(number: int) -> int:
-    """To one leading digit of 1, 2 or 5: 590 becomes 1000.
+    """Round a positive integer up to 1, 2 or 5 times a power of ten: 590 becomes 1000.
 
     >>> [round_up(n) for n in (1, 3, 9, 49, 590, 2000)]
     [1, 5, 10, 50, 1000, 2000]

@@ -1,4 +1,4 @@
-"""Samples as pictures for a person: image grids, 2-D scatter plots, and PNG files. Everything here is on the CPU."""
+"""Pictures of samples: image grids, 2-D scatter plots, and PNG files. Everything here is on the CPU."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 from ganlab.errors import cannot_be_written
 
 PAD = 2  # pixels between the images of a grid
-PNG_EFFORT = 3  # zlib's: a sheet of MNIST is written in 4 ms and 52 kB, where PNG's usual 6 takes 10 ms and 61 kB
+PNG_EFFORT = 3  # zlib's level: a sheet of MNIST takes 4 ms and 52 kB; PNG's default, 6, takes 10 ms and 61 kB
 
 
 def image_grid(samples: Tensor, range: tuple[float, float] | None = None, columns: int | None = None, pad: int = PAD) -> np.ndarray:
     """A sheet of images, row by row.
 
     Args:
-        samples: ``(count, channels, height, width)``; 1, 3 or any other number of channels (others show their first).
-        range: the values shown as black and as white; None takes the samples' own minimum and maximum.
-        columns: how many images in a row; None makes the sheet as square as may be.
+        samples: ``(count, channels, height, width)``; any number of channels; with other than 1 or 3, only the first is shown.
+        range: the values of black and white; None for the samples' own minimum and maximum.
+        columns: images in a row; None makes the sheet as square as possible.
         pad: pixels between images, and around the sheet.
 
     Returns:
@@ -43,18 +43,18 @@ def tiled(pictures: list[np.ndarray], columns: int, pad: int = PAD) -> np.ndarra
     rows = math.ceil(len(pictures) / columns)
     sheet = np.full((rows * (height + pad) + pad, columns * (width + pad) + pad, 3), 40, dtype=np.uint8)
     for number, image in enumerate(pictures):
-        top, left = (pad + place * (size + pad) for place, size in zip(divmod(number, columns), (height, width), strict=True))
+        top, left = (pad + index * (size + pad) for index, size in zip(divmod(number, columns), (height, width), strict=True))
         sheet[top : top + height, left : left + width] = image
     return sheet
 
 
 def scatter(samples: Tensor, data: Tensor, size: int = 320) -> np.ndarray:
-    """2-D samples (orange) over 2-D data (grey): what is covered, and what is missing.
+    """2-D samples (orange) over 2-D data (grey), to see which regions are covered.
 
     Args:
         samples: ``(count, dimension)``; of more than two dimensions the first two are shown.
-        data: ``(count, dimension)``; its extent, with a margin of a fifth, is what the picture shows.
-        size: of the picture's sides, in pixels.
+        data: ``(count, dimension)``; the picture shows its extent with a margin of a fifth.
+        size: width and height of the picture, in pixels.
 
     Returns:
         uint8 ``(size, size, 3)``.
@@ -65,8 +65,8 @@ def scatter(samples: Tensor, data: Tensor, size: int = 320) -> np.ndarray:
     margin = 0.2 * (high - low).clamp_min(1e-6)
     low, extent = low - margin, high - low + 2 * margin
     for points, colour, radius in ((reference, (200, 200, 200), 1), (samples.detach().cpu().float()[:, :2], (214, 96, 0), 1)):
-        places = (torch.nan_to_num(points - low) / extent * (size - 1)).round().long().numpy()
-        inside = places[((places >= radius) & (places < size - radius)).all(1)]
+        pixels = (torch.nan_to_num(points - low) / extent * (size - 1)).round().long().numpy()
+        inside = pixels[((pixels >= radius) & (pixels < size - radius)).all(1)]
         for right in range(-radius, radius + 1):
             for down in range(-radius, radius + 1):
                 canvas[size - 1 - inside[:, 1] + down, inside[:, 0] + right] = colour
@@ -74,14 +74,18 @@ def scatter(samples: Tensor, data: Tensor, size: int = 320) -> np.ndarray:
 
 
 def save_png(picture: np.ndarray, path: Path) -> None:
-    """Write a uint8 ``(height, width, 3)`` picture, whole or not at all."""
+    """Write a uint8 ``(height, width, 3)`` picture with an atomic write.
+
+    Raises:
+        GanlabError: it cannot be written.
+    """
     from PIL import Image
 
-    aside = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.part")
     try:
-        Image.fromarray(picture).save(aside, format="PNG", compress_level=PNG_EFFORT)
-        aside.replace(path)
+        Image.fromarray(picture).save(temporary, format="PNG", compress_level=PNG_EFFORT)
+        temporary.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
-            aside.unlink()
+            temporary.unlink()
         raise cannot_be_written(path, error) from error

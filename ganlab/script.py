@@ -1,4 +1,4 @@
-"""ganlab from a script or a notebook: ``ganlab.run(...)`` trains as ``ganlab run`` does, and hands back what the run has left behind.
+"""The Python API for scripts and notebooks: ``ganlab.run(...)`` trains as the command ``ganlab run`` does, and returns the finished run.
 
 .. code-block:: python
 
@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganlab.comparison import Result
 from ganlab.generators.loaded import LoadedGenerator
-from ganlab.recipe import PluginFile
-from ganlab.recipe.script_arguments import Overrides, plugins_of, recipe_of, tricks_of, words_of
+from ganlab.recipe.script_arguments import Overrides, override_list, plugin_list, recipe_source, trick_list
 from ganlab.records.distributions import SCRIPT
 from ganlab.records.folder import RunFolder
 from ganlab.records.metric_lines import whole_lines
@@ -33,7 +32,8 @@ from ganlab.runs.run import Run
 from ganlab.runs.start import open_run
 from ganlab.runs.training import execute
 from ganlab.runs.workspace import Workspace
-from ganlab.screen.notebook import Card, NotebookDisplay, cell
+from ganlab.screen.announcements import announce_plugin_files
+from ganlab.screen.notebook import Card, NotebookDisplay, current_cell
 from ganlab.screen.progress import Progress
 from ganlab.screen.terminal import Display, warn
 
@@ -44,21 +44,21 @@ if TYPE_CHECKING:
 
 
 class FinishedRun:
-    """What a run has left in its folder. Made by :func:`run` and :func:`resume`, or from any run's folder.
+    """A run that has ended, read from its folder. :func:`run` and :func:`resume` return one; it can be made from any run's folder.
 
     Args:
         path: the run's folder, its id, the end of its id, or ``"last"``.
-        runs_dir: the folder of all runs, where ``path`` is no folder.
-        plugins: those that :func:`run` was given, if it was: its generator may be made of what they bring.
+        runs_dir: the folder of all runs, where ``path`` is not a folder.
+        plugins: those that were passed to :func:`run`, if any: its generator may use components of theirs.
 
     Raises:
         UsageError: there is no such run.
     """
 
     def __init__(self, path: str | Path, runs_dir: str | Path = "runs", plugins: Iterable[object] = ()) -> None:
-        self._plugins = plugins_of(plugins)
+        self._plugins = plugin_list(plugins)
         self.folder: RunFolder = find_run(Path(runs_dir), str(path)).folder
-        self._shown_in: int | None = None  # the notebook's cell that has shown it while it went on
+        self._display_cell: int | None = None  # the notebook cell that showed it while it trained
 
     @property
     def path(self) -> Path:
@@ -73,7 +73,7 @@ class FinishedRun:
     @cached_property
     def info(self) -> dict[str, Any]:
         """What ``run.json`` holds: seed, versions, device, counters, announcements ..."""
-        return self.folder.read_info()
+        return self.folder.read_info().as_dict()
 
     @property
     def status(self) -> str:
@@ -82,18 +82,18 @@ class FinishedRun:
 
     @property
     def quality(self) -> dict[str, float]:
-        """What was measured of the samples at the end (``evaluation.json``), by name; empty where nothing was."""
+        """The metrics of the samples at the end (``evaluation.json``), by name; empty if nothing was measured."""
         return dict(Result(find_run(self.path.parent, str(self.path))).values)
 
     @cached_property
     def metrics(self) -> pandas.DataFrame:
-        """All metrics: a row for each step that was logged (the index), a column for each metric; NaN where there is no value."""
+        """All metrics: a row for each logged step (the index), a column for each metric; NaN where a metric has no value."""
         import pandas
 
         rows: dict[int, dict[str, float | None]] = {}
         for line in whole_lines(self.folder.metrics.read_bytes()) if self.folder.metrics.is_file() else []:
-            found = json.loads(line)
-            rows.setdefault(found["step"], {}).update(found["metrics"])
+            record = json.loads(line)
+            rows.setdefault(record["step"], {}).update(record["metrics"])
         return pandas.DataFrame.from_dict(rows, orient="index", dtype=float).rename_axis("step")
 
     @cached_property
@@ -101,43 +101,43 @@ class FinishedRun:
         """The trained generator, on the CPU and in eval mode: ``generator(latent)``.
 
         Raises:
-            GanlabError: there is none (the run was killed, or failed), its network is not installed, or it is of a plugin file of
-                somebody else's.
+            GanlabError: there is none (the run was killed, or failed), its network is not installed, or it needs a plugin file of
+                somebody else.
         """
         summary, workspace = RunSummary(self.folder, self.folder.read_info()), Workspace()
-        return open_generator(summary, self._library, RunRequest(command="sample"), workspace.data_root(), warn, draw=False).generator
+        return open_generator(summary, self._catalogue, RunRequest(command="sample"), workspace.data_root(), warn, draw=False).generator
 
     @cached_property
-    def _library(self) -> Catalogue:
-        return _catalogue(self._plugins, Workspace())
+    def _catalogue(self) -> Catalogue:
+        return _catalogue_with(self._plugins, Workspace())
 
     def samples(self, count: int, seed: int = 0, label: int | str | None = None, truncation: float | None = None) -> Tensor:
-        """``count`` samples of the generator: ``(count, *data shape)``, in the range that the data were shown in.
+        """Draw ``count`` samples of the generator: shape ``(count, *data shape)``, in the range of the training data.
 
         Args, Raises:
-            as of :meth:`ganlab.generators.loaded.LoadedGenerator.sample`, which also has ``interpolate``.
+            as for :meth:`ganlab.generators.loaded.LoadedGenerator.sample`, which also has ``interpolate``.
         """
         return self.generator.sample(count, seed, label, truncation)
 
     def export(self, kind: str | None = None, out: str | Path | None = None, force: bool = False) -> list[Path]:
-        """Write the generator as ``"safetensors"``, ``"onnx"`` or ``"torch"``, checked to give the same images, as ``ganlab export`` does.
+        """Write the generator as ``"safetensors"``, ``"onnx"`` or ``"torch"`` and check it, as ``ganlab export`` does.
 
         Args:
-            kind: the format; None: as ``out`` ends, which without an ending is a folder of safetensors.
-            out: the file, or for safetensors the folder; None: named after the run, in the current folder.
-            force: replace what is there.
+            kind: the format; None takes it from the ending of ``out``. Without an ending it is a folder of safetensors.
+            out: the file, or for safetensors the folder; None names it after the run, in the current folder.
+            force: replace existing files.
 
         Returns:
-            What was written.
+            The written files.
         """
         from ganlab.generators import formats
 
         kind = formats.kind_of(None if out is None else Path(out)) if kind is None else kind
         target = formats.usual_place(kind, self.id) if out is None else Path(out)
-        return formats.export_generator(self.generator, kind, target, self._library, force).files
+        return formats.export_generator(self.generator, kind, target, self._catalogue, force).files
 
     def picture(self, count: int = 64, seed: int = 0) -> Image:
-        """``count`` samples as one picture: a grid of images, or a scatter plot of points. A notebook shows it by itself."""
+        """Draw ``count`` samples as one picture, which a notebook displays: a grid of images, or a scatter plot of points."""
         import PIL.Image
 
         from ganlab.pictures import image_grid, scatter
@@ -155,8 +155,8 @@ class FinishedRun:
         return f"<ganlab run {self.path}: {self.status}, step {self.info.get('counters', {}).get('step', 0):,}>"
 
     def _repr_html_(self) -> str | None:
-        """The run at a glance, in a notebook; None below the live display of the same run."""
-        if self._shown_in is not None and self._shown_in == cell():
+        """The run as HTML, for a notebook; None in the cell whose live display shows the same run."""
+        if self._display_cell is not None and self._display_cell == current_cell():
             return None
         progress = Progress()
         progress.read(self.folder.metrics)
@@ -183,24 +183,29 @@ def run(
 
     Args:
         recipe: the name of a shipped recipe, or a TOML file.
-        overrides: what ``--set`` says: ``{"train.steps": 500, "generator.optimizer.lr": 1e-4}``, or a list of ``"a.b=c"``.
-        tricks: objects with run hooks, called in this order after the recipe's tricks. Their state is saved and restored like any
-            other, but only a script can bring them back: ``ganlab.resume(path, tricks=[...])``.
-        plugins: modules, or any objects with registration hooks; what they bring can be picked by ``overrides`` and by the recipe.
+        overrides: changes of the recipe, as ``--set`` makes them: ``{"train.steps": 500, "generator.optimizer.lr": 1e-4}``, or a list of
+            ``"a.b=c"``.
+        tricks: objects with run hooks, called in this order after the recipe's tricks. Their state is saved and restored as that of
+            other tricks, but only a script can resume such a run: ``ganlab.resume(path, tricks=[...])``.
+        plugins: modules, or other objects with registration hooks; ``overrides`` and the recipe can use what they register.
         runs_dir: the folder of all runs.
         data_root: the folder of the data sets; None: ``GANLAB_DATA``, else the user's cache folder.
-        display: show the run while it goes on, as the command line does; warnings are printed in any case.
+        display: show the run while it trains, as the command line does; warnings are printed in any case.
 
     Returns:
-        What the run has left behind; ``status`` tells how it ended.
+        The finished run; its ``status`` says how it ended.
 
     Raises:
-        UsageError: the recipe, the data or the machine do not allow it (a ``RecipeError`` lists all mistakes); nothing was trained.
-        GanlabError: it failed while it was training; its folder holds it up to there.
+        UsageError: the recipe, the data or the machine do not allow the run (a ``RecipeError`` lists all mistakes); nothing was trained.
+        GanlabError: the run failed while it trained; its folder holds everything up to the failure.
     """
-    source, words, brought = recipe_of(recipe), words_of(overrides), plugins_of(plugins)
-    workspace = Workspace(Path(runs_dir), data=None if data_root is None else Path(data_root), tricks=tricks_of(tricks))
-    return _train(workspace, display, lambda: open_run(source, _catalogue(brought, workspace), words, workspace), brought)
+    source, words, script_plugins = recipe_source(recipe), override_list(overrides), plugin_list(plugins)
+    workspace = Workspace(Path(runs_dir), data=None if data_root is None else Path(data_root), tricks=trick_list(tricks))
+
+    def build() -> Run:
+        return open_run(source, _catalogue_with(script_plugins, workspace), words, workspace)
+
+    return _train(workspace, display, build, script_plugins)
 
 
 def resume(
@@ -215,51 +220,51 @@ def resume(
     data_root: str | Path | None = None,
     display: bool = True,
 ) -> FinishedRun:
-    """Go on with a run that stopped, from its last checkpoint, as ``ganlab resume`` does.
+    """Resume a stopped run from its last checkpoint, as ``ganlab resume`` does.
 
     Args:
         path: the run's folder, its id, the end of its id, or ``"last"``.
         overrides: a longer budget (``{"train.steps": 2000}``); whatever else differs needs ``changed``.
-        tricks, plugins: those that :func:`run` was given: a run's folder cannot hold what a script brings.
-        changed: go on although the recipe, a plugin file or the tricks are no longer what it was trained with.
-        trust: run and follow what its folder holds, though somebody else may have made it.
+        tricks, plugins: those that were passed to :func:`run`: a run's folder cannot hold the objects of a script.
+        changed: resume although the recipe, a plugin file or the tricks have changed since the run was trained.
+        trust: run the plugin files of the folder, and follow its paths, though somebody else may have made it.
         runs_dir, data_root, display: as for :func:`run`.
 
     Returns, Raises:
-        as :func:`run`.
+        as for :func:`run`.
     """
     summary = find_run(Path(runs_dir), str(path))
-    workspace = Workspace(summary.folder.path.parent, data=None if data_root is None else Path(data_root), tricks=tricks_of(tricks))
-    request, brought = RunRequest(tuple(words_of(overrides)), changed, trust), plugins_of(plugins)
-    return _train(workspace, display, lambda: resume_run(summary, _catalogue(brought, workspace), workspace, request), brought)
+    workspace = Workspace(summary.folder.path.parent, data=None if data_root is None else Path(data_root), tricks=trick_list(tricks))
+    request, script_plugins = RunRequest(tuple(override_list(overrides)), changed, trust), plugin_list(plugins)
+
+    def build() -> Run:
+        return resume_run(summary, _catalogue_with(script_plugins, workspace), workspace, request)
+
+    return _train(workspace, display, build, script_plugins)
 
 
 def _train(workspace: Workspace, display: bool, build: Callable[[], Run], plugins: list[object]) -> FinishedRun:
-    """Build a run, carry it out, and show it meanwhile if asked to; ``plugins`` are the script's."""
-    shows: Display | NotebookDisplay | nullcontext[None] = nullcontext()
+    """Build a run and train it, with a display if ``display``; ``plugins`` are the script's."""
+    context: Display | NotebookDisplay | nullcontext[None] = nullcontext()
     if display:
-        shows = Display() if cell() is None else NotebookDisplay()
-    with shows as shown:
-        workspace.tell = shown.tell if shown else warn
-        workspace.watchers += [shown] if shown else []
+        context = Display() if current_cell() is None else NotebookDisplay()
+    with context as watcher:
+        workspace.tell = watcher.tell if watcher else warn
+        workspace.watchers += [watcher] if watcher else []
         run = build()
         status = execute(run)
-        if shown:
-            shown.show_end(run, status)
+        if watcher:
+            watcher.show_end(run, status)
     finished = FinishedRun(run.path, plugins=plugins)
-    finished._shown_in = cell() if display else None
+    finished._display_cell = current_cell() if display else None
     return finished
 
 
-def _catalogue(plugins: Iterable[object], workspace: Workspace) -> Catalogue:
-    """All that is installed, and what the script brings."""
-
-    def announce(file: PluginFile) -> None:
-        (workspace.tell or warn)(f"Running the plugin file {file.path} (sha256 {file.sha256}).")
-
-    found = Catalogue.of_installed(announce)
+def _catalogue_with(plugins: Iterable[object], workspace: Workspace) -> Catalogue:
+    """Return the catalogue of all installed plugins, with the script's plugins added. Equal names get a number: ``"mine 2"``."""
+    catalogue = Catalogue.of_installed(announce_plugin_files(workspace.tell or warn))
     for plugin in plugins:
         name = getattr(plugin, "__name__", type(plugin).__name__)
-        unique = next(label for n in count(1) if (label := name if n == 1 else f"{name} {n}") not in found.plugins)
-        found.add(plugin, unique, SCRIPT)
-    return found
+        unique = next(label for n in count(1) if (label := name if n == 1 else f"{name} {n}") not in catalogue.plugins)
+        catalogue.add(plugin, unique, SCRIPT)
+    return catalogue

@@ -1,4 +1,4 @@
-"""Reductions that keep the rule of lanes: batch first, lanes last, and nothing else mixed."""
+"""Reductions of tensors per sample, with the batch as dimension 0."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from torch import Tensor
 
 
 def squared_norm_per_sample(x: Tensor) -> Tensor:
-    """The squared L2 norm of each sample: ``(batch, *features)`` to ``(batch,)``. Penalties then take the mean over dim 0."""
+    """The squared L2 norm of each sample: ``(batch, *features)`` to ``(batch,)``. Penalties then average over dim 0."""
     return x.square().flatten(1).sum(1)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ganlab.errors import RecipeError, UsageError
 from ganlab.recipe import Recipe, load_recipe
-from ganlab.registry.lookup import Kind, PluginFile
+from ganlab.registry.entry import Kind, PluginFile
 from ganlab.registry.options import options_model
 
 BASE = """\

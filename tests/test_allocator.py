@@ -48,7 +48,7 @@ def test_freed_memory_is_not_fetched_from_the_system_again() -> None:
 PEAK = """
 import sys
 from pathlib import Path
-from ganlab.speed.allocator import give_back, keep_freed_memory
+from ganlab.speed.allocator import trim_heap, keep_freed_memory
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 keep_freed_memory()
@@ -57,7 +57,7 @@ blocks = [bytes([1]) * 18_816_000 for _ in range(8)]
 last = bytes([1]) * 100_000  # above them in the heap
 del blocks
 kept = resident()
-give_back()
+trim_heap()
 print(kept - before, resident() - before)
 """
 
@@ -77,7 +77,7 @@ def test_checkpoints_and_evaluations_give_back(what: str, tmp_path: Path, monkey
 
     given: list[bool] = []
     for module in (checkpoints, evaluations):
-        monkeypatch.setattr(module, "give_back", lambda: given.append(True))
+        monkeypatch.setattr(module, "trim_heap", lambda: given.append(True))
     images = ['data={use="tiny",shape=[1,8,8]}', 'metrics.tiny={use="tiny"}', 'judge={use="tiny"}', "train.log_every=1"]
     options = {"train.checkpoint_every": "100", "evaluation.every": "0", "evaluation.quick_samples": "16", "evaluation.samples": "32"}
     counts = []

@@ -117,7 +117,7 @@ def test_a_damaged_sheet_and_none(ring: FinishedRun, here: Path, capsys: Capture
     sheets = sorted((copy / "samples").iterdir())
     sheets[1].write_bytes(sheets[1].read_bytes()[:60])
     code, _out, err = ganlab_says(capsys, "sample", copy, "--out", "x.gif")
-    assert (code, err.splitlines()[1]) == (1, "hint: remove it, and the others are shown")
+    assert (code, err.splitlines()[1]) == (1, "hint: remove it to animate the other sheets")
     assert err.startswith(f"error: sheet {sheets[1]} cannot be read: ")
     assert [path.name for path in here.iterdir()] == ["copy"]
     for sheet in sheets:

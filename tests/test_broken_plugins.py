@@ -100,7 +100,7 @@ BROKEN: dict[str, tuple[str, str]] = {
     ),
     "parameter": (
         "import ganlab\n\n\n@ganlab.hookimpl\ndef register_tricks(registre):\n    pass\n",
-        f"{OF}: hook register_tricks wants 'registre', which it is not given\ndid you mean 'register'? (choices: register)",
+        f"{OF}: hook register_tricks has no parameter 'registre'\ndid you mean 'register'? (choices: register)",
     ),
     "default": (
         "import ganlab\n\n\n@ganlab.hookimpl\ndef register_tricks(register=None):\n    pass\n",
@@ -137,18 +137,19 @@ BROKEN: dict[str, tuple[str, str]] = {
         TRICK + '    register("mine", Mine)\n',
         f"{OF} brings a trick 'mine', and so does {OF}\nrename one of them, or uninstall the plugin that you do not need",
     ),
-    "not_callable": (TRICK.replace("Mine)", "3)"), f"{OF}: trick 'mine' is not something that can be called"),
+    "not_callable": (TRICK.replace("Mine)", "3)"), f"{OF}: trick 'mine' is not callable"),
     "no_annotation": (
         "import ganlab\n\n\ndef mine(*, scale=0.5):\n    pass\n" + REGISTER.replace("Mine", "mine"),
         f"trick 'mine' of {OF}: option 'scale' has no annotation\nwrite `scale: float = ...`, for instance",
     ),
     "needs_more": (
         "import ganlab\n\n\ndef mine(scale):\n    pass\n" + REGISTER.replace("Mine", "mine"),
-        f"trick 'mine' of {OF}: nobody gives it its parameter 'scale'\nto make it an option, write it behind a star: `*, scale: float`",
+        f"trick 'mine' of {OF}: the engine passes no 'scale', which it requires\n"
+        "to make it an option, put it after a star: `*, scale: float`",
     ),
     "takes_no_spec": (
         "import ganlab\n\n\ndef mine(*, width: int = 3):\n    pass\n" + REGISTER.replace("Mine", "mine").replace("tricks", "networks"),
-        f"network 'mine' of {OF}: it takes no 'spec', which it is handed\nmake `spec` its first parameter, before the options",
+        f"network 'mine' of {OF}: it takes no 'spec', which the engine passes\nmake `spec` its first parameter, before the options",
     ),
 }  # fmt: skip
 
@@ -160,7 +161,7 @@ def test_an_installed_plugin_that_is_broken(mistake: str, capsys: pytest.Capture
     text = text.replace("FILE", str(file)).replace("GANLAB", str(ganlab.__file__))
     assert said(capsys, "plugins", "sick", code=1) == f"error: {OF} cannot be used\nhint: {text}\n"
     assert command("plugins") == 0
-    listed = f"These cannot be used; recipes that do not need them are none the worse:\n  sick (sick-gan 1.0): {text.splitlines()[0]}\n"
+    listed = f"These cannot be used. Recipes that do not need them are not affected:\n  sick (sick-gan 1.0): {text.splitlines()[0]}\n"
     assert listed in capsys.readouterr().out
     runs_none_the_worse(capsys)
     expected = f"plugin 'sick' (sick-gan 1.0) could not be loaded: {text.splitlines()[0]}"
@@ -189,7 +190,7 @@ def test_an_entry_point_to_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
     install("sick-gan", "sick", None)
     assert said(capsys, "plugins", "sick", code=1) == (
         f"error: {OF} cannot be used\n"
-        "hint: its entry point names the module 'sick', which is not there: pip install --force-reinstall sick-gan\n"
+        "hint: its entry point names the module 'sick', which does not exist: pip install --force-reinstall sick-gan\n"
     )
     runs_none_the_worse(capsys)
 
@@ -303,10 +304,10 @@ def test_an_option_that_is_none_for_want_of_an_annotation(capsys: pytest.Capture
         "class Other:\n    after_step = Mine.after_step\n\n    def __init__(self, scale=0.5, *, steps: int = 3):\n        pass\n"
     )
     hint = "hint: put it right, then `ganlab check mine.toml`; `ganlab schema` prints all that a recipe may say\n"
-    why = "has no annotation, and so it is no option: write `scale: float = ...`"
+    why = "has no annotation, so it is not an option: write `scale: float = ...`"
     tricks = '[[tricks]]\nuse = "mine"\nsteps = 4\nscale = 0.1\n'
     assert said(capsys, "check", recipe("mine.py", tricks), code=2) == f"error: mine.toml:6: 'scale' of trick 'mine' {why}\n{hint}"
-    why = "stands before the star, and so it is no option: write `*, scale: float = ...`"
+    why = "is before the star, so it is not an option: write `*, scale: float = ...`"
     other = tricks.replace("mine", "other")
     assert said(capsys, "check", recipe("mine.py", other), code=2) == f"error: mine.toml:6: 'scale' of trick 'other' {why}\n{hint}"
     unknown = tricks.replace("scale", "spin")
@@ -330,7 +331,7 @@ def unknown_annotation(*, width: NoSuchType = 3) -> None:  # type: ignore[name-d
 @pytest.mark.parametrize(
     ("factory", "text"),
     [
-        (Untyped, ": an option may not be called 'enabled', a word of the recipe's own\nrename it"),
+        (Untyped, ": an option may not be called 'enabled', which is a key of ganlab's own\nrename it"),
         (unknown_annotation, ": its annotations cannot be read: name 'NoSuchType' is not defined"),
     ],
 )
@@ -358,7 +359,7 @@ METHODS = {
     ),
     "parameter": (
         "def after_step(self, stpe): pass",
-        ": hook after_step wants 'stpe', which it is not given\nhint: did you mean 'step'? (choices: run, step)",
+        ": hook after_step has no parameter 'stpe'\nhint: did you mean 'step'? (choices: run, step)",
     ),
     "default": (
         "def after_step(self, step=3): pass",
@@ -430,8 +431,8 @@ def test_a_hook_that_raises(capsys: pytest.CaptureFixture[str]) -> None:
         "error: trick 'mine' (plugin sick, sick-gan 1.0), in its hook after_step in step 1, raised ZeroDivisionError: division by zero\n"
         f'hint: Traceback (of the plugin\'s own code):\n  File "{file}", line 7, in after_step\n    step / 0\n    ~~~~~^~~\n'
         "ZeroDivisionError: division by zero\n"
-        f"The run is saved up to step_000000001.safetensors; to go on from there: ganlab resume {run.name}\n"
-        f"To go on without the trick: ganlab resume {run.name} --changed --set tricks.mine.enabled=false\n"
+        f"The run's last checkpoint is step_000000001.safetensors; to resume from it: ganlab resume {run.name}\n"
+        f"To resume without the trick: ganlab resume {run.name} --changed --set tricks.mine.enabled=false\n"
     )
     runs_none_the_worse(capsys)
 

@@ -11,7 +11,7 @@ import pytest
 from ganlab.cli import main
 from ganlab.errors import UsageError
 from ganlab.records.folder import RunFolder
-from ganlab.runs.run import Run
+from ganlab.runs.clock import Clock
 from ganlab.screen import terminal
 
 SMALL = ["--set", "train.steps=20", "--set", "train.batch_size=16", "--set", "data.samples=500"]
@@ -125,7 +125,7 @@ def test_resume_of_an_unknown_and_of_a_finished_run(capsys: pytest.CaptureFixtur
     run = only_run()
     assert capsys.readouterr().err == (
         f"error: run {run.name} is finished\nhint: to train it longer: `ganlab resume {run} --set train.steps=40`\n"
-        f"to begin a new run with its networks: `ganlab run {run}/recipe.toml --set train.init_from={run}`\n"
+        f"to start a new run with its networks: `ganlab run {run}/recipe.toml --set train.init_from={run}`\n"
     )
 
 
@@ -217,8 +217,8 @@ def test_a_trick_that_raises_is_named_with_its_own_traceback(capsys: pytest.Capt
     again = f"ganlab resume {run.name}"
     without = f"{again} --changed --set tricks.quarrelsome.enabled=false"
     assert err.endswith(
-        f"The run is saved up to step_000000012.safetensors; to go on from there: {again}\n"
-        f"Once mine.py is mended: {again} --changed\nTo go on without the trick: {without}\n"
+        f"The run's last checkpoint is step_000000012.safetensors; to resume from it: {again}\n"
+        f"After you fix mine.py: {again} --changed\nTo resume without the trick: {without}\n"
     )
     assert json.loads((run / "run.json").read_text())["status"] == "failed"
     assert ganlab(*without.split()[1:], "--quiet") == 0
@@ -231,7 +231,7 @@ def test_a_run_that_fails_in_a_step_before_its_first_checkpoint_says_that_nothin
     tail = '[train]\nsteps = 200\nbatch_size = 16\ncheckpoint_every = 50\n[[tricks]]\nuse = "quarrelsome"\n'
     Path("mine.toml").write_text(head + tail)
     assert ganlab("run", "mine.toml", *ALONE) == 1
-    words = "Nothing of the run could be kept, as it had no checkpoint yet (they come every 50 steps: train.checkpoint_every)\n"
+    words = "The run cannot be resumed: it has no checkpoint yet (one is saved every 50 steps: train.checkpoint_every)\n"
     assert capsys.readouterr().err.endswith(words)
     assert not list((only_run() / "checkpoints").iterdir())
 
@@ -246,7 +246,7 @@ def test_recipes_are_listed_and_copied(capsys: pytest.CaptureFixture[str]) -> No
     assert ganlab("run", "ring.toml", *SMALL, *ALONE, "--quiet") == 0
     capsys.readouterr()
     assert ganlab("recipes", "--copy", "ring") == 2
-    assert capsys.readouterr().err == "error: ring.toml is already here\nhint: rename it first; nothing was overwritten\n"
+    assert capsys.readouterr().err == "error: ring.toml already exists\nhint: rename it first; nothing was overwritten\n"
     assert ganlab("recipes", "--copy", "rign") == 2
     assert capsys.readouterr().err.startswith("error: there is no shipped recipe 'rign'\nhint: did you mean 'ring'?")
 
@@ -294,12 +294,13 @@ def test_no_picture_where_nobody_wants_colours(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_sixty_seconds_are_a_minute(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    stop = Run.stop_clock
+    stop = Clock.stop
 
-    def late(run: Run) -> None:
-        stop(run)
-        run.timetable.clock.seconds = 179.7
+    def late(clock: Clock, step: int) -> float:
+        pace = stop(clock, step)
+        clock.seconds = 179.7
+        return pace
 
-    monkeypatch.setattr(Run, "stop_clock", late)
+    monkeypatch.setattr(Clock, "stop", late)
     assert ring() == 0
     assert "finished at step 20 of 20 after 3 min 0 s" in capsys.readouterr().out

@@ -15,6 +15,7 @@ import pytest
 from ganlab.cli import main
 from ganlab.comparison import differences, grouped, main_metric, margin, read_result, verdicts
 from ganlab.comparison.page import SIGN, page
+from ganlab.errors import UsageError
 from ganlab.pictures import save_png
 from ganlab.records.folder import RunFolder
 from ganlab.records.summaries import RunSummary, list_runs
@@ -49,7 +50,7 @@ def made(
     if values is not None:
         evaluation = {"step": 100, "values": values, "better": {key: BETTER[key] for key in values}}
         (path / "evaluation.json").write_text(json.dumps(evaluation | {"about": about, "collapsed": collapsed}))
-    return RunSummary(RunFolder(path), json.loads((path / "run.json").read_text()))
+    return RunSummary(RunFolder(path), RunFolder(path).read_info())
 
 
 def results(runs: Path, groups: dict[str, list[float]], metric: str = "frechet_distance", **more: Any) -> Any:
@@ -100,7 +101,10 @@ def test_what_was_changed_on_the_way_is_another_recipe_and_is_told(tmp_path: Pat
     assert [(group.name, group.seeds) for group in groups] == [("a", [0, 1]), ("a changed at step 40", [0])]
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
     assert f"{on_the_way.id} changed at step 40: lr = 2 (was 1); k = 1 (was 0)." in " ".join(capsys.readouterr().out.split())
-    assert len(grouped([read_result(made(tmp_path, "b", resumed=odd)) for odd in (None, 3, [4], [{"recipe": 5}])])) == 1
+    assert len(grouped([read_result(made(tmp_path, "b", resumed=odd)) for odd in ([], [{}], [{"step": 3}])])) == 1
+    for odd in (None, 3, [4], [{"recipe": 5}]):
+        with pytest.raises(UsageError, match=re.escape(f"is damaged: its resumed is {odd!r}")):
+            made(tmp_path, "b", resumed=odd)
 
 
 def test_two_changes_at_one_step_have_names_and_verdicts_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,7 +159,7 @@ def test_luck_is_called_better_no_more_often_than_it_may(tmp_path: Path) -> None
         ([5.0, 6.1, 7.0, 8.2], [10.0, 11.0, 12.0, 13.0], r"worse than a \(4 seeds, p = .*\)"),
         ([5.0, 9.0, 7.0, 8.2], [6.0, 8.0, 7.5, 8.0], r"no difference shown with 4 seeds \(p = .*\)"),
         ([5.0, 9.0, 7.0], [1.0, 0.8, 1.2, 0.9], r"better than a \(3 and 4 seeds, p = .*\)"),
-        ([5.0], [1.0], "no verdict: one seed each tells nothing about luck"),
+        ([5.0], [1.0], "no verdict: one seed each says nothing about chance"),
         ([5.0, 6.0], [1.0], "no verdict: too few seeds"),
         ([5.0, 5.0], [1.0, 1.0], r"no difference shown with 2 seeds \(p = 0.5\)"),  # two seeds that agree prove nothing
         ([5.0] * 6, [1.0] * 6, r"better than a \(6 seeds, p = 0.031\)"),
@@ -261,12 +265,12 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path, capsys: pytest.CaptureF
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert (
-        "These runs were measured with different numbers of samples: their numbers cannot be compared. `ganlab evaluate` measures anew."
-        in out
+        "These runs were measured with different numbers of samples: their numbers cannot be compared. "
+        "`ganlab evaluate` measures them again." in out
     )
     assert "These runs were measured with different judges: their" in out
-    assert "These runs were trained on different data, or on the same in another range; the latter does no harm." in out
-    assert f"1 of these runs ended before there was anything to measure, or to go on from: {unmeasured.id}" in out
+    assert "These runs were trained on different data, or on the same data in another range, which does no harm." in out
+    assert f"1 of these runs ended without a generator to measure or a checkpoint to resume from: {unmeasured.id}" in out
     unmeasured.folder.checkpoints.mkdir()
     unmeasured.folder.checkpoint_path(5).touch()
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
@@ -301,7 +305,7 @@ def test_a_report_takes_the_place_of_a_report_alone(tmp_path: Path, capsys: pyte
     assert ganlab("compare", "--runs-dir", runs, "--html", str(other)) == 2
     assert capsys.readouterr() == (
         "",
-        f"error: {other} is already there, and is no report of ganlab's\nhint: name another file with --html\n",
+        f"error: {other} already exists, and is not a report of `ganlab compare`\nhint: name another file with --html\n",
     )
     assert other.read_text() == "precious = 1"
     (tmp_path / "empty.html").touch()
@@ -365,7 +369,7 @@ def test_a_run_that_cannot_be_listed_is_told_of(tmp_path: Path, capsys: pytest.C
     shown = capsys.readouterr()
     half, other = shown.err.splitlines()
     assert half.startswith(f"note: one run is not listed: {tmp_path / 'half' / 'run.json'} cannot be read: Expecting value")
-    assert other == f"note: one run is not listed: {tmp_path / 'other' / 'run.json'} is not a run's"
+    assert other == f"note: one run is not listed: {tmp_path / 'other' / 'run.json'} is not the run.json of a run: it holds no JSON object"
     assert len(shown.out.splitlines()) == 2  # the head, and the run that can be
     (tmp_path / "half").rename(tmp_path / "a\x1b[31mred")
     assert ganlab("runs", "--runs-dir", str(tmp_path)) == 0
@@ -393,7 +397,7 @@ def test_the_table_has_the_metrics_that_are_wanted(tmp_path: Path, capsys: pytes
     head, *rows = capsys.readouterr().out.splitlines()
     assert (head.split()[-2:], [row.split()[-2:] for row in rows]) == (["coverage", "frechet_distance"], [["0.3", "31.2"], ["-", "-"]])
     assert ganlab("runs", "--runs-dir", str(tmp_path), "--status", "interrupted") == 0
-    assert capsys.readouterr().out == f"none of the 2 runs in {tmp_path} is like that\n"
+    assert capsys.readouterr().out == f"none of the 2 runs in {tmp_path} matches\n"
 
 
 @pytest.mark.parametrize(
@@ -401,8 +405,8 @@ def test_the_table_has_the_metrics_that_are_wanted(tmp_path: Path, capsys: pytes
     [
         (["--sort", "coverge"], "no run can be sorted by 'coverge'\nhint: did you mean 'coverage'? (choices:"),
         (["--metric", "modes"], "no run has a metric 'modes'\nhint: choices: coverage"),
-        (["--recipe", "b"], "no run is of a recipe called 'b'\nhint: choices: a"),
-        (["--where", "generator.lr"], "--where generator.lr does not say which value\nhint: type --where generator.lr=VALUE"),
+        (["--recipe", "b"], "no run uses a recipe called 'b'\nhint: choices: a"),
+        (["--where", "generator.lr"], "--where generator.lr has no value\nhint: type --where generator.lr=VALUE"),
         (["--where", "generator.rl=1"], "no run's recipe has 'generator.rl'\nhint: did you mean 'generator.lr'?"),
         (["--where", "q=1"], "no run's recipe has 'q'\nhint: the keys are those of --set; recipe.toml has them all"),
     ],
@@ -493,8 +497,8 @@ def test_several_runs_of_one_seed_count_once_and_that_is_said(tmp_path: Path, ca
     assert (groups[0].measured("coverage"), groups[0].seeds) == ({0: 0.7}, [0])
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "a has several runs of one seed: of each seed the last that is finished counts." in out
-    assert "had not spent the budget when measured." in out
+    assert "a has several runs with one seed: of these, the last finished run counts." in out
+    assert "had not finished training when measured." in out
 
 
 def test_other_options_of_metrics_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -512,5 +516,5 @@ def test_runs_that_go_on_are_not_to_be_measured_yet(tmp_path: Path, capsys: pyte
     idle = made(tmp_path, "plain", 2, status="interrupted")
     assert ganlab("compare", "--runs-dir", str(tmp_path), done.id, going.id, idle.id) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert f"1 of these runs ended before there was anything to measure, or to go on from: {idle.id}" in said
-    assert f"1 of these runs are going on, and have no numbers before they end: {going.id}" in said
+    assert f"1 of these runs ended without a generator to measure or a checkpoint to resume from: {idle.id}" in said
+    assert f"1 of these runs are still running, and have no numbers yet: {going.id}" in said

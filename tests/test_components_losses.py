@@ -149,12 +149,12 @@ def test_a_loss_on_pairs_is_refused_where_both_sides_never_meet() -> None:
     for key, reason, hint in (
         (
             'discriminator_turn="two_updates"',
-            'compares real with fake scores; schedule.discriminator_turn = "two_updates" never has both',
+            'compares real with fake scores; schedule.discriminator_turn = "two_updates" never computes both in one turn',
             'use discriminator_turn = "two_passes"',
         ),
         (
             'discriminator_loss="mean"',
-            'has one term for both sides; schedule.discriminator_loss = "mean" has nothing to halve',
+            'has one term for both sides; schedule.discriminator_loss = "mean" needs one for each side',
             'use discriminator_loss = "sum"',
         ),
     ):

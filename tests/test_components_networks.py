@@ -161,7 +161,7 @@ def test_a_generator_whose_range_is_not_the_datas_is_announced() -> None:
         told = prepare(overrides=overrides, plugins=[Plugin(datasets={"bounded": bounded})]).info["announcements"]
         assert len(told) == announcements
     assert told == [
-        "The generator's output lies in [-1.0, 1.0] and the data in [0.0, 1.0]: it cannot match them. "
+        "The generator's output lies in [-1.0, 1.0], but the data in [0.0, 1.0]: it cannot match them. "
         "Give the generator another output_activation (tanh for [-1, 1], sigmoid for [0, 1]) or the data another range."
     ]
 

@@ -21,7 +21,8 @@ import ganlab
 from ganlab.errors import DataUnavailable, PluginError, RecipeError, UsageError
 from ganlab.evaluation import Better, Evidence, JudgeSpec, Needs
 from ganlab.pictures import save_png
-from ganlab.registry.catalogue import Catalogue, Entry
+from ganlab.registry.catalogue import Catalogue
+from ganlab.registry.entry import Entry
 from ganlab.testing import RULES, BrokenRule, conform, play
 from ganlab.testing.tiny import TinyJudge, TinyLoss, TinyNetwork, TinyNoise
 from ganlab.testing.waits import Waits
@@ -206,7 +207,7 @@ def test_makes_one_pass_of_many() -> None:
     assert "modified inplace" in breaks("makes_one_pass_of_many", "network", Unbound)
     mine = [f'{role}={{use="mine",optimizer={{use="tiny"}}}}' for role in ("generator", "discriminator")]
     for wrong in (Whole, Short):
-        with pytest.raises(PluginError, match=r"network 'mine'.*: in_one_pass returned something else than a list of 2 tensors, or None"):
+        with pytest.raises(PluginError, match=r"network 'mine'.*: in_one_pass did not return a list of 2 tensors or None"):
             play(overrides=mine, plugins=[Plugin(networks={"mine": wrong})])
 
 

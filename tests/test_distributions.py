@@ -84,7 +84,9 @@ def test_another_version_without_it_is_told_of(run: Path, capsys: pytest.Capture
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: even-gan\nVersion: 2.0\n")
     capsys.readouterr()
-    assert "which is here in version 2.0: pip install even-gan==1.0\n" in said(capsys, "resume", "last", "--set", "train.steps=4", code=2)
+    assert "which is installed in version 2.0: pip install even-gan==1.0\n" in said(
+        capsys, "resume", "last", "--set", "train.steps=4", code=2
+    )
 
 
 def test_a_resumed_run_says_that_a_distribution_is_another(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,7 +94,7 @@ def test_a_resumed_run_says_that_a_distribution_is_another(run: Path, capsys: py
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: even-gan\nVersion: 1.1\n")
     importlib.invalidate_caches()
     assert command("resume", "last", "--set", "train.steps=4") == 0
-    assert "other circumstances than it began (distributions; see run.json)" in " ".join(capsys.readouterr().err.split())
+    assert "other circumstances than it started under (distributions; see run.json)" in " ".join(capsys.readouterr().err.split())
     now = [{"name": "even-gan", "version": "1.1", "brings": BRINGS}]
     assert info(run)["distributions"] == now
     assert info(run)["resumed"][0]["changed"] == {"distributions": now}

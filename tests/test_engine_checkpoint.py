@@ -155,7 +155,7 @@ def test_other_files_are_not_taken_for_checkpoints(tmp_path: Path) -> None:
         load(path)
     assert str(caught.value) == f"{path} is not a checkpoint of this version of ganlab (its format: ganlab generator 1)"
     path.write_text("no safetensors at all")
-    with pytest.raises(GanlabError, match=f"generator {path} is damaged: .*\nget a whole copy of it"):
+    with pytest.raises(GanlabError, match=f"generator {path} is damaged: .*\nget an undamaged copy of it"):
         load(path, "generator")
     with pytest.raises(GanlabError) as caught:
         load(tmp_path / "none")

@@ -56,8 +56,7 @@ def test_scores_may_have_a_trailing_one_or_not(change: Any) -> None:
 
 def test_samples_of_a_wrong_shape() -> None:
     assert fails(**network("generator", lambda y: y[:, :1])) == (
-        f"the generator, network 'changed' {OWNER} made samples of shape (1,); the data's is (2,)\n"
-        "it is told the shape to make in spec.output_shape"
+        f"the generator, network 'changed' {OWNER} made samples of shape (1,); the data's is (2,)\nthe shape to make is spec.output_shape"
     )
 
 
@@ -93,7 +92,7 @@ def test_a_loss_that_is_no_scalar() -> None:
 
 def test_a_loss_that_is_no_tensor() -> None:
     assert fails(**loss(fake=lambda self, turn: 0.5)) == (
-        f"loss 'changed' {OWNER}: its term 'fake' is a float, not a tensor\nmake it of the turn's scores: `.mean(0)`"
+        f"loss 'changed' {OWNER}: its term 'fake' is a float, not a tensor\ncompute it from the turn's scores: `.mean(0)`"
     )
 
 
@@ -138,7 +137,7 @@ LAW = "a noise has an attribute shape and a method sample(count, generator, devi
         ("loss.discriminator", "fake", "loss of the discriminator", METHODS),
         ("noise", "sample", "noise", LAW),
         ("sampling_noise", "sample", "noise", LAW),
-        ("data", "fetch", "data set", "return one: `ganlab.ResidentDataset(tensor)` makes it of a tensor of samples"),
+        ("data", "fetch", "data set", "`ganlab.ResidentDataset(tensor)` makes a data set from a tensor of samples"),
     ],
 )
 def test_what_lacks_a_part_is_refused_before_anything_begins(table: str, missing: str, kind: str, hint: str) -> None:
@@ -154,7 +153,9 @@ def test_what_lacks_a_part_is_refused_before_anything_begins(table: str, missing
     override, word = f'{table}={{use="part"}}', {"losses": "loss", "noises": "noise", "datasets": "dataset"}[plural]
     with pytest.raises(RecipeError) as caught:
         prepare(overrides=[override], plugins=[plugin])
-    assert str(caught.value) == (f"--set {override}: {word} 'part' {OWNER} made a Part, which is no {kind}: it has no {missing}\n{hint}")
+    assert str(caught.value) == (
+        f"--set {override}: {word} 'part' {OWNER} made a Part, which is not a valid {kind}: it has no {missing}\n{hint}"
+    )
 
 
 def test_an_optimizer_that_lacks_a_part_is_refused_before_anything_begins() -> None:
@@ -162,8 +163,9 @@ def test_an_optimizer_that_lacks_a_part_is_refused_before_anything_begins() -> N
     with pytest.raises(RecipeError) as caught:
         prepare(overrides=['generator.optimizer={use="part"}'], plugins=[plugin])
     assert str(caught.value) == (
-        f"--set generator.optimizer={{use=\"part\"}}: optimizer 'part' {OWNER} made an object, which is no optimizer: it has no step\n"
-        "return one: a torch.optim.Optimizer of the parameters it is given"
+        f"--set generator.optimizer={{use=\"part\"}}: optimizer 'part' {OWNER} made an object, "
+        "which is not a valid optimizer: it has no step\n"
+        "return a torch.optim.Optimizer for the parameters that it gets"
     )
 
 
@@ -218,7 +220,7 @@ def test_a_trick_that_takes_away_what_is_needed(role: str, hook: str, what: str,
     assert str(caught.value) == (
         f"Mine, in its hook {hook}, has set turn.{side + what} to None: there are no {side} scores for loss 'relativistic_bce' "
         f"(plugin losses, ganlab {ganlab.__version__}) in the {role}'s turn of step 1\n"
-        "a trick may put another tensor there; which sides a turn is scored on, `plan_step` says"
+        "a trick may assign another tensor; to choose the sides that a turn is scored on, use `plan_step`"
     )
     assert caught.value.trick == "Mine"
 
@@ -261,8 +263,8 @@ def test_a_plan_that_a_loss_cannot_be_played_with() -> None:
 
     assert fails(hooked(plan_step=plan), overrides=['loss={use="relativistic_bce"}']) == (
         f"loss 'relativistic_bce' (plugin losses, ganlab {ganlab.__version__}) compares real with fake scores, and in step 1 the "
-        'discriminator plays on real ones alone\na trick has planned it so: its plan_step must give such a loss `Part("discriminator", '
-        '("real", "fake"))`'
+        "discriminator plays on real ones alone\na trick's plan_step has chosen this; "
+        'with such a loss it must return `Part("discriminator", ("real", "fake"))`'
     )
 
 
@@ -271,7 +273,7 @@ def test_terms_that_are_no_dict() -> None:
         turn.loss_terms = None  # type: ignore[assignment]
 
     assert fails(hooked(loss_terms=take)) == (
-        'a trick has set turn.loss_terms to a NoneType\na term is added by its name: `turn.loss_terms["mine"] = ...`'
+        'a trick has set turn.loss_terms to a NoneType\nadd a term by its name: `turn.loss_terms["mine"] = ...`'
     )
 
 
@@ -282,7 +284,7 @@ def test_a_loss_that_a_trick_takes_away_after_its_gradients(loss: object, kind: 
 
     assert fails(hooked(before_update=take)) == (
         f"Mine, in its hook before_update, has set turn.loss to a {kind}\n"
-        'its gradients are there by then; what is to be added to it is a term: `turn.loss_terms["mine"] = ...`'
+        'its gradients are already computed; add a term in the hook loss_terms: `turn.loss_terms["mine"] = ...`'
     )
 
 
@@ -313,7 +315,7 @@ def test_a_noise_that_breaks_its_promise() -> None:
             return torch.randn(count, generator=generator)
 
     text = fails(overrides=['noise={use="flat"}'], plugins=[Plugin(noises={"flat": Flat})])
-    assert text == "noise 'flat' gave shape (8,) where it promised (8, 3)"
+    assert text == "noise 'flat' returned latents of shape (8,); its shape attribute asks for (8, 3)"
 
 
 def test_a_data_set_that_raises() -> None:
@@ -338,7 +340,7 @@ def test_a_component_that_refuses_its_options_is_a_mistake_of_the_recipe() -> No
 def test_a_network_that_is_none_or_has_nothing_to_train() -> None:
     brought = Plugin(networks={"text": lambda spec: "a network", "bare": lambda spec: nn.Flatten()})
     for use, why in (
-        ("text", f": network 'text' {OWNER} is no torch.nn.Module"),
+        ("text", f": network 'text' {OWNER} is not a torch.nn.Module"),
         ("bare", ": the discriminator has no parameters to train"),
     ):
         with pytest.raises(RecipeError) as caught:

@@ -106,9 +106,9 @@ def test_a_discriminator_that_could_tell_fakes_by_their_lack_of_a_label_is_refus
     (mistake,) = caught.value.mistakes
     assert mistake == (
         '--set discriminator={use="conditional",optimizer={use="tiny"}}: the discriminator, network \'conditional\' (plugin plugin0, '
-        "the test) takes labels, and the generator, network 'tiny' (plugin testing, ganlab.testing) does not: fakes would have none"
+        "the test) takes labels, but the generator, network 'tiny' (plugin testing, ganlab.testing) does not: fakes would have no labels"
     )
-    assert caught.value.hint == "use a generator that takes labels too, or a discriminator that takes none"
+    assert caught.value.hint == "use a generator that takes labels, or a discriminator that takes none"
     prepare(overrides=BOTH[:1], plugins=[conditional([])])  # the other way round is no trouble
 
 

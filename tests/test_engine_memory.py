@@ -71,8 +71,8 @@ def test_a_real_allocation_that_fails(tmp_path: Path, hook: str, role: str, save
     text = " ".join(done.stderr.split())
     assert "error: out of memory on cpu in step 7, with train.batch_size = 8: " in text
     assert "DefaultCPUAllocator: can't allocate memory" in text
-    assert 'hint: set a smaller train.batch_size, such as 4; train.autocast = "bfloat16" halves what the passes need; ' in text
-    assert f"The run is saved up to step_{saved:09d}.safetensors" in text
+    assert 'hint: set a smaller train.batch_size, such as 4; train.autocast = "bfloat16" halves the memory of the passes; ' in text
+    assert f"The run's last checkpoint is step_{saved:09d}.safetensors" in text
     assert (f", {lost} steps before the one that failed" in text) is bool(lost)
     info = json.loads((path / "run.json").read_text())
     assert info["status"] == "failed"

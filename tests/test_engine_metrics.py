@@ -153,7 +153,7 @@ def test_values_may_wait_longer_than_the_buffer() -> None:
         metrics.add("a", value)
         metrics.add("b", torch.tensor(value))
         metrics.add_scores("real", torch.tensor([value, -value]))
-    assert len(metrics._waiting["a"]) < module.FOLD_AT
+    assert len(metrics._pending["a"]) < module.FOLD_AT
     found = metrics.interval()
     assert found["a"] == found["b"] == pytest.approx(mean(values))
     assert found["score/real"] == pytest.approx(0.5)

@@ -15,7 +15,7 @@ from engine_support import RICH, Capture, Plugin, StopAt, lines, reopened, resum
 import ganlab
 from ganlab.errors import GanlabError, UsageError
 from ganlab.recipe import differences
-from ganlab.recipe.differences import changes
+from ganlab.recipe.differences import describe_changes
 from ganlab.runs.run import Run
 from ganlab.runs.state import state_of
 from ganlab.runs.training import execute
@@ -155,7 +155,7 @@ def test_a_finished_run_is_not_resumed(tmp_path: Path) -> None:
     path = play(steps=2, folder=tmp_path).path
     expected = (
         f"run {path.name} is finished\nto train it longer: `ganlab resume {path} --set train.steps=4`\n"
-        f"to begin a new run with its networks: `ganlab run {path}/recipe.toml --set train.init_from={path}`"
+        f"to start a new run with its networks: `ganlab run {path}/recipe.toml --set train.init_from={path}`"
     )
     assert refused(path) == expected
     assert refused(path) == expected  # and no lock is left behind
@@ -165,13 +165,16 @@ def test_a_finished_run_whose_checkpoints_are_gone(tmp_path: Path) -> None:
     path = play(steps=2, folder=tmp_path).path
     for file in (path / "checkpoints").iterdir():
         file.unlink()
-    assert refused(path) == f"run {path.name} is finished, and its checkpoints are gone\nstart it anew: `ganlab run {path / 'recipe.toml'}`"
+    assert (
+        refused(path)
+        == f"run {path.name} is finished, and its checkpoints are gone\nto train it again: `ganlab run {path / 'recipe.toml'}`"
+    )
 
 
 def test_a_run_without_a_checkpoint_is_not_resumed(tmp_path: Path) -> None:
     path = interrupted(tmp_path)
     shutil.rmtree(path / "checkpoints")
-    assert refused(path) == f"run {path.name} has no checkpoint to go on from\nstart it anew: `ganlab run {path / 'recipe.toml'}`"
+    assert refused(path) == f"run {path.name} has no checkpoint to resume from\nto train it again: `ganlab run {path / 'recipe.toml'}`"
 
 
 def test_damaged_checkpoints_are_skipped_and_named(tmp_path: Path) -> None:
@@ -183,7 +186,7 @@ def test_damaged_checkpoints_are_skipped_and_named(tmp_path: Path) -> None:
     assert run.resumed_from == 1
     (told,) = run.info["announcements"]
     assert told.startswith(f"checkpoint {last} is damaged: ")
-    assert told.endswith(f". It is skipped, and the run goes on from {first.name}.")
+    assert told.endswith(f". It is skipped; {first.name} is used.")
     assert not last.exists()  # it goes, as all goes that came after
     execute(run)
     assert same(weights(run), weights(never))
@@ -196,7 +199,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_not_resumed(tmp_path: Path) 
     text = refused(path)
     assert text.startswith(f"run {path.name} has no checkpoint that can be read: checkpoint {path / 'checkpoints' / 'step_000000002'}")
     assert text.count("is damaged: ") == 2
-    assert text.endswith(f"\nstart it anew: `ganlab run {path / 'recipe.toml'}`")
+    assert text.endswith(f"\nto train it again: `ganlab run {path / 'recipe.toml'}`")
 
 
 #: The data are in [0, 1]: something is announced, and so written down, whenever a run with it is built.
@@ -229,7 +232,7 @@ def test_changed_data_are_refused_and_the_runs_record_is_left_as_it_was(tmp_path
     before = json.loads((path / "run.json").read_text())
     assert len(before["announcements"]) == 1
     shift[0] = 1.0
-    expected = f"the data of run {path.name} have changed since it began\nput them back as they were; a resumed run must see the same data"
+    expected = f"the data of run {path.name} have changed since it started\nrestore them; a resumed run must see the same data"
     assert refused(path, plugins=plugins) == expected
     assert json.loads((path / "run.json").read_text()) == before
     shift[0] = 0.0
@@ -245,8 +248,8 @@ def test_other_circumstances_are_announced(tmp_path: Path) -> None:
     (path / "run.json").write_text(json.dumps(info | {"threads": info["threads"] + 3, "device_name": "abacus"}))
     run = reopened(path)
     assert run.info["announcements"] == [
-        "This run goes on under other circumstances than it began (device_name, threads; see run.json), "
-        "so its numbers may differ in the last digits from those of a run that never stopped."
+        "This run is resumed under other circumstances than it started under (device_name, threads; see run.json), "
+        "so its numbers may differ in the last digits from those of an uninterrupted run."
     ]
     assert run.info["resumed"][0]["changed"].keys() == {"device_name", "threads"}
 
@@ -259,11 +262,11 @@ def test_a_changed_recipe_must_be_asked_for(tmp_path: Path) -> None:
     assert refused(path) == (
         f"{recipe} is not the recipe that run {path.name} was trained with up to step_000000002: "
         "train.steps = 9 (was 6); train.log_every = 1 (was 3)\n"
-        f"put it back as it was, or go on with it as it is now: `ganlab resume {path} --changed`"
+        f"restore it, or resume with it as it is now: `ganlab resume {path} --changed`"
     )
     run = reopened(path, changed=True)
     assert run.info["announcements"] == [
-        "From step 2 on this run goes on with a changed recipe: train.log_every = 1 (was 3).",
+        "From step 2 on this run uses a changed recipe: train.log_every = 1 (was 3).",
         "The budget is now 9 steps (it was 6).",
     ]
     assert execute(run) == "finished"
@@ -272,9 +275,9 @@ def test_a_changed_recipe_must_be_asked_for(tmp_path: Path) -> None:
 
 
 def test_the_order_of_the_tricks_belongs_to_the_recipe() -> None:
-    assert changes({"a": 1, "b": 2}, {"b": 2, "a": 1}) == {"tricks": "the order of the tricks"}
-    assert changes({"a": 1, "b": 2}, {"a": 1, "b": 2}) == {}
-    assert changes({"a": 1}, {"a": 1.0}) == {"a": "a = 1.0 (was 1)"}
+    assert describe_changes({"a": 1, "b": 2}, {"b": 2, "a": 1}) == {"tricks": "the order of the tricks"}
+    assert describe_changes({"a": 1, "b": 2}, {"a": 1, "b": 2}) == {}
+    assert describe_changes({"a": 1}, {"a": 1.0}) == {"a": "a = 1.0 (was 1)"}
     assert doctest.testmod(differences).failed == 0
 
 
@@ -317,7 +320,7 @@ def test_training_seconds_add_up(tmp_path: Path) -> None:
     path = interrupted(tmp_path)
     info = json.loads((path / "run.json").read_text())
     (path / "run.json").write_text(json.dumps(info | {"training_seconds": 1000.0}))
-    assert 1000 < resumed(path).training_seconds < 1100
+    assert 1000 < resumed(path).timetable.clock.seconds < 1100
 
 
 # -- init_from -------------------------------------------------------------------------------------------------------------

@@ -248,7 +248,7 @@ def test_the_discriminators_batches_may_have_a_size_of_their_own() -> None:
         ),
         (
             ["train.discriminator_batch_size=4", 'loss={use="relativistic_bce"}'],
-            "compares each fake with a real sample of the discriminator's batch, and train.discriminator_batch_size makes that another "
+            "compares each fake with a real sample of the discriminator's batch, but train.discriminator_batch_size is another "
             "size\nremove train.discriminator_batch_size",
         ),
         (
@@ -287,11 +287,11 @@ def test_samples_may_be_of_another_law_than_the_training(tmp_path: Path) -> None
     assert (ganlab.load_generator(run.path).noise.location, ganlab.load_generator(run.path).noise.scale) == (-20.0, 1.0)
     plain = play(steps=2, folder=tmp_path, overrides=more)
     assert same(weights(run), weights(plain))
-    assert (plain.sampler.fixed_latent(100) - 5).abs().max() < 1
+    assert (plain.timetable.sampler.fixed_latent(100) - 5).abs().max() < 1
     assert ganlab.load_generator(plain.path).noise.location == 5.0
     with pytest.raises(RecipeError) as caught:
         prepare(overrides=[*more, 'sampling_noise={use="normal",dimension=4}'])
     assert str(caught.value) == (
         '--set sampling_noise={use="normal",dimension=4}: [sampling_noise] has latents of shape (4,), and [noise] (3,)\n'
-        "give both the same dimension"
+        "use the same dimension for both"
     )

@@ -102,16 +102,16 @@ def test_one_signal_stops_the_run_with_everything_saved(number: signal.Signals, 
     assert process.returncode == 128 + number
     assert after_the_note(err) == ""
     run = find_run(tmp_path / "runs", "last")
-    assert f"to go on:                   ganlab resume {run.id}" in out
+    assert f"to resume:                  ganlab resume {run.id}" in out
     assert "interrupted at step 30 of 400" in out
-    assert (run.status, run.info["counters"]["step"]) == ("interrupted", 30)
-    assert run.info["last_checkpoint"] == "checkpoints/step_000000030.safetensors"
-    assert run.info["signal"] == number.name
+    assert (run.status, run.info.counters["step"]) == ("interrupted", 30)
+    assert run.info.last_checkpoint == "checkpoints/step_000000030.safetensors"
+    assert run.info.signal == number.name
     assert (run.folder.path / "generator.safetensors").is_file()
     if number is signal.SIGINT:
         continued = reopened(run.folder.path)
         assert continued.resumed_from == 30
-        continued.total_steps = 40
+        continued.game.total_steps = 40
         execute(continued)
         never = play(recipe=tmp_path / "slow.toml", steps=40, overrides=['data={use="ring",samples=2000}', "train.batch_size=16"])
         assert same(weights(never), weights(continued))
@@ -128,9 +128,9 @@ def test_a_second_ctrl_c_leaves_at_once_and_says_how_to_go_on(every: int, tmp_pa
         assert time.monotonic() - began < 1
     assert process.returncode == 130
     run = find_run(tmp_path / "runs", "last")
-    assert (run.info["status"], run.status) == ("running", "interrupted")
-    saved = f"it is saved up to step_000000020.safetensors; to go on from there: ganlab resume {run.id}"
-    assert after_the_note(err) == f"\nstopped at once. The run is not finished: {saved if every == 10 else 'nothing of it was saved yet'}\n"
+    assert (run.info.status, run.status) == ("running", "interrupted")
+    saved = f"its last checkpoint is step_000000020.safetensors; to resume from it: ganlab resume {run.id}"
+    assert after_the_note(err) == f"\nstopped at once. The run is not finished: {saved if every == 10 else 'it has no checkpoint yet'}\n"
 
 
 def test_a_second_ctrl_c_in_a_script_is_an_exception() -> None:
@@ -153,7 +153,7 @@ def test_a_run_that_is_killed_is_seen_as_interrupted(tmp_path: Path) -> None:
         process.kill()
         process.wait()
     run = find_run(tmp_path / "runs", "last")
-    assert (run.info["status"], run.status) == ("running", "interrupted")
+    assert (run.info.status, run.status) == ("running", "interrupted")
 
 
 def test_handlers_of_signals_are_put_back() -> None:

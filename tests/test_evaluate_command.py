@@ -149,13 +149,13 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert ganlab("evaluate", str(path)) == 2
         assert " ".join(capsys.readouterr().err.split()) == (
             f"error: run {path.name} has no generator.safetensors: {why} "
-            f"hint: `ganlab resume {path}` goes on with it; Ctrl-C then writes one "
+            f"hint: `ganlab resume {path}` resumes it; Ctrl-C then writes one "
             f"or measure its last checkpoint: `ganlab evaluate {path} --checkpoint last`"
         )
     (path / "run.json").write_text(json.dumps(info | {"status": "running", "host": "another machine"}))
     assert ganlab("evaluate", str(path)) == 2
     assert " ".join(capsys.readouterr().err.split()).startswith(
-        f"error: run {path.name} has no generator.safetensors: it is going on hint: wait until it ends, or press Ctrl-C or measure "
+        f"error: run {path.name} has no generator.safetensors: it is still running hint: wait until it ends, or press Ctrl-C or measure "
     )
 
 
@@ -179,7 +179,7 @@ def test_ctrl_c_leaves_runs_as_they_were(tmp_path: Path, capsys: pytest.CaptureF
     monkeypatch.setattr(training, "shifted", interrupted)
     assert ganlab("evaluate", *map(str, paths)) == 130
     told = " ".join(capsys.readouterr().err.split())
-    assert told == f"note: stopped. Not measured, and left as it was: {paths[1].name}; measured: {paths[0].name}"
+    assert told == f"note: stopped. Not measured, and unchanged: {paths[1].name}; measured: {paths[0].name}"
     assert ((paths[0] / "evaluation.json").exists(), (paths[1] / "evaluation.json").exists()) == (True, False)
     assert [path.suffix for path in (tmp_path / "cache/judges").iterdir()] == [".lock"]
     monkeypatch.setattr(training, "shifted", kept)
@@ -245,17 +245,17 @@ def test_numbers_of_before_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[
     capsys.readouterr()
     assert ganlab("evaluate", str(path)) == 0
     told = capsys.readouterr()
-    assert told.out.splitlines()[1] == f"{path.name}, step 30 (the run has gone on to step 45)"
+    assert told.out.splitlines()[1] == f"{path.name}, step 30 (the run is at step 45 now)"
     assert " ".join(told.err.split()) == (
-        f"note: run {path.name} has gone on to step 45, and its generator.safetensors is of step 30, where it had ended before: the "
-        f"numbers are of that one. To go on with the run, which measures it at its end: `ganlab resume {path}`"
+        f"note: run {path.name} has been resumed and is now at step 45, but its generator.safetensors is still from step 30: the "
+        f"numbers are of that step. `ganlab resume {path}` resumes the run and measures it at its end."
     )
     assert ganlab("evaluate", str(path), "--json") == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert (found["step"], found["gone_on_to_step"]) == (30, 45)
     assert ganlab("compare", str(path)) == 0
     said = capsys.readouterr().out
-    assert f"{path.name} has gone on to step 45; its numbers are of step 30." in said and "had not spent" not in said
+    assert f"{path.name} was resumed and is now at step 45; its numbers are from step 30." in said and "had not finished" not in said
 
 
 @pytest.mark.parametrize("verb", ["sample", "export"])
@@ -265,12 +265,12 @@ def test_a_generator_of_before_says_so(verb: str, tmp_path: Path, capsys: pytest
     capsys.readouterr()
     assert ganlab(verb, str(path), "--out", out) == 0
     assert " ".join(capsys.readouterr().err.split()) == (
-        f"note: run {path.name} has gone on to step 45, and its generator.safetensors is of step 30, where it had ended before: that one "
-        f"is taken. Of its last checkpoint: `ganlab {verb} {path} --checkpoint last`"
+        f"note: run {path.name} has been resumed and is now at step 45, but its generator.safetensors is still from step 30: that one "
+        f"is used. To use its last checkpoint: `ganlab {verb} {path} --checkpoint last`"
     )
     assert ganlab(verb, str(path), "--out", out, "--checkpoint", "last", "--force") == 0
     told = capsys.readouterr()
-    assert ", step 45" in told.out and "gone on" not in told.err
+    assert ", step 45" in told.out and "has been resumed" not in told.err
 
 
 def test_of_a_run_that_ended_nothing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -280,7 +280,7 @@ def test_of_a_run_that_ended_nothing_is_said(tmp_path: Path, capsys: pytest.Capt
     for words in (["evaluate"], ["sample", "--out", str(tmp_path / "sheet.png")], ["compare"]):
         assert ganlab(words[0], str(path), *words[1:]) == 0
         told = capsys.readouterr()
-        assert "gone on" not in told.err + told.out
+        assert "gone on" not in told.err + told.out and "has been resumed" not in told.err
 
 
 def test_a_device_that_is_not_here_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -290,5 +290,5 @@ def test_a_device_that_is_not_here_is_named(tmp_path: Path, capsys: pytest.Captu
     assert ganlab("evaluate", str(path), "--trust") == 0
     here = str(find_device("auto"))
     assert " ".join(capsys.readouterr().err.split()) == (
-        f"note: run {path.name} was made on 'cuda:77', which is not here: it is measured on '{here}', so digits may differ."
+        f"note: run {path.name} was made on 'cuda:77', which is not available here. It is measured on '{here}'; last digits may differ."
     )

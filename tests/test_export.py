@@ -99,7 +99,7 @@ def test_an_onnx_file_alone_gives_the_samples(ring: FinishedRun, capsys: Capture
     first, second = out.splitlines()
     assert first.startswith(f"generator of {ring.id}, step 20: ring.onnx (")
     assert re.fullmatch(
-        r"checked: read again, its samples of fixed latents (differ by at most \S+ \(accepted: \S+\)|are the same, bit for bit), "
+        r"checked: reloaded, its samples of fixed latents (differ by at most \S+ \(accepted: \S+\)|are the same, bit for bit), "
         "in batches of 1, 2, 7, 64",
         second,
     )
@@ -125,7 +125,7 @@ def test_a_torch_program_alone_gives_the_samples(ring: FinishedRun, capsys: Capt
 def test_a_safetensors_folder_rebuilds_the_generator(ring: FinishedRun, capsys: Capture) -> None:
     code, out, err = ganlab_says(capsys, "export", ring.path)
     assert (code, err) == (0, "")
-    assert out.endswith("checked: read again, its samples of fixed latents are the same, bit for bit, in batches of 1, 2, 7, 64\n")
+    assert out.endswith("checked: reloaded, its samples of fixed latents are the same, bit for bit, in batches of 1, 2, 7, 64\n")
     folder = Path(f"{ring.id}-generator")
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "generator.safetensors"]
     again = ganlab.load_generator(folder)

@@ -21,7 +21,7 @@ from ganlab.storage.checkpoint import load
 from ganlab.testing import TinyLoss, TinyNetwork, play, prepare, tiny_data
 
 HELP = "\ntry a lower learning rate, or the tricks gradient_clipping and clamp"
-STOP = HELP + '; train.non_finite = "skip" or "rollback" lets a run go on by itself'
+STOP = HELP + '; with train.non_finite = "skip" or "rollback", training continues'
 SKIP, ROLLBACK = "train.non_finite=skip", "train.non_finite=rollback"
 
 
@@ -288,7 +288,7 @@ def test_skipped_updates_are_counted_and_told_of_once(tmp_path: Path) -> None:
     assert run.counters["generator_updates"] == 8
     assert run.info["announcements"] == [
         "the generator's loss term 'adversarial' is nan in step 5: Spoil, in its hook loss_terms, has changed the loss term 'adversarial', "
-        "finite until then. This update is skipped, and so is every further one of that kind, up to 10 (train.non_finite_most); "
+        "finite until then. This update is skipped. Up to 10 updates that are not finite are skipped (train.non_finite_most); "
         "skipped/generator counts them."
     ]
     logged = [line["metrics"] for line in lines(run) if "loss/generator" in line["metrics"]]
@@ -344,7 +344,7 @@ def test_it_goes_back_to_the_last_checkpoint_and_on_with_half_the_learning_rate(
     assert (run.step, run.info["status"], run.info["failure"]) == (10, "finished", None)
     assert run.info["announcements"] == [
         "the generator's loss term 'adversarial' is nan in step 8: Spoil, in its hook loss_terms, has changed the loss term 'adversarial', "
-        "finite until then. The run went back to step 6 and goes on with learning rates multiplied by 0.5 (1 of at most 10 times)."
+        "finite until then. The run went back to step 6 and continues with learning rates multiplied by 0.5 (1 of at most 10 times)."
     ]
     assert [line["step"] for line in lines(run)] == [2, 4, 6, 8, 8, 10]  # one of the 8 has the means of the first epoch
     assert all(value is not None for line in lines(run) for value in line["metrics"].values())
@@ -391,7 +391,7 @@ def test_a_damaged_checkpoint_is_not_gone_back_to(tmp_path: Path) -> None:
     run = goes_on(tmp_path / "a", Spoil(8), hooked(after_checkpoint=damage), overrides=(ROLLBACK,))
     assert run.info["status"] == "finished"
     damaged = f"checkpoint {run.path / 'checkpoints/step_000000006.safetensors'} is damaged: its checksum does not match its content"
-    assert run.info["announcements"][0] == f"{damaged}. It is skipped, and the run goes on from step_000000003.safetensors."
+    assert run.info["announcements"][0] == f"{damaged}. It is skipped; step_000000003.safetensors is used."
     assert "The run went back to step 3 " in run.info["announcements"][1]
     bad[0] = 3
     fails(tmp_path / "b", Spoil(8), hooked(after_checkpoint=damage), overrides=(ROLLBACK,))
@@ -444,7 +444,7 @@ def test_metrics_that_are_not_finite_are_told_of_where_the_loss_is(tmp_path: Pat
 
 def test_reopened_runs_keep_their_count(tmp_path: Path) -> None:
     run = goes_on(tmp_path, Spoil(5), StopAt(8), overrides=(SKIP,))
-    assert reopened(run.path).guard.times == 1
+    assert reopened(run.path).game.guard.times == 1
 
 
 def test_a_trick_that_only_watches_is_not_looked_at() -> None:

@@ -28,9 +28,9 @@ def accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is on the host."""
     made = Guard.__init__
 
-    def init(self: Guard, run: Run) -> None:
-        made(self, run)
-        self.on_host = False
+    def init(self: Guard, *given: Any) -> None:
+        made(self, *given)
+        self.on_cpu = False
 
     monkeypatch.setattr(Guard, "__init__", init)
 
@@ -115,21 +115,23 @@ def parameters(run: Run) -> dict[str, Tensor]:
 
 
 def test_it_is_read_with_the_metrics_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
     reads: list[int] = []
     read = Guard.read
+    watcher = hooked(before_turn=lambda turn: steps.append(turn.step))
 
     def counted(self: Guard) -> None:
-        reads.append(self.run.step)
+        reads.append(steps[-1])
         read(self)
 
     monkeypatch.setattr(Guard, "read", counted)
-    play(steps=10, overrides=["train.log_every=4", "train.sample_every=99", *networks("adam")])
+    play(watcher, steps=10, overrides=["train.log_every=4", "train.sample_every=99", *networks("adam")])
     assert sorted(set(reads)) == [4, 8, 10]
     monkeypatch.setattr("ganlab.game.guard.READ_AT", 3)
     reads.clear()
-    run = play(steps=6, overrides=["train.log_every=100", "train.sample_every=99", *networks("adam")])
+    run = play(watcher, steps=6, overrides=["train.log_every=100", "train.sample_every=99", *networks("adam")])
     assert reads == [2, 3, 5, 6, 6, 6, 6]  # the last ones: metrics, the end of the step, the end of the run
-    assert run.game.guard.waiting == []
+    assert run.game.guard.unread == []
 
 
 def test_a_fused_optimizer_is_asked_and_another_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +164,7 @@ def test_rolling_back(tmp_path: Path) -> None:
     assert run.info["status"] == "finished"
     assert run.info["announcements"][0].endswith(
         "has changed the loss term 'real', finite until then. "
-        "The run went back to step 6 and goes on with learning rates multiplied by 0.5 (1 of at most 10 times)."
+        "The run went back to step 6 and continues with learning rates multiplied by 0.5 (1 of at most 10 times)."
     )
     assert run.players["generator"].optimizer.param_groups[0]["lr"] == 0.005
     assert run.counters["discriminator_updates"] == 12
@@ -182,14 +184,14 @@ def test_a_resumed_run_has_skipped_as_one_that_was_never_stopped(tmp_path: Path)
 def test_gradients_of_several_types_are_looked_at() -> None:
     run = play(steps=1)
     turn = ganlab.Turn(run.players["generator"], ("fake",), 1, loss=torch.zeros((), dtype=torch.float64))
-    from ganlab.game.culprit import look_at
+    from ganlab.game.culprit import non_finite_flag
 
-    assert look_at(turn).item() == 0
+    assert non_finite_flag(turn).item() == 0
     gradient = turn.player.parameters[0].grad
     assert gradient is not None
     for bad in (math.nan, math.inf, -math.inf):
         before = gradient.clone()
         gradient[0, 0] = bad
-        assert look_at(turn).item() == 1
+        assert non_finite_flag(turn).item() == 1
         gradient.copy_(before)
-    assert look_at(turn).item() == 0
+    assert non_finite_flag(turn).item() == 0

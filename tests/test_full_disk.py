@@ -76,7 +76,7 @@ def test_a_disk_that_fills_up(free: int, server: Server, never: Path, mount: Cal
     assert str(run.relative_to(tmp_path)) in text
     assert "No space left on device" in text
     last = compare.RunFolder(run).checkpoint_files()[-1]
-    assert f"{FREE}The run is saved up to {last.name}" in text and text.endswith(f"to go on from there: ganlab resume {run.name}\n")
+    assert f"{FREE}The run's last checkpoint is {last.name}" in text and text.endswith(f"to resume from it: ganlab resume {run.name}\n")
     is_an_error(server.run(tmp_path, "resume", "last", "--quiet"))  # still full
     subprocess.run(["mount", "-o", f"remount,size={4 << 20}", str(runs)], check=True)
     resumes_exactly(server, tmp_path, never)
@@ -141,7 +141,7 @@ def test_a_folder_that_is_removed_while_the_run_goes_on(what: str, server: Serve
     if what == "{run}":
         text = is_an_error(ended)
         assert "metrics.jsonl cannot be written: No such file or directory\n" in text
-        assert text.endswith("hint: was the run's folder removed or moved while the run went on? then begin the run anew\n")
+        assert text.endswith("hint: was the run's folder removed or moved during the run? then start the run again\n")
         assert list(runs.iterdir()) == []  # nothing is made anew in its place
     else:  # the next checkpoint makes it again
         assert ended.code == 0, ended.text

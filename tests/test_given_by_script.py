@@ -15,7 +15,7 @@ from test_script import SMALL, Counting
 
 import ganlab
 from ganlab.errors import GanlabError
-from ganlab.recipe.script_arguments import words_of
+from ganlab.recipe.script_arguments import override_list
 
 LIKE = 'write overrides={"train.steps": 500}, for instance'
 VALUES = "use numbers, texts, True or False, and lists or dicts of them"
@@ -34,7 +34,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "name": (
         {"tricks": ["clamp"]},
         "tricks are objects with hooks, not the text 'clamp'\n"
-        'one that a plugin brings is switched on by overrides={"tricks.clamp.use": "clamp"}',
+        'a trick of a plugin is switched on by overrides={"tricks.clamp.use": "clamp"}',
     ),
     "no hooks": (
         {"tricks": [SimpleNamespace()]},
@@ -49,7 +49,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "plugin file": (
         {"plugins": "mine.py"},
         "plugins are modules or objects with hooks, not the text 'mine.py'\n"
-        'a file is named by a recipe, `plugins = ["my_plugin.py"]`; or import it, and hand over the module',
+        'name a file in the recipe, `plugins = ["my_plugin.py"]`; or import it, and pass the module',
     ),
     "one plugin": ({"plugins": ganlab}, "plugins is a list, not a module\nwrite plugins=[my_module]"),
     "no overrides": ({"overrides": None}, f"overrides are a dict or a list, not None\n{LIKE}"),
@@ -78,8 +78,8 @@ def test_a_mistake_is_one_message_and_nothing_is_begun(mistake: str, here: Path)
 
 def test_values_that_are_like_tomls_are_taken_as_meant() -> None:
     given = {"a": (8, 16), "b": Path("x y"), "c": np.int64(5), "d": np.float32(0.5), "e": np.True_, "f": {"g": (1,)}, "h": 1e-4}
-    assert words_of(given) == ["a=[8, 16]", 'b="x y"', "c=5", "d=0.5", "e=true", "f={g = [1]}", "h=0.0001"]
-    assert words_of(["train.steps=5"]) == ["train.steps=5"]
+    assert override_list(given) == ["a=[8, 16]", 'b="x y"', "c=5", "d=0.5", "e=true", "f={g = [1]}", "h=0.0001"]
+    assert override_list(["train.steps=5"]) == ["train.steps=5"]
 
 
 def own(spec: ganlab.NetworkSpec) -> torch.nn.Module:

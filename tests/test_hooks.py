@@ -398,4 +398,4 @@ def test_after_run_is_called_for_every_trick_though_one_raises(tmp_path: Path) -
         "The run is finished, but at its end Mine, in its hook after_run in step 1, raised ZeroDivisionError: division by zero\n"
     )
     assert run.folder is not None
-    assert run.folder.read_info()["status"] == "finished"
+    assert run.folder.read_info().status == "finished"

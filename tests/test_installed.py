@@ -11,7 +11,8 @@ from test_cli import ganlab
 
 from ganlab.recipe.manual import TO_BE_GIVEN, default_options, hooks_of, options_of, snippet
 from ganlab.recipe.write import in_toml
-from ganlab.registry.catalogue import Catalogue, Entry
+from ganlab.registry.catalogue import Catalogue
+from ganlab.registry.entry import Entry
 from ganlab.registry.options import validate_options
 
 ENTRIES = Catalogue.of_installed().entries()

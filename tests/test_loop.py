@@ -218,7 +218,7 @@ def test_repeats_without_end_are_stopped(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(loop, "MOST_REPEATS", 20)
     with pytest.raises(PluginError) as caught:
         play(Again("generator", 10**9), steps=3)
-    assert str(caught.value) == "the generator's turn was repeated 20 times in step 1\na trick's play_again never ends"
+    assert str(caught.value) == "the generator's turn was repeated 20 times in step 1\na trick's play_again never returns False"
 
 
 def test_a_run_asked_to_stop_ends_its_step_first() -> None:

@@ -67,9 +67,17 @@ def test_what_metrics_measure_is_not_told_of() -> None:
 @pytest.mark.parametrize(
     ("name", "overrides", "why"),
     [
-        ("quality/slow", (SLOW,), "metric 'slow' gives it when the run is over, and no checkpoint is kept by that; choose another"),
-        ("final/spread", (SPREAD,), "metric 'spread' gives it when the run is over, and no checkpoint is kept by that; choose another"),
-        ("quality/spread", (SPREAD, "evaluation.every=0"), "evaluation.every = 0 measures nothing while the run goes on; choose another"),
+        (
+            "quality/slow",
+            (SLOW,),
+            "metric 'slow' measures it at the end of the run only, when no checkpoint is chosen any more; choose another",
+        ),
+        (
+            "final/spread",
+            (SPREAD,),
+            "metric 'spread' measures it at the end of the run only, when no checkpoint is chosen any more; choose another",
+        ),
+        ("quality/spread", (SPREAD, "evaluation.every=0"), "evaluation.every = 0 measures nothing during training; choose another"),
         ("quality/featured", (FEATURED,), "metric 'featured' does not measure these data: the recipe has no [judge]; choose another"),
         ("quality/spread", (), NONE),
     ],

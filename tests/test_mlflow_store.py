@@ -144,10 +144,10 @@ def test_every_checkpoint_is_sent_as_it_is_made_if_asked_for(place: Place) -> No
 
 def test_a_file_that_is_removed_while_it_is_being_sent_is_no_trouble(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     # Somebody resumes a run that was killed, whose mirror is still at it: what came after the last checkpoint goes.
-    from ganlab_mlflow.session import Session
+    from ganlab_mlflow import session as session_module
     from ganlab_mlflow.tracker import MlflowTracker
 
-    tracker, inside, gone = MlflowTracker(checkpoints="every"), Session._inside, []
+    tracker, inside, gone = MlflowTracker(checkpoints="every"), session_module._inside, []
     checkpoint = place.run.path / "checkpoints" / "step_000000001.safetensors"
     checkpoint.write_bytes(b"weights")
     tracker.after_checkpoint(place.run, 1, checkpoint)
@@ -155,14 +155,14 @@ def test_a_file_that_is_removed_while_it_is_being_sent_is_no_trouble(place: Plac
         tracker.on_images(place.run, step, "samples", place.run.sheet(step))
     place.run.end("interrupted")
 
-    def and_then_it_goes(session: Session, name: str) -> Path | None:
-        path = inside(session, name)
+    def and_then_it_goes(run: Path, name: str) -> Path | None:
+        path = inside(run, name)
         if path is not None and (name.startswith("checkpoints/") or name == "samples/step_000000001.png"):
             path.unlink()
             gone.append(name)
         return path
 
-    monkeypatch.setattr(Session, "_inside", and_then_it_goes)
+    monkeypatch.setattr(session_module, "_inside", and_then_it_goes)
     assert place.mirror(checkpoints="every").attempt()
     assert place.carry_out(checkpoints="last")
     assert gone == ["checkpoints/step_000000001.safetensors", "samples/step_000000001.png", "checkpoints/step_000000002.safetensors"]
@@ -323,13 +323,12 @@ def test_a_folder_that_was_removed_ends_nothing_but_the_delivery(place: Place) -
 
 
 def test_no_name_leads_out_of_the_run_folder(tmp_path: Path) -> None:
-    from ganlab_mlflow.session import Session
+    from ganlab_mlflow.session import _inside
 
-    session = object.__new__(Session)
-    session.run = tmp_path / "run"
-    session.run.mkdir()
-    (session.run / "own.png").write_bytes(b"")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "own.png").write_bytes(b"")
     (tmp_path / "secret").write_text("of somebody else")
-    (session.run / "link.png").symlink_to(tmp_path / "secret")
-    assert session._inside("own.png") == (session.run / "own.png").resolve()
-    assert [session._inside(name) for name in ("../secret", str(tmp_path / "secret"), "link.png", "none.png")] == [None] * 4
+    (run / "link.png").symlink_to(tmp_path / "secret")
+    assert _inside(run, "own.png") == (run / "own.png").resolve()
+    assert [_inside(run, name) for name in ("../secret", str(tmp_path / "secret"), "link.png", "none.png")] == [None] * 4

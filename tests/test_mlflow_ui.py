@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import importlib
 import json
 import os
 import re
@@ -22,12 +21,12 @@ import psutil
 import pytest
 from mlflow_support import FakeRun, closed_port
 
+from ganlab.cli import ui
 from ganlab.errors import GanlabError, UsageError
 from ganlab_mlflow.mirror import Mirror
 from ganlab_mlflow.place import Settings
 from ganlab_mlflow.tracker import MlflowTracker
 
-ui = importlib.import_module("ganlab.cli.ui")  # the package has a command of that name
 CHARTS = "runs?workflowType=machine_learning&compareRunsMode=CHART"
 VIEW = "&viewStateShareKey=ganlab-runs"
 
@@ -134,7 +133,7 @@ def test_a_store_that_cannot_be_read_is_an_error_with_the_servers_last_words(tmp
     with pytest.raises(GanlabError) as caught:
         ui.serve_ui(tmp_path / "runs", "", 5000, False)
     assert caught.value.message == "MLflow's server does not start"
-    assert caught.value.hint.startswith("its last words:\n")
+    assert caught.value.hint.startswith("its last log lines:\n")
     assert "file is not a database" in caught.value.hint
 
 
@@ -146,7 +145,7 @@ def test_no_store_is_an_error_with_what_to_type(tmp_path: Path) -> None:
         ui.serve_ui(tmp_path / "runs", "", 5000, False)
     assert str(caught.value) == (
         f"no runs are recorded in MLflow yet: {tmp_path}/mlflow.db does not exist\n"
-        f"`ganlab run mnist_adaptive` makes one, within two minutes; --runs-dir looks beside another folder than {tmp_path}/runs"
+        f"`ganlab run mnist_adaptive` creates it, within two minutes; --runs-dir names another folder of runs than {tmp_path}/runs"
     )
     assert not (tmp_path / "mlflow.db").exists()
 
@@ -222,7 +221,7 @@ def test_sigterm_stops_it_as_ctrl_c_does() -> None:
 
 
 def test_processes_that_do_not_go_are_made_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ui, "STOPPING", 0.5)
+    monkeypatch.setattr(ui, "STOP_SECONDS", 0.5)
     stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(1000)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {stubborn!r}])"
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE) as process:

@@ -123,21 +123,21 @@ def test_a_new_recipe_runs_at_once() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["trick", "fading.txt"], "fading.txt is no name for a plugin"),
-        (["trick", "my-trick.py"], "my-trick.py is no name for a plugin"),
-        (["trick", "clamp.py"], "there is a trick 'clamp' already, from plugin stability (ganlab 0.1.0)"),
-        (["trick", "class.py"], "class.py is no name for a plugin: 'class' is a word of Python's own"),
-        (["trick", "torch.py"], f"torch.py would hide the Python module 'torch' ({torch.__file__}) from whatever is run in its folder"),
-        (["trick", "sub/random.py"], "sub/random.py would hide the Python module 'random' (of Python's own library) from whatever is run"),
+        (["trick", "fading.txt"], "fading.txt is not a valid name for a plugin"),
+        (["trick", "my-trick.py"], "my-trick.py is not a valid name for a plugin"),
+        (["trick", "clamp.py"], "there is already a trick 'clamp', from plugin stability (ganlab 0.1.0)"),
+        (["trick", "class.py"], "class.py is not a valid name for a plugin: 'class' is a Python keyword"),
+        (["trick", "torch.py"], f"torch.py would hide the Python module 'torch' ({torch.__file__}) from programs that run in its folder"),
+        (["trick", "sub/random.py"], "sub/random.py would hide the Python module 'random' (Python's standard library) from programs"),
         (["trick", "ganlab_losses.py"], "ganlab_losses.py would hide the Python module 'ganlab_losses' ("),
-        (["metric", "fading.txt"], "fading.txt is no name for a plugin"),
-        (["metric", "modes.py"], "there is a metric 'modes' already, from plugin metrics (ganlab 0.1.0)"),
-        (["metric", "recall.py"], "there is a number 'recall' already, from metric 'neighbours' of plugin metrics (ganlab 0.1.0)"),
-        (["metric", "torch.py"], f"torch.py would hide the Python module 'torch' ({torch.__file__}) from whatever is run in its folder"),
-        (["recipe", "mine"], "mine is no name for a recipe"),
-        (["plugin", "-x y"], "'-x y' is no name for a distribution"),
-        (["plugin", "ganlab-losses"], "there is a Python module 'ganlab_losses' here already"),
-        (["plugin", "ganlab_clamp"], "there is a trick 'clamp' already, from plugin stability (ganlab 0.1.0)"),
+        (["metric", "fading.txt"], "fading.txt is not a valid name for a plugin"),
+        (["metric", "modes.py"], "there is already a metric 'modes', from plugin metrics (ganlab 0.1.0)"),
+        (["metric", "recall.py"], "there is already a number 'recall', from metric 'neighbours' of plugin metrics (ganlab 0.1.0)"),
+        (["metric", "torch.py"], f"torch.py would hide the Python module 'torch' ({torch.__file__}) from programs that run in its folder"),
+        (["recipe", "mine"], "mine is not a valid name for a recipe"),
+        (["plugin", "-x y"], "'-x y' is not a valid name for a distribution"),
+        (["plugin", "ganlab-losses"], "there is already a Python module 'ganlab_losses': "),
+        (["plugin", "ganlab_clamp"], "there is already a trick 'clamp', from plugin stability (ganlab 0.1.0)"),
         (["trikc", "x"], "there is no command 'trikc'"),
     ],
 )
@@ -161,7 +161,7 @@ def test_names_that_cannot_be(words: list[str], message: str, here: Path, capsys
 def test_nothing_is_overwritten(words: list[str], there: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path(there).write_text("mine")
     assert ganlab("new", *words) == 2
-    assert capsys.readouterr().err.startswith(f"error: {there} is already here\nhint: choose another name, or move it away")
+    assert capsys.readouterr().err.startswith(f"error: {there} already exists\nhint: choose another name, or move it away")
     assert [(path.name, path.read_text()) for path in here.iterdir()] == [(there, "mine")]
 
 

@@ -38,7 +38,7 @@ def accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def init(self: guard.Guard, *given: Any) -> None:
         made(self, *given)
-        self.on_host = False
+        self.on_cpu = False
 
     monkeypatch.setattr(guard.Guard, "__init__", init)
     monkeypatch.setattr(EpsilonHatAdam, "counts_on_host", False)

@@ -25,10 +25,10 @@ from PIL import Image
 
 import ganlab
 from ganlab.comparison import curves
-from ganlab.comparison.curves import POINTS, Curves, svg
 from ganlab.pictures import save_png
 from ganlab.screen import notebook
-from ganlab.screen.progress import Hearing, Progress
+from ganlab.screen.curves import POINTS, Curves, svg
+from ganlab.screen.progress import LogForwarder, Progress
 
 EXAMPLE = Path(__file__).parent.parent / "docs/examples/first_run.ipynb"
 SMALL = {"train.steps": 40, "train.log_every": 5, "data.samples": 2_000, "tracking.enabled": False, "tricks.system_metrics.enabled": False}
@@ -175,7 +175,7 @@ def test_the_stop_button_saves_the_run(executed: Executed) -> None:
     assert 'a word to &lt;you&gt;: <code style="white-space:nowrap">--set a.b=1</code>' in page
     path = re.search(r"run (runs/\S+)", text_of(page))
     assert path
-    assert f"to go on ganlab.resume(&quot;{path[1]}&quot;, tricks=[...])" in text_of(page)
+    assert f"to resume ganlab.resume(&quot;{path[1]}&quot;, tricks=[...])" in text_of(page)
     assert "step 40 of 40" in text_of(executed.area("resumed"))
 
 
@@ -192,7 +192,7 @@ def test_a_second_stop_leaves_at_once(executed: Executed) -> None:
     assert error.ename == "KeyboardInterrupt"
     text = text_of(executed.area("at once"))
     assert "interrupted step 12 of 40" in text
-    assert "saved up to step_000000010.safetensors to go on ganlab.resume(" in text
+    assert "last checkpoint step_000000010.safetensors to resume ganlab.resume(" in text
 
 
 def test_a_trick_that_raises_is_one_message(executed: Executed) -> None:
@@ -204,7 +204,7 @@ def test_a_trick_that_raises_is_one_message(executed: Executed) -> None:
     assert "script.py" not in shown
     text = text_of(executed.area("sick"))
     assert "failed step 8 of 40" in text
-    assert "saved up to step_000000008.safetensors to go on ganlab.resume(" in text
+    assert "last checkpoint step_000000008.safetensors to resume ganlab.resume(" in text
 
 
 def test_a_mistake_is_one_message(executed: Executed) -> None:
@@ -231,15 +231,15 @@ def test_nothing_of_notebooks_is_imported_elsewhere() -> None:
 
 
 def test_only_a_kernel_has_cells(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert notebook.cell() is None
+    assert notebook.current_cell() is None
     ipython = types.ModuleType("IPython")
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     for name, bases, number in (("TerminalInteractiveShell", (), None), ("ZMQInteractiveShell", (), 7)):
         kind = type(name, bases, {"execution_count": 7})
         ipython.get_ipython = kind  # type: ignore[attr-defined]
-        assert notebook.cell() == number
+        assert notebook.current_cell() == number
         ipython.get_ipython = type("Shell", (kind,), {})  # type: ignore[attr-defined]  # Colab's
-        assert notebook.cell() == number
+        assert notebook.current_cell() == number
 
 
 def test_curves_stay_small_and_true() -> None:
@@ -286,13 +286,13 @@ def test_a_large_sheet_is_made_smaller(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     save_png(generator.integers(0, 255, (80, 90, 3), dtype=np.uint8), small)
     save_png(generator.integers(0, 255, (900, 1200, 3), dtype=np.uint8), large)
-    kept = notebook.picture_of(small)
+    kept = notebook.sheet_image(small)
     assert pictures(kept)["samples"] == small.read_bytes()
     assert "pixelated" in kept
-    shrunk = notebook.picture_of(large)
+    shrunk = notebook.sheet_image(large)
     assert len(shrunk) < 400_000 < large.stat().st_size
     assert Image.open(io.BytesIO(pictures(shrunk)["samples"])).size == (600, 450)
-    assert notebook.picture_of(tmp_path / "gone.png") == ""
+    assert notebook.sheet_image(tmp_path / "gone.png") == ""
 
 
 def test_what_is_told_is_escaped_and_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,27 +365,27 @@ def test_numbers_of_a_run_that_was_put_back(tmp_path: Path) -> None:
 
     lines = [(5, 1.0, 2), (10, None, 3)]
     run, progress = Going(), Progress()
-    progress.begin(run)  # type: ignore[arg-type]
+    progress.start(run)  # type: ignore[arg-type]
     for step in (5, 10, 15):
-        assert progress.hear(run, step, {"loss/generator": step, "adaptive/updates": 7.0})  # type: ignore[arg-type]
+        assert progress.update(run, step, {"loss/generator": step, "adaptive/updates": 7.0})  # type: ignore[arg-type]
     named = [{"time": 0.0, "step": s, "metrics": {"loss/generator": loss, "adaptive/updates": n}} for s, loss, n in lines]
     run.folder.metrics.write_text("".join(json.dumps(line) + "\n" for line in named), encoding="utf-8")
     run.step = 10
-    assert not progress.hear(run, 10, {"loss/generator": 4.0})  # type: ignore[arg-type]
+    assert not progress.update(run, 10, {"loss/generator": 4.0})  # type: ignore[arg-type]
     assert progress.totals == {"adaptive/updates": 5.0}
     assert progress.metrics == {"loss/generator": 4.0}
     assert [point[0] for point in progress.losses.points] == [5, 10]
-    assert progress.hear(run, 15, {"loss/generator": 4.0})  # type: ignore[arg-type]
+    assert progress.update(run, 15, {"loss/generator": 4.0})  # type: ignore[arg-type]
 
 
 def test_what_is_logged_is_told_until_it_is_stopped() -> None:
     import logging
 
     told: list[str] = []
-    hearing = Hearing(told.append, logging.WARNING)
+    forwarder = LogForwarder(told.append, logging.WARNING)
     logging.getLogger("ganlab.there").info("one")
     logging.getLogger("ganlab.there").warning("two")
-    hearing.stop()
+    forwarder.stop()
     logging.getLogger("ganlab.there").warning("three")
     assert told == ["two"]
 

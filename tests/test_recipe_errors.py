@@ -94,7 +94,7 @@ def test_a_broken_plugin_is_named_when_something_is_not_found() -> None:
             "r.toml:2: plugin file 'absent.py' does not exist; paths are relative to the recipe's folder",
         ),
         ('use = "bce"', 'use = "bce"\noptimizer = 3', "r.toml:20: loss 'bce' has no option 'optimizer'; choices: real_label, saturating"),
-        ('use = "bce"', 'use = "hinge"\nmargin = 3', "r.toml:20: loss 'hinge' has no option 'margin', nor any other"),
+        ('use = "bce"', 'use = "hinge"\nmargin = 3', "r.toml:20: loss 'hinge' has no option 'margin'; it has no options"),
         # components
         ('"ring"', '"digit"', "r.toml:2: data.use: there is no dataset 'digit'; did you mean 'digits'? (choices: digits, folder, ring)"),
         (
@@ -148,7 +148,7 @@ def test_a_broken_plugin_is_named_when_something_is_not_found() -> None:
         ('use = "bce"', 'use = "strange"\nodd = 3', "r.toml:20: loss.odd: input should be callable, not 3"),
         ("modes = 8", 'modes = "8"', "r.toml:3: data.modes must be a whole number of at least 1, not '8'"),
         ("modes = 8", "spread = inf", "r.toml:3: data.spread must be a finite number, not inf"),
-        ("modes = 8", "modes = 2024-01-01", "r.toml:3: data.modes is a date, and nothing takes one; put quotes around it if it is text"),
+        ("modes = 8", "modes = 2024-01-01", "r.toml:3: data.modes is a date, which no option accepts; put quotes around it if it is text"),
         ("modes = 8", "modes = 9223372036854775808", "r.toml:3: data.modes is too large for a whole number of TOML (64 bits)"),
         ("modes = 8", "enabled = false", "r.toml:3: dataset 'ring' has no option 'enabled'; choices: modes, spread"),
         ("lr = 1e-3", "betas = [0.9]", "r.toml:12: generator.optimizer.betas is too short: value number 2 is missing"),
@@ -208,7 +208,7 @@ def test_a_broken_plugin_is_named_when_something_is_not_found() -> None:
         (
             "batch_size = 16",
             'dtype = "float64"\ndevice = "mps"',
-            "r.toml:28: train.dtype = 'float64' cannot go with device = 'mps', which has no such numbers; use 'float32'",
+            "r.toml:28: train.dtype = 'float64' cannot go with device = 'mps', which does not support it; use 'float32'",
         ),
         (
             "[train]",
@@ -290,15 +290,15 @@ def test_the_options_of_tables_in_tables_are_taken() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a = \n", "r.toml:1: this is not TOML: there is no value that TOML knows; text needs quotes (column 5)"),
-        ("\nuse = ring\n", "r.toml:2: this is not TOML: there is no value that TOML knows; text needs quotes (column 7)"),
-        ("use = 3 ring\n", "r.toml:1: this is not TOML: something is left over after the value; text needs quotes (column 9)"),
+        ("a = \n", "r.toml:1: this is not TOML: the value is not valid; text needs quotes (column 5)"),
+        ("\nuse = ring\n", "r.toml:2: this is not TOML: the value is not valid; text needs quotes (column 7)"),
+        ("use = 3 ring\n", "r.toml:1: this is not TOML: unexpected text after the value; text needs quotes (column 9)"),
         ("use 3\n", "r.toml:1: this is not TOML: a key must be followed by = and its value (column 5)"),
-        ("a = 1\na = 2\n", "r.toml:2: this is not TOML: this key stands here twice (column 6)"),
-        ("[a]\n[a]\n", "r.toml:2: this is not TOML: this table has been given before (column 3)"),
-        ("a = {}\n[a]\n", "r.toml:2: this is not TOML: this table has been given before (column 3)"),
-        ("a = {}\n[a.b]\n", "r.toml:2: this is not TOML: this table has been given before (column 5)"),
-        ("a = {b = 1, b = 2}\n", "r.toml:1: this is not TOML: a key stands twice in these braces (column 18)"),
+        ("a = 1\na = 2\n", "r.toml:2: this is not TOML: this key is set twice (column 6)"),
+        ("[a]\n[a]\n", "r.toml:2: this is not TOML: this table is defined twice (column 3)"),
+        ("a = {}\n[a]\n", "r.toml:2: this is not TOML: this table is defined twice (column 3)"),
+        ("a = {}\n[a.b]\n", "r.toml:2: this is not TOML: this table is defined twice (column 5)"),
+        ("a = {b = 1, b = 2}\n", "r.toml:1: this is not TOML: a key is set twice in these braces (column 18)"),
         ("[a\n", "r.toml:1: this is not TOML: a table's name ends with ] (column 3)"),
         ("[[a]\n", "r.toml:1: this is not TOML: a name that begins with [[ ends with ]] (column 4)"),
         ("a = [1, 2\n", "r.toml:1: this is not TOML: a list needs commas between its items, and ] at its end (at the end)"),
@@ -309,10 +309,10 @@ def test_the_options_of_tables_in_tables_are_taken() -> None:
         ('a = "\\u12"\n', "r.toml:1: this is not TOML: \\u must be followed by four hexadecimal digits, and \\U by eight (column 8)"),
         ("= 1\n", "r.toml:1: this is not TOML: this is neither `key = value` nor a [table] (column 1)"),
         ("a. = 1\n", "r.toml:1: this is not TOML: a key must begin with a letter, a digit or a quote (column 4)"),
-        ("a = 2024-02-30\n", "r.toml:1: this is not TOML: this is no date (column 5)"),
+        ("a = 2024-02-30\n", "r.toml:1: this is not TOML: this is not a date (column 5)"),
         (f"a = {'9' * 5000}\n", "r.toml:1: this is not TOML: a whole number has too many digits"),
-        (f"a = {'[' * 5000}\n", "r.toml:1: this is not TOML: lists and tables lie more than 16 deep in each other"),
-        (f"a = {'[' * 20}{']' * 20}\n", "r.toml:1: lists and tables lie more than 16 deep in each other"),
+        (f"a = {'[' * 5000}\n", "r.toml:1: this is not TOML: lists and tables are nested more than 16 levels deep"),
+        (f"a = {'[' * 20}{']' * 20}\n", "r.toml:1: lists and tables are nested more than 16 levels deep"),
     ],
 )  # fmt: skip
 def test_unreadable_toml(text: str, expected: str) -> None:
@@ -328,7 +328,7 @@ def test_the_largest_and_the_deepest_that_may_be() -> None:
         "r.toml:3: data.modes is too large for a whole number of TOML (64 bits)"
     ]
     assert mistakes(f"a = {'[' * 16}{']' * 16}\n{BASE}") == [f"r.toml:1: unknown key 'a'; {TABLES}"]
-    assert mistakes(f"a = {'[' * 17}{']' * 17}\n{BASE}") == ["r.toml:1: lists and tables lie more than 16 deep in each other"]
+    assert mistakes(f"a = {'[' * 17}{']' * 17}\n{BASE}") == ["r.toml:1: lists and tables are nested more than 16 levels deep"]
 
 
 def test_a_file_that_is_not_text() -> None:
@@ -353,7 +353,7 @@ def test_a_mistake_in_a_file_below_names_that_file() -> None:
         ("3", "r.toml:1: extends must be the name of a shipped recipe or a file in quotes, not 3"),
         ('"bse.toml"', "r.toml:1: extends: recipe 'bse.toml' does not exist; did you mean base.toml?"),
         ('"base"', "r.toml:1: extends: there is no shipped recipe 'base'; did you mean the file base.toml?"),
-        ('"broken.toml"', "broken.toml:1: this is not TOML: there is no value that TOML knows; text needs quotes (at the end)"),
+        ('"broken.toml"', "broken.toml:1: this is not TOML: the value is not valid; text needs quotes (at the end)"),
     ],
 )
 def test_what_is_extended_must_be_there(extends: str, expected: str) -> None:
@@ -378,7 +378,7 @@ def test_a_check_of_a_plugin_that_raises_is_its_authors_mistake() -> None:
         load(changed("hidden = [32, 32]", "hidden = [32]\neven = 13"))
     assert str(caught.value) == (
         "r.toml:7: the check of the options of network 'mlp' failed: RuntimeError: thirteen\n"
-        "a check in a plugin's annotations must raise ValueError for a wrong value; this is for its author to mend"
+        "a check in a plugin's annotations must raise ValueError for a wrong value; its author has to fix this"
     )
 
 

@@ -367,7 +367,7 @@ def test_a_recipe_without_fallback_cannot_take_one() -> None:
         load(fallback=True)
     assert str(caught.value) == (
         "recipe r.toml has no [fallback]\n"
-        'add one that says what to do where the data cannot be had, for instance: fallback.data = { use = "digits" }'
+        'add one for the case that the data is not available, for instance: fallback.data = { use = "digits" }'
     )
 
 
@@ -451,4 +451,4 @@ def test_a_recipe_that_extends_itself_in_the_end() -> None:
     Path("b.toml").write_text('\nextends = "r.toml"\n', encoding="utf-8")
     with pytest.raises(RecipeError) as caught:
         load('extends = "b.toml"')
-    assert caught.value.mistakes == ["b.toml:2: `extends` goes round in a circle: r.toml -> b.toml -> r.toml"]
+    assert caught.value.mistakes == ["b.toml:2: `extends` forms a cycle: r.toml -> b.toml -> r.toml"]

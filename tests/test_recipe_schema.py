@@ -101,7 +101,7 @@ def test_options_come_with_meaning_default_and_range() -> None:
 
 def test_parts_have_the_options_of_all_components_without_defaults() -> None:
     assert SCHEMA["$defs"]["noise"]["oneOf"][-1] == {
-        "title": "options of what is extended",
+        "title": "options of the recipe that is extended",
         "properties": {"dimension": {"minimum": 1, "type": "integer"}},
         "additionalProperties": False,
     }

@@ -148,15 +148,14 @@ def test_what_depends_on_the_budget_is_said(tmp_path: Path) -> None:
     path = play(steps=100, overrides=[trick("health")], folder=tmp_path).path
     run, _ = again(path, "train.steps=4000")
     assert run.info["announcements"][-1] == (
-        "The budget is now 4,000 steps (it was 100). With it change: sheets are 100 steps apart (were 2); "
-        "checkpoints are 100 steps apart (were 8); trick 'health' reckons with it."
+        "The budget is now 4,000 steps (it was 100). This also changes: sheets are 100 steps apart (were 2); "
+        "checkpoints are 100 steps apart (were 8); trick 'health' depends on it."
     )
 
 
 def test_a_budget_that_is_spent_is_refused(stopped: Path) -> None:
     assert refused(stopped, "train.steps=2") == (
-        f"run {stopped.name} has trained 3 steps already, and its budget would be 2\n"
-        "give it more than it has: `--set train.steps=6`, for instance"
+        f"run {stopped.name} has already trained 3 steps, and its budget would be 2\nset a larger budget, for example `--set train.steps=6`"
     )
     run, _ = again(stopped)
     execute(run)
@@ -170,7 +169,7 @@ def test_other_keys_need_the_flag_and_then_count(tmp_path: Path) -> None:
     path = play(steps=4, overrides=[f"generator.optimizer={ADAM}", "train.checkpoint_every=2"], folder=tmp_path).path
     asked = ("train.steps=8", "generator.optimizer.lr=0.5", "generator.optimizer.betas=[0.1, 0.2]")
     assert refused(path, *asked) == (
-        f"run {path.name} would go on with another recipe than it was trained with up to step_000000004: "
+        f"run {path.name} would be resumed with another recipe than it was trained with up to step_000000004: "
         "generator.optimizer.lr = 0.5 (was 0.01); generator.optimizer.betas = [0.1, 0.2] (was [0.9, 0.999]); train.steps = 8 (was 4)\n"
         f"if that is what you want: `ganlab resume {path} --changed "
         "--set train.steps=8 --set generator.optimizer.lr=0.5 --set 'generator.optimizer.betas=[0.1, 0.2]'`"
@@ -253,12 +252,12 @@ def test_another_best_metric_begins_anew(tmp_path: Path) -> None:
 
 
 def test_networks_of_another_run_are_for_a_new_one(stopped: Path) -> None:
-    assert refused(stopped, "train.init_from=elsewhere").startswith("train.init_from begins a new run from another's networks; ")
+    assert refused(stopped, "train.init_from=elsewhere").startswith("train.init_from starts a new run from the networks of another; ")
 
 
 def test_other_data_are_another_run(stopped: Path) -> None:
     assert refused(stopped, "data.samples=500", changed=True).startswith(
-        f"run {stopped.name} cannot go on with other data\nto begin a new run: "
+        f"run {stopped.name} cannot be resumed with other data\nto start a new run: "
     )
 
 
@@ -274,8 +273,8 @@ def test_tricks_are_switched_off_and_added(stopped: Path) -> None:
 def test_other_batches_are_refused_with_any_flag(stopped: Path, key: str) -> None:
     was = "(was 16)" if key == "train.batch_size" else "(was not there)"
     assert refused(stopped, f"{key}=8", changed=True) == (
-        f"run {stopped.name} cannot go on with other batches, by which its counters are reckoned: {key} = 8 {was}\n"
-        f"to begin a new run with its networks: `ganlab run {stopped}/recipe.toml --set train.init_from={stopped}`"
+        f"run {stopped.name} cannot be resumed with other batches, because its counters depend on them: {key} = 8 {was}\n"
+        f"to start a new run with its networks: `ganlab run {stopped}/recipe.toml --set train.init_from={stopped}`"
     )
 
 
@@ -322,15 +321,15 @@ def test_a_plugin_file_that_changed_is_refused_until_the_author_says_which(home:
     original.write_text(MINE.replace("STOP", "5"))
     assert refused(stopped) == (
         f"plugin file {original} is not what run {stopped.name} was made with: its sha256 is {digest(original)}, and was {was}\n"
-        f"go on with the file as it is now: `ganlab resume {stopped} --changed`\n"
-        f"or with the run's own copy of what it was: `ganlab resume {stopped} --trust`"
+        f"to use the file as it is now: `ganlab resume {stopped} --changed`\n"
+        f"or the run's own copy of the earlier version: `ganlab resume {stopped} --trust`"
     )
     run, told = again(stopped, trust=True)
     assert [file.sha256 for file in told] == [was]
     run.folder.unlock()  # type: ignore[union-attr]
     run, told = again(stopped, changed=True)
     assert [file.sha256 for file in told] == [digest(original)]
-    said = f"From step 3 on this run goes on with a changed recipe: plugin file mine.py has sha256 {digest(original)[:8]} (was {was[:8]})."
+    said = f"From step 3 on this run uses a changed recipe: plugin file mine.py has sha256 {digest(original)[:8]} (was {was[:8]})."
     assert run.info["announcements"] == [said]
     assert execute(run) == "interrupted"  # at step 5: it is the new one
     assert run.step == 5
@@ -351,7 +350,7 @@ def test_a_new_file_that_is_wrong_changes_nothing(home: Path, stopped: Path) -> 
 def test_a_plugin_file_that_is_gone_is_asked_for(home: Path, stopped: Path) -> None:
     (home / "code/mine.py").unlink()
     assert refused(stopped) == (
-        f"plugin file {home / 'code/mine.py'} is gone, and the copy in run {stopped.name} is all there is\n"
+        f"plugin file {home / 'code/mine.py'} is gone; the only copy left is in run {stopped.name}\n"
         f"put it back; or run the copy, {stopped / 'plugins/mine.py'}: `ganlab resume {stopped} --trust`"
     )
     (stopped / "plugins/mine.py").write_text("print('something else')")
@@ -386,7 +385,7 @@ def test_a_strangers_code_is_not_run(home: Path, stopped: Path, monkeypatch: pyt
     assert refused(stopped) == (
         f"run {stopped.name} was not made by this account, or its recipe has been edited since, and `ganlab resume` would reach beyond its "
         f"folder: it runs the plugin file plugins/mine.py (sha256 {was})\n"
-        f"look at these; if you trust whoever made it: `ganlab resume {stopped} --trust`"
+        f"check these; if you trust its author: `ganlab resume {stopped} --trust`"
     )
     (stopped / "plugins/mine.py").write_text(trap + MINE.replace("STOP", "3"))
     assert digest(stopped / "plugins/mine.py") in refused(stopped)
@@ -435,7 +434,7 @@ def test_a_recipe_that_was_edited_by_hand_counts_as_a_strangers_where_it_leads_o
 @pytest.mark.parametrize("plugins", [[1], [{"name": "x"}], [{"name": 1, "from": 2, "sha256": 3}]])
 def test_a_made_up_list_of_plugin_files(stopped: Path, plugins: list[Any]) -> None:
     (stopped / "run.json").write_text(json.dumps(info_of(stopped) | {"plugins": plugins}))
-    assert refused(stopped) == f"{stopped / 'run.json'} is damaged: its list of plugin files cannot be read"
+    assert refused(stopped) == f"{stopped / 'run.json'} is damaged: its plugins is {plugins!r}"
 
 
 @pytest.mark.skipif(os.geteuid() == 0 if hasattr(os, "geteuid") else True, reason="root may write everywhere")
@@ -475,7 +474,7 @@ def test_links_make_a_run_a_strangers(home: Path, stopped: Path) -> None:
     assert f"its .losses.png.part is a link to {home / 'victim'}" in refused(stopped)
     (stopped / ".losses.png.part").unlink()
     os.mkfifo(stopped / "pipe")
-    assert "its pipe is no file" in refused(stopped)
+    assert "its pipe is neither a file nor a folder" in refused(stopped)
 
 
 def test_words_of_a_stranger_do_nothing_to_the_terminal(home: Path, stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:

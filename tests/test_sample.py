@@ -380,15 +380,15 @@ def test_layouts(said: tuple[int | None, str | None, bool, bool], layout: Layout
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--grid", "3"], "--grid 3 is no grid"),
-        (["--grid", "0x3"], "--grid 0x3 is no grid"),
+        (["--grid", "3"], "--grid 3 is not a grid"),
+        (["--grid", "0x3"], "--grid 0x3 is not a grid"),
         (["--grid", "3x4", "--count", "9"], "--grid 3x4 has 12 places, and --count asks for 9 samples"),
-        (["--interpolate", "--count", "9"], "--interpolate makes as many samples as its grid has places"),
-        (["--interpolate", "--grid", "4x1"], "a row from one latent to another has two columns at least"),
+        (["--interpolate", "--count", "9"], "--interpolate draws one sample for each place of its grid"),
+        (["--interpolate", "--grid", "4x1"], "a row from one latent to another needs at least two columns"),
         (["--out", "x.jpg"], "--out x.jpg: samples are written as .png"),
-        (["--frame-seconds", "1"], "--frame-seconds is of animations"),
-        (["--checkpoint", "newest"], "'newest' is no checkpoint"),
-        (["--out", "runs.txt/x.png"], "runs.txt is no folder"),
+        (["--frame-seconds", "1"], "--frame-seconds is only for animations"),
+        (["--checkpoint", "newest"], "'newest' is not a checkpoint"),
+        (["--out", "runs.txt/x.png"], "runs.txt is not a folder"),
     ],
 )
 def test_what_cannot_be_is_one_message(words: list[str], message: str, digits: FinishedRun, here: Path, capsys: Capture) -> None:
@@ -401,10 +401,10 @@ def test_what_cannot_be_is_one_message(words: list[str], message: str, digits: F
 
 def test_points_have_no_grid_and_no_single_pictures(ring: FinishedRun, here: Path, capsys: Capture) -> None:
     code, _out, err = ganlab_says(capsys, "sample", ring.path, "--grid", "2x2")
-    message = "samples of this run are points, which a scatter plot shows all at once: there is no grid"
-    assert (code, err) == (2, f"error: {message}\nhint: say --count N\n")
+    message = "samples of this run are points, shown in one scatter plot: it has no grid"
+    assert (code, err) == (2, f"error: {message}\nhint: use --count N\n")
     code, _out, err = ganlab_says(capsys, "sample", ring.path, "--out", "folder")
-    assert (code, err.splitlines()[0]) == (2, f"error: samples of run {ring.id} are points: all are in one picture")
+    assert (code, err.splitlines()[0]) == (2, f"error: samples of run {ring.id} are points, which are drawn in one picture")
     assert list(here.iterdir()) == []
 
 
@@ -461,14 +461,14 @@ def test_a_run_that_was_killed_says_what_to_type(ring: FinishedRun, tmp_path: Pa
         code, _out, err = ganlab_says(capsys, "sample", killed)
         assert (code, err) == (
             2,
-            f"error: run {ring.id} has no generator yet: {why}\nhint: go on with it: `ganlab resume {killed}`\n"
-            f"or take its last checkpoint: `ganlab sample {killed} --checkpoint last`\n",
+            f"error: run {ring.id} has no generator yet: {why}\nhint: resume it: `ganlab resume {killed}`\n"
+            f"or use its last checkpoint: `ganlab sample {killed} --checkpoint last`\n",
         )
     (killed / "run.json").write_text(json.dumps({**info, "status": "running", "host": "elsewhere"}))
     err = ganlab_says(capsys, "sample", killed)[2]
     assert err == (
         f"error: run {ring.id} has no generator yet: it is still being trained\n"
-        f"hint: take its last checkpoint: `ganlab sample {killed} --checkpoint last`\n"
+        f"hint: use its last checkpoint: `ganlab sample {killed} --checkpoint last`\n"
     )
     assert ganlab_says(capsys, "sample", killed, "--checkpoint", "last", "--out", "last.png")[0] == 0
     shutil.rmtree(killed / "checkpoints")

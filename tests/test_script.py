@@ -101,9 +101,9 @@ def test_tricks_of_a_script_are_resumed_by_a_script() -> None:
     with pytest.raises(UsageError) as caught:
         ganlab.resume(stopped.path, display=False)
     assert str(caught.value) == (
-        f"run {stopped.id} was begun by a script with tricks of its own (Counting, Counting 2), and would go on with others (none)\n"
-        f"bring them again, from a script: `ganlab.resume({str(stopped.path)!r}, tricks=[...])`\n"
-        f"or go on as it is now: `ganlab resume {stopped.path} --changed`"
+        f"run {stopped.id} was started by a script with tricks of its own (Counting, Counting 2), and would be resumed with others (none)\n"
+        f"pass them again from a script: `ganlab.resume({str(stopped.path)!r}, tricks=[...])`\n"
+        f"or resume as it is now: `ganlab resume {stopped.path} --changed`"
     )
     tricks = [Counting(), Counting()]
     resumed = ganlab.resume("last", tricks=tricks, display=False)
@@ -144,7 +144,7 @@ def test_a_trick_that_raises_leaves_a_run_to_look_at() -> None:
         ganlab.run("ring", SMALL, tricks=[Sick()], display=False)
     run = ganlab.FinishedRun("last")
     assert (run.status, list(run.metrics.index)) == ("failed", [5])
-    with pytest.raises(ganlab.GanlabError, match=r"has no generator yet: it failed\ngo on with it: `ganlab resume "):
+    with pytest.raises(ganlab.GanlabError, match=r"has no generator yet: it failed\nresume it: `ganlab resume "):
         run.samples(1)
     assert ganlab.resume(run.path, changed=True, display=False).status == "finished"
 

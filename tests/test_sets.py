@@ -1,4 +1,4 @@
-"""Sets of runs, without the runs: which there are to be, how many go on side by side, what is read of them, what is said."""
+"""Sweeps without training: the grid and the seeds, shares of the machine, child processes, states of runs, tables and messages."""
 
 from __future__ import annotations
 
@@ -16,16 +16,23 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from ganlab.cli import cli, sweep, sweep_display
+from ganlab.cli import cli
+from ganlab.cli import sweep as sweep_command
 from ganlab.errors import GanlabError, RecipeError, UsageError
-from ganlab.recipe.grid import combinations, pieces, read_axes, read_seeds
+from ganlab.recipe import to_toml
+from ganlab.recipe.grid import load_combinations, read_axes, read_seeds, split_values
 from ganlab.records.folder import RunFolder
 from ganlab.records.results import RunResult, Spread, latest, spreads
+from ganlab.records.run_info import RunInfo
 from ganlab.records.summaries import find_run, process_lives
-from ganlab.sweeps import workers
-from ganlab.sweeps.summary import groups, tables, write_summary
-from ganlab.sweeps.sweep import find_set
-from ganlab.sweeps.workers import Pool, Share, cores, shares, why
+from ganlab.screen import sweep_display
+from ganlab.screen.sweep_table import result_rows
+from ganlab.sweeps import resources, workers
+from ganlab.sweeps.existing_runs import find_sweep
+from ganlab.sweeps.resources import available_cores, divide, visible_gpus
+from ganlab.sweeps.summary import combination_results, write_summary
+from ganlab.sweeps.sweep import Sweep
+from ganlab.sweeps.workers import Pool, Share
 from ganlab.testing import catalogue
 
 LR = "generator.optimizer.lr"
@@ -44,24 +51,24 @@ def refused(*words: str) -> GanlabError:
 
 def test_the_grid_is_a_product_of_values_as_set_takes_them() -> None:
     axes = read_axes([f"{LR}=1e-4, 2e-4", "generator.hidden=[8],[8, 8]"])
-    found = combinations("ring", catalogue(), ["train.steps=7"], axes)
-    assert [each.values for each in found] == [
+    loaded = load_combinations("ring", catalogue(), ["train.steps=7"], axes)
+    assert [each.values for each in loaded] == [
         {LR: 0.0001, "generator.hidden": [8]},
         {LR: 0.0001, "generator.hidden": [8, 8]},
         {LR: 0.0002, "generator.hidden": [8]},
         {LR: 0.0002, "generator.hidden": [8, 8]},
     ]
-    assert [each.recipe.document["generator"]["hidden"] for each in found] == [[8], [8, 8]] * 2
-    assert [each.recipe.document["generator"]["optimizer"]["lr"] for each in found] == [1e-4, 1e-4, 2e-4, 2e-4]
-    assert {each.recipe.train.steps for each in found} == {7}
-    assert found[1].name == f"{LR}=0.0001 generator.hidden=[8, 8]"
-    (alone,) = combinations("ring", catalogue(), [], [])
+    assert [each.recipe.document["generator"]["hidden"] for each in loaded] == [[8], [8, 8]] * 2
+    assert [each.recipe.document["generator"]["optimizer"]["lr"] for each in loaded] == [1e-4, 1e-4, 2e-4, 2e-4]
+    assert {each.recipe.train.steps for each in loaded} == {7}
+    assert loaded[1].name == f"{LR}=0.0001 generator.hidden=[8, 8]"
+    (alone,) = load_combinations("ring", catalogue(), [], [])
     assert (alone.values, alone.name) == ({}, "as it is")
 
 
 def test_values_are_cut_at_commas_outside_of_quotes_and_brackets() -> None:
-    assert pieces('"a,b",\'c,"\',[1, [2, 3]],{x = 1, y = 2},d') == ['"a,b"', "'c,\"'", "[1, [2, 3]]", "{x = 1, y = 2}", "d"]
-    assert pieces(r'"a\",b",c') == [r'"a\",b"', "c"]
+    assert split_values('"a,b",\'c,"\',[1, [2, 3]],{x = 1, y = 2},d') == ['"a,b"', "'c,\"'", "[1, [2, 3]]", "{x = 1, y = 2}", "d"]
+    assert split_values(r'"a\",b",c') == [r'"a\",b"', "c"]
 
 
 def test_seeds_follow_the_recipes_own_or_are_named() -> None:
@@ -74,7 +81,7 @@ def test_seeds_follow_the_recipes_own_or_are_named() -> None:
     for text in ("0", "", "x", "3-5", ",", "1,,2", "-1", "1.5"):
         with pytest.raises(UsageError, match=r"--seeds"):
             read_seeds(text, 0)
-    with pytest.raises(UsageError, match="seed 3 stands in it twice"):
+    with pytest.raises(UsageError, match="seed 3 occurs twice"):
         read_seeds("3,4,3", 0)
 
 
@@ -118,9 +125,9 @@ def test_what_does_not_fit_is_told_before_anything_begins(tmp_path: Path) -> Non
         ("lr", "write it as --grid table.key=value,value, for instance --grid generator.optimizer.lr=1e-4,2e-4"),
         ("train.steps=", "there is no value after the =; "),
         ("train.steps=1,,2", "a value is missing between the commas; "),
-        ("train.steps=1,2,1", "the value 1 stands in it twice"),
-        ("generator.hidden=[8,[8]", "a value is not TOML: see to its quotes and brackets"),
-        ("train.seed=1,2", "seeds are no part of the grid: write --seeds 1,2"),
+        ("train.steps=1,2,1", "the value 1 occurs twice"),
+        ("generator.hidden=[8,[8]", "a value is not TOML: check its quotes and brackets"),
+        ("train.seed=1,2", "seeds are not part of the grid: write --seeds 1,2"),
     ],
 )
 def test_a_grid_that_is_none_is_refused(text: str, words: str) -> None:
@@ -132,7 +139,7 @@ def test_a_grid_that_is_none_is_refused(text: str, words: str) -> None:
 def test_options_that_do_not_fit_each_other_are_refused() -> None:
     assert refused("ring", "--jobs", "2").message == "--jobs is for a set of runs"
     assert refused("ring", "--retry-failed").message == "--retry-failed is for a set of runs"
-    assert refused("ring", "--seeds", "2", "--seed", "5").hint == "to begin with it: --set train.seed=5 --seeds 2"
+    assert refused("ring", "--seeds", "2", "--seed", "5").hint == "to start from that seed: --set train.seed=5 --seeds 2"
     assert "is set twice" in refused("ring", "--set", "train.steps=5", "--grid", "train.steps=1,2").message
     assert "--name 'a/b'" in refused("ring", "--seeds", "2", "--name", "a/b").message
 
@@ -141,40 +148,40 @@ def test_options_that_do_not_fit_each_other_are_refused() -> None:
 
 
 def test_threads_are_never_more_than_cores() -> None:
-    assert shares(None, 1, [], 4) == [Share(1)] * 4
-    assert shares(None, 2, [], 5) == [Share(2)] * 2
-    assert shares(3, 1, [], 4) == [Share(1)] * 3
+    assert divide(None, 1, [], 4) == [Share(1)] * 4
+    assert divide(None, 2, [], 5) == [Share(2)] * 2
+    assert divide(3, 1, [], 4) == [Share(1)] * 3
     with pytest.raises(UsageError) as error:
-        shares(3, 2, [], 4)
+        divide(3, 2, [], 4)
     assert error.value.message.startswith("--jobs 3: 3 processes of 2 threads each are more than the 4 cores here")
     assert error.value.hint == "--jobs 2, or without --jobs"
     with pytest.raises(UsageError, match=r"train.threads = 8: there are 4 cores"):
-        shares(None, 8, [], 4)
+        divide(None, 8, [], 4)
 
 
 def test_a_gpu_has_one_process_unless_jobs_says_otherwise() -> None:
-    assert shares(None, 1, ["0", "1"], 8) == [Share(1, "0"), Share(1, "1")]
-    assert [share.gpu for share in shares(4, 1, ["0", "1"], 8)] == ["0", "1", "0", "1"]
-    assert shares(None, 1, [None], 8) == [Share(1)]
+    assert divide(None, 1, ["0", "1"], 8) == [Share(1, "0"), Share(1, "1")]
+    assert [share.gpu for share in divide(4, 1, ["0", "1"], 8)] == ["0", "1", "0", "1"]
+    assert divide(None, 1, [None], 8) == [Share(1)]
     assert Share(2, "1").environment() == {**dict.fromkeys(workers.THREADS, "2"), "CUDA_VISIBLE_DEVICES": "1"}
     assert "CUDA_VISIBLE_DEVICES" not in Share(1).environment()
 
 
 def test_cores_are_those_of_the_container(tmp_path: Path) -> None:
-    here = cores(tmp_path / "none")
+    here = available_cores(tmp_path / "none")
     assert here == len(os.sched_getaffinity(0))
     quota = tmp_path / "cpu.max"
     for text, least in (("50000 100000", 1), ("150000 100000", 2), ("max 100000", here)):
         quota.write_text(text)
-        assert cores(quota) == min(here, least)
+        assert available_cores(quota) == min(here, least)
 
 
 def test_gpus_are_told_in_the_words_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep.torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(resources.torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    assert sweep.visible_gpus() == ["3", "5"]
+    assert visible_gpus() == ["3", "5"]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert sweep.visible_gpus() == ["0", "1"]
+    assert visible_gpus() == ["0", "1"]
 
 
 # -- processes -----------------------------------------------------------------------------------------------------------------
@@ -192,10 +199,10 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def ended(each: Pool) -> list[workers.Worker]:
     for _ in range(500):
-        if found := each.ended():
-            return found
+        if workers := each.collect_ended():
+            return workers
         time.sleep(0.01)
-    raise AssertionError("it goes on")
+    raise AssertionError("it is still running")
 
 
 @pytest.mark.parametrize(
@@ -211,27 +218,27 @@ def ended(each: Pool) -> list[workers.Worker]:
 def test_why_a_process_failed(command: str, reason: str, fake: Path) -> None:
     (fake / "log").write_text("error: of another time\n")
     with Pool([Share(1)]) as each:
-        share = each.free()
+        share = each.free_share()
         assert share is not None
         each.start([command], share, fake / "log", {})
-        assert each.free() is None
+        assert each.free_share() is None
         (worker,) = ended(each)
-        assert why(worker) == reason
-        assert each.free() == share
+        assert worker.failure_reason() == reason
+        assert each.free_share() == share
 
 
 def test_a_log_that_cannot_be_written_stops_no_run(fake: Path) -> None:
     with Pool([Share(1)]) as each:
         each.start(["exit 4"], Share(1), fake / "no" / "log", {})
         (worker,) = ended(each)
-        assert why(worker) == "exit code 4"
+        assert worker.failure_reason() == "exit code 4"
 
 
 def test_a_process_is_told_what_it_may_use_and_ends_with_the_pool(fake: Path) -> None:
     with Pool([Share(3, "7")]) as each:
         each.start(["echo $OMP_NUM_THREADS $CUDA_VISIBLE_DEVICES $X"], Share(3, "7"), fake / "log", {"X": "y"})
         (worker,) = ended(each)
-        assert worker.printed() == "3 7 y\n"
+        assert worker.output() == "3 7 y\n"
         process = each.start(["sleep 100"], Share(3, "7"), fake / "log", {}).process
     assert process.returncode == -signal.SIGKILL
 
@@ -239,7 +246,7 @@ def test_a_process_is_told_what_it_may_use_and_ends_with_the_pool(fake: Path) ->
 def test_a_process_that_has_ended_does_not_live_on_as_a_zombie() -> None:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
         found = psutil.Process(process.pid)
-        info = {"pid": process.pid, "boot": psutil.boot_time(), "process_started": found.create_time()}
+        info = RunInfo(pid=process.pid, boot=psutil.boot_time(), process_started=found.create_time())
         assert process_lives(info)
         process.kill()
         while found.status() != psutil.STATUS_ZOMBIE:
@@ -254,7 +261,8 @@ def made(runs: Path, number: int, lines: list[dict[str, object]], **info: object
     """A run's folder, as far as results are read from it."""
     folder = RunFolder(runs / f"20260101-00000{number}-ring-aaa{number}")
     folder.path.mkdir(parents=True)
-    folder.write_info({"recipe": "ring", "status": "finished", "training_seconds": 60.0, "total_steps": 9, "created": number, **info})
+    known = {"recipe": "ring", "status": "finished", "training_seconds": 60.0, "total_steps": 9, "created": number}
+    folder.write_info(RunInfo(**known | info))
     with open(folder.metrics, "w") as file:
         for line in lines:
             file.write(json.dumps({"time": 0, **line}) + "\n")
@@ -273,7 +281,7 @@ def test_a_run_is_read_from_its_folder(tmp_path: Path) -> None:
     one = result(made(tmp_path, 1, lines, seed=3, findings=["fakes_alike"], set={"name": "x"}))
     one.folder.recipe.write_text('defaults = false\nname = "ring"\n[train]\nseed = 3\nsteps = 9\n[tracking]\nuse = "mlflow"\n')
     assert (one.recipe, one.seed, one.status, one.minutes, one.steps) == ("ring", 3, "finished", 1.0, (9, 9))
-    assert (one.findings, one.member) == (["fakes_alike"], {"name": "x"})
+    assert (one.findings, one.sweep) == (["fakes_alike"], {"name": "x"})
     assert one.options == {"train.steps": 9}
     assert (one.final, list(one.numbers)) == ({}, ["loss/discriminator", "loss/generator"])
     assert math.isnan(one.numbers["loss/generator"])
@@ -313,140 +321,140 @@ def test_the_spread_is_of_finite_values_with_n_minus_1() -> None:
 # -- the set -------------------------------------------------------------------------------------------------------------------
 
 
-def a_set(runs: Path, grid: tuple[str, ...] = (f"{LR}=1e-4,2e-4",), seeds: str = "2", **more: object) -> sweep.RunSet:
-    found = combinations("ring", catalogue(), [], read_axes(grid))
-    return find_set(str(more.get("name", "")), runs, "ring", [], found, read_seeds(seeds, 0), COMMAND)
+def a_sweep(runs: Path, grid: tuple[str, ...] = (f"{LR}=1e-4,2e-4",), seeds: str = "2", **more: object) -> Sweep:
+    combinations = load_combinations("ring", catalogue(), [], read_axes(grid))
+    return find_sweep(str(more.get("name", "")), runs, "ring", [], combinations, read_seeds(seeds, 0), COMMAND)
 
 
-def add(one: sweep.RunSet, number: int, **info: object) -> RunFolder:
-    """The run of a set's member, as far as it is looked at."""
-    member = one.members[number]
-    folder = made(one.runs, number, [{"step": 9, "metrics": {"final/modes": number}}], set=one.told(member), seed=member.seed, **info)
-    text = sweep.to_toml(member.combination.recipe).replace("seed = 0", f"seed = {member.seed}")
-    folder.recipe.write_text(text)
+def add(sweep: Sweep, number: int, **info: object) -> RunFolder:
+    """The folder of one of the sweep's runs, as far as a sweep reads it."""
+    run = sweep.runs[number]
+    lines: list[dict[str, object]] = [{"step": 9, "metrics": {"final/modes": number}}]
+    folder = made(sweep.runs_dir, number, lines, set=sweep.membership_of(run), seed=run.seed, **info)
+    folder.recipe.write_text(to_toml(run.combination.recipe).replace("seed = 0", f"seed = {run.seed}"))
     return folder
 
 
 def test_each_combination_is_made_with_one_seed_before_the_next(tmp_path: Path) -> None:
-    one = a_set(tmp_path)
-    assert [member.name for member in one.members] == [f"{LR}={lr}, seed {seed}" for seed in (0, 1) for lr in (0.0001, 0.0002)]
-    assert {member.state for member in one.members} == {"missing"}
+    sweep = a_sweep(tmp_path)
+    assert [run.name for run in sweep.runs] == [f"{LR}={lr}, seed {seed}" for seed in (0, 1) for lr in (0.0001, 0.0002)]
+    assert {run.state for run in sweep.runs} == {"missing"}
 
 
 def test_a_set_knows_its_runs_again_and_takes_more_seeds_and_values(tmp_path: Path) -> None:
-    one = a_set(tmp_path)
-    one.open(COMMAND)
-    one.close()
-    add(one, 0)
-    add(one, 1, status="failed", failure="GanlabError: no room\nhint")
-    add(one, 2, status="interrupted")
-    kept = add(one, 3, status="interrupted")
+    sweep = a_sweep(tmp_path)
+    sweep.open(COMMAND)
+    sweep.close()
+    add(sweep, 0)
+    add(sweep, 1, status="failed", failure="GanlabError: no room\nhint")
+    add(sweep, 2, status="interrupted")
+    kept = add(sweep, 3, status="interrupted")
     kept.checkpoints.mkdir()
     kept.checkpoint_path(5).touch()
-    again = a_set(tmp_path)
-    assert again.name == one.name
-    assert [member.state for member in again.members] == ["finished", "failed", "lost", "interrupted"]
-    assert again.members[1].message == "GanlabError: no room"
-    wider = a_set(tmp_path, (f"{LR}=1e-4,2e-4,4e-4",), "3")
-    assert wider.name == one.name
-    assert [member.state for member in wider.members].count("missing") == 5
-    narrower = a_set(tmp_path, (f"{LR}=1e-4",))
-    assert (len(narrower.members), len(narrower.others)) == (2, 2)
-    assert a_set(tmp_path, ("train.steps=5,6",)).name != one.name
-    with pytest.raises(UsageError, match=f"set {one.name} is another one; it was made by `ganlab run ring`"):
-        a_set(tmp_path, ("train.steps=5,6",), name=one.name)
+    again = a_sweep(tmp_path)
+    assert again.name == sweep.name
+    assert [run.state for run in again.runs] == ["finished", "failed", "lost", "interrupted"]
+    assert again.runs[1].message == "GanlabError: no room"
+    wider = a_sweep(tmp_path, (f"{LR}=1e-4,2e-4,4e-4",), "3")
+    assert wider.name == sweep.name
+    assert [run.state for run in wider.runs].count("missing") == 5
+    narrower = a_sweep(tmp_path, (f"{LR}=1e-4",))
+    assert (len(narrower.runs), len(narrower.extra_runs)) == (2, 2)
+    assert a_sweep(tmp_path, ("train.steps=5,6",)).name != sweep.name
+    with pytest.raises(UsageError, match=f"set {sweep.name} exists already with another definition; it was made by `ganlab run ring`"):
+        a_sweep(tmp_path, ("train.steps=5,6",), name=sweep.name)
 
 
 def test_a_run_of_another_recipe_is_not_taken_for_one_of_the_set(tmp_path: Path) -> None:
-    one = a_set(tmp_path)
-    folder = add(one, 0)
+    sweep = a_sweep(tmp_path)
+    folder = add(sweep, 0)
     folder.recipe.write_text(folder.recipe.read_text().replace("steps = 3000", "steps = 2000"))
     with pytest.raises(UsageError) as error:
-        a_set(tmp_path)
+        a_sweep(tmp_path)
     assert error.value.message == (
-        f"run {folder.path.name} of set {one.name} was made with another recipe than it would be now, and cannot be compared with new "
+        f"run {folder.path.name} of set {sweep.name} was trained with another recipe than the current one, and cannot be compared with new "
         "runs: train.steps = 3000 (was 2000)"
     )
-    assert error.value.hint == (f"put the recipe back as it was; or begin a set with it as it is now: ganlab run ring --name {one.name}-2")
+    assert error.value.hint == (f"restore the recipe; or start a new set with the current one: ganlab run ring --name {sweep.name}-2")
 
 
 def test_a_run_that_went_on_with_another_recipe_is_no_more_of_the_set(tmp_path: Path) -> None:
-    one = a_set(tmp_path)
-    folder = add(one, 0)
+    sweep = a_sweep(tmp_path)
+    folder = add(sweep, 0)
     before = folder.recipe.read_text()
     (folder.path / "recipe.before_step_000003001.toml").write_text(before)
     folder.recipe.write_text(before.replace("steps = 3000", "steps = 9000"))
     with pytest.raises(UsageError) as error:
-        a_set(tmp_path)
+        a_sweep(tmp_path)
     assert str(error.value) == (
-        f"run {folder.path.name} of set {one.name} has gone on with another recipe (`ganlab resume`); to be one of the set it would need "
-        f"train.steps = 3000 (was 9000)\n`ganlab delete {folder.path}` removes it, and the same command makes it anew; "
-        f"or begin a set with the recipe as it is now: ganlab run ring --name {one.name}-2"
+        f"run {folder.path.name} of set {sweep.name} was resumed with another recipe (`ganlab resume`); to belong to the set it would need "
+        f"train.steps = 3000 (was 9000)\n`ganlab delete {folder.path}` removes it, and the same command then trains it again; "
+        f"or start a new set with the current recipe: ganlab run ring --name {sweep.name}-2"
     )
 
 
 def test_a_run_that_was_changed_and_changed_back_is_no_more_of_the_set(tmp_path: Path) -> None:
-    one = a_set(tmp_path)
-    folder = add(one, 0)
+    sweep = a_sweep(tmp_path)
+    folder = add(sweep, 0)
     info = json.loads((folder.path / "run.json").read_text())
     there, back = ({"time": 0.0, "changed": {}, "step": step, "recipe": [words]} for step, words in ((10, "a = 1"), (20, "a = 0")))
     (folder.path / "run.json").write_text(json.dumps(info | {"resumed": [there, there, back]}))
     with pytest.raises(UsageError, match=r"would need no change at step 10 \(a = 1; then a = 1\); no change at step 20 \(a = 0\)"):
-        a_set(tmp_path)
+        a_sweep(tmp_path)
 
 
 def test_seeds_that_are_listed_leave_no_place_for_another() -> None:
-    with pytest.raises(UsageError, match=r"--set train.seed and --seeds 1,2 cannot both be given: these are the seeds"):
-        sweep.run(
-            "ring", ["train.seed = 3"], sweep.Asked("1,2", (), None, None, False), device=None, seed=None, tracking_uri=None,
+    with pytest.raises(UsageError, match=r"--set train.seed and --seeds 1,2 cannot both be given: the list names every seed"):
+        sweep_command.run(
+            "ring", ["train.seed = 3"], sweep_command.SweepOptions("1,2", (), None, None, False), device=None, seed=None, tracking_uri=None,
             runs_dir=Path("runs"), data_root=None, quiet=True,
         )  # fmt: skip
 
 
 def test_two_processes_do_not_carry_out_one_set(tmp_path: Path) -> None:
-    one = a_set(tmp_path)
-    one.open(COMMAND)
-    with pytest.raises(UsageError, match=f"set {one.name} is being run by another process"):
-        a_set(tmp_path).open(COMMAND)
-    one.close()
+    sweep = a_sweep(tmp_path)
+    sweep.open(COMMAND)
+    with pytest.raises(UsageError, match=f"set {sweep.name} is being run by another process"):
+        a_sweep(tmp_path).open(COMMAND)
+    sweep.close()
 
 
 def test_the_summary_has_the_spread_over_the_seeds(tmp_path: Path) -> None:
-    one = a_set(tmp_path)
-    one.open(COMMAND)
-    add(one, 0, findings=["fakes_alike"])
-    add(one, 1)
-    add(one, 2)
-    add(one, 3, status="failed")
-    one = a_set(tmp_path)
-    found = groups(one)
-    write_summary(one, found)
-    first, second = json.loads((one.path / "summary.json").read_text())["combinations"]
+    sweep = a_sweep(tmp_path)
+    sweep.open(COMMAND)
+    add(sweep, 0, findings=["fakes_alike"])
+    add(sweep, 1)
+    add(sweep, 2)
+    add(sweep, 3, status="failed")
+    sweep = a_sweep(tmp_path)
+    combinations = combination_results(sweep)
+    write_summary(sweep, combinations)
+    first, second = json.loads((sweep.path / "summary.json").read_text())["combinations"]
     assert first["metrics"] == {"modes": {"mean": 1.0, "standard_deviation": math.sqrt(2), "n": 2}}
     assert (first["findings"], first["finished"], first["minutes"]) == ({"fakes_alike": 1}, 2, 1.0)
     assert (second["failed"], second["metrics"]["modes"]) == (1, {"mean": 1.0, "standard_deviation": None, "n": 1})
-    wide = tables(found, 200)
+    wide = result_rows(combinations, 200)
     assert wide == [
         ["combination", "finished", "failed", "found", "modes", "minutes"],
         [f"{LR}=0.0001", "2 of 2", "", "fakes_alike in 1", "1.0 ± 1.4", "1.0"],
         [f"{LR}=0.0002", "1 of 2", "1", "", "1", "1.0"],
     ]
-    assert tables(found, 80) == [list(column) for column in zip(*wide, strict=True)]
-    assert set(spreads(found[0].results)) == {"modes"}
+    assert result_rows(combinations, 80) == [list(column) for column in zip(*wide, strict=True)]
+    assert set(spreads(combinations[0].results)) == {"modes"}
 
 
 def test_a_terminal_shows_a_table_that_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = a_set(tmp_path, seeds="10")
+    sweep = a_sweep(tmp_path, seeds="10")
     for number, state in enumerate(["finished", "running", "failed"]):
-        add(one, number)
-        one.members[number].state = state
-    one.members[1].run = find_run(tmp_path, "20260101-000001-ring-aaa1")
-    one.members[2].message = "no room"
-    with open(one.members[1].run.folder.metrics, "a") as file:
+        add(sweep, number)
+        sweep.runs[number].state = state
+    sweep.runs[1].summary = find_run(tmp_path, "20260101-000001-ring-aaa1")
+    sweep.runs[2].message = "no room"
+    with open(sweep.runs[1].summary.folder.metrics, "a") as file:
         file.write('{"step": 9, "time": 0, "metrics": {"loss/generator": 0.5}}\n')
     narrow = Console(width=120, height=12, force_terminal=True, color_system=None, record=True)
     monkeypatch.setattr(sweep_display, "console", narrow)
-    narrow.print(sweep_display.SetDisplay(one)._panel())
+    narrow.print(sweep_display.SweepDisplay(sweep)._panel())
     rows = [line.rstrip() for line in narrow.export_text().splitlines()]
     assert [row.split()[3] for row in rows[1:7]] == ["running", "failed", "waiting", "waiting", "waiting", "waiting"]
     assert "9 of 9" in rows[1] and "loss/generator 0.5" in rows[1]

@@ -107,14 +107,14 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def by_seed() -> dict[int, RunSummary]:
-    return {run.info["seed"]: run for run in sorted(list_runs(Path("runs")), key=lambda run: run.info["seed"])}
+    return {run.info.seed: run for run in sorted(list_runs(Path("runs")), key=lambda run: run.info.seed)}
 
 
 def is_as_if_never_stopped(run: RunSummary) -> bool:
     never = play(
         recipe=Path("slow.toml"),
         steps=60,
-        overrides=['data={use="ring",samples=2000}', "train.batch_size=16", f"train.seed={run.info['seed']}"],
+        overrides=['data={use="ring",samples=2000}', "train.batch_size=16", f"train.seed={run.info.seed}"],
     )
     kept = load(run.folder.checkpoint_path(60))
     return all(
@@ -128,26 +128,26 @@ def is_as_if_never_stopped(run: RunSummary) -> bool:
 def test_the_same_command_goes_on_after_the_parent_and_a_run_were_killed() -> None:
     with waiting(2, *SET[:-1], "3", "--quiet") as parent:
         first, second = by_seed().values()
-        assert (first.info["set"]["seed"], second.info["set"]["seed"]) == (0, 1)  # two cores: the third waits
-        assert [run.info["threads"] for run in (first, second)] == [1, 1]
+        assert (first.info.set["seed"], second.info.set["seed"]) == (0, 1)  # two cores: the third waits
+        assert [run.info.threads for run in (first, second)] == [1, 1]
         assert len(psutil.Process(parent.pid).children()) == 2
-        os.kill(first.info["pid"], signal.SIGKILL)
+        os.kill(first.info.pid, signal.SIGKILL)
         parent.kill()
         parent.wait()
         time.sleep(0.3)
-        assert psutil.pid_exists(second.info["pid"])  # it ends its step first
+        assert psutil.pid_exists(second.info.pid)  # it ends its step first
         Path("wait").unlink()
         until(lambda: by_seed()[1].status == "interrupted")
     assert [run.folder.checkpoint_files()[-1].stem for run in by_seed().values()][:2] == ["step_000000030", "step_000000035"]
-    assert by_seed()[1].info["signal"] == "SIGTERM"
+    assert by_seed()[1].info.signal == "SIGTERM"
     begun = {run.id for run in list_runs(Path("runs"))}
     code, text = ganlab(*SET[:-1], "3")
     assert code == 0, text
-    assert re.search(r"^seed 0: was interrupted, and will go on ", text, re.MULTILINE), text
+    assert re.search(r"^seed 0: was interrupted and will be resumed ", text, re.MULTILINE), text
     runs = by_seed()
     assert begun < {run.id for run in list_runs(Path("runs"))}
     assert [run.status for run in list_runs(Path("runs"))] == ["finished"] * 3
-    assert [len(run.info["resumed"]) for run in runs.values()][:2] == [1, 1]
+    assert [len(run.info.resumed) for run in runs.values()][:2] == [1, 1]
     assert all(is_as_if_never_stopped(run) for run in runs.values())
     assert re.search(r"^combination  finished  loss/discriminator  loss/generator +minutes\nas it is +3 of 3 .* ± ", text, re.MULTILINE), (
         text
@@ -155,7 +155,7 @@ def test_the_same_command_goes_on_after_the_parent_and_a_run_were_killed() -> No
     began = time.monotonic()
     code, text = ganlab(*SET[:-1], "3", "--quiet")  # nothing is left to do
     assert (code, time.monotonic() - began < 2) == (0, True)
-    assert text.splitlines(True)[1:] == [f"runs/sets/{runs[0].info['set']['name']}  3 of 3 runs are finished\n"]
+    assert text.splitlines(True)[1:] == [f"runs/sets/{runs[0].info.set['name']}  3 of 3 runs are finished\n"]
 
 
 @TWO_CORES
@@ -168,13 +168,13 @@ def test_ctrl_c_stops_all_and_a_recipe_that_is_edited_changes_no_run() -> None:
         Path("wait").unlink()
         text, _ = parent.communicate(timeout=60)
     assert parent.returncode == 130, text
-    assert [(run.status, run.info["counters"]["step"], run.info["total_steps"]) for run in list_runs(Path("runs"))] == [
+    assert [(run.status, run.info.counters["step"], run.info.total_steps) for run in list_runs(Path("runs"))] == [
         ("interrupted", 35, 60)
     ] * 2
     assert text.endswith(
-        "0 of 2 runs are finished; mean ± standard deviation over their seeds; all of it: "
-        f"runs/sets/{list_runs(Path('runs'))[0].info['set']['name']}/summary.json\n"
-        "to go on:  ganlab run slow.toml --seeds 1 --grid generator.optimizer.lr=1e-3,2e-3 --device cpu\n"
+        "0 of 2 runs are finished; mean ± standard deviation over their seeds; all numbers: "
+        f"runs/sets/{list_runs(Path('runs'))[0].info.set['name']}/summary.json\n"
+        "to resume:  ganlab run slow.toml --seeds 1 --grid generator.optimizer.lr=1e-3,2e-3 --device cpu\n"
     )
     assert "generator.optimizer.lr=0.002, seed 0: interrupted  runs/" in text
     code, text = ganlab(*words)
@@ -194,9 +194,7 @@ def test_a_run_that_fails_does_not_stop_the_others_and_is_told() -> None:
     failed, other = sorted(list_runs(Path("runs")), key=lambda run: run.status)
     assert (failed.status, other.status) == ("failed", "finished")
     assert f"tricks.slow.fail=true, seed 0: failed: it is broken ({failed.folder.path})" in text.replace("\n", " ")
-    assert text.endswith(
-        f"to go on with what is not finished:  ganlab {' '.join(words[:2])} --grid {words[-1]} --device cpu --retry-failed\n"
-    )
+    assert text.endswith(f"to train what is not finished:  ganlab {' '.join(words[:2])} --grid {words[-1]} --device cpu --retry-failed\n")
     Path("broken").unlink()
     code, text = ganlab(*words)
     assert (code, by_status()) == (1, ["failed", "finished"])
@@ -213,12 +211,12 @@ def by_status() -> list[str]:
 def test_a_run_that_was_stopped_before_its_first_checkpoint_is_made_anew() -> None:
     with waiting(1, *SET[:-1], "1", "--set", "train.checkpoint_every=50") as parent:
         (run,) = list_runs(Path("runs"))
-        os.kill(run.info["pid"], signal.SIGKILL)
+        os.kill(run.info.pid, signal.SIGKILL)
         text, _ = parent.communicate(timeout=60)
     assert parent.returncode == 1
     assert "seed 0: lost: killed by SIGKILL, as the system does when there is no memory left" in text
     Path("wait").unlink()
     code, text = ganlab(*SET[:-1], "1", "--set", "train.checkpoint_every=50")
     assert code == 0, text
-    assert "was stopped before its first checkpoint, and will be made anew; its old folder stays" in text
+    assert "was stopped before its first checkpoint and will be trained again; its old folder stays" in text
     assert by_status() == ["finished", "interrupted"]

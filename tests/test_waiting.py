@@ -14,25 +14,34 @@ import torch
 from support import children
 
 from ganlab.speed import thread_waiting
-from ganlab.speed.thread_waiting import LONGEST, WAITS, Verdict, Watch, crowded, openmps, wait_well, waited
+from ganlab.speed.thread_waiting import (
+    MAX_PAUSE,
+    WAIT_SETTINGS,
+    ContentionMonitor,
+    SleepDecision,
+    gnu_openmp_libraries,
+    is_contended,
+    set_wait_policy,
+    waiting_times,
+)
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP comes with PyTorch on Linux")
 
 
 def ended(code: str, environment: dict[str, str], folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     """A process of its own, in ``folder``, whose environment says of waiting only this."""
-    whole = {name: value for name, value in os.environ.items() if name not in (*WAITS, "OMP_NUM_THREADS")} | environment
+    whole = {name: value for name, value in os.environ.items() if name not in (*WAIT_SETTINGS, "OMP_NUM_THREADS")} | environment
     return subprocess.run([sys.executable, "-c", code], cwd=folder, env=whole, capture_output=True, text=True, check=True)
 
 
-NOTHING = dict.fromkeys(WAITS)
+NOTHING = dict.fromkeys(WAIT_SETTINGS)
 LOOK = f"""
 import json, os, threading
 import ganlab
 
 def look():
     watched = "ganlab-waiting" in [thread.name for thread in threading.enumerate()]
-    print(json.dumps([{{name: os.environ.get(name) for name in {list(WAITS)}}}, watched]))
+    print(json.dumps([{{name: os.environ.get(name) for name in {list(WAIT_SETTINGS)}}}, watched]))
 
 class Look:
     @ganlab.hookimpl
@@ -74,9 +83,9 @@ def told(way: str, environment: dict[str, str], threads: int, folder: Path) -> t
 @pytest.mark.parametrize(
     ("way", "environment", "threads", "expected"),
     [
-        ("command", {}, 2, (WAITS, True)),
-        ("command", WAITS, 2, (WAITS, True)),
-        ("command", {}, 1, (WAITS, False)),
+        ("command", {}, 2, (WAIT_SETTINGS, True)),
+        ("command", WAIT_SETTINGS, 2, (WAIT_SETTINGS, True)),
+        ("command", {}, 1, (WAIT_SETTINGS, False)),
         ("command", {"OMP_WAIT_POLICY": "ACTIVE"}, 2, (NOTHING | {"OMP_WAIT_POLICY": "ACTIVE"}, False)),
         ("command", {"GOMP_SPINCOUNT": "5"}, 2, (NOTHING | {"GOMP_SPINCOUNT": "5"}, False)),
         ("script", {}, 2, (NOTHING, True)),
@@ -98,12 +107,12 @@ def test_an_evaluation_of_two_threads_is_watched(threads: int, tmp_path: Path) -
     asked = ["--set", 'plugins=["look.py"]', "--set", 'metrics.look={use="measure"}']
     code = f"from ganlab.cli import main; main(['evaluate', 'last', *{asked}])"
     shown = ended(code, {"OMP_NUM_THREADS": str(threads)}, tmp_path).stdout
-    assert json.loads(next(line for line in shown.splitlines() if line.startswith("["))) == [WAITS, threads == 2]
+    assert json.loads(next(line for line in shown.splitlines() if line.startswith("["))) == [WAIT_SETTINGS, threads == 2]
 
 
 @linux
 def test_openmp_takes_it() -> None:
-    code = "from ganlab.speed.thread_waiting import wait_well; wait_well(); import torch"
+    code = "from ganlab.speed.thread_waiting import set_wait_policy; set_wait_policy(); import torch"
     shown = ended(code, {"OMP_DISPLAY_ENV": "verbose"}).stderr
     if "GOMP_SPINCOUNT" not in shown:
         pytest.skip("this PyTorch has another OpenMP")
@@ -113,9 +122,9 @@ def test_openmp_takes_it() -> None:
 #: Waits of half a second, and the seconds of all cores that are spent in each; a thread that stays awake as long as it must.
 SPENT = """
 import json, time, torch
-from ganlab.speed.thread_waiting import Sleep, openmps
+from ganlab.speed.thread_waiting import IdleThreads, gnu_openmp_libraries
 torch.set_num_threads(2)
-numbers, sleep = torch.ones(1 << 20), Sleep()
+numbers, idle_threads = torch.ones(1 << 20), IdleThreads()
 def spent():
     numbers.add_(1)  # by two threads
     before = time.process_time()
@@ -125,12 +134,12 @@ def awake():
     return max(spent() for _ in range(4))  # the threads that were held may take a moment to end
 found = [awake()]
 for _ in range(2):
-    sleep.begin()
-    sleep.begin()  # changes nothing
+    idle_threads.start()
+    idle_threads.start()  # changes nothing
     found.append(spent())
-    sleep.end()
+    idle_threads.stop()
     found.append(awake())
-print(json.dumps([len(openmps()), found]))
+print(json.dumps([len(gnu_openmp_libraries()), found]))
 """
 
 
@@ -160,22 +169,22 @@ def test_the_watch_does_as_it_sees_and_leaves_nothing_behind(monkeypatch: pytest
             return {"1": 3 * 10**9}
 
     class Told:
-        def begin(self) -> None:
+        def start(self) -> None:
             done.append("asleep")
 
-        def end(self) -> None:
+        def stop(self) -> None:
             done.append("awake")
 
-    monkeypatch.setattr(thread_waiting, "waited", look)
-    monkeypatch.setattr(thread_waiting, "Sleep", Told)
-    monkeypatch.setattr(thread_waiting, "EVERY", 0.001)
+    monkeypatch.setattr(thread_waiting, "waiting_times", look)
+    monkeypatch.setattr(thread_waiting, "IdleThreads", Told)
+    monkeypatch.setattr(thread_waiting, "CHECK_INTERVAL", 0.001)
     monkeypatch.setattr("time.monotonic", iter(range(10**6)).__next__)
-    watch = Watch()
-    watch.start()
+    monitor = ContentionMonitor()
+    monitor.start()
     assert over.wait(30)
-    watch.stop()
+    monitor.stop()
     assert done[:5] == ["awake", "awake", "asleep", "asleep", "awake"] and done[-1] == "awake"
-    assert not watch.is_alive()
+    assert not monitor.is_alive()
 
 
 @pytest.mark.parametrize(
@@ -192,29 +201,29 @@ def test_the_watch_does_as_it_sees_and_leaves_nothing_behind(monkeypatch: pytest
     ],
 )
 def test_threads_sleep_while_it_is_crowded_and_no_longer(seen: str, asleep: str) -> None:
-    verdict = Verdict()
-    assert "".join("s" if verdict.asleep(look == "x") else "." for look in seen) == asleep
+    decision = SleepDecision()
+    assert "".join("s" if decision.should_sleep(look == "x") else "." for look in seen) == asleep
 
 
 def test_who_is_in_the_way_only_while_awake_is_awake_ever_less() -> None:
-    verdict, asleep, pauses = Verdict(), False, [0]
-    for _ in range(10 * LONGEST):
-        asleep = verdict.asleep(not asleep)
+    decision, asleep, pauses = SleepDecision(), False, [0]
+    for _ in range(10 * MAX_PAUSE):
+        asleep = decision.should_sleep(not asleep)
         if asleep:
             pauses[-1] += 1
         elif pauses[-1]:
             pauses.append(0)
-    assert pauses[:9] == [1, 2, 4, 8, 16, 32, LONGEST, LONGEST, LONGEST]
-    for _ in range(2 * LONGEST):  # nobody else is there any more
-        asleep = verdict.asleep(False)
+    assert pauses[:9] == [1, 2, 4, 8, 16, 32, MAX_PAUSE, MAX_PAUSE, MAX_PAUSE]
+    for _ in range(2 * MAX_PAUSE):  # nobody else is there any more
+        asleep = decision.should_sleep(False)
     assert not asleep
-    found = [verdict.asleep(crowded) for crowded in (True, True, False)]
+    found = [decision.should_sleep(contended) for contended in (True, True, False)]
     assert found == [False, True, False]  # and what was learned is forgotten
 
 
 @linux
 def test_the_system_tells_how_long_threads_wait_for_a_core() -> None:
-    found = waited()
+    found = waiting_times()
     if found is None:
         pytest.skip("this system does not count it")
     assert str(threading.get_native_id()) in found and all(nanoseconds >= 0 for nanoseconds in found.values())
@@ -234,13 +243,13 @@ def test_a_system_that_does_not_count_is_known(tmp_path: Path, told: dict[str, s
     for thread, text in told.items():
         (tmp_path / thread).mkdir()
         (tmp_path / thread / "schedstat").write_text(text, encoding="ascii")
-    assert waited(tmp_path) == expected
+    assert waiting_times(tmp_path) == expected
 
 
 def test_a_thread_counts_from_when_it_was_first_seen_and_where_nobody_counts_it_is_crowded() -> None:
-    assert not crowded({"1": 10**9, "2": 5}, {"1": 10**9}, 1.0)  # the second has ended
-    assert crowded({"1": 10**9}, {"1": 10**9, "2": 10**9}, 2.0)
-    assert crowded(None, {"1": 0}, 1.0) and crowded({"1": 0}, None, 1.0)
+    assert not is_contended({"1": 10**9, "2": 5}, {"1": 10**9}, 1.0)  # the second has ended
+    assert is_contended({"1": 10**9}, {"1": 10**9, "2": 10**9}, 2.0)
+    assert is_contended(None, {"1": 0}, 1.0) and is_contended({"1": 0}, None, 1.0)
 
 
 @linux
@@ -248,17 +257,17 @@ def test_pytorchs_openmp_is_found() -> None:
     brought = {str(file.resolve()) for file in (Path(torch.__file__).parent / "lib").glob("libgomp*")}
     if not brought:
         pytest.skip("this PyTorch has another OpenMP")
-    assert brought <= {str(Path(file).resolve()) for file in openmps()}
+    assert brought <= {str(Path(file).resolve()) for file in gnu_openmp_libraries()}
 
 
 def test_all_that_is_measured_waits_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")
-    found = {policy: {name: children.environment(1, policy).get(name) for name in WAITS} for policy in ("brief", "passive", "own")}
+    found = {policy: {name: children.environment(1, policy).get(name) for name in WAIT_SETTINGS} for policy in ("brief", "passive", "own")}
     assert found == {
-        "brief": WAITS,
+        "brief": WAIT_SETTINGS,
         "passive": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": None},
         "own": {"OMP_WAIT_POLICY": None, "GOMP_SPINCOUNT": None},
     }
-    wait_well()  # somebody has said something
+    set_wait_policy()  # somebody has said something
     assert (os.environ["OMP_WAIT_POLICY"], os.environ["GOMP_SPINCOUNT"]) == ("ACTIVE", "7")

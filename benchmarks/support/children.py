@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from ganlab.speed.thread_waiting import WAITS
+from ganlab.speed.thread_waiting import WAIT_SETTINGS
 from support.busy import Seen, look_around, share_of_others, working_seconds
 from support.setting import HERE
 from support.waiting import POLICIES
@@ -74,7 +74,7 @@ def environment(threads: int, policy: str, more: Mapping[str, str] | None = None
     """
     # Installed packages lie compiled on the disk. Where Python may not write that down, whatever runs from a work tree (ganlab, the
     # loops) would be compiled anew each time, and the libraries not.
-    dropped = (*WAITS, "MLFLOW_TRACKING_URI", "PYTHONDONTWRITEBYTECODE")
+    dropped = (*WAIT_SETTINGS, "MLFLOW_TRACKING_URI", "PYTHONDONTWRITEBYTECODE")
     found = {name: value for name, value in os.environ.items() if name not in dropped}
     found |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "PYTHONPATH": str(HERE)}
     found |= POLICIES[policy][1]

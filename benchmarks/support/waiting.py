@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from ganlab.speed.thread_waiting import WAITS
+from ganlab.speed.thread_waiting import WAIT_SETTINGS
 
 #: In words, and what the environment of every contestant says of it.
 POLICIES: dict[str, tuple[str, dict[str, str]]] = {
-    "brief": ("Threads that wait spin for a tenth of a millisecond, then sleep, as ganlab's do on a quiet machine: for all.", WAITS),
+    "brief": (
+        "Threads that wait spin for a tenth of a millisecond, then sleep, as ganlab's do on a quiet machine: for all.",
+        WAIT_SETTINGS,
+    ),
     "passive": ("Threads that wait sleep (OMP_WAIT_POLICY=PASSIVE for all).", {"OMP_WAIT_POLICY": "PASSIVE"}),
     "active": ("Threads that wait spin (OMP_WAIT_POLICY=ACTIVE for all).", {"OMP_WAIT_POLICY": "ACTIVE"}),
     "own": (

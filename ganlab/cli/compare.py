@@ -1,4 +1,4 @@
-"""``ganlab compare``: which recipe is better, and by more than luck?"""
+"""``ganlab compare``: show which recipe is better, and whether the difference is more than chance. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,93 +6,121 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from ganlab.comparison import Group, Result, differences, grouped, main_metric, read_result, verdicts
-from ganlab.comparison.page import write, written_here
+from ganlab.comparison import Result, RunGroup, differences, grouped, main_metric, read_result, verdicts
+from ganlab.comparison.page import is_page, write_page
 from ganlab.comparison.table import metric_rows
 from ganlab.comparison.warnings import warnings
 from ganlab.errors import GanlabError, UsageError, cannot_be_written, did_you_mean
 from ganlab.records.summaries import RunSummary, find_run, list_runs
 from ganlab.screen.terminal import show_facts, show_lines, show_table
 
-SHOWN = 20  # differing options that the terminal shows
-ANOTHER = "name another file with --html"
-RUNS_DIR = Path("runs")  # where commands look for a run's name, if nobody says otherwise
+OPTION_LIMIT = 20  # differing options that the terminal shows
+OTHER_FILE = "name another file with --html"
+RUNS_DIR = Path("runs")  # the default of --runs-dir
 
 
 def compare(names: Sequence[str], *, recipes: Sequence[str], by: str | None, html: Path | None, runs_dir: Path) -> None:
-    """Hold runs against each other."""
+    """Compare runs by recipe, and write the report where ``html`` names a file.
+
+    Raises:
+        UsageError: there are no such runs, recipes or metrics, or ``html`` is a file that is no report.
+        GanlabError: the report cannot be written.
+    """
     if html is not None:
         _refuse_other_file(html)
-    groups = grouped([read_result(run) for run in _chosen(names, recipes, runs_dir)])
-    metric = _metric(groups, by)
-    without = [result for group in groups for result in group.results if not result.values]
-    not_running = [result for result in without if result.status != "running"]
-    missing = [_typed(result, runs_dir) for result in not_running if result.folder.generator.is_file()]
-    unfinished = [result for result in not_running if not result.folder.generator.is_file()]
-    kept = [_typed(result, runs_dir) for result in unfinished if result.folder.checkpoint_files()]
-    lost = [result.id for result in unfinished if not result.folder.checkpoint_files()]
-    going_on = [result.id for result in without if result.status == "running"]
-    numbers = metric_rows(groups)
-    show_table(numbers, right=range(1, len(groups) + 1))
-    if any("±" in cell for row in numbers[1:] for cell in row[1:]):
-        show_lines("mean ± 95 % confidence interval")
-    changing = differences(groups)
-    if changing:
-        rows = [["option", *(group.name for group in groups)]]
-        rows += [[key, *(str(value) for value in values)] for key, values in list(changing.items())[:SHOWN]]
-        show_lines("")
-        show_table(rows)
-        if len(changing) > SHOWN:
-            show_lines(f"and {len(changing) - SHOWN} more options; --html FILE shows all")
+    groups = grouped([read_result(run) for run in _chosen_runs(names, recipes, runs_dir)])
+    metric = _chosen_metric(groups, by)
+    _show_metrics(groups)
+    _show_differences(groups)
     if metric is not None and len(groups) > 1:
         show_lines("", f"by {metric.replace('_', ' ')}, against {groups[0].name}:")
         show_facts({f"  {verdict.group}": verdict.words for verdict in verdicts(groups, metric)})
     for warning in warnings(groups):
         show_lines("", warning)
-    if missing:
-        show_lines("", f"{len(missing)} of these runs have not been measured: ganlab evaluate {' '.join(missing)}")
-    if kept:
-        show_lines("", f"{len(kept)} of these runs ended before they had a generator to measure: ganlab resume {kept[0]}")
-        show_lines(*(f"  and ganlab resume {name}" for name in kept[1:]))
-    if lost:
-        show_lines("", f"{len(lost)} of these runs ended before there was anything to measure, or to go on from: {', '.join(lost)}")
-    if going_on:
-        show_lines("", f"{len(going_on)} of these runs are going on, and have no numbers before they end: {', '.join(going_on)}")
+    _show_unmeasured([result for group in groups for result in group.results if not result.values], runs_dir)
     if html is not None:
-        _write(html, groups, metric)
+        _write_report(html, groups, metric)
 
 
-def _chosen(names: Sequence[str], recipes: Sequence[str], runs_dir: Path) -> list[RunSummary]:
-    """The runs that are named, and those of the recipes that are; all finished ones where nothing is."""
+def _show_metrics(groups: Sequence[RunGroup]) -> None:
+    rows = metric_rows(groups)
+    show_table(rows, right=range(1, len(groups) + 1))
+    if any("±" in cell for row in rows[1:] for cell in row[1:]):
+        show_lines("mean ± 95 % confidence interval")
+
+
+def _show_differences(groups: Sequence[RunGroup]) -> None:
+    options = differences(groups)
+    if not options:
+        return
+    rows = [["option", *(group.name for group in groups)]]
+    rows += [[key, *(str(value) for value in values)] for key, values in list(options.items())[:OPTION_LIMIT]]
+    show_lines("")
+    show_table(rows)
+    if len(options) > OPTION_LIMIT:
+        show_lines(f"and {len(options) - OPTION_LIMIT} more options; --html FILE shows all")
+
+
+def _show_unmeasured(results: Sequence[Result], runs_dir: Path) -> None:
+    """Show which runs have no evaluation, and what to type to get one."""
+    running = [result.id for result in results if result.status == "running"]
+    ended = [result for result in results if result.status != "running"]
+    unmeasured = [_as_argument(result, runs_dir) for result in ended if result.folder.generator.is_file()]
+    unfinished = [result for result in ended if not result.folder.generator.is_file()]
+    resumable = [_as_argument(result, runs_dir) for result in unfinished if result.folder.checkpoint_files()]
+    lost = [result.id for result in unfinished if not result.folder.checkpoint_files()]
+    if unmeasured:
+        show_lines("", f"{len(unmeasured)} of these runs have not been measured: ganlab evaluate {' '.join(unmeasured)}")
+    if resumable:
+        show_lines("", f"{len(resumable)} of these runs ended before they had a generator to measure: ganlab resume {resumable[0]}")
+        show_lines(*(f"  and ganlab resume {name}" for name in resumable[1:]))
+    if lost:
+        show_lines("", f"{len(lost)} of these runs ended without a generator to measure or a checkpoint to resume from: {', '.join(lost)}")
+    if running:
+        show_lines("", f"{len(running)} of these runs are still running, and have no numbers yet: {', '.join(running)}")
+
+
+def _chosen_runs(names: Sequence[str], recipes: Sequence[str], runs_dir: Path) -> list[RunSummary]:
+    """The runs with these names, and all ended runs of these recipes; without both, all ended runs.
+
+    Raises:
+        UsageError: a name or a recipe is unknown, or there are no ended runs.
+    """
     chosen = [find_run(runs_dir, name) for name in names]
     if recipes or not names:
-        known = list_runs(runs_dir)
-        there = dict.fromkeys(str(run.info.get("recipe", "")) for run in known)
+        summaries = list_runs(runs_dir)
+        known_recipes = dict.fromkeys(run.info.recipe for run in summaries)
         for recipe in recipes:
-            if recipe not in there:
-                raise UsageError(f"no run in {runs_dir} is of a recipe called '{recipe}'", did_you_mean(recipe, there) if there else "")
-        over = [run for run in known if run.status in ("finished", "failed")]
-        chosen += [run for recipe in recipes or there for run in over if run.info.get("recipe") == recipe]
+            if recipe not in known_recipes:
+                hint = did_you_mean(recipe, known_recipes) if known_recipes else ""
+                raise UsageError(f"no run in {runs_dir} is of a recipe called '{recipe}'", hint)
+        ended = [run for run in summaries if run.status in ("finished", "failed")]
+        chosen += [run for recipe in recipes or known_recipes for run in ended if run.info.recipe == recipe]
     chosen = list({run.folder.path.resolve(): run for run in chosen}.values())
     if not chosen:
-        raise UsageError(f"there are no finished runs in {runs_dir}", "`ganlab run RECIPE` makes one; --runs-dir looks elsewhere")
-    return sorted(chosen, key=_place)
+        raise UsageError(f"there are no finished runs in {runs_dir}", "`ganlab run RECIPE` makes one; --runs-dir names another folder")
+    return sorted(chosen, key=_grid_order)
 
 
-def _place(run: RunSummary) -> tuple[str, list[tuple[bool, float, str]]]:
-    """Runs of one set stand in the order of its grid's values, whichever was begun first; others as they are."""
-    found = run.info.get("set")
-    values = found.get("combination", {}) if isinstance(found, dict) else {}
+def _grid_order(run: RunSummary) -> tuple[str, list[tuple[bool, float, str]]]:
+    """A sort key: the runs of a sweep in the order of their grid values, not of their start; other runs keep their order."""
+    membership = run.info.set
+    values = membership.get("combination", {})
     numbers = [(not isinstance(v, int | float), float(v) if isinstance(v, int | float) else 0.0, str(v)) for v in values.values()]
-    return (str(found.get("name", "")) if isinstance(found, dict) else "", numbers)
+    return membership.get("name", ""), numbers
 
 
-def _typed(result: Result, runs_dir: Path) -> str:
-    """The run as a command finds it from here."""
+def _as_argument(result: Result, runs_dir: Path) -> str:
+    """The run as a command takes it: its id where the default folder has it, else its path."""
     return shlex.quote(result.id if result.folder.path.parent == runs_dir == RUNS_DIR else str(result.folder.path))
 
 
-def _metric(groups: Sequence[Group], by: str | None) -> str | None:
+def _chosen_metric(groups: Sequence[RunGroup], by: str | None) -> str | None:
+    """The metric of the verdicts: that of ``--by``, else the main metric.
+
+    Raises:
+        UsageError: no run has the metric of ``--by``.
+    """
     if by is None:
         return main_metric(groups)
     known = list(dict.fromkeys(name for group in groups for result in group.results for name in result.values))
@@ -102,18 +130,24 @@ def _metric(groups: Sequence[Group], by: str | None) -> str | None:
 
 
 def _refuse_other_file(path: Path) -> None:
+    """Check that ``path`` is free or an earlier report.
+
+    Raises:
+        UsageError: it is another file.
+        GanlabError: it cannot be read.
+    """
     try:
-        if not path.is_file() or written_here(path):
+        if not path.is_file() or is_page(path):
             return
     except OSError as error:
-        raise GanlabError(cannot_be_written(path, error).message, ANOTHER) from error
-    raise UsageError(f"{path} is already there, and is no report of ganlab's", ANOTHER)
+        raise GanlabError(cannot_be_written(path, error).message, OTHER_FILE) from error
+    raise UsageError(f"{path} already exists, and is not a report of `ganlab compare`", OTHER_FILE)
 
 
-def _write(path: Path, groups: Sequence[Group], metric: str | None) -> None:
+def _write_report(path: Path, groups: Sequence[RunGroup], metric: str | None) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(path, groups, metric)
+        write_page(path, groups, metric)
     except OSError as error:
-        raise GanlabError(cannot_be_written(path, error).message, ANOTHER) from error
+        raise GanlabError(cannot_be_written(path, error).message, OTHER_FILE) from error
     show_lines("", f"{path} has the curves and the samples, too")

@@ -1,4 +1,4 @@
-"""``ganlab evaluate``: how good the samples of runs are."""
+"""``ganlab evaluate``: measure how good the samples of runs are."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import json
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ganlab.cli.train import naming
+from ganlab.cli.exit_codes import INTERRUPTED
 from ganlab.numbers import number
 from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary, find_run
 from ganlab.registry.catalogue import Catalogue
 from ganlab.runs.evaluate import Measured, evaluate_run
 from ganlab.runs.workspace import Workspace
+from ganlab.screen.announcements import announce_plugin_files
 from ganlab.screen.terminal import show_facts, show_lines, show_table, warn
 
-STOPPED = 130  # what shells say of a program that Ctrl-C has ended
 ARROWS = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
 
 
 def evaluate(
     names: list[str], overrides: list[str], *, checkpoint: str, trust: bool, runs_dir: Path, data_root: Path | None, as_json: bool
 ) -> None:
-    """Measure runs, one after the other."""
-    summaries = [find_run(runs_dir, name) for name in names]  # a wrong name is told before anything is measured
-    found: list[dict[str, Any]] = []
+    """Measure runs, one after the other, and show the numbers of each."""
+    summaries = [find_run(runs_dir, name) for name in names]  # a wrong name is refused before anything is measured
+    json_reports: list[dict[str, Any]] = []
     done: list[RunSummary] = []
     for summary in summaries:
-        catalogue = Catalogue.of_installed(naming(warn))
+        catalogue = Catalogue.of_installed(announce_plugin_files(warn))
         workspace = Workspace(summary.folder.path.parent, data_root, warn)
         try:
             measured = evaluate_run(
@@ -39,25 +39,25 @@ def evaluate(
         if as_json:
             report = measured.report
             about = {"about": report.about, "not_measured": report.missing}
-            later = {} if measured.gone_on is None else {"gone_on_to_step": measured.gone_on}
-            found.append({"run": summary.id, "step": measured.step, **later, "values": report.values, **about})
+            later = {} if measured.current_step is None else {"gone_on_to_step": measured.current_step}
+            json_reports.append({"run": summary.id, "step": measured.step, **later, "values": report.values, **about})
         else:
             _show(measured)
     if as_json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(json_reports, indent=2))
 
 
 def _stop(left: list[RunSummary], done: list[RunSummary]) -> NoReturn:
-    """Ctrl-C: say which runs have been measured, and which have not."""
+    """After Ctrl-C, say which runs have been measured and which have not, and end the process."""
     names = ", ".join(summary.id for summary in left)
     measured = f"; measured: {', '.join(summary.id for summary in done)}" if done else ""
-    warn(f"stopped. Not measured, and left as {'they were' if len(left) > 1 else 'it was'}: {names}{measured}")
-    raise SystemExit(STOPPED)
+    warn(f"stopped. Not measured, and unchanged: {names}{measured}")
+    raise SystemExit(INTERRUPTED)
 
 
 def _show(measured: Measured) -> None:
     report = measured.report
-    later = "" if measured.gone_on is None else f" (the run has gone on to step {measured.gone_on:,})"
+    later = "" if measured.current_step is None else f" (the run is at step {measured.current_step:,} now)"
     show_lines("", f"{measured.run.id}, step {measured.step:,}{later}", "")
     if report.values:
         show_table([(name, number(value), ARROWS[report.better[name]]) for name, value in report.values.items()], right=[1])
@@ -71,7 +71,7 @@ def _show(measured: Measured) -> None:
 
 
 def _fact(value: str | int | float) -> str:
-    """What a metric has noted, as a person reads it: counts in full, and three digits of what was measured."""
+    """Format what a metric reports about its measurement: counts in full, other numbers with three digits."""
     if isinstance(value, str):
         return value
     return f"{value:,}" if isinstance(value, int) else number(value)

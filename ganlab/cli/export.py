@@ -1,4 +1,4 @@
-"""``ganlab export``: a run's generator in files that other programs read."""
+"""``ganlab export``: write a run's generator in a format that other programs read."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from pathlib import Path
 
 from ganlab.records.request import RunRequest
 from ganlab.records.summaries import find_run
+from ganlab.screen.announcements import announce_plugin_files
 from ganlab.screen.terminal import show_lines, warn
 
 
 def export(
     name: str, *, kind: str | None, out: Path | None, checkpoint: str, force: bool, trust: bool, runs_dir: Path, data_root: Path | None
 ) -> None:
-    """Export the generator of a run, and say what the check has shown."""
+    """Export the generator of a run, check the written files, and show the result of the check."""
     summary = find_run(runs_dir, name)
-    from ganlab.cli.train import naming
     from ganlab.generators import formats
     from ganlab.registry.catalogue import Catalogue
     from ganlab.runs.generators import open_generator
@@ -25,15 +25,15 @@ def export(
     formats.check_out(kind, out, force)
     if kind == "onnx":
         formats.require_extras()
-    library = Catalogue.of_installed(naming(warn))
+    catalogue = Catalogue.of_installed(announce_plugin_files(warn))
     request, root = RunRequest(trust=trust, command="export"), Workspace(data=data_root).data_root()
-    generator = open_generator(summary, library, request, root, warn, checkpoint, draw=False).generator
-    made = formats.export_generator(generator, kind, out, library, force)
-    sizes = ", ".join(f"{file} ({file.stat().st_size / 1000:,.0f} kB)" for file in made.files)
-    bound = f"differ by at most {made.difference:.2g} (accepted: {made.tolerance:.2g})"
-    differ = bound if made.difference else "are the same, bit for bit"
+    generator = open_generator(summary, catalogue, request, root, warn, checkpoint, draw=False).generator
+    exported = formats.export_generator(generator, kind, out, catalogue, force)
+    sizes = ", ".join(f"{file} ({file.stat().st_size / 1000:,.0f} kB)" for file in exported.files)
+    tolerated = f"differ by at most {exported.difference:.2g} (accepted: {exported.tolerance:.2g})"
+    result = tolerated if exported.difference else "are the same, bit for bit"
     batches = ", ".join(map(str, formats.BATCHES))
     show_lines(
         f"generator of {summary.id}, step {generator.info['step']:,}: {sizes}",
-        f"checked: read again, its samples of fixed latents {differ}, in batches of {batches}",
+        f"checked: reloaded, its samples of fixed latents {result}, in batches of {batches}",
     )

@@ -1,4 +1,4 @@
-"""While libraries are imported: nobody looks for garbage, and Ctrl-C ends the process. Imports nothing that is slow itself."""
+"""Import a command's libraries without garbage collection, with Ctrl-C ending the process at once. Imports nothing that is slow."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ import sys
 import threading
 from collections.abc import Iterator
 
+from ganlab.cli.exit_codes import INTERRUPTED
+
 
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
-    """Around the import of what a command needs, in the process of a command."""
-    with _leaving_at_once(), _no_garbage():
+    """Put this around the imports that a command needs: they are faster, and Ctrl-C during them is not lost."""
+    with _exit_on_interrupt(), _no_collection():
         yield
 
 
 @contextlib.contextmanager
-def _leaving_at_once() -> Iterator[None]:
-    """Ctrl-C while libraries are imported ends the process: some swallow the exception that Python makes of it."""
-    if threading.current_thread() is not threading.main_thread():  # signals are not its business
+def _exit_on_interrupt() -> Iterator[None]:
+    """End the process on Ctrl-C. Some libraries swallow a KeyboardInterrupt that is raised while they are imported."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can set signal handlers
         yield
         return
 
-    def leave(_number: int, _frame: object) -> None:
+    def exit_at_once(_number: int, _frame: object) -> None:
         os.write(2, b"stopped\n")
-        os._exit(130)
+        os._exit(INTERRUPTED)
 
-    before = signal.signal(signal.SIGINT, leave)
+    before = signal.signal(signal.SIGINT, exit_at_once)
     try:
         yield
     finally:
@@ -37,13 +39,13 @@ def _leaving_at_once() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _no_garbage() -> Iterator[None]:
-    """The garbage collector rests, and never looks through what has been made meanwhile.
+def _no_collection() -> Iterator[None]:
+    """Turn the garbage collector off, and exclude the objects created meanwhile from all later collections.
 
-    Libraries are hundreds of thousands of objects that stay as long as the process. To look for garbage among them takes a sixth of
-    the time of torch's import, and a tenth of a second in each full collection that comes later.
+    Libraries create hundreds of thousands of objects that live as long as the process. Collecting among them takes a sixth of the time
+    of torch's import, and a tenth of a second in each later full collection.
     """
-    if "torch" in sys.modules or not gc.isenabled():  # nothing is to be saved, and what is there now may be somebody's garbage
+    if "torch" in sys.modules or not gc.isenabled():  # there is no time to save, and the caller's own objects may become garbage
         yield
         return
     gc.disable()

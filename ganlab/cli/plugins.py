@@ -1,4 +1,4 @@
-"""What there is to build recipes from: plugins, what each brings, and what is broken and why."""
+"""``ganlab plugins``: list the installed plugins, and describe a plugin, a component or a trick."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 
 from ganlab.errors import PluginError, UsageError, did_you_mean
 from ganlab.hookspecs import RunHooks
-from ganlab.recipe import PluginFile
 from ganlab.recipe.manual import hooks_of, options_of, snippet
-from ganlab.registry.catalogue import HOOK_OF, Broken, Catalogue, Entry
+from ganlab.registry.catalogue import HOOK_OF, Catalogue
+from ganlab.registry.entry import BrokenPlugin, Entry
+from ganlab.screen.announcements import announce_plugin_files
 from ganlab.screen.terminal import show_lines, show_table, warn
 
 PLURALS = {
@@ -25,67 +26,71 @@ PLURALS = {
 
 
 def plugins(name: str | None) -> None:
-    """List all plugins, or tell everything about one of them, or about a component or trick."""
+    """List all plugins, or describe one plugin, component or trick.
+
+    Args:
+        name: of a plugin, component or trick, or a plugin file (``my_trick.py``), whose code is run; None lists all.
+
+    Raises:
+        PluginError: the plugin cannot be loaded.
+        UsageError: nothing has this name.
+    """
     if name is not None and name.endswith(".py"):
-        catalogue = Catalogue.of_installed(_announce)
+        catalogue = Catalogue.of_installed(announce_plugin_files(warn))
         name = catalogue.add_file(Path(name)).path.stem
     else:
         catalogue = Catalogue.of_installed()
     if name is None:
         _list(catalogue)
         return
-    broken = [one for one in catalogue.broken if one.plugin == name]
-    if broken:
-        raise PluginError(f"plugin '{name}' ({broken[0].origin}) cannot be used", broken[0].why)
-    brought = [entry for entry in catalogue.entries() if entry.plugin == name]
-    named = [entry for entry in catalogue.entries() if entry.name == name]
+    for broken in catalogue.broken:
+        if broken.plugin == name:
+            raise PluginError(f"plugin '{name}' ({broken.origin}) cannot be used", broken.why)
+    plugin_entries = [entry for entry in catalogue.entries() if entry.plugin == name]
+    entries_with_name = [entry for entry in catalogue.entries() if entry.name == name]
     if name in catalogue.plugins:
-        _tell_plugin(name, catalogue.plugins[name], brought)
-        if len(brought) > 1:
-            show_lines("", "ganlab plugins NAME tells all about one of these")
-    elif not named:
+        _show_plugin(name, catalogue.plugins[name], plugin_entries)
+        if len(plugin_entries) > 1:
+            show_lines("", "ganlab plugins NAME describes one of these")
+    elif not entries_with_name:
         known = [*catalogue.plugins, *(entry.name for entry in catalogue.entries())]
         raise UsageError(f"there is no plugin, component or trick called '{name}'", did_you_mean(name, known))
-    for entry in brought if len(brought) == 1 else named:
+    for entry in plugin_entries if len(plugin_entries) == 1 else entries_with_name:
         show_lines("")
-        _tell_entry(entry)
-
-
-def _announce(file: PluginFile) -> None:
-    warn(f"Running the plugin file {file.path} (sha256 {file.sha256}).")
+        _show_entry(entry)
 
 
 def _list(catalogue: Catalogue) -> None:
     rows = [("plugin", "from", "brings")]
     for name, origin in sorted(catalogue.plugins.items(), key=lambda item: (item[1], item[0])):
-        rows.append((name, origin, _brought(catalogue, name)))
+        rows.append((name, origin, _summary(catalogue, name)))
     show_table(rows)
     if catalogue.broken:
-        show_lines("", "These cannot be used; recipes that do not need them are none the worse:")
-        for one in catalogue.broken:
-            show_lines(f"  {one.plugin} ({one.origin}): {_first_line(one)}")
-    show_lines("", "ganlab plugins NAME tells all about a plugin, a component or a trick; ganlab plugins FILE.py about one of yours")
+        show_lines("", "These cannot be used. Recipes that do not need them are not affected:")
+        for broken in catalogue.broken:
+            show_lines(f"  {broken.plugin} ({broken.origin}): {_first_line(broken)}")
+    show_lines("", "ganlab plugins NAME describes a plugin, a component or a trick; ganlab plugins FILE.py a plugin file of yours")
 
 
-def _brought(catalogue: Catalogue, plugin: str) -> str:
-    """``losses bce, relativistic_bce; tricks clamp``."""
-    found = {kind: [entry.name for entry in catalogue.entries([kind]) if entry.plugin == plugin] for kind in HOOK_OF}
-    return "; ".join(f"{PLURALS[kind]} {', '.join(names)}" for kind, names in found.items() if names) or "nothing"
+def _summary(catalogue: Catalogue, plugin: str) -> str:
+    """Return what a plugin brings in one line: ``losses bce, relativistic_bce; tricks clamp``."""
+    names_by_kind = {kind: [entry.name for entry in catalogue.entries([kind]) if entry.plugin == plugin] for kind in HOOK_OF}
+    return "; ".join(f"{PLURALS[kind]} {', '.join(names)}" for kind, names in names_by_kind.items() if names) or "nothing"
 
 
-def _first_line(broken: Broken) -> str:
+def _first_line(broken: BrokenPlugin) -> str:
     return next(iter(broken.why.splitlines()), "it could not be loaded")
 
 
-def _tell_plugin(name: str, origin: str, brought: list[Entry]) -> None:
+def _show_plugin(name: str, origin: str, entries: list[Entry]) -> None:
     show_lines(f"plugin {name}, from {origin}")
-    show_table([("", "", ""), *((entry.kind, entry.name, entry.summary) for entry in brought)])
+    show_table([("", "", ""), *((entry.kind, entry.name, entry.summary) for entry in entries)])
 
 
-def _tell_entry(entry: Entry) -> None:
-    """What it is, its hooks, its options with types, defaults and words, and a piece of recipe."""
+def _show_entry(entry: Entry) -> None:
+    """Show a component or trick: its docstring, its hooks, its options with types and defaults, and a piece of a recipe."""
     show_lines(f"{entry.kind} {entry.name}, from plugin {entry.plugin} ({entry.origin})", "")
-    show_lines(*_head_of(inspect.getdoc(entry.factory) or "" if entry.summary else ""))  # a dataclass writes one of its own
+    show_lines(*_head_of(inspect.getdoc(entry.factory) or "" if entry.summary else ""))  # a dataclass without a docstring generates one
     hooks = hooks_of(entry) if entry.kind == "trick" else None
     if hooks:
         order = list(vars(RunHooks))
@@ -95,14 +100,14 @@ def _tell_entry(entry: Entry) -> None:
         show_lines("", "options:")
         for option in options:
             default = "left out by default" if option.default is None else f"default {option.default}"
-            words = [option.expected, "must be given" if option.required else default]
-            show_lines(f"  {option.name}: {', '.join(filter(None, words))}")
+            facts = [option.expected, "must be given" if option.required else default]
+            show_lines(f"  {option.name}: {', '.join(filter(None, facts))}")
             show_lines(*([f"      {_plain(option.text)}"] if option.text else []))
     show_lines("", "in a recipe:", "", *(f"  {line}" for line in snippet(entry).splitlines()))
 
 
 def _head_of(document: str) -> list[str]:
-    """A docstring up to its first section of options; it says the rest option by option."""
+    """Return the lines of a docstring up to its first section, such as ``Options:``. The options are shown one by one instead."""
     lines: list[str] = []
     for line in document.splitlines():
         if line.strip() in ("Options:", "Args:", "Arguments:", "Attributes:", "Parameters:", "Raises:"):
@@ -114,5 +119,5 @@ def _head_of(document: str) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """A docstring's text without reStructuredText's double quotes of code."""
+    """Return a docstring's text with single backticks around code, not reStructuredText's double ones."""
     return text.replace("``", "`")

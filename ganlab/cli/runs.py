@@ -1,4 +1,4 @@
-"""``ganlab runs``: what has been run, of which some may be wanted only, in the order that is wanted. Imports no torch."""
+"""``ganlab runs``: list the runs, filtered and sorted. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,70 +14,78 @@ from ganlab.numbers import number
 from ganlab.records.summaries import damaged_runs, list_runs
 from ganlab.screen.terminal import show_lines, show_table, warn
 
-#: What is sorted by, besides the metrics of evaluation.json.
+#: What runs can be sorted by, besides the metrics of evaluation.json.
 COLUMNS = ("started", "recipe", "seed", "step", "minutes", "status")
 
 
 def runs(
     folder: Path, *, recipes: Sequence[str], states: Sequence[str], where: Sequence[str], metrics: Sequence[str], sort: str, as_json: bool
 ) -> None:
-    """A table of the runs in ``folder``: of these recipes and states, with these options; with these metrics, sorted."""
+    """Show the runs in ``folder`` as a table or as JSON.
+
+    Args:
+        recipes, states: names of recipes and statuses; only runs with one of them are shown. Empty shows all.
+        where: ``"KEY=VALUE"``; only runs whose recipes set each KEY to VALUE are shown.
+        metrics: names of metrics of evaluation.json, one more column for each.
+        sort: one of COLUMNS, or a metric.
+
+    Raises:
+        UsageError: there are no runs, or none of them has one of these recipes, metrics or keys.
+    """
     for damage in damaged_runs(folder):
         warn(f"one run is not listed: {damage}")
     known = [read_result(run) for run in list_runs(folder)]
     if not known:
         raise UsageError(f"there are no runs in {folder}", "`ganlab run mnist_adaptive` makes one; --runs-dir looks elsewhere")
-    there = list(dict.fromkeys(name for result in known for name in result.values))
-    _refuse_unknown(recipes, list(dict.fromkeys(result.recipe for result in known)), "run is of a recipe called")
-    _refuse_unknown(metrics, there, "run has a metric")
-    _refuse_unknown([sort], [*COLUMNS, *there], "run can be sorted by")
-    found = [result for result in known if (not recipes or result.recipe in recipes) and (not states or result.status in states)]
-    found = _with_options(found, known, where)
-    better = next((result.better[sort] for result in found if sort in result.better), "lower")
-    found.sort(key=lambda result: _key(result, sort, better))
-    shown = list(dict.fromkeys([*metrics, *([sort] if sort in there else [])]))
+    known_metrics = list(dict.fromkeys(name for result in known for name in result.values))
+    _refuse_unknown(recipes, list(dict.fromkeys(result.recipe for result in known)), "run uses a recipe called")
+    _refuse_unknown(metrics, known_metrics, "run has a metric")
+    _refuse_unknown([sort], [*COLUMNS, *known_metrics], "run can be sorted by")
+    selected = [result for result in known if (not recipes or result.recipe in recipes) and (not states or result.status in states)]
+    selected = _with_options(selected, known, where)
+    better = next((result.better[sort] for result in selected if sort in result.better), "lower")
+    selected.sort(key=lambda result: _sort_key(result, sort, better))
+    columns = list(dict.fromkeys([*metrics, *([sort] if sort in known_metrics else [])]))
     if as_json:
-        print(json.dumps([_as_json(result) for result in found], indent=2))
-    elif not found:
-        show_lines(f"none of the {len(known)} runs in {folder} is like that")
+        print(json.dumps([_as_json(result) for result in selected], indent=2))
+    elif not selected:
+        show_lines(f"none of the {len(known)} runs in {folder} matches")
     else:
-        right = range(7, 7 + len(shown))
-        show_table(
-            [("run", "status", "step", "seed", "device", "minutes", "started", *shown), *(_row(r, shown) for r in found)], right=right
-        )
+        head = ("run", "status", "step", "seed", "device", "minutes", "started", *columns)
+        show_table([head, *(_row(result, columns) for result in selected)], right=range(7, 7 + len(columns)))
 
 
-def _refuse_unknown(given: Sequence[str], known: Sequence[str], what: str) -> None:
-    for name in given:
+def _refuse_unknown(names: Sequence[str], known: Sequence[str], what: str) -> None:
+    for name in names:
         if name not in known:
             raise UsageError(f"no {what} '{name}'", did_you_mean(name, known) if known else "`ganlab evaluate RUN` measures a run")
 
 
 def _with_options(results: list[Result], known: list[Result], where: Sequence[str]) -> list[Result]:
-    """Those whose recipes say ``KEY=VALUE``, as ``--set`` has it, for each of ``where``."""
+    """Return the results whose recipes set KEY to VALUE for each ``KEY=VALUE`` of ``where``."""
     for text in where:
         key, equals, value = (part.strip() for part in text.partition("="))
         if not equals:
-            raise UsageError(f"--where {text} does not say which value", f"type --where {text}=VALUE")
-        keys = list(dict.fromkeys(name for result in known for name in result.said))
+            raise UsageError(f"--where {text} has no value", f"type --where {text}=VALUE")
+        keys = list(dict.fromkeys(name for result in known for name in result.all_options))
         if key not in keys:
-            near = closest(key, keys)
+            suggestion = closest(key, keys)
             raise UsageError(
                 f"no run's recipe has '{key}'",
-                f"did you mean '{near}'?" if near else "the keys are those of --set; recipe.toml has them all",
+                f"did you mean '{suggestion}'?" if suggestion else "the keys are those of --set; recipe.toml has them all",
             )
-        results = [result for result in results if str(result.said.get(key, "")) == value.strip('"')]
+        results = [result for result in results if str(result.all_options.get(key, "")) == value.strip('"')]
     return results
 
 
-def _key(result: Result, sort: str, better: str) -> tuple[bool, float | str]:
-    """What runs are sorted by: the best first, and last those of which it is not known."""
+def _sort_key(result: Result, sort: str, better: str) -> tuple[bool, float | str]:
+    """Return the key that puts the best run first, and runs without a value last."""
     if sort == "recipe":
         return False, result.recipe
     if sort == "status":
         return False, result.status
     if sort in COLUMNS:
-        columns = {"started": result.info.get("created"), "seed": result.seed, "step": result.steps[0], "minutes": result.minutes}
+        columns = {"started": result.info.created, "seed": result.seed, "step": result.steps[0], "minutes": result.minutes}
         value = columns[sort]
         return not isinstance(value, int | float), float(value) if isinstance(value, int | float) else 0.0
     value = result.values.get(sort, math.nan)
@@ -86,11 +94,11 @@ def _key(result: Result, sort: str, better: str) -> tuple[bool, float | str]:
 
 def _row(result: Result, metrics: Sequence[str]) -> tuple[str, ...]:
     info = result.info
-    created = info.get("created")
-    started = time.strftime("%Y-%m-%d %H:%M", time.localtime(created)) if isinstance(created, int | float) else ""
-    step = f"{info.get('counters', {}).get('step', 0):,} of {info.get('total_steps', 0):,}"
+    started = "" if info.created is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(info.created))
+    step = f"{info.counters.get('step', 0):,} of {info.total_steps:,}"
+    seed = "" if info.seed is None else str(info.seed)
+    facts = (result.id, result.status, step, seed, info.device, f"{result.minutes:.1f}", started)
     values = [number(result.values[name]) if name in result.values else "-" for name in metrics]
-    facts = (result.id, result.status, step, str(info.get("seed", "")), str(info.get("device", "")), f"{result.minutes:.1f}", started)
     return (*facts, *values)
 
 

@@ -1,4 +1,4 @@
-"""Runs of one recipe belong together, whatever their seeds; and what differs between such groups."""
+"""Groups of runs that were trained with the same recipe and several seeds, and the options in which groups differ."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 from ganlab.comparison.results import CHANGED, Result
 
-#: What stands for an option that a recipe does not have.
+#: Shown where a recipe does not have an option.
 NOT_THERE = "-"
 
 
 @dataclass(frozen=True)
-class Group:
+class RunGroup:
     """The runs of one recipe.
 
     Attributes:
-        name: for people: the recipe's name, with what differs where two groups have the same.
-        results: by seed.
+        name: to be shown: the recipe's name; where several groups have the same, with the options in which they differ.
+        results: the results of its runs, by seed.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Group:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the recipe says."""
+        """The options of the recipe, by dotted key."""
         return self.results[0].options
 
     @property
@@ -45,9 +45,9 @@ class Group:
         return sum(result.status == "failed" for result in self.results)
 
     def measured(self, metric: str) -> dict[int, float]:
-        """A metric's values by seed. Of several runs of one seed the last that is finished counts, else the last."""
-        found = sorted((result for result in self.results if metric in result.values), key=lambda result: result.finished)
-        values = {result.seed: result.values[metric] for result in found}
+        """The values of a metric by seed. Among several runs with one seed, the last finished one counts, or else the last."""
+        results = sorted((result for result in self.results if metric in result.values), key=lambda result: result.finished)
+        values = {result.seed: result.values[metric] for result in results}
         return {seed: values[seed] for seed in sorted(values)}
 
     @property
@@ -56,55 +56,58 @@ class Group:
         return sorted({result.seed for result in self.results})
 
     def without(self, metric: str) -> int:
-        """How many of its runs have been measured, and have no such number."""
+        """How many of its runs have been evaluated, but have no finite value of this metric."""
         return sum(bool(result.values) and metric not in result.values for result in self.results)
 
 
-def grouped(results: Sequence[Result]) -> list[Group]:
-    """The runs by recipe, in the order in which each recipe comes first."""
-    found: dict[tuple[Any, ...], list[Result]] = {}
+def grouped(results: Sequence[Result]) -> list[RunGroup]:
+    """The runs grouped by recipe, in the order in which the recipes first appear."""
+    by_recipe: dict[tuple[Any, ...], list[Result]] = {}
     for result in results:
-        found.setdefault((result.recipe, *sorted(map(repr, result.options.items()))), []).append(result)
-    groups = [Group(members[0].recipe, sorted(members, key=lambda result: result.seed)) for members in found.values()]
+        by_recipe.setdefault((result.recipe, *sorted(map(repr, result.options.items()))), []).append(result)
+    groups = [RunGroup(members[0].recipe, sorted(members, key=lambda result: result.seed)) for members in by_recipe.values()]
     changing = differences(groups)
     names = [_name(group, groups, changing) for group in groups]
-    before = [names[:place].count(name) for place, name in enumerate(names)]  # as what was changed on the way is not in them
+    # Names leave out the text of changes during training, so two groups may have the same: later ones get a number.
+    earlier = [names[:position].count(name) for position, name in enumerate(names)]
     return [
-        Group(f"{name} ({number + 1})" if number else name, group.results)
-        for name, number, group in zip(names, before, groups, strict=True)
+        RunGroup(f"{name} ({count + 1})" if count else name, group.results)
+        for name, count, group in zip(names, earlier, groups, strict=True)
     ]
 
 
-def differences(groups: Sequence[Group]) -> dict[str, list[Any]]:
-    """The options that are not the same in all groups: the value in each, :data:`NOT_THERE` where there is none."""
+def differences(groups: Sequence[RunGroup]) -> dict[str, list[Any]]:
+    """The options that differ between groups, each with its value in every group; :data:`NOT_THERE` where a group does not have it."""
     keys = dict.fromkeys(key for group in groups for key in group.options)
     values = {key: [group.options.get(key, NOT_THERE) for group in groups] for key in keys}
-    return {key: found for key, found in values.items() if len({repr(value) for value in found}) > 1}
+    return {key: row for key, row in values.items() if len({repr(value) for value in row}) > 1}
 
 
-def _name(group: Group, groups: Sequence[Group], changing: dict[str, list[Any]]) -> str:
-    """The recipe's name; where others have it too, with the options in which it is unlike these."""
-    alike = [other for other in groups if other.recipe == group.recipe]
-    if len(alike) == 1:
+def _name(group: RunGroup, groups: Sequence[RunGroup], changing: dict[str, list[Any]]) -> str:
+    """The recipe's name. Where other groups have it too, it is followed by the options in which the group differs from them."""
+    namesakes = [other for other in groups if other.recipe == group.recipe]
+    if len(namesakes) == 1:
         return group.recipe
-    keys = [key for key in changing if len({repr(other.options.get(key, NOT_THERE)) for other in alike}) > 1]
-    keys = [key for key in keys if key.endswith(".use") or f"{key.rpartition('.')[0]}.use" not in keys]  # nor of another component
-    keys = [key for key in keys if key.rpartition(".")[0] not in keys]  # of a trick that is on and off, not its options
-    switches = [key for key in keys if key.count(".") == 1 and key.startswith("tricks.")]
-    words = [f"{short(key)}={group.options.get(key, NOT_THERE)}" for key in keys if key not in switches and not key.startswith(CHANGED)]
-    changed = [key for key in keys if key.startswith(CHANGED) and key in group.options]
-    return " ".join([group.recipe, *words, *_switched(group, alike[0], switches), *changed])
+    keys = [key for key in changing if len({repr(other.options.get(key, NOT_THERE)) for other in namesakes}) > 1]
+    # An option is left out where its component is another one, or its trick is on in one group and off in another.
+    keys = [key for key in keys if key.endswith(".use") or f"{key.rpartition('.')[0]}.use" not in keys]
+    keys = [key for key in keys if key.rpartition(".")[0] not in keys]
+    tricks = [key for key in keys if key.count(".") == 1 and key.startswith("tricks.")]
+    options = [f"{short(key)}={group.options.get(key, NOT_THERE)}" for key in keys if key not in tricks and not key.startswith(CHANGED)]
+    changes = [key for key in keys if key.startswith(CHANGED) and key in group.options]
+    return " ".join([group.recipe, *options, *_trick_differences(group, namesakes[0], tricks), *changes])
 
 
-def _switched(group: Group, first: Group, tricks: Sequence[str]) -> list[str]:
-    """Which tricks a group has that the first one has not, and the other way round."""
-    own, other = ([key for key in tricks if which.options.get(key) == "on"] for which in (group, first))
-    more, less = ([short(key) for key in these if key not in those] for these, those in ((own, other), (other, own)))
-    return [f"{word} {', '.join(names)}" for word, names in (("with", more), ("without", less)) if names]
+def _trick_differences(group: RunGroup, first: RunGroup, tricks: Sequence[str]) -> list[str]:
+    """Which tricks are on in a group and off in the first one, and which are off that are on there."""
+    own, others = ([key for key in tricks if each.options.get(key) == "on"] for each in (group, first))
+    added = [short(key) for key in own if key not in others]
+    removed = [short(key) for key in others if key not in own]
+    return [f"{word} {', '.join(names)}" for word, names in (("with", added), ("without", removed)) if names]
 
 
 def short(key: str) -> str:
-    """A dotted key without what is clear: ``tricks.clamp.enabled`` is ``clamp.enabled``.
+    """A dotted key without its leading ``tricks.``, for names of groups.
 
     >>> short("tricks.clamp.enabled"), short("generator.optimizer.lr")
     ('clamp.enabled', 'generator.optimizer.lr')

@@ -1,4 +1,4 @@
-"""A comparison as one file of HTML that needs nothing else: verdicts, what differs, curves, sheets side by side."""
+"""A comparison as a self-contained HTML page: verdicts, metrics, differing options, curves, samples, and the runs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from ganlab.comparison.groups import NOT_THERE, Group, differences
+from ganlab.comparison.groups import NOT_THERE, RunGroup, differences
 from ganlab.comparison.table import metric_rows
 from ganlab.comparison.verdicts import verdicts
 from ganlab.comparison.warnings import warnings
 
-#: Curves that are drawn where runs have them, in this order; then all others of ``quality/``.
+#: The curves that come first, where runs have them. Those of ``quality/`` follow.
 CURVES = ("loss/discriminator", "loss/generator")
-SHEETS = 5  # seeds of a group whose sheets are shown
+SHEETS = 5  # of each group; the sheets of further seeds are left out
 COLOURS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52", "#8172b3", "#937860", "#da8bc3", "#8c8c8c", "#ccb974", "#64b5cd")
 
 SIGN = '<meta name="generator" content="ganlab compare">'
@@ -34,12 +34,12 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; } .wide { ove
 """
 
 
-def page(groups: Sequence[Group], metric: str | None) -> str:
-    """The whole page.
+def page(groups: Sequence[RunGroup], metric: str | None) -> str:
+    """The HTML of the whole page.
 
     Args:
-        groups: what is compared; the first is what the others are held against.
-        metric: what the verdicts go by; None where nothing has been measured.
+        groups: what is compared; the others are compared with the first.
+        metric: the metric of the verdicts; None where no run was evaluated.
     """
     title = " · ".join(group.name for group in groups)
     parts = [
@@ -58,25 +58,25 @@ def page(groups: Sequence[Group], metric: str | None) -> str:
     return "\n".join(parts)
 
 
-def _verdicts(groups: Sequence[Group], metric: str | None) -> str:
+def _verdicts(groups: Sequence[RunGroup], metric: str | None) -> str:
     if metric is None or len(groups) < 2:
         return ""
     rows = [[verdict.group, verdict.words] for verdict in verdicts(groups, metric)]
     return f"<h2>Verdict, by {escape(metric.replace('_', ' '))}</h2>" + _table([["recipe", f"against {groups[0].name}"], *rows])
 
 
-def _numbers(groups: Sequence[Group]) -> str:
+def _numbers(groups: Sequence[RunGroup]) -> str:
     about = [result.about for group in groups for result in group.results if result.about]
-    counts = sorted({int(found["samples"]) for found in about if "samples" in found})
+    counts = sorted({int(facts["samples"]) for facts in about if "samples" in facts})
     words = [f"{' or '.join(f'{count:,}' for count in counts)} samples of each run"] if counts else []
-    words += [f"judged by {judge}" for judge in dict.fromkeys(str(found["judge"]) for found in about if "judge" in found)]
+    words += [f"judged by {judge}" for judge in dict.fromkeys(str(facts["judge"]) for facts in about if "judge" in facts)]
     note = f'<p class="note">Mean and 95 % confidence interval over seeds; {escape("; ".join(words))}.</p>' if words else ""
     note += "".join(f"<p><strong>{escape(text)}</strong></p>" for text in warnings(groups))
     rows = metric_rows(groups)
-    return f"<h2>What was measured</h2>{note}{_table(rows, numbers=True)}" if len(rows) > 1 else "<p>Nothing has been measured yet.</p>"
+    return f"<h2>What was measured</h2>{note}{_table(rows, numbers=True)}" if len(rows) > 1 else "<p>No run has been evaluated yet.</p>"
 
 
-def _options(groups: Sequence[Group]) -> str:
+def _options(groups: Sequence[RunGroup]) -> str:
     changing = differences(groups)
     if not changing:
         return "<h2>What differs in the recipes</h2><p>Nothing.</p>" if len(groups) > 1 else ""
@@ -86,9 +86,9 @@ def _options(groups: Sequence[Group]) -> str:
     return f"<h2>What differs in the recipes</h2>{note}{_table(rows)}"
 
 
-def _curves(groups: Sequence[Group]) -> str:
-    there = {name for group in groups for result in group.results for name in result.curves}
-    names = [*(name for name in CURVES if name in there), *sorted(name for name in there if name.startswith("quality/"))]
+def _curves(groups: Sequence[RunGroup]) -> str:
+    known = {name for group in groups for result in group.results for name in result.curves}
+    names = [*(name for name in CURVES if name in known), *sorted(name for name in known if name.startswith("quality/"))]
     if not names:
         return ""
     legend = " ".join(
@@ -101,8 +101,8 @@ def _curves(groups: Sequence[Group]) -> str:
     )
 
 
-def _curve(groups: Sequence[Group], name: str) -> bytes:
-    """One metric's curves, as SVG: every run thin, the mean of each group thick."""
+def _curve(groups: Sequence[RunGroup], name: str) -> bytes:
+    """The curves of one metric as an SVG document: a thin line for each run, a thick line for the mean of each group."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.0), layout="constrained")
@@ -124,7 +124,7 @@ def _curve(groups: Sequence[Group], name: str) -> bytes:
 
 
 def _mean(curves: Sequence[list[tuple[int, float]]]) -> list[tuple[int, float]]:
-    """The mean at the steps that all curves have."""
+    """The mean of the curves, at the steps that all of them have."""
     if not curves:
         return []
     tables = [dict(curve) for curve in curves]
@@ -132,7 +132,7 @@ def _mean(curves: Sequence[list[tuple[int, float]]]) -> list[tuple[int, float]]:
     return [(step, sum(table[step] for table in tables) / len(tables)) for step in steps]
 
 
-def _sheets(groups: Sequence[Group]) -> str:
+def _sheets(groups: Sequence[RunGroup]) -> str:
     parts = []
     for group in groups:
         figures = []
@@ -146,21 +146,21 @@ def _sheets(groups: Sequence[Group]) -> str:
     return f"<h2>Samples at the end</h2>{''.join(parts)}" if parts else ""
 
 
-def _runs(groups: Sequence[Group]) -> str:
+def _runs(groups: Sequence[RunGroup]) -> str:
     rows = [["run", "recipe", "seed", "status", "step", "minutes"]]
     for group in groups:
         for result in group.results:
-            step = result.run.info.get("counters", {}).get("step", 0)
+            step = result.run.info.counters.get("step", 0)
             rows.append([result.id, group.name, str(result.seed), result.status, f"{step:,}", f"{result.minutes:.1f}"])
     return f"<h2>Runs</h2>{_table(rows)}"
 
 
 def _table(rows: Sequence[Sequence[str]], numbers: bool = False) -> str:
-    """Rows of text, the first of which are headings; with ``numbers`` all columns but the first stand on the right."""
+    """An HTML table of text. The first row has the headings; with ``numbers`` all columns but the first are right-aligned."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
     kind = ' class="number"' if numbers else ""
     body = "".join(
-        "<tr>" + "".join(f"<td{kind if place else ''}>{escape(cell)}</td>" for place, cell in enumerate(row)) + "</tr>" for row in rows[1:]
+        "<tr>" + "".join(f"<td{kind if index else ''}>{escape(cell)}</td>" for index, cell in enumerate(row)) + "</tr>" for row in rows[1:]
     )
     return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
 
@@ -169,13 +169,17 @@ def _inline(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def written_here(path: Path) -> bool:
-    """Whether a file is a page of this kind, or empty: then it may be replaced."""
+def is_page(path: Path) -> bool:
+    """Whether a file is empty or such a page, so that it may be replaced."""
     with open(path, encoding="utf-8", errors="replace") as file:
         beginning = file.read(10_000)
-    return not beginning or SIGN in beginning or STYLE[:60] in beginning  # the first ones had no sign
+    return not beginning or SIGN in beginning or STYLE[:60] in beginning  # pages of early versions have no SIGN
 
 
-def write(path: Path, groups: Sequence[Group], metric: str | None) -> None:
-    """Write the page to ``path``."""
+def write_page(path: Path, groups: Sequence[RunGroup], metric: str | None) -> None:
+    """Write the page.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     path.write_text(page(groups, metric), encoding="utf-8")

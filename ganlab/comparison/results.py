@@ -1,4 +1,4 @@
-"""What came of a run, as far as runs are compared: its options, and the numbers that were measured at its end."""
+"""The result of a run as a comparison needs it: the options that it was trained with, and the values that were measured at its end."""
 
 from __future__ import annotations
 
@@ -9,45 +9,46 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.recipe import flatten
-from ganlab.recipe.differences import NO_OTHER, is_part_of
-from ganlab.records.generator_step import gone_on
+from ganlab.recipe.differences import NOT_COMPARED, is_part_of
+from ganlab.records.generator_step import later_step
 from ganlab.records.results import RunResult
 from ganlab.records.summaries import RunSummary
 
-CHANGED = "changed at step "  # how an option begins that a run has had up to there only
-LARGEST = 1e300  # no number that is measured is as large; larger whole ones are no floats
-#: What makes no other recipe.
-APART = (*NO_OTHER, "train.seed")
+#: How the key of a change begins that was made when the run was resumed; the step follows.
+CHANGED = "changed at step "
+LARGEST = 1e300  # larger values are not measured, and a larger whole number may not fit into a float
+#: Options in which the runs of one group may differ.
+NOT_GROUPED = (*NOT_COMPARED, "train.seed")
 
 
 class Result(RunResult):
-    """A run and what came of it. A folder whose recipe or evaluation cannot be read has none of these.
+    """The result of a run. Whatever cannot be read from its folder is empty.
 
     Args:
-        run: its folder and run.json.
+        run: its folder and ``run.json``.
     """
 
     @property
     def seed(self) -> int:
-        """The recipe's seed."""
+        """The recipe's seed; 0 where ``run.json`` has none."""
         return super().seed or 0
 
     @property
     def finished(self) -> bool:
-        """Whether it has spent its budget."""
+        """Whether the run has trained to the end of its budget."""
         return self.status == "finished"
 
     @cached_property
     def options(self) -> dict[str, str | int | float]:
-        """Its resolved recipe by dotted keys, without the seed and what makes no other recipe; with what was changed on its way."""
+        """The compared options of the resolved recipe by dotted key, and what was changed when the run was resumed."""
         try:
             return options_of(self._document) | {f"{CHANGED}{step}": words for step, words in self.run.changes.items()}
         except (ValueError, TypeError, AttributeError, RecursionError):
             return {}
 
     @cached_property
-    def said(self) -> dict[str, str | int | float]:
-        """All that its resolved recipe says, by dotted keys as ``--set`` takes them; of each trick also whether it is enabled."""
+    def all_options(self) -> dict[str, str | int | float]:
+        """All options of the resolved recipe by dotted key, as ``--set`` takes them; for each trick also whether it is enabled."""
         try:
             tricks = [key for key in options_of(self._document) if key.startswith("tricks.") and key.count(".") == 1]
             return options_of(self._document) | {f"{key}.enabled": "true" for key in tricks} | flatten(self._document)
@@ -57,13 +58,13 @@ class Result(RunResult):
     @cached_property
     def _document(self) -> dict[str, Any]:
         try:
-            return tomllib.loads(_text(self.folder.recipe))
+            return tomllib.loads(_read_text(self.folder.recipe))
         except (OSError, ValueError, RecursionError):
             return {}
 
     @cached_property
-    def measured_by(self) -> dict[str, str | int | float]:
-        """The options of its metrics, by dotted keys."""
+    def metric_options(self) -> dict[str, str | int | float]:
+        """The options of its metrics, by dotted key."""
         try:
             return {key: value for key, value in flatten(self._document).items() if key.startswith("metrics.")}
         except (ValueError, TypeError, AttributeError, RecursionError):
@@ -71,98 +72,94 @@ class Result(RunResult):
 
     @cached_property
     def evaluation(self) -> dict[str, Any]:
-        """What ``evaluation.json`` holds; empty where it has not been evaluated, or that is not what ganlab writes."""
+        """The content of ``evaluation.json``; empty where the run was not evaluated, or the file is damaged."""
         try:
-            found = json.loads(_text(self.folder.evaluation))
+            content = json.loads(_read_text(self.folder.evaluation))
         except (OSError, ValueError, RecursionError):
             return {}
         tables = ("values", "better", "about")
-        return found if isinstance(found, dict) and all(isinstance(found.get(key, {}), dict) for key in tables) else {}
+        return content if isinstance(content, dict) and all(isinstance(content.get(key, {}), dict) for key in tables) else {}
 
     @cached_property
     def values(self) -> dict[str, float]:
-        """The numbers that were measured at its end: those that are finite."""
+        """The finite values that were measured at the end of the run, by metric."""
         return {str(name): float(value) for name, value in self.evaluation.get("values", {}).items() if _is_number(value)}
 
     @property
-    def gone_on(self) -> tuple[int, int] | None:
-        """Of which step its numbers are and which it is at now, where it has been trained on since they were measured; else None."""
-        step = self.evaluation.get("step")
-        if not self.values or not isinstance(step, int):
-            return None
-        now = gone_on(self.run, step)
-        return None if now is None else (step, now)
-
-    @property
     def better(self) -> dict[str, str]:
-        """For each of them ``"higher"``, ``"lower"`` or ``"neither"``."""
+        """Which values of each metric are better: ``"higher"``, ``"lower"`` or ``"neither"``."""
         return {str(name): way for name, way in self.evaluation.get("better", {}).items() if way in ("higher", "lower", "neither")}
 
     @property
     def about(self) -> dict[str, str | int | float]:
-        """What they were measured on."""
+        """How the values were measured: the number of samples, the judge."""
         return {str(key): value for key, value in self.evaluation.get("about", {}).items() if isinstance(value, str) or _is_number(value)}
 
     @property
     def collapsed(self) -> str:
-        """Why its samples count as collapsed, or empty."""
+        """Why the run counts as collapsed; empty where it does not."""
         return str(self.evaluation.get("collapsed", ""))
+
+    @property
+    def outdated_steps(self) -> tuple[int, int] | None:
+        """The evaluated step and the current one, where the run was resumed after its evaluation; else None."""
+        step = self.evaluation.get("step")
+        if not self.values or not isinstance(step, int):
+            return None
+        now = later_step(self.run, step)
+        return None if now is None else (step, now)
 
     @cached_property
     def curves(self) -> dict[str, list[tuple[int, float]]]:
-        """All metrics of metrics.jsonl: ``(step, value)`` by name; values that were not finite are left out."""
-        found: dict[str, list[tuple[int, float]]] = {}
+        """The finite values of each metric in ``metrics.jsonl``: pairs ``(step, value)`` by name."""
+        curves: dict[str, list[tuple[int, float]]] = {}
         for line in map(json.loads, self.folder.lines()):
             for name, value in line["metrics"].items():
                 if _is_number(value):
-                    found.setdefault(name, []).append((line["step"], float(value)))
-        return found
+                    curves.setdefault(name, []).append((line["step"], float(value)))
+        return curves
 
     @property
     def last_sheet(self) -> Path | None:
-        """The last sheet of samples."""
+        """The file of the last sheet of samples; None where there is none."""
         sheets = self.folder.sheets()
         return sheets[-1] if sheets else None
 
 
 def read_result(run: RunSummary) -> Result:
-    """What came of a run."""
+    """The result of a run. Its files are read when they are needed."""
     return Result(run)
 
 
 def options_of(document: dict[str, Any]) -> dict[str, Any]:
-    """The options of a resolved recipe by dotted keys. A trick is ``on`` or ``off``; of one that is off the options say nothing.
+    """The compared options of a resolved recipe, by dotted key. A trick is ``on``, or ``off`` and then without its options.
 
     >>> options_of({"tricks": [{"use": "clamp", "margin": 0.1}, {"use": "packing", "enabled": False, "size": 2}]})
     {'tricks.clamp': 'on', 'tricks.clamp.margin': 0.1, 'tricks.packing': 'off'}
     """
-    flat = {key: value for key, value in flatten(document).items() if not _apart(key)}
-    found: dict[str, Any] = {}
+    flat = {key: value for key, value in flatten(document).items() if not is_part_of(key, NOT_GROUPED)}
+    options: dict[str, Any] = {}
     for key, value in flat.items():
         table, _, option = key.rpartition(".")
         trick = ".".join(key.split(".")[:2]) if key.startswith("tricks.") else ""
         if not trick:
-            found[key] = value
+            options[key] = value
             continue
-        off = flat.get(f"{trick}.enabled") == "false"
-        found.setdefault(trick, "off" if off else "on")
-        plain = table == trick and (option == "enabled" or (option == "use" and trick == f"tricks.{value}"))
-        if not off and not plain:
-            found[key] = value
-    return found
+        is_off = flat.get(f"{trick}.enabled") == "false"
+        options.setdefault(trick, "off" if is_off else "on")
+        is_implied = table == trick and (option == "enabled" or (option == "use" and trick == f"tricks.{value}"))
+        if not is_off and not is_implied:
+            options[key] = value
+    return options
 
 
-def _text(path: Path) -> str:
-    """The text of a run's own file: what a link in a stranger's folder leads to is none."""
+def _read_text(path: Path) -> str:
+    """The text of a file in a run's folder. A link is not followed: the folder may come from elsewhere."""
     if path.is_symlink():
         raise OSError(f"{path} is a link")
     return path.read_text(encoding="utf-8")
 
 
 def _is_number(value: Any) -> bool:
-    """Whether this is a number that can be reckoned with."""
+    """Whether a value from JSON is a number that can be converted to a finite float."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
-
-
-def _apart(key: str) -> bool:
-    return is_part_of(key, APART)

@@ -1,18 +1,18 @@
-"""A comparison as rows of text: what was measured in each group, and in how many runs."""
+"""A comparison as rows of text: the mean of each metric in each group, and how many runs collapsed or failed."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
 
-from ganlab.comparison.groups import Group
+from ganlab.comparison.groups import RunGroup
 from ganlab.comparison.verdicts import direction, margin
 from ganlab.numbers import number
 
 ARROWS = {"higher": "↑", "lower": "↓", "neither": ""}
 
 
-def metric_rows(groups: Sequence[Group]) -> list[list[str]]:
+def metric_rows(groups: Sequence[RunGroup]) -> list[list[str]]:
     """A row for each metric with a column for each group: the mean and the 95 % confidence interval over seeds. Headings come first."""
     names = list(dict.fromkeys(name for group in groups for result in group.results for name in result.values))
     rows = [["", *(group.name for group in groups)]]
@@ -27,7 +27,7 @@ def metric_rows(groups: Sequence[Group]) -> list[list[str]]:
 
 
 def cell(values: Sequence[float], show: Callable[[float], str] = number) -> str:
-    """``12.3 ± 0.4``, or the value alone where there is one, or a dash.
+    """The mean and its 95 % confidence interval: ``12.3 ± 0.4``; a single value alone; a dash without values.
 
     >>> cell([1.0, 2.0, 3.0]), cell([0.5]), cell([])
     ('2 ± 2.48', '0.5', '-')
@@ -38,5 +38,5 @@ def cell(values: Sequence[float], show: Callable[[float], str] = number) -> str:
     return mean if len(values) == 1 else f"{mean} ± {show(margin(values))}"
 
 
-def _of(count: int, group: Group) -> str:
+def _of(count: int, group: RunGroup) -> str:
     return f"{count} of {len(group.results)}"

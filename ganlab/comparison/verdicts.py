@@ -1,4 +1,4 @@
-"""Is a difference more than luck? Means, confidence intervals, and a test that knows how many comparisons are made."""
+"""Verdicts: whether a group is better than the first one by more than chance. Confidence intervals, t-tests, Holm's correction."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ganlab.comparison.groups import Group
+from ganlab.comparison.groups import RunGroup
 
 CONFIDENCE = 0.95
-#: What a comparison goes by unless it is told: the first that all groups have.
+#: The metrics by which groups are compared by default: the first that all groups have.
 PREFERRED = ("frechet_ratio", "frechet_distance", "reverse_kl", "high_quality", "kernel_distance", "class_kl", "coverage")
 
 
 def margin(values: Sequence[float]) -> float:
-    """Half the width of the 95 % confidence interval of the values' mean (Student's t); NaN of fewer than two.
+    """Half the width of the 95 % confidence interval of the mean (Student's t); NaN for fewer than two values.
 
     >>> round(margin([1.0, 2.0, 3.0]), 6)
     2.484138
@@ -29,14 +29,14 @@ def margin(values: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One group against the first.
+    """How one group compares with the first.
 
     Attributes:
         group: its name.
-        words: the verdict for people.
-        difference: of the means; None where there is none.
-        probability: of a difference this large by luck alone, after Holm's correction; None where it cannot be said.
-        paired: whether runs of the same seed were held against each other.
+        words: the verdict, to be shown.
+        difference: its mean minus that of the first group; None where either was not measured.
+        probability: the p-value after Holm's correction, from 0 to 1; None where there are too few seeds.
+        paired: whether runs were paired by seed.
     """
 
     group: str
@@ -46,8 +46,11 @@ class Verdict:
     paired: bool = False
 
 
-def main_metric(groups: Sequence[Group]) -> str | None:
-    """The metric that a comparison goes by: the first of the preferred ones that all measured runs have, else the first that all have."""
+def main_metric(groups: Sequence[RunGroup]) -> str | None:
+    """The metric by which groups are compared: the first of :data:`PREFERRED` that all evaluated runs have, else any that all have.
+
+    None where there is none.
+    """
     names = dict.fromkeys(name for group in groups for result in group.results for name in result.values)
     common = [
         name
@@ -57,44 +60,43 @@ def main_metric(groups: Sequence[Group]) -> str | None:
     return next((name for name in PREFERRED if name in common), common[0] if common else None)
 
 
-def direction(groups: Sequence[Group], metric: str) -> str:
-    """Which way the metric is better."""
+def direction(groups: Sequence[RunGroup], metric: str) -> str:
+    """Which values of the metric are better: ``"higher"``, ``"lower"`` or ``"neither"``."""
     return next((result.better[metric] for group in groups for result in group.results if metric in result.better), "neither")
 
 
-def verdicts(groups: Sequence[Group], metric: str) -> list[Verdict]:
-    """Each group but the first against the first, by one metric.
+def verdicts(groups: Sequence[RunGroup], metric: str) -> list[Verdict]:
+    """Compare each group but the first with the first, by one metric.
 
-    Runs of equal seeds begin with the same weights and data, so where both groups have the same seeds their differences are tested
-    (a paired t-test); else the means are (Welch's t-test). The probabilities are corrected for the number of comparisons (Holm 1979),
-    and a difference counts where what is left is below 5 %.
+    Runs with the same seed start with the same weights and see the same data. Where two groups have the same seeds, the differences by
+    seed are therefore tested (paired t-test), else the means (Welch's t-test). Holm's correction (Holm 1979) accounts for the number of
+    comparisons. A difference counts where the corrected p-value is below 5 %.
     """
-    lower = direction(groups, metric) == "lower"
+    lower_is_better = direction(groups, metric) == "lower"
     tests = [_test(groups[0], other, metric) for other in groups[1:]]
     corrected = _holm([test[1] for test in tests])
     return [
-        _verdict(groups[0], other, metric, difference, probability, paired, lower)
+        _verdict(groups[0], other, metric, difference, probability, paired, lower_is_better)
         for other, (difference, _, paired), probability in zip(groups[1:], tests, corrected, strict=True)
     ]
 
 
-def _test(base: Group, other: Group, metric: str) -> tuple[float | None, float | None, bool]:
-    """The difference of the means, the probability of one this large by luck, and whether runs were paired by seed."""
+def _test(base: RunGroup, other: RunGroup, metric: str) -> tuple[float | None, float | None, bool]:
+    """The difference of the means, its p-value, and whether runs were paired by seed."""
     first, second = base.measured(metric), other.measured(metric)
     if not first or not second:
         return None, None, False
     difference = math.fsum(second.values()) / len(second) - math.fsum(first.values()) / len(first)
     seeds = sorted(first)
     if seeds == sorted(second) and len(seeds) > 1:
-        pairs = [second[seed] - first[seed] for seed in seeds]
-        return difference, _of_pairs(pairs), True
+        return difference, _paired_test([second[seed] - first[seed] for seed in seeds]), True
     if len(first) < 2 or len(second) < 2:
         return difference, None, False
-    return difference, _of_groups([*first.values()], [*second.values()]), False
+    return difference, _unpaired_test([*first.values()], [*second.values()]), False
 
 
-def _of_pairs(differences: Sequence[float]) -> float:
-    """Of differences this large by luck (paired t-test). Where all are the same, that they all have one sign (the sign test)."""
+def _paired_test(differences: Sequence[float]) -> float:
+    """The p-value of the paired t-test; where all differences are equal, that of the sign test."""
     from scipy.stats import ttest_1samp
 
     if max(differences) > min(differences):
@@ -102,8 +104,8 @@ def _of_pairs(differences: Sequence[float]) -> float:
     return 1.0 if differences[0] == 0 else min(1.0, 2 * 0.5 ** len(differences))
 
 
-def _of_groups(first: Sequence[float], second: Sequence[float]) -> float:
-    """Of means this far apart by luck (Welch's t-test). Where neither group has a spread, that luck sorts the values like this."""
+def _unpaired_test(first: Sequence[float], second: Sequence[float]) -> float:
+    """The p-value of Welch's t-test; where neither group has a spread, that of a permutation test."""
     from scipy.stats import ttest_ind
 
     if max(first) > min(first) or max(second) > min(second):
@@ -112,32 +114,32 @@ def _of_groups(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def _holm(probabilities: Sequence[float | None]) -> list[float | None]:
-    """Corrected for how many there are: the smallest is multiplied by their number, the next by one less, and so on; never falling."""
-    known = sorted((value, place) for place, value in enumerate(probabilities) if value is not None)
-    found: list[float | None] = [None] * len(probabilities)
-    least = 0.0
-    for rank, (value, place) in enumerate(known):
-        least = max(least, min(1.0, value * (len(known) - rank)))
-        found[place] = least
-    return found
+    """Holm's correction: with n p-values, the smallest is multiplied by n, the next by n - 1, and so on; the results never decrease."""
+    ranked = sorted((value, position) for position, value in enumerate(probabilities) if value is not None)
+    corrected: list[float | None] = [None] * len(probabilities)
+    largest = 0.0
+    for rank, (value, position) in enumerate(ranked):
+        largest = max(largest, min(1.0, value * (len(ranked) - rank)))
+        corrected[position] = largest
+    return corrected
 
 
 def _verdict(
-    base: Group, other: Group, metric: str, difference: float | None, probability: float | None, paired: bool, lower: bool
+    base: RunGroup, other: RunGroup, metric: str, difference: float | None, probability: float | None, paired: bool, lower_is_better: bool
 ) -> Verdict:
     counts = len(base.measured(metric)), len(other.measured(metric))
     seeds = f"{counts[0]} seeds" if counts[0] == counts[1] else f"{counts[0]} and {counts[1]} seeds"
-    lacking = next((group for group in (base, other) if group.without(metric)), None)
-    if lacking is not None:
-        of = f"{lacking.without(metric)} of {len(lacking.results)} runs of {lacking.name}"
-        words = f"no verdict: {of} have no such number, and they may be the worst"
+    incomplete = next((group for group in (base, other) if group.without(metric)), None)
+    if incomplete is not None:
+        share = f"{incomplete.without(metric)} of {len(incomplete.results)} runs of {incomplete.name}"
+        words = f"no verdict: {share} have no such number, and they may be the worst"
     elif difference is None:
-        words = "not measured: `ganlab evaluate` does that"
+        words = "not measured: run `ganlab evaluate`"
     elif probability is None:
-        words = "no verdict: one seed each tells nothing about luck" if counts == (1, 1) else "no verdict: too few seeds"
+        words = "no verdict: one seed each says nothing about chance" if counts == (1, 1) else "no verdict: too few seeds"
     elif probability < 1 - CONFIDENCE:
-        better = (difference < 0) == lower
-        words = f"{'better' if better else 'worse'} than {base.name} ({seeds}, p = {probability:.2g})"
+        is_better = (difference < 0) == lower_is_better
+        words = f"{'better' if is_better else 'worse'} than {base.name} ({seeds}, p = {probability:.2g})"
     else:
         words = f"no difference shown with {seeds} (p = {probability:.2g})"
     extra = [f"collapsed in {other.collapsed} of {len(other.results)}"] if other.collapsed else []

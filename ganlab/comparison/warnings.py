@@ -1,40 +1,60 @@
-"""What makes numbers that should not be compared, or not without a word."""
+"""Warnings about runs whose values cannot be compared, or only with caution."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ganlab.comparison.groups import Group, differences
+from ganlab.comparison.groups import RunGroup, differences
 from ganlab.comparison.results import CHANGED
 
+AGAIN = "`ganlab evaluate` measures them again."
 
-def warnings(groups: Sequence[Group]) -> list[str]:
-    """What makes numbers that should not be compared."""
+
+def warnings(groups: Sequence[RunGroup]) -> list[str]:
+    """The warnings about these groups, each one or two sentences."""
+    about_groups = [text for group in groups for text in _about(group)]
+    return [*_about_measurement(groups), *_about_data(groups), *_about_metrics(groups), *about_groups]
+
+
+def _about_measurement(groups: Sequence[RunGroup]) -> list[str]:
     about = [result.about for group in groups for result in group.results if result.about]
-    found = []
-    for key, words in (("samples", "numbers of samples"), ("judge_identity", "judges")):
-        values = {found_about[key] for found_about in about if key in found_about}
-        if len(values) > 1:
-            found.append(
-                f"These runs were measured with different {words}: their numbers cannot be compared. `ganlab evaluate` measures anew."
-            )
-    data: dict[int, set[str]] = {}  # data sets that are drawn depend on the seed
+    return [
+        f"These runs were measured with different {words}: their numbers cannot be compared. {AGAIN}"
+        for key, words in (("samples", "numbers of samples"), ("judge_identity", "judges"))
+        if len({values[key] for values in about if key in values}) > 1
+    ]
+
+
+def _about_data(groups: Sequence[RunGroup]) -> list[str]:
+    fingerprints: dict[int, set[str]] = {}  # by seed: the samples of a synthetic data set depend on it
     for group in groups:
         for result in group.results:
-            data.setdefault(result.seed, set()).add(str(result.info.get("data", {}).get("fingerprint")))
-    if any(len(prints) > 1 for prints in data.values()) or any(key.startswith("data.") for key in differences(groups)):
-        found.append("These runs were trained on different data, or on the same in another range; the latter does no harm.")
-    if len({repr(sorted(result.measured_by.items())) for group in groups for result in group.results if result.values}) > 1:
-        found.append("The metrics of these runs have different options: their numbers cannot be compared. `ganlab evaluate` measures anew.")
-    for group in groups:
-        changed = [(key, text) for key, text in group.options.items() if key.startswith(CHANGED)]
-        found += [f"{', '.join(result.id for result in group.results)} {key}: {text}." for key, text in changed]
-        if len(group.results) > len(group.seeds):
-            found.append(f"{group.name} has several runs of one seed: of each seed the last that is finished counts.")
-        before = [(result.id, result.gone_on) for result in group.results if result.gone_on is not None]
-        found += [f"{name} has gone on to step {now:,}; its numbers are of step {then:,}." for name, (then, now) in before]
-        behind = [name for name, _ in before]
-        early = [result.id for result in group.results if result.values and not result.finished and result.id not in behind]
-        if early:
-            found.append(f"{', '.join(early)} had not spent the budget when measured.")
-    return found
+            fingerprints.setdefault(result.seed, set()).add(result.info.data.get("fingerprint", ""))
+    differ = any(len(of_one_seed) > 1 for of_one_seed in fingerprints.values())
+    if differ or any(key.startswith("data.") for key in differences(groups)):
+        return ["These runs were trained on different data, or on the same data in another range, which does no harm."]
+    return []
+
+
+def _about_metrics(groups: Sequence[RunGroup]) -> list[str]:
+    if len({repr(sorted(result.metric_options.items())) for group in groups for result in group.results if result.values}) > 1:
+        return [f"The metrics of these runs have different options: their numbers cannot be compared. {AGAIN}"]
+    return []
+
+
+def _about(group: RunGroup) -> list[str]:
+    """The warnings about one group."""
+    changes = [(key, text) for key, text in group.options.items() if key.startswith(CHANGED)]
+    texts = [f"{', '.join(result.id for result in group.results)} {key}: {text}." for key, text in changes]
+    if len(group.results) > len(group.seeds):
+        texts.append(f"{group.name} has several runs with one seed: of these, the last finished run counts.")
+    unfinished = []
+    for result in group.results:
+        if result.outdated_steps is not None:
+            step, current = result.outdated_steps
+            texts.append(f"{result.id} was resumed and is now at step {current:,}; its numbers are from step {step:,}.")
+        elif result.values and not result.finished:
+            unfinished.append(result.id)
+    if unfinished:
+        texts.append(f"{', '.join(unfinished)} had not finished training when measured.")
+    return texts

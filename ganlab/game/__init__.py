@@ -1,1 +1,1 @@
-"""The game: the loop of adversarial training and what it needs. No folder, no clock, no terminal, no run."""
+"""The game: the loop of adversarial training and everything that a step needs. Knows no folders, no clock and no terminal."""

@@ -1,4 +1,4 @@
-"""Whose error is it? Code that a plugin brought runs inside :class:`blamed`, which names its owner if it raises."""
+"""Attributes errors to plugins: a plugin's code runs inside :class:`blamed`, which names its owner if it raises an error."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from ganlab.game.out_of_memory import is_memory_error
 if TYPE_CHECKING:
     from ganlab.game.random_streams import Streams
 
-_CORE = str(Path(__file__).resolve().parents[1])  # ganlab's own code; plugins lie in packages of their own
+_CORE = str(Path(__file__).resolve().parents[1])  # ganlab's own code; plugins are packages of their own
 
 
 class blamed:  # noqa: N801 - reads as a word: `with blamed(owner):`
-    """A context in which any exception but ganlab's own becomes a PluginError that names ``owner``.
+    """A context that turns every exception into a PluginError that names ``owner``, except ganlab's own errors and out-of-memory errors.
 
-    Where it is a trick's hook, ``trick`` is its name in the recipe, and ``streams`` know the step. An allocator's error is nobody's.
+    It is a class, not a generator function, because it is entered several times in each turn: it takes a fifth of a microsecond.
 
-    A class, not a generator: it is entered several times in each turn, and costs a fifth of a microsecond.
+    Args:
+        owner: whose code runs inside, for the message.
+        trick: for a trick's hook, the trick's name in the recipe.
+        streams: for a trick's hook, the random streams of the game. They know the current step.
     """
 
     __slots__ = ("owner", "streams", "trick")
@@ -36,11 +39,11 @@ class blamed:  # noqa: N801 - reads as a word: `with blamed(owner):`
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if isinstance(error, Exception | SystemExit) and not isinstance(error, GanlabError) and not is_memory_error(error):
-            words = f"{self.owner}{self._when()} raised {type(error).__name__}: {error}{misspelt(error)}"
-            raise PluginError(words, own_traceback(error), self.trick) from error
+            message = f"{self.owner}{self._when()} raised {type(error).__name__}: {error}{misspelt(error)}"
+            raise PluginError(message, own_traceback(error), self.trick) from error
 
     def refuse(self, what: str, hint: str) -> NoReturn:
-        """Raise the PluginError that says ``what`` the owner did, in the same words as for what it raised."""
+        """Raise a PluginError that says ``what`` the owner did."""
         raise PluginError(f"{self.owner}{self._when()} {what}", hint, self.trick)
 
     def _when(self) -> str:
@@ -50,27 +53,28 @@ class blamed:  # noqa: N801 - reads as a word: `with blamed(owner):`
 
 
 def misspelt(error: BaseException) -> str:
-    """The half sentence that names the attribute that an AttributeError's was meant to be; empty where none is near.
+    """The suggestion ``; did you mean 'x'?`` for an AttributeError; empty if no attribute has a similar name.
 
-    What has no such attribute stands in the error, or (when one was to be set, before Python 3.12) in the frame that raised it.
+    The error holds the object whose attribute is missing. Before Python 3.12, an error of an assignment does not: then the object is among
+    the local variables of the frame that raised it.
     """
-    found = re.fullmatch(r"'(\w+)' object has no attribute '(\w+)'", str(error)) if isinstance(error, AttributeError) else None
-    if found is None:
+    match = re.fullmatch(r"'(\w+)' object has no attribute '(\w+)'", str(error)) if isinstance(error, AttributeError) else None
+    if match is None:
         return ""
     frames = list(traceback.walk_tb(error.__traceback__))
-    there = [getattr(error, "obj", None), *frames[-1][0].f_locals.values()]
-    with suppress(Exception):  # any object may say that it is any other
-        subject = next(one for one in there if type(one).__name__ == found[1])
-        near = closest(found[2], (name for name in dir(subject) if not name.startswith("_")))
+    candidates = [getattr(error, "obj", None), *frames[-1][0].f_locals.values()]
+    with suppress(Exception):  # dir() and getattr() of a plugin's object may raise anything
+        subject = next(value for value in candidates if type(value).__name__ == match[1])
+        near = closest(match[2], (name for name in dir(subject) if not name.startswith("_")))
         return f"; did you mean '{near}'?" if near else ""
     return ""
 
 
 def own_traceback(error: BaseException) -> str:
-    """The traceback of ``error`` from the first frame on that is not the engine's: what the plugin's author needs to see."""
+    """The traceback of ``error``, from the first frame outside of ganlab's own code: the part that concerns the plugin's author."""
     frames = traceback.extract_tb(error.__traceback__)
     outside = [i for i, frame in enumerate(frames) if not frame.filename.startswith(_CORE)]
-    kept = frames[outside[0] :] if outside else frames
+    shown = frames[outside[0] :] if outside else frames
     return (
-        "Traceback (of the plugin's own code):\n" + "".join(traceback.format_list(kept) + traceback.format_exception_only(error)).rstrip()
+        "Traceback (of the plugin's own code):\n" + "".join(traceback.format_list(shown) + traceback.format_exception_only(error)).rstrip()
     )

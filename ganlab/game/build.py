@@ -1,4 +1,4 @@
-"""From a recipe to the objects of a game. Everything that can be refused is refused here, before the first step."""
+"""Builds the objects of a game from its recipe. Mistakes that can be found before the first step are refused here."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ ROLES: tuple[Role, Role] = ("generator", "discriminator")
 
 
 def build(game: Game, dataset: Dataset, extra: list[Trick], constant: Mapping[str, Any]) -> None:
-    """Fill ``game``: tricks first, for they may change how networks are built; then players and losses.
+    """Fill ``game``: tricks first, because they may change how networks are built; then losses and players.
 
     Args:
-        game: made from the recipe, and empty.
-        dataset: the recipe's.
-        extra: tricks that the recipe does not list; they are called after its own.
-        constant: arguments that every call of a hook gets, by name: ``{"run": run}``.
+        game: created from the recipe, and still empty.
+        dataset: the recipe's data set.
+        extra: tricks that the recipe does not list. They are called after the recipe's own.
+        constant: arguments that are the same in every hook call, by name.
+
+    Raises:
+        RecipeError: the recipe's components do not work, or do not work together.
+        PluginError: the code of a plugin failed.
     """
     recipe = game.recipe
     noise = make_noise(recipe.noise)
@@ -37,7 +41,7 @@ def build(game: Game, dataset: Dataset, extra: list[Trick], constant: Mapping[st
         game.losses[role] = make_loss(recipe.losses[role], role)
     check_losses(game)
     for moment, role in enumerate(ROLES):
-        game.streams.moment = moment  # hooks draw other numbers for each player
+        game.streams.moment = moment  # hooks draw different numbers for each player
         game.players[role] = build_player(game, role)
     check_labels(game)
     game.metrics.probabilities = game.losses["discriminator"].logits
@@ -45,7 +49,7 @@ def build(game: Game, dataset: Dataset, extra: list[Trick], constant: Mapping[st
 
 
 def build_player(game: Game, role: Role) -> Player:
-    """A player whose network is initialised from a random stream of its own."""
+    """Build a player. Its network is initialized from a random stream of its own."""
     choice = getattr(game.recipe, role)
     data, noise = tuple(game.dataset.shape), tuple(game.noise.shape)
     shapes: tuple[tuple[int, ...], tuple[int, ...]] = (noise, data) if role == "generator" else (data, (1,))
@@ -55,7 +59,7 @@ def build_player(game: Game, role: Role) -> Player:
         seed_default_generators(derive(game.seed, "initialization", role), game.device)
         network = make(choice.network, spec)
         if not isinstance(network, nn.Module):
-            raise RecipeError([f"{choice.network.where}: {owner_of(choice.network)} is no torch.nn.Module"])
+            raise RecipeError([f"{choice.network.where}: {owner_of(choice.network)} is not a torch.nn.Module"])
         network = network.to(game.device, game.dtype)
     player = Player(role, network, spec, f"the {role}, {owner_of(choice.network)}")
     game.hooks.after_build(player=player)
@@ -64,43 +68,50 @@ def build_player(game: Game, role: Role) -> Player:
         raise RecipeError([f"{choice.network.where}: the {role} has no parameters to train"])
     player.optimizer = make(choice.optimizer, player.parameters)
     needed = ("step", "zero_grad", "state_dict", "load_state_dict", "param_groups")
-    check_parts(
-        choice.optimizer, player.optimizer, needed, "optimizer", "return one: a torch.optim.Optimizer of the parameters it is given"
-    )
+    check_parts(choice.optimizer, player.optimizer, needed, "optimizer", "return a torch.optim.Optimizer for the parameters that it gets")
     return player
 
 
 def check_losses(game: Game) -> None:
-    """Refuse a schedule that the losses cannot be trained with."""
-    train, other = game.recipe.train, game.losses["generator"]
-    if other.pairs and train.batch_of("generator") != train.batch_of("discriminator"):
-        text = f"{game.recipe.losses['generator'].where}: {other.owner} compares each fake with a real sample of the discriminator's batch"
-        raise RecipeError([f"{text}, and train.discriminator_batch_size makes that another size"], "remove train.discriminator_batch_size")
+    """Check that the losses can be trained with the schedule.
+
+    Raises:
+        RecipeError: they cannot.
+    """
+    train, generator_loss = game.recipe.train, game.losses["generator"]
+    if generator_loss.pairs and train.batch_of("generator") != train.batch_of("discriminator"):
+        where = game.recipe.losses["generator"].where
+        text = f"{where}: {generator_loss.owner} compares each fake with a real sample of the discriminator's batch"
+        raise RecipeError([f"{text}, but train.discriminator_batch_size is another size"], "remove train.discriminator_batch_size")
     loss, where = game.losses["discriminator"], game.recipe.losses["discriminator"].where
     if loss.pairs and game.schedule.discriminator_turn == "two_updates":
-        text = f'{where}: {loss.owner} compares real with fake scores; schedule.discriminator_turn = "two_updates" never has both'
-        raise RecipeError([text], 'use discriminator_turn = "two_passes"')
+        text = f'{loss.owner} compares real with fake scores; schedule.discriminator_turn = "two_updates" never computes both in one turn'
+        raise RecipeError([f"{where}: {text}"], 'use discriminator_turn = "two_passes"')
     if loss.pairs and game.schedule.discriminator_loss == "mean":
-        text = f'{where}: {loss.owner} has one term for both sides; schedule.discriminator_loss = "mean" has nothing to halve'
-        raise RecipeError([text], 'use discriminator_loss = "sum"')
+        text = f'{loss.owner} has one term for both sides; schedule.discriminator_loss = "mean" needs one for each side'
+        raise RecipeError([f"{where}: {text}"], 'use discriminator_loss = "sum"')
 
 
 def check_labels(game: Game) -> None:
-    """Refuse a discriminator that sees the labels of real images and none of fakes: it would tell them apart by that."""
+    """Check that fakes have labels if the discriminator takes labels. Otherwise it could tell real from fake by the labels.
+
+    Raises:
+        RecipeError: they have none.
+    """
     generator, discriminator = game.players["generator"], game.players["discriminator"]
     if game.dataset.class_names and discriminator.takes_labels and not generator.takes_labels:
         where = game.recipe.discriminator.network.where
         raise RecipeError(
-            [f"{where}: {discriminator.owner} takes labels, and {generator.owner} does not: fakes would have none"],
-            "use a generator that takes labels too, or a discriminator that takes none",
+            [f"{where}: {discriminator.owner} takes labels, but {generator.owner} does not: fakes would have no labels"],
+            "use a generator that takes labels, or a discriminator that takes none",
         )
 
 
 def check_ranges(game: Game) -> None:
-    """Say so when the generator's outputs, as far as it tells, are not of the data's range: a frequent cause of poor samples."""
-    made, wanted = getattr(game.players["generator"].network, "output_range", None), game.dataset.range
-    if made is not None and wanted is not None and tuple(made) != tuple(wanted):
+    """Announce a generator whose declared output range is not the range of the data: a frequent cause of poor samples."""
+    output_range, data_range = getattr(game.players["generator"].network, "output_range", None), game.dataset.range
+    if output_range is not None and data_range is not None and tuple(output_range) != tuple(data_range):
         game.announce(
-            f"The generator's output lies in {list(made)} and the data in {list(wanted)}: it cannot match them. "
+            f"The generator's output lies in {list(output_range)}, but the data in {list(data_range)}: it cannot match them. "
             "Give the generator another output_activation (tanh for [-1, 1], sigmoid for [0, 1]) or the data another range."
         )

@@ -1,4 +1,4 @@
-"""Whose hook made a number not finite: what tricks change in a turn is noted while it goes on, and looked at only when it must be."""
+"""Finds the hook that made a number not finite. Tricks' changes are recorded during the turn, and examined only after a failure."""
 
 from __future__ import annotations
 
@@ -13,70 +13,77 @@ from torch import Tensor
 from ganlab.errors import PluginError
 from ganlab.game.turn import Change, Turn
 
-#: What hooks may change in a turn, in the order in which it is used.
+#: The turn's values that hooks may change, in the order in which the turn uses them.
 VALUES = ("latent", "real", "fake", "real_scores", "fake_scores", "real_target", "fake_target")
 GRADIENTS = "the gradients"
-#: The hooks in which they do.
-HOOKS = ("before_turn", "before_scores", "after_scores", "loss_terms", "before_update")
+#: The hooks whose changes are traced.
+TRACED_HOOKS = ("before_turn", "before_scores", "after_scores", "loss_terms", "before_update")
 
 
-def look_at(turn: Turn, after: str = "a trick", trick: str = "") -> Tensor:
-    """1 if the turn's loss or a gradient of its player is not finite, else 0: float32 (), on the device. Nothing is changed.
+def non_finite_flag(turn: Turn, last_hook: str = "a trick", trick: str = "") -> Tensor:
+    """A flag on the device, float32 (): 1 if the turn's loss or a gradient of its player is not finite, else 0.
 
-    The loss stands for its terms, for their sum is not finite where one of them is not. This is the operation that
-    torch.amp.GradScaler does it with, at a scale of 1: two thirds of the time of a norm, and it cannot overflow.
+    Terms of the loss are not checked one by one: their sum is not finite if one of them is not. On the CPU and on CUDA this is the
+    operation of torch.amp.GradScaler with a scale of 1. It takes two thirds of the time of a norm, and cannot overflow.
 
     Args:
-        after, trick: whose hook was called just now, in words, and the name of its trick.
+        last_hook: the hook that was called last, and its owner, for an error's message.
+        trick: the name of its trick.
 
     Raises:
-        PluginError: a hook has put something else in the loss's place.
+        PluginError: a hook has replaced the loss by something that is not a tensor.
     """
     if not isinstance(turn.loss, Tensor):
-        what = f"{after} has set turn.loss to a {type(turn.loss).__name__}"
-        hint = 'its gradients are there by then; what is to be added to it is a term: `turn.loss_terms["mine"] = ...`'
+        what = f"{last_hook} has set turn.loss to a {type(turn.loss).__name__}"
+        hint = 'its gradients are already computed; add a term in the hook loss_terms: `turn.loss_terms["mine"] = ...`'
         raise PluginError(what, hint, trick)
     gradients = [p.grad for p in turn.player.parameters if p.grad is not None]
     device = turn.loss.device
-    found = torch.zeros((), device=device)
+    flag = torch.zeros((), device=device)
     if device.type in ("cpu", "cuda"):
-        torch._amp_foreach_non_finite_check_and_unscale_([turn.loss.detach(), *gradients], found, _one(device))
-        return found
+        torch._amp_foreach_non_finite_check_and_unscale_([turn.loss.detach(), *gradients], flag, _scale_of_one(device))
+        return flag
     norms = torch._foreach_norm([turn.loss.detach(), *gradients])
     return (~torch.isfinite(torch.stack(norms).sum())).to(torch.float32)
 
 
 @functools.cache
-def _one(device: torch.device) -> Tensor:
+def _scale_of_one(device: torch.device) -> Tensor:
     return torch.ones((), device=device)
 
 
 @dataclass(frozen=True)
 class Culprit:
-    """The first value that was not finite, and the hook that made it so; empty where unknown."""
+    """The first value that was not finite, and the hook that made it so.
+
+    Attributes:
+        value: its name; empty if unknown.
+        hook: the hook and its owner; empty if unknown.
+        how: as in :class:`ganlab.game.turn.Change`.
+    """
 
     value: str = ""
     hook: str = ""
     how: Literal["changed", "in place", "set"] = "changed"
 
     @classmethod
-    def among(cls, changes: list[Change], turn: Turn | None) -> Culprit:
-        """The culprit of a turn that was not finite. Reads values: for the host.
+    def of(cls, changes: list[Change], turn: Turn | None) -> Culprit:
+        """The culprit of a turn that was not finite. Waits for the device, because it reads values.
 
         Args:
-            changes: what hooks changed in it, in this order.
-            turn: it, unless it is gone already.
+            changes: the changes that hooks made in the turn, in the order of the hooks.
+            turn: the turn itself, unless it is gone already.
         """
         for change in changes:
-            if not _fine(change.name, change.after):
-                if change.how != "changed" or _fine(change.name, change.before):
+            if not _is_finite(change.name, change.after):
+                if change.how != "changed" or _is_finite(change.name, change.before):
                     return cls(change.name, change.hook, change.how)
                 break
-        given = () if turn is None else VALUES
-        return cls(next((name for name in given if not _fine(name, getattr(turn, name))), ""))
+        names = () if turn is None else VALUES
+        return cls(next((name for name in names if not _is_finite(name, getattr(turn, name))), ""))
 
-    def in_words(self) -> str:
-        """How a report goes on."""
+    def describe(self) -> str:
+        """The end of a report's sentence, from its colon on; empty if nothing is known."""
         name = self.value if self.value.startswith("the ") else f"turn.{self.value}"
         if self.hook:
             how = {"set": f"has set {name}", "in place": f"has changed {name} in place"}
@@ -84,41 +91,49 @@ class Culprit:
         return f": {name} was not finite, before any trick could change it" if self.value else ""
 
 
-def watched(owner: str, trick: str, hook: str, place: int, call: Callable[..., Any]) -> Callable[..., Any]:
-    """``call``, a trick's implementation of ``hook``, which takes the turn as its argument number ``place``, noting what it changes."""
-    words = f"{owner}, in its hook {hook}"
+def traced(owner: str, trick: str, hook: str, position: int, call: Callable[..., Any]) -> Callable[..., Any]:
+    """A trick's implementation of a hook, wrapped to record what it changes in ``turn.trace``.
 
-    def values(*args: Any) -> Any:
-        turn: Turn = args[place]
+    Args:
+        owner: whose hook it is, for messages.
+        trick: the trick's name in the recipe.
+        hook: the hook's name.
+        position: of the turn among the implementation's arguments.
+        call: the implementation.
+    """
+    description = f"{owner}, in its hook {hook}"
+
+    def trace_values(*args: Any) -> Any:
+        turn: Turn = args[position]
         before = _values(turn)
         result = call(*args)
         for name, (value, version) in _values(turn).items():
             old, old_version = before.get(name, (None, 0))
             if value is not old:
-                turn.trace.changes.append(Change(words, name, old, value, "set" if old is None else "changed", trick))
+                turn.trace.changes.append(Change(description, name, old, value, "set" if old is None else "changed", trick))
             elif version != old_version:
-                turn.trace.changes.append(Change(words, name, None, value, "in place", trick))
+                turn.trace.changes.append(Change(description, name, None, value, "in place", trick))
         return result
 
-    def gradients(*args: Any) -> Any:
-        turn: Turn = args[place]
-        before = look_at(turn) if turn.trace.flag is None else turn.trace.flag
+    def trace_gradients(*args: Any) -> Any:
+        turn: Turn = args[position]
+        before = non_finite_flag(turn) if turn.trace.flag is None else turn.trace.flag
         result = call(*args)
-        turn.trace.flag = look_at(turn, f"{words},", trick)
-        turn.trace.changes.append(Change(words, GRADIENTS, before, turn.trace.flag, trick=trick))
+        turn.trace.flag = non_finite_flag(turn, f"{description},", trick)
+        turn.trace.changes.append(Change(description, GRADIENTS, before, turn.trace.flag, trick=trick))
         return result
 
-    return functools.wraps(call)(gradients if hook == "before_update" else values)
+    return functools.wraps(call)(trace_gradients if hook == "before_update" else trace_values)
 
 
 def _values(turn: Turn) -> dict[str, tuple[Any, int]]:
-    """What a hook may change, by name, with the number of times it has been changed in place."""
-    found = {name: getattr(turn, name) for name in VALUES}
-    found |= {f"the loss term '{name}'": term for name, term in (turn.loss_terms or {}).items()}
-    return {name: (value, value._version if isinstance(value, Tensor) else 0) for name, value in found.items()}
+    """The values that a hook may change, by name, each with its version: the number of changes in place."""
+    values = {name: getattr(turn, name) for name in VALUES}
+    values |= {f"the loss term '{name}'": term for name, term in (turn.loss_terms or {}).items()}
+    return {name: (value, value._version if isinstance(value, Tensor) else 0) for name, value in values.items()}
 
 
-def _fine(name: str, value: Any) -> bool:
+def _is_finite(name: str, value: Any) -> bool:
     if name == GRADIENTS:
         return not bool(value)
     if isinstance(value, Tensor):

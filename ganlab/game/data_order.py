@@ -1,4 +1,4 @@
-"""The order of the data: which samples are shown next, as a function of the seed, the epoch and the place in it."""
+"""The order of the data: the indices of each batch, as a function of the seed, the epoch and the position in it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from ganlab.game.random_streams import derive
 
 
 class DataOrder:
-    """Batches of indices. Its whole state is one number, ``drawn``.
+    """Batches of indices. The only state is ``drawn``, the number of batches drawn.
 
-    Shuffled: in a new random order every epoch. Every batch is full: what is left at the end of an epoch, fewer than
-    ``batch_size`` samples, is left out until the next epoch's order brings it up.
+    Shuffled batches: each epoch has a new random order. Every batch is full. If fewer than ``batch_size`` samples are left at the end of
+    an epoch, the epoch skips them.
 
-    Contiguous: indices that follow each other, from a start uniform in 0 .. size - batch_size - 1. (The start size - batch_size
-    would fit too; the Keras tutorial, where such batches come from, never draws it.) An epoch is as many batches as without it.
+    Contiguous batches: consecutive indices from a start that is uniform in 0 .. size - batch_size - 1. (The start size - batch_size would
+    also be possible, but the Keras tutorial, from which such batches come, never draws it.) An epoch has as many batches as a shuffled one.
 
     Args:
         size: number of samples.
-        batch_size: at most ``size``; less than it for contiguous batches.
-        seed: of the run.
-        contiguous: which of the two.
-        pinned: put the indices where a GPU can fetch them without the host waiting for it.
+        batch_size: at most ``size``; less than ``size`` for contiguous batches.
+        seed: seed of the order.
+        contiguous: whether batches are contiguous.
+        pinned: whether the indices are in pinned memory, so that the CPU need not wait while a GPU copies them.
     """
 
     def __init__(self, size: int, batch_size: int, seed: int, contiguous: bool = False, pinned: bool = False) -> None:
@@ -33,23 +33,23 @@ class DataOrder:
 
     @property
     def epoch(self) -> int:
-        """How many times the data have been gone through."""
+        """The number of completed passes over the data."""
         return self.drawn // self.per_epoch
 
     def peek(self) -> Tensor:
-        """The indices of the next batch: int64 ``(batch_size,)``, on the CPU."""
+        """The indices of the next batch, int64 ``(batch_size,)`` on the CPU, without drawing it."""
         if self.contiguous:
             generator = torch.Generator().manual_seed(derive(self.seed, "contiguous batches", self.drawn))
-            start = int(torch.randint(self.size - self.batch_size, (), generator=generator))  # the upper end is exclusive
+            start = int(torch.randint(self.size - self.batch_size, (), generator=generator))  # the upper bound is exclusive
             return torch.arange(start, start + self.batch_size, pin_memory=self.pinned)
-        epoch, place = divmod(self.drawn, self.per_epoch)
+        epoch, position = divmod(self.drawn, self.per_epoch)
         if self._order[0] != epoch:
             generator = torch.Generator().manual_seed(derive(self.seed, "data order", epoch))
             self._order = (epoch, torch.randperm(self.size, generator=generator, pin_memory=self.pinned))
-        return self._order[1][place * self.batch_size : (place + 1) * self.batch_size]
+        return self._order[1][position * self.batch_size : (position + 1) * self.batch_size]
 
     def next(self) -> Tensor:
-        """The indices of the next batch, which is then over."""
+        """Draw the next batch: its indices, int64 ``(batch_size,)`` on the CPU."""
         indices = self.peek()
         self.drawn += 1
         return indices

@@ -1,4 +1,4 @@
-"""What is drawn in a game: real batches, latents and labels, each a function of the seed and the moment."""
+"""Draws of a game: real batches, latents and labels. Each is a function of the seed and the moment."""
 
 from __future__ import annotations
 
@@ -15,22 +15,28 @@ from ganlab.recipe import Recipe
 
 
 def draw_latent(law: Noise, use: str, count: int, generator: torch.Generator, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """``count`` latents of ``law``, which recipes call ``use``: ``(count, *noise shape)``, on ``device``.
+    """Draw ``count`` latents, ``(count, *noise shape)``, on ``device``.
+
+    Args:
+        law: the noise that they are drawn from.
+        use: the noise's name in recipes, for error messages.
 
     Raises:
-        PluginError: the law gives another shape than it promises.
+        PluginError: the latents have another shape than ``law.shape``.
     """
     with blamed(f"noise '{use}'"):
         latent = law.sample(count, generator, device, dtype)
     if latent.shape != (count, *law.shape):
-        raise PluginError(f"noise '{use}' gave shape {tuple(latent.shape)} where it promised {(count, *law.shape)}")
+        raise PluginError(
+            f"noise '{use}' returned latents of shape {tuple(latent.shape)}; its shape attribute asks for {(count, *law.shape)}"
+        )
     return latent
 
 
 class Draws:
     """The source of a game's batches, latents and labels.
 
-    Its whole state between steps is the number of batches drawn.
+    Between steps, its only state is the number of batches drawn.
     """
 
     def __init__(self, recipe: Recipe, dataset: Dataset, noise: Noise, streams: Streams, dtype: torch.dtype) -> None:
@@ -38,16 +44,16 @@ class Draws:
         self.counts = {role: recipe.train.batch_of(role) for role in ("generator", "discriminator")}
         contiguous, pinned = recipe.schedule.real_batches == "contiguous", streams.device.type == "cuda"
         self.order = DataOrder(len(dataset), self.counts["discriminator"], streams.seed, contiguous, pinned)
-        self._batch: tuple[int, Batch, bool] | None = None  # of which step, the batch, whether the discriminator had it
-        self._latent: tuple[int, Tensor] | None = None  # of which step, the latent
+        self._batch: tuple[int, Batch, bool] | None = None  # step, batch, whether the discriminator has used it
+        self._latent: tuple[int, Tensor] | None = None  # step, latent
 
     @property
     def images(self) -> int:
-        """How many real images have been drawn."""
+        """The number of real images drawn."""
         return self.order.drawn * self.order.batch_size
 
     def next_batch(self, step: int) -> Batch:
-        """A new real batch for the discriminator; one that was drawn ahead, for the generator's turn, comes first."""
+        """The next real batch for the discriminator. If the generator's turn has drawn one in advance, it is that one."""
         if self._batch is not None and self._batch[0] == step and not self._batch[2]:
             self._batch = (step, self._batch[1], True)
         else:
@@ -55,13 +61,13 @@ class Draws:
         return self._batch[1]
 
     def current_batch(self, step: int) -> Batch:
-        """The step's last real batch; the coming one when none has been drawn yet."""
+        """The step's latest real batch. If there is none yet, the next one is drawn in advance."""
         if self._batch is None or self._batch[0] != step:
             self._batch = (step, self._fetch(), False)
         return self._batch[1]
 
     def latent(self, turn: Turn) -> Tensor:
-        """The turn's latent, ``(batch, *noise shape)``; a repeat's is always fresh."""
+        """The turn's latent, ``(batch, *noise shape)``. A repeat always gets a new one."""
         if self.recipe.schedule.noise == "per_step" and turn.repeat == 0 and self._latent is not None and self._latent[0] == turn.step:
             return self._latent[1]
         source, streams = self.streams.generator("training noise"), self.streams
@@ -70,7 +76,7 @@ class Draws:
         return latent
 
     def labels(self, turn: Turn) -> Tensor | None:
-        """Labels for the turn's fakes, ``(batch,)``: the real batch's where there is one, else drawn evenly; None without classes."""
+        """Labels for the turn's fakes, ``(batch,)``: those of its real batch, or uniform ones if it has none. None without classes."""
         classes = len(self.dataset.class_names)
         if not classes:
             return None
@@ -85,11 +91,11 @@ class Draws:
         self._batch = self._latent = None
 
     def state_dict(self) -> int:
-        """How many batches have been drawn."""
+        """The number of batches drawn."""
         return self.order.drawn
 
     def load_state_dict(self, state: int) -> None:
-        """Continue after that many batches."""
+        """Continue after ``state`` batches."""
         self.go_to(state)
 
     def _fetch(self) -> Batch:

@@ -1,4 +1,4 @@
-"""Components made by the factories that a recipe picks, and refused at once where they lack a part."""
+"""Creates the components that a recipe picks, and checks that each has all required attributes."""
 
 from __future__ import annotations
 
@@ -17,36 +17,37 @@ from ganlab.recipe import Choice, Recipe
 
 @dataclass(frozen=True)
 class PlayerLoss:
-    """A player's loss, and who wrote it."""
+    """A player's loss, with its name and plugin for error messages."""
 
     instance: Any
     owner: str
 
     @property
     def pairs(self) -> bool:
-        """Whether it compares real with fake scores."""
+        """Whether the loss compares real with fake scores."""
         return bool(getattr(self.instance, "pairs", False))
 
     @property
     def label_targets(self) -> bool:
-        """Whether it honours ``turn.real_target`` and ``turn.fake_target``."""
+        """Whether the loss uses ``turn.real_target`` and ``turn.fake_target``."""
         return bool(getattr(self.instance, "label_targets", False))
 
     @property
     def logits(self) -> bool:
-        """Whether sigmoid(score) is a probability."""
+        """Whether scores are logits: sigmoid(score) is a probability."""
         return bool(getattr(self.instance, "logits", False))
 
 
-def make(choice: Choice, *given: Any) -> Any:
-    """Call the factory of what the recipe chose. A ValueError it raises is a mistake in the recipe, at the choice's place.
+def make(choice: Choice, *arguments: Any) -> Any:
+    """Create a component: call the factory that the recipe has chosen, with ``arguments`` and the recipe's options.
 
     Raises:
-        RecipeError: so it is; or the factory made a class, of which nothing can be asked.
+        RecipeError: the factory raised a ValueError, which means a mistake in the recipe; or it returned a class, not an object.
+        PluginError: the factory raised any other error.
     """
     with blamed(owner_of(choice)):
         try:
-            made = choice.entry.factory(*given, **choice.options)
+            made = choice.entry.factory(*arguments, **choice.options)
         except ValueError as error:
             raise RecipeError([f"{choice.where}: {choice.kind} '{choice.use}': {error}"]) from error
     if isinstance(made, type):
@@ -57,51 +58,63 @@ def make(choice: Choice, *given: Any) -> Any:
 
 
 def owner_of(choice: Choice) -> str:
-    """Who is to blame: ``trick 'clamp' (plugin stability, ganlab 0.1.0)``."""
+    """The component's name and plugin for error messages: ``trick 'clamp' (plugin stability, ganlab 0.1.0)``."""
     named = f" named '{choice.name}'" if choice.kind in ("trick", "metric") and choice.name != choice.use else ""
     return f"{choice.kind} '{choice.use}'{named} (plugin {choice.entry.plugin}, {choice.entry.origin})"
 
 
 def make_data(recipe: Recipe, root: Path, download: bool = True) -> Dataset:
-    """The recipe's data set.
+    """Create the recipe's data set.
+
+    Args:
+        root: folder of all data sets.
+        download: whether missing files may be downloaded.
 
     Raises:
-        DataUnavailable: it cannot be had here.
+        DataUnavailable: its files are missing and cannot be downloaded.
+        RecipeError: it lacks a required attribute or has no samples.
         UsageError: it has fewer samples than a batch.
     """
     dataset: Dataset = make(recipe.data, DatasetSpec(root, derive(recipe.train.seed, "data"), download))
     needed = ("__len__", "place", "fetch", "prefetch", "picture", "fingerprint", "shape", "range", "class_names")
-    check_parts(recipe.data, dataset, needed, "data set", "return one: `ganlab.ResidentDataset(tensor)` makes it of a tensor of samples")
+    check_parts(recipe.data, dataset, needed, "data set", "`ganlab.ResidentDataset(tensor)` makes a data set from a tensor of samples")
     if not len(dataset):
         raise RecipeError([f"{recipe.data.where}: {owner_of(recipe.data)} has no samples"])
     train = recipe.train
     key = "batch_size" if train.discriminator_batch_size is None else "discriminator_batch_size"
-    batch, most = train.batch_of("discriminator"), len(dataset) - (recipe.schedule.real_batches == "contiguous")
-    if batch > most:
-        many = "more than" if batch > len(dataset) else "as many as"
+    batch, largest = train.batch_of("discriminator"), len(dataset) - (recipe.schedule.real_batches == "contiguous")
+    if batch > largest:
+        comparison = "more than" if batch > len(dataset) else "as many as"
         raise UsageError(
-            f"train.{key} = {batch} is {many} dataset '{recipe.data.use}' has: {len(dataset)} samples", f"use a {key} of at most {most}"
+            f"train.{key} = {batch} is {comparison} dataset '{recipe.data.use}' has: {len(dataset)} samples",
+            f"use a {key} of at most {largest}",
         )
     return dataset
 
 
 def check_parts(choice: Choice, made: object, needed: Sequence[str], kind: str, hint: str) -> None:
-    """Refuse what is not of its kind before anything begins.
+    """Check that the component ``made`` has all attributes ``needed``.
+
+    Args:
+        kind: what the component is meant to be, for the message.
+        hint: what to type instead.
 
     Raises:
-        RecipeError: ``made`` lacks one of the attributes ``needed``.
+        RecipeError: an attribute is missing.
+        PluginError: a property raised an error.
     """
     with blamed(owner_of(choice)):
         for name in needed:
             if inspect.getattr_static(made, name, None) is None and not hasattr(made, name):
-                article = "an" if type(made).__name__[0] in "AEIOUaeiou" else "a"
-                text = f"{choice.where}: {owner_of(choice)} made {article} {type(made).__name__}, which is no {kind}: it has no {name}"
-                raise RecipeError([text], hint)
-            getattr(made, name)  # a property may raise: that is its owner's error, even where it is an AttributeError
+                class_name = type(made).__name__
+                article = "an" if class_name[0] in "AEIOUaeiou" else "a"
+                text = f"{owner_of(choice)} made {article} {class_name}, which is not a valid {kind}: it has no {name}"
+                raise RecipeError([f"{choice.where}: {text}"], hint)
+            getattr(made, name)  # a property may raise: that is the plugin's error, even if it is an AttributeError
 
 
 def make_noise(choice: Choice) -> Noise:
-    """A law of latents."""
+    """Create a noise, from which latents are drawn."""
     noise: Noise = make(choice)
     check_parts(
         choice, noise, ("shape", "sample"), "noise", "a noise has an attribute shape and a method sample(count, generator, device, dtype)"
@@ -110,7 +123,7 @@ def make_noise(choice: Choice) -> Noise:
 
 
 def make_loss(choice: Choice, role: Role) -> PlayerLoss:
-    """One player's loss."""
+    """Create one player's loss."""
     loss = PlayerLoss(make(choice), owner_of(choice))
     needed = ["generator"] if role == "generator" else ["discriminator"] if loss.pairs else ["real", "fake"]
     hint = "a loss has methods real(turn), fake(turn) and generator(turn); with pairs = True, discriminator(turn) in place of the first two"
@@ -119,13 +132,17 @@ def make_loss(choice: Choice, role: Role) -> PlayerLoss:
 
 
 def sampling_law(recipe: Recipe, noise: Noise) -> Noise:
-    """The law of samples and sheets: that of ``[sampling_noise]``, else ``noise``, the training's own."""
+    """The noise for samples and sample sheets: that of ``[sampling_noise]`` if the recipe has it, else ``noise``, that of the training.
+
+    Raises:
+        RecipeError: its latents have another shape than those of ``noise``.
+    """
     if recipe.sampling_noise is None:
         return noise
     law = make_noise(recipe.sampling_noise)
     if tuple(law.shape) != tuple(noise.shape):
         raise RecipeError(
             [f"{recipe.sampling_noise.where}: [sampling_noise] has latents of shape {tuple(law.shape)}, and [noise] {tuple(noise.shape)}"],
-            "give both the same dimension",
+            "use the same dimension for both",
         )
     return law

@@ -1,7 +1,6 @@
-"""The game: two players, their losses, the schedule, the draws, the random streams, the metrics, the guard and the hooks.
+"""The game: two players with their losses, the schedule, the draws, the random streams, the metrics, the guard and the hooks.
 
-A game knows nothing of folders, clocks and intervals: it can be played in memory, step by step, with
-:func:`ganlab.game.loop.play_step`.
+A game needs no folder: it can be played in memory, step by step, with :func:`ganlab.game.loop.play_step`.
 """
 
 from __future__ import annotations
@@ -28,37 +27,40 @@ from ganlab.game.schedule import batches_per_step, groups_of
 from ganlab.game.turn import Turn
 from ganlab.recipe import Recipe
 
-#: Passes and operations that draw from torch's default generators, each from a stream of its own.
+#: Passes and operations that draw from torch's default generators. Each has its own random stream.
 PASSES = ("generator", "real", "fake", "both", "loss", "optimizer")
 
 
 @dataclass(frozen=True)
 class StepStart:
-    """What is needed to undo a step that has not updated any player: the state at the end of the step before."""
+    """The state before a step, from which the step can be undone while it has updated no player."""
 
     batches_drawn: int
-    values_waiting: dict[str, int]  # as Metrics.mark gives it
+    metrics_mark: dict[str, int]  # from Metrics.mark
 
 
 class Game:
     """Everything that a step of training reads or changes.
 
     Attributes:
-        recipe, device, dtype, seed: what the game was made with.
-        schedule: the recipe's ``[schedule]``; ``groups`` is the same as groups of turns.
+        recipe, device, dtype, seed: what the game was created with.
+        schedule: the recipe's ``[schedule]``. ``groups`` are its groups of turns.
         players: ``players["generator"]`` and ``players["discriminator"]``.
         losses: each player's loss.
-        dataset, noise: the components of the recipe. sampling_noise: the law of samples and sheets, ``noise`` itself where the recipe
-            names no other.
-        draws: where real batches, latents and labels come from. streams: where all random numbers come from.
-        metrics: what is measured, waiting on the device. guard: keeps numbers that are not finite away from the weights.
-        tricks: in recipe order; ``hooks`` calls them.
-        vetoed_by: for each player, the names of the tricks that vetoed the latest of its turns that was vetoed.
+        dataset, noise: the recipe's components.
+        sampling_noise: the distribution of latents for samples and sample sheets. It is ``noise`` unless the recipe has another.
+        draws: the source of real batches, latents and labels.
+        streams: the source of all random numbers.
+        bases: the number of the random stream of each pass or operation, for ``streams.reseed``.
+        metrics: measured values, on the device.
+        guard: keeps numbers that are not finite away from the weights.
+        tricks: in recipe order. ``hooks`` calls them.
+        vetoed_by: for each player, the names of the tricks that vetoed its most recent vetoed turn.
         step: the latest step that has begun; 0 before the first.
         total_steps, steps_per_epoch: the budget.
-        step_is_complete: whether the state is that of the end of ``step``.
-        steps_undone: how many steps failed and were undone.
-        announce: called with one paragraph for each thing that a person must know.
+        step_is_complete: whether ``step`` has ended, and the state is the one after it.
+        steps_undone: 1 after a step that failed was undone, else 0.
+        announce: called with one paragraph for each message to the user.
     """
 
     dataset: Dataset
@@ -89,7 +91,7 @@ class Game:
         self._step_start: StepStart | None = None
 
     def use_data(self, dataset: Dataset, noise: Noise, sampling_noise: Noise) -> None:
-        """Take the data and the noise, and compute the budget from their size."""
+        """Set the data and the noise, and compute the budget from the size of the data."""
         self.dataset, self.noise, self.sampling_noise = dataset, noise, sampling_noise
         self.draws = Draws(self.recipe, dataset, noise, self.streams, self.dtype)
         train, batches, per_epoch = self.recipe.train, batches_per_step(self.schedule), self.draws.order.per_epoch
@@ -100,17 +102,17 @@ class Game:
 
     @property
     def epoch(self) -> int:
-        """How many times the data have been gone through."""
+        """The number of completed passes over the data."""
         return self.draws.order.epoch
 
     @property
     def images_seen(self) -> int:
-        """How many real images have been drawn for the discriminator."""
+        """The number of real images that were drawn for the discriminator."""
         return self.draws.images
 
     @property
     def counters(self) -> dict[str, int]:
-        """All counters, none mixed with another."""
+        """All counters by name."""
         return {
             "step": self.step,
             "epoch": self.epoch,
@@ -122,7 +124,7 @@ class Game:
     # -- a step ------------------------------------------------------------------------------------------------------------
 
     def begin_step(self) -> int:
-        """Begin the next step, and return its number."""
+        """Begin the next step and return its number."""
         self._step_start = StepStart(self.draws.order.drawn, self.metrics.mark())
         self.guard.begin_step()
         self.step_is_complete = False
@@ -132,12 +134,15 @@ class Game:
         return self.step
 
     def undo_step(self) -> bool:
-        """Put the state back to the end of the step before, if that can be done: no player has been updated in this step.
+        """Restore the state before the current step. Possible only if the step has updated no player.
 
-        The state of tricks is not touched: it changes in ``after_update`` and ``after_step``, as the manual of hooks says.
+        Tricks keep their state: they change it in ``after_update`` and ``after_step`` only, as the manual of hooks requires.
+
+        Returns:
+            Whether the state was restored.
         """
         start = self._step_start
-        if start is None or self.guard.updated or not self.guard.undo_passes() or not self.metrics.back(start.values_waiting):
+        if start is None or self.guard.updated or not self.guard.undo_passes() or not self.metrics.rewind(start.metrics_mark):
             return False
         self.draws.go_to(start.batches_drawn)
         self.step -= 1
@@ -145,12 +150,12 @@ class Game:
         self.step_is_complete = True
         return True
 
-    def at(self, turn: Turn) -> None:
-        """Move to the moment that all randomness of this turn is derived from."""
+    def set_moment(self, turn: Turn) -> None:
+        """Set the moment of the random streams: all random numbers of this turn are derived from it."""
         self.streams.moment = self.step * TURNS + turn.index + 1
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """bfloat16 autocast, where the recipe asks for it."""
+        """A context with bfloat16 autocast if the recipe asks for it."""
         if self.recipe.train.autocast == "off":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
@@ -158,7 +163,15 @@ class Game:
     # -- metrics -----------------------------------------------------------------------------------------------------------
 
     def record(self, name: str, value: Tensor | float) -> None:
-        """Log the mean of ``value`` (a float, or a scalar tensor, which is not waited for) over each logging interval."""
+        """Log the mean of ``value`` over each logging interval.
+
+        Args:
+            name: of the metric.
+            value: a number, or a scalar tensor, which is not copied to the CPU before the interval ends.
+
+        Raises:
+            ValueError: the tensor is not a scalar.
+        """
         if isinstance(value, Tensor) and value.dim():
             raise ValueError(f"run.record('{name}', ...) takes one number, not a tensor of shape {tuple(value.shape)}; take its mean()")
         self.metrics.add(name, value if isinstance(value, Tensor) else float(value))
@@ -167,8 +180,8 @@ class Game:
         """Log the sum of ``number`` over each logging interval."""
         self.metrics.add(name, float(number), weight=0.0)
 
-    def note_losses(self, turn: Turn) -> None:
-        """Log the turn's loss and its terms. A side alone counts as half a turn, so that two updates add up as one loss."""
+    def record_losses(self, turn: Turn) -> None:
+        """Log the turn's loss and its terms. A discriminator's turn on one side counts as half a turn: two such updates are one loss."""
         assert turn.loss is not None
         half = turn.role == "discriminator" and len(turn.sides) == 1
         self.metrics.add(f"loss/{turn.role}", turn.loss, 0.5 if half else 1.0)

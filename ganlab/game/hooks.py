@@ -1,4 +1,4 @@
-"""The hooks of one game: its tricks, and nobody else's, called in recipe order."""
+"""Calls the hooks of one game's tricks, in recipe order."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pluggy
 
 from ganlab.errors import PluginError
 from ganlab.game.blame import blamed
-from ganlab.game.culprit import HOOKS, watched
-from ganlab.game.hook_answers import reader
+from ganlab.game.culprit import TRACED_HOOKS, traced
+from ganlab.game.hook_results import result_reader
 from ganlab.game.random_streams import Streams
 from ganlab.hookspecs import PROJECT, RunHooks
 from ganlab.registry.implementations import RUN_HOOKS, check_implementation
@@ -24,38 +24,43 @@ DECIDING = tuple(name for name in KNOWN if getattr(getattr(RunHooks, name), f"{P
 
 @dataclass(eq=False)
 class Trick:
-    """A trick of this run: its name in the recipe, the object, and who wrote it."""
+    """A trick of a game.
+
+    Attributes:
+        name: in the recipe.
+        instance: the object with the hook methods.
+        owner: its name and plugin, for error messages.
+    """
 
     name: str
     instance: object
     owner: str
 
     def methods(self) -> dict[str, Callable[..., Any]]:
-        """Its hook methods by name."""
-        found = {}
+        """The trick's hook methods by name."""
+        methods = {}
         for name in dir(type(self.instance)):
             if not name.startswith("__") and hasattr(getattr(type(self.instance), name, None), f"{PROJECT}_impl"):
-                found[name] = getattr(self.instance, name)
-        return found
+                methods[name] = getattr(self.instance, name)
+        return methods
 
     def asks_for(self, attribute: str) -> bool:
-        """Whether its class reads an attribute of this name of anything, such as ``total_steps`` of the run, as far as its code tells."""
-        functions = [member for kind in type(self.instance).__mro__ for member in vars(kind).values() if inspect.isfunction(member)]
+        """Whether the trick's code reads an attribute of this name, such as ``total_steps``, from any object."""
+        functions = [value for kind in type(self.instance).__mro__ for value in vars(kind).values() if inspect.isfunction(value)]
         return any(attribute in function.__code__.co_names for function in functions)
 
 
 class _Handle:
-    """What is registered with pluggy for a trick: compares by identity, where two equal dataclasses would be taken for one."""
+    """The object that pluggy registers for a trick. It compares by identity: pluggy refuses a second trick that equals the first."""
 
 
 class Hooks:
-    """Calls the hooks of some tricks, in recipe order: ``hooks.before_turn(turn=turn)``.
+    """Calls the hooks of a list of tricks, in recipe order: ``hooks.before_turn(turn=turn)``.
 
-    Some arguments are the same in every call: the run that a game belongs to, which the game itself does not know. They are added to
-    each call of a hook that has a parameter of that name.
+    Arguments in ``constant`` are the same in every call. They are added to each call of a hook that has a parameter of that name.
 
     Attributes:
-        relay: pluggy's own; with it every argument must be passed.
+        relay: pluggy's hook relay, which adds no arguments.
     """
 
     def __init__(self, relay: pluggy.HookRelay, constant: Mapping[str, Any]) -> None:
@@ -69,26 +74,28 @@ class Hooks:
         def __getattr__(self, hook: str) -> Callable[..., Any]: ...
 
     def call_each(self, hook: str, **arguments: Any) -> list[Exception]:
-        """Call every implementation of ``hook``, whatever the others do, and return what they raised."""
-        raised = []
+        """Call every implementation of ``hook``, even after one has failed. Returns the errors that they raised."""
+        errors = []
         for impl in reversed(getattr(self.relay, hook).get_hookimpls()):
             try:
                 impl.function(*({**self._constant, **arguments}[name] for name in impl.argnames))
             except Exception as error:
-                raised.append(error)
-        return raised
+                errors.append(error)
+        return errors
 
 
-def connect(tricks: list[Trick], streams: Streams, tell: Callable[[str], None], constant: Mapping[str, Any]) -> Hooks:
-    """The hooks that call ``tricks`` in this order, each call seeded and, if it raises, blamed on its owner.
+def connect(tricks: list[Trick], streams: Streams, announce: Callable[[str], None], constant: Mapping[str, Any]) -> Hooks:
+    """The hooks of ``tricks``, called in this order. Each call has its own random stream, and each error names the trick.
 
     Args:
-        tricks, streams: these, and where their randomness comes from.
-        tell: called with what a person must know of what they return.
+        tricks: in recipe order.
+        streams: the random streams of the game.
+        announce: called with a message for the user if a hook returns a value that ganlab ignores.
         constant: arguments that are the same in every call, by name.
 
     Raises:
-        PluginError: a trick has no hooks or an unknown one, wants an unknown parameter, or claims a decision twice.
+        PluginError: a trick has no hook or an unknown one, a hook has an unknown parameter, or two tricks implement a hook of which only
+            one may exist.
     """
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(RunHooks)
@@ -97,7 +104,8 @@ def connect(tricks: list[Trick], streams: Streams, tell: Callable[[str], None], 
         if isinstance(trick.instance, type):
             kind = trick.instance.__name__
             raise PluginError(
-                f"{trick.owner} is {'a class' if kind == trick.owner else f'the class {kind}'}, not an object", f"make one: `{kind}()`"
+                f"{trick.owner} is {'a class' if kind == trick.owner else f'the class {kind}'}, not an object",
+                f"make one: `{kind}()`",
             )
         methods = trick.methods()
         for name in KNOWN:
@@ -105,40 +113,41 @@ def connect(tricks: list[Trick], streams: Streams, tell: Callable[[str], None], 
                 raise PluginError(f"{trick.owner} has a method {name} that is not marked as a hook", "mark it with @ganlab.hookimpl")
         if not methods:
             raise PluginError(f"{trick.owner} has no hooks", "mark its methods with @ganlab.hookimpl; the hooks are in ganlab/hookspecs.py")
-        for one, other in (("state_dict", "load_state_dict"), ("load_state_dict", "state_dict")):
-            if hasattr(trick.instance, one) and not hasattr(trick.instance, other):
-                raise PluginError(f"{trick.owner} has {one} and no {other}", "write both, or its state is lost when a run is resumed")
+        for present, missing in (("state_dict", "load_state_dict"), ("load_state_dict", "state_dict")):
+            if hasattr(trick.instance, present) and not hasattr(trick.instance, missing):
+                raise PluginError(f"{trick.owner} has {present} and no {missing}", "write both, or its state is lost when a run is resumed")
         for name, method in methods.items():
             check_implementation(trick.owner, name, method, KNOWN)
             if name in DECIDING and (first := deciders.setdefault(name, trick)) is not trick:
                 raise PluginError(f"{first.owner} and {trick.owner} both decide {name}", "only one trick of a recipe may; switch one off")
-    for trick in reversed(tricks):  # pluggy calls last what was registered first
+    for trick in reversed(tricks):  # pluggy calls the trick that was registered first last
         handle = _Handle()
         for name, method in trick.methods().items():
-            setattr(handle, name, _guarded(trick, name, method, streams, tell))
+            setattr(handle, name, _wrapped(trick, name, method, streams, announce))
         manager.register(handle, trick.name)
     return Hooks(manager.hook, constant)
 
 
 def transcript_of(hooks: Hooks) -> dict[str, list[str]]:
-    """For every hook that a trick of this game implements, the names of those tricks in the order of their calls."""
+    """For each hook, the names of the tricks that implement it, in the order of their calls. Hooks without any are left out."""
     called = {name: [impl.plugin_name for impl in reversed(getattr(hooks.relay, name).get_hookimpls())] for name in KNOWN}
     return {name: tricks for name, tricks in called.items() if tricks}
 
 
-def _guarded(trick: Trick, hook: str, method: Callable[..., Any], streams: Streams, tell: Callable[[str], None]) -> Callable[..., Any]:
+def _wrapped(trick: Trick, hook: str, method: Callable[..., Any], streams: Streams, announce: Callable[[str], None]) -> Callable[..., Any]:
+    """A trick's hook method that seeds its random stream, names the trick in errors, and checks its result."""
     base = streams.base(f"trick/{trick.name}/{hook}")
     blame = blamed(f"{trick.owner}, in its hook {hook}", trick.name, streams)
-    reseed, read = streams.reseed, reader(hook, trick.owner, blame, tell)
+    reseed, read = streams.reseed, result_reader(hook, trick.owner, blame, announce)
 
     @functools.wraps(method)
     def call(*args: Any) -> Any:
         reseed(base)
         with blame:
-            answer = method(*args)
-            return answer if answer is None else read(answer)
+            result = method(*args)
+            return result if result is None else read(result)
 
     parameters = list(inspect.signature(method).parameters)
-    if hook in HOOKS and "turn" in parameters and not getattr(trick.instance, "only_watches", False):
-        return watched(trick.owner, trick.name, hook, parameters.index("turn"), call)
+    if hook in TRACED_HOOKS and "turn" in parameters and not getattr(trick.instance, "only_watches", False):
+        return traced(trick.owner, trick.name, hook, parameters.index("turn"), call)
     return call

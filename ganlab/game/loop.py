@@ -1,4 +1,4 @@
-"""The loop: one step of adversarial training, whatever the recipe. Players are data here, not branches."""
+"""The loop: one step of adversarial training, for every recipe. Both players take the same path; there are no branches for them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ganlab.game.game import Game
 from ganlab.game.moves import draw, fake, loss_terms, score, total
 from ganlab.game.turn import Turn
 
-MOST_REPEATS = 10_000  # of one turn in one step: a trick that never has enough is broken
+MOST_REPEATS = 10_000  # of one turn in one step: a trick that asks for more is broken
 
 
 def play_step(game: Game, step: int) -> None:
@@ -25,14 +25,14 @@ def play_step(game: Game, step: int) -> None:
 
 
 def plan(game: Game, step: int) -> Iterator[list[Turn]]:
-    """The groups of turns of one step. Turns of a group are all computed before any is applied.
+    """The groups of turns of one step. All turns of a group are computed before any of them is applied.
 
-    After a group, each of its players is asked for again, alone, as long as a trick wants it and none vetoes it.
+    After a group, each of its turns is repeated in a group of its own as long as a trick asks for it and no trick vetoes it.
     """
     index = 0
     planned = game.hooks.plan_step(step=step)
     for parts in game.groups if planned is None else planned:
-        if game.guard.halted:  # numbers were not finite: the step ends here
+        if game.guard.halted:  # a turn was not finite: the step ends here
             return
         group = []
         for part in parts:
@@ -47,7 +47,8 @@ def plan(game: Game, step: int) -> Iterator[list[Turn]]:
                 turn = Turn(turn.player, turn.sides, step, index, turn.repeat + 1)
                 if turn.repeat > MOST_REPEATS:
                     raise PluginError(
-                        f"the {turn.role}'s turn was repeated {MOST_REPEATS} times in step {step}", "a trick's play_again never ends"
+                        f"the {turn.role}'s turn was repeated {MOST_REPEATS} times in step {step}",
+                        "a trick's play_again never returns False",
                     )
                 if not may_play(game, turn):
                     break
@@ -56,18 +57,18 @@ def plan(game: Game, step: int) -> Iterator[list[Turn]]:
 
 
 def may_play(game: Game, turn: Turn) -> bool:
-    """Whether no trick vetoes the turn."""
-    game.at(turn)
-    answers = game.hooks.may_play(turn=turn)  # pluggy leaves out None
-    if all(answers):
+    """Whether the turn is played: no trick vetoes it."""
+    game.set_moment(turn)
+    votes = game.hooks.may_play(turn=turn)  # pluggy leaves out None
+    if all(votes):
         return True
-    game.vetoed_by[turn.role] = [answer.trick for answer in answers if not answer]
+    game.vetoed_by[turn.role] = [vote.trick for vote in votes if not vote]
     return False
 
 
 def compute(game: Game, turn: Turn) -> None:
-    """One player's gradients: draw, make fakes, score, lose, differentiate. No parameter moves."""
-    game.at(turn)
+    """Compute one player's gradients: draw, make fakes, score, compute the loss, backpropagate. No parameter changes."""
+    game.set_moment(turn)
     game.hooks.before_turn(turn=turn)
     for player in game.players.values():
         player.learn(player is turn.player)
@@ -81,13 +82,13 @@ def compute(game: Game, turn: Turn) -> None:
     turn.loss = total(game, turn)
     turn.player.optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(turn.loss)
-    game.note_losses(turn)
+    game.record_losses(turn)
     game.hooks.before_update(turn=turn)
 
 
 def apply(game: Game, turn: Turn) -> None:
-    """One player's update, unless its numbers are not finite."""
-    game.at(turn)
+    """Update one player, unless its loss or a gradient is not finite."""
+    game.set_moment(turn)
     game.streams.reseed(game.bases["optimizer"])
     game.guard.update(turn)
     game.hooks.after_update(turn=turn)

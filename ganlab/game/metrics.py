@@ -1,4 +1,4 @@
-"""What is measured: values wait on the device, and come to the host once per logging interval."""
+"""Metrics: measured values stay on the device, and are copied to the CPU once per logging interval."""
 
 from __future__ import annotations
 
@@ -8,84 +8,94 @@ from typing import Any
 import torch
 from torch import Tensor
 
-FOLD_AT = 256  # values of one name that may wait before they are added up, so that memory stays bounded
+FOLD_AT = 256  # values of one name that are kept, at most, before they are added up: they take memory
 
 
 class Metrics:
     """Means and sums over the logging interval and over the epoch.
 
-    ``add`` only puts a value on a list: no device operation, no wait. ``interval()`` and ``epoch()`` add up and read. A mean is of
-    the values that are finite; ``lost`` has the names of those that had others.
+    ``add`` only appends a value to a list, without a device operation or a wait. ``interval()`` and ``epoch()`` add the values up and read
+    the results. A mean is taken over the finite values only.
+
+    Attributes:
+        probabilities: whether scores are logits: then the mean of sigmoid(score) is logged, with the mean logit and the accuracy.
+        lost: names of the metrics that had values that were not finite.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.wide = torch.float32 if device.type == "mps" else torch.float64
-        self.probabilities = True  # scores are logits: log sigmoid(score), and how often its side of 1/2 is right
-        self._waiting: dict[str, list[tuple[Tensor | float, float]]] = {}
+        self.probabilities = True
+        self._pending: dict[str, list[tuple[Tensor | float, float]]] = {}
         self._scores: dict[str, list[Tensor]] = {}
-        #: By span and name: the sum of the finite values, the sum of all weights, and (on the device) that of those left out.
+        #: By span and name: the sum of the finite values, the sum of all weights, and the sum of the weights of values that are not finite.
         self._sums: dict[str, dict[str, tuple[Tensor, float, Tensor]]] = {"interval": {}, "epoch": {}}
         self.lost: set[str] = set()
         self._folded = False
 
     def add(self, name: str, value: Tensor | float, weight: float = 1.0) -> None:
-        """One value of ``name``. The mean is the sum of the values over the sum of the weights; weight 0 makes it a plain sum."""
-        waiting = self._waiting.setdefault(name, [])
-        waiting.append((value.detach() if isinstance(value, Tensor) else value, weight))
-        if len(waiting) >= FOLD_AT:
+        """Add a value. The mean is the sum of the values divided by the sum of the weights; with weight 0 the metric is a sum."""
+        values = self._pending.setdefault(name, [])
+        values.append((value.detach() if isinstance(value, Tensor) else value, weight))
+        if len(values) >= FOLD_AT:
             self._fold(name)
 
     def add_scores(self, side: str, scores: Tensor) -> None:
-        """The discriminator's scores on one side, ``(batch,)``, as it gave them."""
-        waiting = self._scores.setdefault(side, [])
-        waiting.append(scores.detach())
-        if len(waiting) >= FOLD_AT:
+        """Add the discriminator's scores of one side, ``(batch,)``, as the network returned them."""
+        batches = self._scores.setdefault(side, [])
+        batches.append(scores.detach())
+        if len(batches) >= FOLD_AT:
             self._fold_scores(side)
 
     def interval(self) -> dict[str, float]:
-        """The values since the last call, by name; they start anew."""
+        """The metrics of the values since the last call, by name."""
         return self._read("interval")
 
     def epoch(self) -> dict[str, float]:
-        """The values since the last call, by name; they start anew."""
+        """The metrics of the values since the last call, by name."""
         return self._read("epoch")
 
     def state_dict(self) -> dict[str, Any]:
-        """What waits and what is added up. Nothing is added up for it: another order of additions would change a metric's last bits."""
-        waiting = {}
-        for name, values in self._waiting.items():
+        """The values that are not added up yet, and the sums.
+
+        Values are not added up here: another order of additions would change a metric's last bits.
+        """
+        pending = {}
+        for name, values in self._pending.items():
             tensors = [(value.to(self.device, self.wide), weight) for value, weight in values if isinstance(value, Tensor)]
-            waiting[name] = {
+            pending[name] = {
                 "tensors": torch.stack([value for value, _ in tensors]) if tensors else None,
                 "weights": [weight for _, weight in tensors],
                 "numbers": [[value, weight] for value, weight in values if not isinstance(value, Tensor)],
             }
-        scores = {side: {"values": torch.cat(waits), "lengths": [len(part) for part in waits]} for side, waits in self._scores.items()}
+        scores = {
+            side: {"values": torch.cat(batches), "lengths": [len(batch) for batch in batches]} for side, batches in self._scores.items()
+        }
         sums = {span: {name: list(parts) for name, parts in sums.items()} for span, sums in self._sums.items()}
-        return {"waiting": waiting, "scores": scores, "sums": sums}
+        return {"waiting": pending, "scores": scores, "sums": sums}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what ``state_dict`` gave; what has waited since is dropped."""
-        self._waiting = {}
-        for name, waits in state["waiting"].items():
-            tensors = [] if waits["tensors"] is None else waits["tensors"].to(self.device, self.wide).unbind()
-            self._waiting[name] = [*zip(tensors, waits["weights"], strict=True), *((value, weight) for value, weight in waits["numbers"])]
-        self._scores = {side: list(waits["values"].to(self.device).split(waits["lengths"])) for side, waits in state["scores"].items()}
+        """Restore the state, and discard values that were added since."""
+        self._pending = {}
+        for name, pending in state["waiting"].items():
+            tensors = [] if pending["tensors"] is None else pending["tensors"].to(self.device, self.wide).unbind()
+            numbers = [(value, weight) for value, weight in pending["numbers"]]
+            self._pending[name] = [*zip(tensors, pending["weights"], strict=True), *numbers]
+        self._scores = {side: list(saved["values"].to(self.device).split(saved["lengths"])) for side, saved in state["scores"].items()}
         self._sums = {
             span: {name: (self._wide(total), float(weight), self._wide(lost)) for name, (total, weight, lost) in sums.items()}
             for span, sums in state["sums"].items()
         }
 
     def mark(self) -> dict[str, int]:
-        """This moment, for :meth:`back`."""
+        """A mark of the current moment, for :meth:`rewind`."""
         self._folded = False
-        return {name: len(values) for waits in (self._waiting, self._scores) for name, values in waits.items()}
+        return {name: len(values) for lists in (self._pending, self._scores) for name, values in lists.items()}
 
-    def back(self, mark: dict[str, int]) -> bool:
-        """Forget the values since ``mark``; False when they have been added up already."""
+    def rewind(self, mark: dict[str, int]) -> bool:
+        """Discard the values that were added since ``mark``. Returns False if they are already part of a sum."""
         if not self._folded:
-            self._waiting = {name: values[: mark[name]] for name, values in self._waiting.items() if mark.get(name)}
+            self._pending = {name: values[: mark[name]] for name, values in self._pending.items() if mark.get(name)}
             self._scores = {side: values[: mark[side]] for side, values in self._scores.items() if mark.get(side)}
         return not self._folded
 
@@ -98,57 +108,57 @@ class Metrics:
         if not sums:
             return {}
         parts = [*(total for total, _, _ in sums.values()), *(lost for _, _, lost in sums.values())]
-        read = torch.stack(parts).tolist()  # the one wait for the device
+        read = torch.stack(parts).tolist()  # the only wait for the device
         means = {}
         for (name, (_, weight, _)), total, lost in zip(sums.items(), read[: len(sums)], read[len(sums) :], strict=True):
             if lost:
                 self.lost.add(name)
-            left = weight - lost
-            means[name] = float("nan") if lost and not left else total / (left or 1.0)
+            kept = weight - lost
+            means[name] = float("nan") if lost and not kept else total / (kept or 1.0)
         return means
 
     def _fold_all(self) -> None:
-        for name in list(self._waiting):
+        for name in list(self._pending):
             self._fold(name)
         for side in list(self._scores):
             self._fold_scores(side)
 
     def _fold(self, name: str) -> None:
-        values = self._waiting.pop(name)
-        by_weight: dict[float, list[Tensor]] = {}  # nearly always one: weights stay on the host, for a GPU would be waited for
+        values = self._pending.pop(name)
+        by_weight: dict[float, list[Tensor]] = {}  # nearly always one; a weight on a GPU would mean a wait
         for value, weight in values:
             if isinstance(value, Tensor):
                 by_weight.setdefault(weight, []).append(value)
         total = lost = torch.zeros((), dtype=self.wide, device=self.device)
         for weight, tensors in by_weight.items():
             stacked = self._stacked(tensors)  # (values,)
-            if weight:  # else it is a sum, which has no mean to be saved
-                left_out = ~stacked.isfinite()
-                stacked, lost = stacked.masked_fill(left_out, 0), lost + self._wide(left_out.sum()) * weight
+            if weight:  # else it is a sum, in which numbers that are not finite are kept
+                not_finite = ~stacked.isfinite()
+                stacked, lost = stacked.masked_fill(not_finite, 0), lost + self._wide(not_finite.sum()) * weight
             total = total + stacked.sum()
         numbers = [(value, weight) for value, weight in values if not isinstance(value, Tensor)]
-        left = [value for value, weight in numbers if math.isfinite(value) or not weight]
-        gone = sum(weight for value, weight in numbers if not math.isfinite(value))
-        self._count(name, total + sum(left), sum(weight for _, weight in values), lost + gone)
+        kept = [value for value, weight in numbers if math.isfinite(value) or not weight]
+        lost_numbers = sum(weight for value, weight in numbers if not math.isfinite(value))
+        self._add_to_sums(name, total + sum(kept), sum(weight for _, weight in values), lost + lost_numbers)
 
     def _stacked(self, values: list[Tensor]) -> Tensor:
-        """All values in one wide tensor, ``(values,)``: in two operations, where they are of one kind."""
-        alike = len({(value.dtype, value.device) for value in values}) == 1
-        return self._wide(torch.stack(values)) if alike else torch.stack([self._wide(value) for value in values])
+        """All values in one wide tensor, ``(values,)``. Two operations suffice if they have the same dtype and device."""
+        same_kind = len({(value.dtype, value.device) for value in values}) == 1
+        return self._wide(torch.stack(values)) if same_kind else torch.stack([self._wide(value) for value in values])
 
     def _fold_scores(self, side: str) -> None:
         scores = torch.cat(self._scores.pop(side)).to(self.wide)  # (values so far,)
         count = float(scores.numel())
-        left_out = ~scores.isfinite()  # (values so far,)
-        lost = left_out.sum().to(self.wide)
+        not_finite = ~scores.isfinite()  # (values so far,)
+        lost = not_finite.sum().to(self.wide)
         probabilities = scores.sigmoid() if self.probabilities else scores
-        self._count(f"score/{side}", probabilities.masked_fill(left_out, 0).sum(), count, lost)
+        self._add_to_sums(f"score/{side}", probabilities.masked_fill(not_finite, 0).sum(), count, lost)
         if self.probabilities:
-            self._count(f"logit/{side}", scores.masked_fill(left_out, 0).sum(), count, lost)
+            self._add_to_sums(f"logit/{side}", scores.masked_fill(not_finite, 0).sum(), count, lost)
             right = scores > 0 if side == "real" else scores < 0
-            self._count(f"accuracy/{side}", right.masked_fill(left_out, False).to(self.wide).sum(), count, lost)
+            self._add_to_sums(f"accuracy/{side}", right.masked_fill(not_finite, False).to(self.wide).sum(), count, lost)
 
-    def _count(self, name: str, total: Tensor, weight: float, lost: Tensor) -> None:
+    def _add_to_sums(self, name: str, total: Tensor, weight: float, lost: Tensor) -> None:
         self._folded = True
         for sums in self._sums.values():
             before = sums.get(name)

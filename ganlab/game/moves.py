@@ -1,4 +1,4 @@
-"""The moves of a turn: what is drawn, faked, scored and lost. Tensor shapes trail the lines."""
+"""The parts of a turn: draw, make fakes, score, compute the loss. Comments at the ends of lines give tensor shapes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ganlab.game.turn import Side, Turn
 
 
 def draw(game: Game, turn: Turn) -> None:
-    """The real batch and the latent that this turn needs.
+    """Draw the real batch and the latent that this turn needs.
 
-    The discriminator's turns on real data draw a new batch, repeats and the generator's turns (for losses that compare
-    with real scores) use the step's last one again.
+    A discriminator's turn on real data draws a new batch. Repeats reuse the step's last batch, and so do the generator's turns if its
+    loss compares fake with real scores.
     """
-    if "real" in _sides(game, turn):
+    if "real" in _scored_sides(game, turn):
         fresh = turn.role == "discriminator" and turn.repeat == 0
         batch = game.draws.next_batch(turn.step) if fresh else game.draws.current_batch(turn.step)
         turn.real, turn.real_labels = batch.images, batch.labels  # (batch, *data), (batch,)
@@ -28,34 +28,34 @@ def draw(game: Game, turn: Turn) -> None:
 
 
 def fake(game: Game, turn: Turn) -> None:
-    """The fakes: with their graph in the generator's turn, detached in the discriminator's."""
+    """Make the fakes: with a graph in the generator's turn, without one in the discriminator's."""
     if turn.latent is None:
         return
     generator = game.players["generator"]
-    own = turn.player is generator
-    generator.mode(own or game.schedule.generator_mode == "train")
-    with torch.set_grad_enabled(own), game.autocast():
+    own_turn = turn.player is generator
+    generator.mode(own_turn or game.schedule.generator_mode == "train")
+    with torch.set_grad_enabled(own_turn), game.autocast():
         game.streams.reseed(game.bases["generator"])
         turn.fake = generator(turn.latent, turn.fake_labels)  # (batch, *data)
     if turn.fake.shape[1:] != game.dataset.shape:
         raise PluginError(
             f"{generator.owner} made samples of shape {tuple(turn.fake.shape[1:])}; the data's is {game.dataset.shape}",
-            "it is told the shape to make in spec.output_shape",
+            "the shape to make is spec.output_shape",
         )
     turn.fake = turn.fake.to(game.dtype)
 
 
 def score(game: Game, turn: Turn) -> None:
-    """The discriminator's scores of what it is shown, in one pass or in two."""
+    """Compute the discriminator's scores of the real and fake samples, in one pass or in two."""
     discriminator = game.players["discriminator"]
-    own = turn.player is discriminator
-    discriminator.mode(own or game.schedule.discriminator_mode == "train")
-    if own or game.schedule.discriminator_statistics:
+    own_turn = turn.player is discriminator
+    discriminator.mode(own_turn or game.schedule.discriminator_mode == "train")
+    if own_turn or game.schedule.discriminator_statistics:
         _score_sides(game, turn, discriminator)
     else:
         with discriminator.statistics_fixed():
             _score_sides(game, turn, discriminator)
-    if own:
+    if own_turn:
         for side, scores in (("real", turn.real_scores), ("fake", turn.fake_scores)):
             if scores is not None:
                 game.metrics.add_scores(side, scores)
@@ -71,27 +71,27 @@ def _score_sides(game: Game, turn: Turn, discriminator: Player) -> None:
         scores = list(_score_concatenated(game, discriminator, images, labels))
     else:
         outputs = discriminator.score_sides(images, labels, lambda number: game.streams.reseed(game.bases[sides[number]]), game.autocast)
-        scores = [_checked(game, discriminator, *one) for one in zip(outputs, images, strict=True)]
+        scores = [_checked_scores(game, discriminator, *pair) for pair in zip(outputs, images, strict=True)]
     for side, side_scores in zip(sides, scores, strict=True):
         setattr(turn, f"{side}_scores", side_scores)  # (batch,)
 
 
 def _score_concatenated(game: Game, discriminator: Player, images: list[Tensor], labels: list[Tensor | None]) -> tuple[Tensor, ...]:
-    """The scores of both sides from one pass over their concatenation, ``(2 batch, *data)``: two tensors ``(batch,)``."""
+    """Both sides' scores, each ``(batch,)``, from one pass over their concatenation ``(2 batch, *data)``."""
     known = [side_labels for side_labels in labels if side_labels is not None]
     both = torch.cat(images)
     game.streams.reseed(game.bases["both"])
     with game.autocast():
         scores = discriminator(both, torch.cat(known) if len(known) == 2 else None)
-    scores = _checked(game, discriminator, scores, both)
+    scores = _checked_scores(game, discriminator, scores, both)
     return scores[: len(images[0])], scores[len(images[0]) :]
 
 
-def _checked(game: Game, discriminator: Player, scores: Tensor, images: Tensor) -> Tensor:
-    """Scores as ``(batch,)``, in the recipe's dtype; the trailing 1 goes, for (5, 1) - (5,) would be (5, 5).
+def _checked_scores(game: Game, discriminator: Player, scores: Tensor, images: Tensor) -> Tensor:
+    """The scores as ``(batch,)``, in the recipe's dtype. A trailing dimension of 1 is removed, because (5, 1) - (5,) has shape (5, 5).
 
     Raises:
-        PluginError: they have another shape.
+        PluginError: the scores have neither shape (batch,) nor (batch, 1).
     """
     samples = images.shape[0]
     if scores.shape == (samples, 1):
@@ -104,33 +104,38 @@ def _checked(game: Game, discriminator: Player, scores: Tensor, images: Tensor) 
     return scores.to(game.dtype)
 
 
-def _sides(game: Game, turn: Turn) -> tuple[Side, ...]:
-    """What is scored: the turn's sides, and for losses that compare, the real side in the generator's turns as well."""
+def _scored_sides(game: Game, turn: Turn) -> tuple[Side, ...]:
+    """The sides that are scored: the turn's own, and both in the generator's turn if its loss compares fake with real scores."""
     return ("real", "fake") if turn.role == "generator" and game.losses["generator"].pairs else turn.sides
 
 
 def _check_scores(game: Game, turn: Turn) -> None:
-    """See that the loss gets what it goes on with: a trick may have taken it away."""
+    """Check that all scores that the loss needs are there: a trick may have removed them.
+
+    Raises:
+        PluginError: scores are missing. The error names the trick that removed them, if it is known.
+    """
     loss = game.losses[turn.role]
-    planned_alone = loss.pairs and turn.role == "discriminator" and len(turn.sides) == 1
-    if planned_alone and (turn.real_scores is None or turn.fake_scores is None):
+    one_side_planned = loss.pairs and turn.role == "discriminator" and len(turn.sides) == 1
+    if one_side_planned and (turn.real_scores is None or turn.fake_scores is None):
         raise PluginError(
             f"{loss.owner} compares real with fake scores, and in step {turn.step} the discriminator plays on {turn.sides[0]} ones alone",
-            'a trick has planned it so: its plan_step must give such a loss `Part("discriminator", ("real", "fake"))`',
+            'a trick\'s plan_step has chosen this; with such a loss it must return `Part("discriminator", ("real", "fake"))`',
         )
-    for side in _sides(game, turn):
+    for side in _scored_sides(game, turn):
         if getattr(turn, f"{side}_scores") is not None:
             continue
         what = f"there are no {side} scores for {loss.owner} in the {turn.role}'s turn of step {turn.step}"
-        hint = "a trick may put another tensor there; which sides a turn is scored on, `plan_step` says"
-        taken = [one for one in turn.trace.changes if one.after is None and one.name in (side, f"{side}_scores")]
-        if not taken:  # what a trick does that says it only watches is not noted
+        hint = "a trick may assign another tensor; to choose the sides that a turn is scored on, use `plan_step`"
+        removals = [change for change in turn.trace.changes if change.after is None and change.name in (side, f"{side}_scores")]
+        if not removals:  # changes by a trick with only_watches = True are not traced
             raise PluginError(what, hint)
-        raise PluginError(f"{taken[-1].hook}, has set turn.{taken[-1].name} to None: {what}", hint, taken[-1].trick)
+        last = removals[-1]
+        raise PluginError(f"{last.hook}, has set turn.{last.name} to None: {what}", hint, last.trick)
 
 
 def loss_terms(game: Game, turn: Turn) -> dict[str, Tensor]:
-    """The loss's own terms, each a scalar: what tricks add to comes after."""
+    """The loss's own terms, each a scalar. Tricks may add terms later."""
     loss = game.losses[turn.role]
     _check_scores(game, turn)
     game.streams.reseed(game.bases["loss"])
@@ -150,14 +155,18 @@ def loss_terms(game: Game, turn: Turn) -> dict[str, Tensor]:
 
 
 def total(game: Game, turn: Turn) -> Tensor:
-    """The turn's loss: the sum of all terms, the loss's own and what tricks have added. A scalar, with a gradient."""
+    """The turn's loss: the sum of the loss's own terms and of those that tricks have added. A scalar that needs a gradient.
+
+    Raises:
+        PluginError: a term is not a scalar tensor, or the sum has no gradient.
+    """
     if not isinstance(turn.loss_terms, dict):
         what = f"a trick has set turn.loss_terms to a {type(turn.loss_terms).__name__}"
-        raise PluginError(what, 'a term is added by its name: `turn.loss_terms["mine"] = ...`')
+        raise PluginError(what, 'add a term by its name: `turn.loss_terms["mine"] = ...`')
     for name, term in turn.loss_terms.items():
         _check_term(term, f"the {turn.role}'s loss term '{name}', which a trick has set,")
     terms = [*turn.loss_terms.values()]
-    loss = sum(terms[1:], start=terms[0]) if terms else game.zero  # one term is the loss: no operation for nothing
+    loss = sum(terms[1:], start=terms[0]) if terms else game.zero  # a single term is the loss itself, without an addition
     if not loss.requires_grad:
         raise PluginError(
             f"the {turn.role}'s loss has no gradient in step {turn.step}",
@@ -168,6 +177,6 @@ def total(game: Game, turn: Turn) -> Tensor:
 
 def _check_term(term: object, what: str) -> None:
     if not isinstance(term, Tensor):
-        raise PluginError(f"{what} is a {type(term).__name__}, not a tensor", "make it of the turn's scores: `.mean(0)`")
+        raise PluginError(f"{what} is a {type(term).__name__}, not a tensor", "compute it from the turn's scores: `.mean(0)`")
     if term.shape != ():
         raise PluginError(f"{what} has shape {tuple(term.shape)}, not that of a scalar", "reduce over dim 0: `.mean(0)`")

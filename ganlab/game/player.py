@@ -1,4 +1,4 @@
-"""A player: a network and its optimizer. The generator and the discriminator differ in data, not in code."""
+"""A player: a network and its optimizer. The generator and the discriminator are objects of the same class."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ _BatchNorm = nn.modules.batchnorm._NormBase
 
 
 class Player:
-    """One side of the game.
+    """The generator or the discriminator.
 
     Attributes:
         role: ``"generator"`` or ``"discriminator"``.
         network: a module called as ``network(x, labels=labels)``, or ``network(x)`` if its ``forward`` has no parameter ``labels``.
-        spec: what the network was built for.
-        optimizer: of the network's trainable parameters.
-        updates: how often the optimizer has stepped.
-        owner: who wrote the network, for error messages.
-        passes: how the network is called in training: as it is, unless the recipe asks for a faster way.
+        spec: the specification that the network was built from.
+        optimizer: updates the network's trainable parameters.
+        parameters: the network's trainable parameters.
+        takes_labels: whether the network's ``forward`` has a parameter ``labels``.
+        updates: the number of updates.
+        owner: the network's name and plugin, for error messages.
+        passes: what training calls: the network itself, or a faster replacement from :meth:`speed_up`.
     """
 
-    __slots__ = (  # what a hook assigns to a name that is none must not go unseen
+    __slots__ = (  # assigning to a misspelt name must fail
         "__weakref__", "_faster", "_learning", "_training", "network", "optimizer", "owner", "parameters", "passes", "role", "spec",
         "takes_labels", "updates",
     )  # fmt: skip
@@ -45,14 +47,14 @@ class Player:
         self.refresh()
 
     def refresh(self) -> None:
-        """Look at the network again, after a trick has changed or replaced it."""
+        """Update what the player knows about its network, after a trick has changed or replaced it."""
         self.parameters = [p for p in self.network.parameters() if p.requires_grad]
         self.takes_labels = accepts_labels(self.network)
         self._training = self.network.training
         self.passes: Callable[..., Any] = self.network if self._faster is None else self._faster(self)
 
     def speed_up(self, faster: Callable[[Player], Callable[..., Any]]) -> None:
-        """Call the network as ``faster(player)`` does, from now on and after each :meth:`refresh`. Samples are made by it as it is."""
+        """Let training call ``faster(player)`` in place of the network. Sampling still calls the network itself."""
         self._faster = faster
         self.refresh()
 
@@ -70,19 +72,20 @@ class Player:
         begin: Callable[[int], None],
         autocast: Callable[[], AbstractContextManager[Any]],
     ) -> list[Tensor]:
-        """What the network returns for each of ``parts``: one call for each, unless its method ``in_one_pass`` computes all at once.
+        """The network's result for each of ``parts``: one call for each, unless the network's method ``in_one_pass`` computes all together.
 
         Args:
             parts: one batch of inputs for each side, ``(batch, *input shape)``.
-            labels: of these, ``(batch,)`` or None.
+            labels: of each part, ``(batch,)`` or None.
             begin: called with the number of a part, from 0, before its random numbers are drawn.
-            autocast: makes the context of a pass. Two calls have one each, for a cached cast would add up their gradients in bfloat16.
+            autocast: returns the context of a pass. Each call gets its own, because autocast's cache of cast weights would otherwise
+                accumulate the gradients of both calls in bfloat16.
         """
         if len(parts) > 1:
             with autocast():
-                at_once = self.in_one_pass(parts, begin)
-            if at_once is not None:
-                return at_once
+                together = self.in_one_pass(parts, begin)
+            if together is not None:
+                return together
         results = []
         for number, (part, part_labels) in enumerate(zip(parts, labels, strict=True)):
             begin(number)
@@ -91,27 +94,27 @@ class Player:
         return results
 
     def in_one_pass(self, parts: Sequence[Tensor], begin: Callable[[int], None]) -> list[Tensor] | None:
-        """What calls with each of ``parts`` would return, computed at once; None where the network cannot, or is watched.
+        """The results of one call for each of ``parts``, computed together; None if the network cannot do that or has hooks.
 
         Args:
             begin: called with the number of a part, from 0, before its random numbers are drawn.
         """
-        if self.takes_labels or self.passes is not self.network or watched(self.network) or not speaks_for_calls(self.network):
+        if self.takes_labels or self.passes is not self.network or has_hooks(self.network) or not implements_in_one_pass(self.network):
             return None
-        if any(part.requires_grad for part in parts):  # a penalty on one side's gradient would pay for both
+        if any(part.requires_grad for part in parts):  # a penalty on one side's gradient would backpropagate through both
             return None
         with blamed(self.owner):
             results: list[Tensor] | None = self.network.in_one_pass(parts, begin)  # type: ignore[operator]
-        if results is not None and not (isinstance(results, list) and [type(one) for one in results] == [Tensor] * len(parts)):
-            raise PluginError(f"{self.owner}: in_one_pass returned something else than a list of {len(parts)} tensors, or None")
+        if results is not None and not (isinstance(results, list) and [type(result) for result in results] == [Tensor] * len(parts)):
+            raise PluginError(f"{self.owner}: in_one_pass did not return a list of {len(parts)} tensors or None")
         return results
 
     def may_differentiate_twice(self, x: Tensor) -> bool:
-        """Whether a gradient with respect to the input ``x`` is wanted along with that of the parameters, as gradient penalties do."""
+        """Whether both the input ``x`` and the parameters need a gradient, as in a gradient penalty."""
         return x.requires_grad and self._learning and torch.is_grad_enabled()
 
     def learn(self, flag: bool) -> None:
-        """Whether gradients reach the parameters: only in the player's own turn (``eval()`` alone does not stop them)."""
+        """Switch gradients of the parameters on or off. They are on in the player's own turn only (``eval()`` does not switch them off)."""
         if flag != self._learning:
             self._learning = flag
             for parameter in self.parameters:
@@ -125,7 +128,7 @@ class Player:
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Eval mode, no gradients and the network as it is inside; all as it was, afterwards."""
+        """A context in eval mode without gradients, in which calls use the network itself. Restores the previous mode on exit."""
         before, passes = self._training, self.passes
         self.mode(False)
         self.passes = self.network
@@ -138,7 +141,7 @@ class Player:
 
     @contextmanager
     def statistics_fixed(self) -> Iterator[None]:
-        """Batch normalization uses the batch's statistics inside, but does not move its running ones."""
+        """A context in which batch normalization uses the batch's statistics and does not update its running statistics."""
         layers = [m for m in self.network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
         for layer in layers:
             layer.track_running_stats = False
@@ -149,26 +152,26 @@ class Player:
                 layer.track_running_stats = True
 
     def gradient_norm(self) -> Tensor:
-        """The L2 norm of all gradients as one vector: a scalar, on the device."""
+        """The L2 norm of all gradients together: a scalar on the device."""
         norms = torch._foreach_norm([p.grad for p in self.parameters if p.grad is not None])
         norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
         return norm
 
     def scale_gradients(self, factor: Tensor | float) -> None:
-        """Multiply all gradients by ``factor`` (a scalar), in place, on the device."""
+        """Multiply all gradients in place by the scalar ``factor``, on the device."""
         torch._foreach_mul_([p.grad for p in self.parameters if p.grad is not None], factor)
 
-    def apply(self, found: Tensor | None = None) -> None:
-        """One step of the optimizer, counted.
+    def apply(self, found_inf: Tensor | None = None) -> None:
+        """Make one step of the optimizer, and count it.
 
         Args:
-            found: float32 (), on the device: 1 makes one of torch's fused optimizers leave weights and state alone.
+            found_inf: float32 () on the device. If it is 1, torch's fused optimizers change neither weights nor state.
         """
         with self._blaming_optimizer():
-            if found is None:
+            if found_inf is None:
                 self.optimizer.step()
             else:
-                self.optimizer.found_inf = found  # type: ignore[attr-defined] # as torch.amp.GradScaler hands it over
+                self.optimizer.found_inf = found_inf  # type: ignore[attr-defined] # as torch.amp.GradScaler does
                 try:
                     self.optimizer.step()
                 finally:
@@ -176,7 +179,7 @@ class Player:
         self.updates += 1
 
     def optimizer_state(self) -> dict[str, Any]:
-        """The optimizer's ``state_dict()``, as a checkpoint can hold it."""
+        """The optimizer's ``state_dict()``, checked to contain only what a checkpoint can store."""
         with self._blaming_optimizer():
             state: dict[str, Any] = checkpoint.checked(self.optimizer.state_dict())
             return state
@@ -185,13 +188,13 @@ class Player:
         return blamed(f"the {self.role}'s optimizer, {type(self.optimizer).__name__},")
 
 
-def watched(module: nn.Module) -> bool:
-    """Whether hooks look on when the module is called."""
+def has_hooks(module: nn.Module) -> bool:
+    """Whether the module has forward or backward hooks."""
     return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks)
 
 
-def speaks_for_calls(network: nn.Module) -> bool:
-    """Whether the network has an ``in_one_pass`` that knows its ``forward``: not one inherited past a ``forward`` of its own."""
+def implements_in_one_pass(network: nn.Module) -> bool:
+    """Whether the network has a method ``in_one_pass`` for its ``forward``. An inherited one does not count if ``forward`` is newer."""
     definers = (vars(kind) for kind in type(network).__mro__ if "in_one_pass" in vars(kind) or "forward" in vars(kind))
     return "forward" not in vars(network) and "in_one_pass" in next(definers)
 

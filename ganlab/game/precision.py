@@ -1,4 +1,4 @@
-"""TensorFloat-32 of NVIDIA's GPUs: allowed or not while a run goes on, and afterwards as the process had it."""
+"""TensorFloat-32 (TF32) on NVIDIA GPUs: allowed or not inside a context. The process's own settings are restored on exit."""
 
 from __future__ import annotations
 
@@ -11,34 +11,37 @@ from torch import backends
 
 @contextlib.contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """Whether float32 matrix products and convolutions of a GPU may round their factors to TF32 (10 bits of mantissa in place of 23).
+    """A context in which a GPU's float32 matrix products and convolutions may, or may not, round their factors to TF32.
 
-    Torch has two interfaces to this, and may refuse to be asked by the older one what was set by the newer one. Here the older one is
-    used, which ``torch.backends.cudnn.flags(allow_tf32=...)`` belongs to, so that code inside may go on to use that. What the process
-    had set by the newer one is put back as well.
+    TF32 has 10 bits of mantissa in place of 23. Torch has two interfaces to this setting, and the older one may refuse to read what the
+    newer one has set. This context uses the older one, as ``torch.backends.cudnn.flags(allow_tf32=...)`` does, so that code inside may use
+    that function. It also restores what the process had set by the newer interface.
+
+    Args:
+        allowed: whether they may.
     """
-    switches, precisions = _switches(), [place.fp32_precision for place in _places()]
-    for place in _places()[:2]:  # what these two say would hold where an operation's own place says nothing
-        place.fp32_precision = "none"
+    flags, precisions = _older_flags(), [backend.fp32_precision for backend in _newer_settings()]
+    for backend in _newer_settings()[:2]:  # these two general settings would apply wherever an operation has no setting of its own
+        backend.fp32_precision = "none"
     backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32 = allowed, allowed
     try:
         yield
     finally:
-        backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32 = switches
-        for place, precision in zip(_places(), precisions, strict=True):
-            if place.fp32_precision != precision:
-                place.fp32_precision = precision
+        backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32 = flags
+        for backend, precision in zip(_newer_settings(), precisions, strict=True):
+            if backend.fp32_precision != precision:
+                backend.fp32_precision = precision
 
 
-def _switches() -> tuple[bool, bool]:
-    """Of matrix products and of convolutions; torch's defaults where the process has mixed the interfaces, so that it does not say."""
+def _older_flags() -> tuple[bool, bool]:
+    """The older flags of matrix products and of convolutions. Torch's defaults if they cannot be read because both interfaces were used."""
     try:
         return bool(backends.cuda.matmul.allow_tf32), bool(backends.cudnn.allow_tf32)
     except RuntimeError:
         return False, True
 
 
-def _places() -> list[Any]:
-    """Where the newer interface keeps a precision, from the most general to single operations. Before torch 2.9 there was none."""
+def _newer_settings() -> list[Any]:
+    """Objects on which the newer interface sets a precision, from the most general to single operations. Empty before torch 2.9."""
     cudnn: Any = backends.cudnn
     return [backends, cudnn, backends.cuda.matmul, cudnn.conv, cudnn.rnn] if hasattr(backends, "fp32_precision") else []

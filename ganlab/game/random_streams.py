@@ -1,7 +1,7 @@
-"""Randomness: every consumer has a named stream of its own, and no stream has a state that must be saved.
+"""Random streams: each consumer of random numbers has its own named stream, and no stream has a state that must be saved.
 
-A number is derived from the run's seed and a name, and from it and the moment (step, turn) the seed of one draw. So the noise of
-step 900 is the same whether the run got there in one go or was resumed, and adding a trick moves no other stream.
+A stream's number is derived from the game's seed and the stream's name. The seed of one draw is derived from that number and the moment
+(step and turn). So the noise of step 900 is the same after a resume, and a trick that draws does not change any other stream.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Iterator
 import torch
 
 MASK = (1 << 64) - 1
-TURNS = 1 << 20  # moments in a step: more than MOST_REPEATS for each player
+TURNS = 1 << 20  # moments in a step; more than MOST_REPEATS for both players
 
 
 def derive(seed: int, *names: str | int) -> int:
-    """A 63-bit seed for the stream called ``names``: unrelated for unequal names or seeds.
+    """A 63-bit seed for the stream ``names``. Different names or seeds give unrelated results.
 
     >>> derive(0, "noise") != derive(0, "data") != derive(1, "data")
     True
@@ -27,7 +27,7 @@ def derive(seed: int, *names: str | int) -> int:
 
 
 def mix(base: int, moment: int) -> int:
-    """A 63-bit seed from a stream's number and a moment; the finalizer of SplitMix64 (Steele, Lea, Flood 2014), 0.3 µs."""
+    """A 63-bit seed from a stream's number and a moment, by the finalizer of SplitMix64 (Steele, Lea, Flood 2014). Takes 0.3 µs."""
     z = (base + moment * 0x9E3779B97F4A7C15) & MASK
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
@@ -35,7 +35,7 @@ def mix(base: int, moment: int) -> int:
 
 
 class Streams:
-    """The random streams of one run, on its device. ``moment`` is the now that draws are derived from; the loop moves it on."""
+    """The random streams of one game, on its device. All draws are derived from the current ``moment``, which the loop sets."""
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self.seed, self.device = seed, device
@@ -45,26 +45,26 @@ class Streams:
 
     @property
     def step(self) -> int:
-        """The step that the moment is in; 0 before the first."""
+        """The step of the current moment; 0 before the first step."""
         return self.moment // TURNS
 
     def base(self, name: str) -> int:
-        """The number of the stream called ``name``."""
+        """The number of the stream ``name``, derived from the seed."""
         if name not in self._bases:
             self._bases[name] = derive(self.seed, name)
         return self._bases[name]
 
     def generator(self, name: str, moment: int | None = None) -> torch.Generator:
-        """A generator on the run's device for one draw of stream ``name``, now or at ``moment``. Use it at once: it is shared."""
+        """A generator on the device for one draw from the stream ``name``, at ``moment`` or now. All streams share it: use it at once."""
         return self._generator.manual_seed(mix(self.base(name), self.moment if moment is None else moment))
 
     def reseed(self, base: int) -> None:
-        """Seed torch's default generators, which ``nn.Dropout`` and ``torch.randn`` draw from, for the stream with this number."""
+        """Seed torch's default generators, from which ``nn.Dropout`` and ``torch.randn`` draw, for the stream whose number is ``base``."""
         seed_default_generators(mix(base, self.moment), self.device)
 
 
 def seed_default_generators(value: int, device: torch.device) -> None:
-    """Seed torch's default generator of the CPU, and of ``device``. Unlike ``torch.manual_seed`` it touches no other device."""
+    """Seed torch's default generators of the CPU and of ``device``. Unlike ``torch.manual_seed``, it changes no other device."""
     torch.default_generator.manual_seed(value)
     if device.type == "cuda":
         torch.cuda.default_generators[device.index or 0].manual_seed(value)
@@ -74,7 +74,7 @@ def seed_default_generators(value: int, device: torch.device) -> None:
 
 @contextlib.contextmanager
 def default_generators_restored(device: torch.device) -> Iterator[None]:
-    """Leave torch's default generators as they were found, so that a run inside a script disturbs nothing around it."""
+    """Restore torch's default generators on exit, so that training does not change the random numbers of the script that calls it."""
     mps = torch.mps.get_rng_state() if device.type == "mps" else None
     with torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else []):
         try:

@@ -1,4 +1,4 @@
-"""The running statistics of batch normalization, put back after a turn whose numbers were not finite: its passes have moved them."""
+"""A copy of the running statistics of batch normalization, to restore them after a turn that was not finite."""
 
 from __future__ import annotations
 
@@ -8,53 +8,61 @@ from torch import Tensor
 from ganlab.components import Role
 from ganlab.game.player import Player
 
-#: Where a buffer is: a module's dict of buffers, and the buffer's name.
-BufferSlot = tuple[dict[str, Tensor | None], str]
+#: A module's dict of buffers, and a name in it.
+BufferLocation = tuple[dict[str, Tensor | None], str]
 
 
 class RunningStatistics:
-    """A copy of both networks' buffers. Networks without any cost nothing."""
+    """A copy of both networks' buffers. Does nothing if there are none.
+
+    Attributes:
+        saved: whether there is a copy of the current state.
+    """
 
     def __init__(self, players: dict[Role, Player]) -> None:
         self.players = players
-        self.kept = False
-        self._slots: list[BufferSlot] | None = None
+        self.saved = False
+        self._locations: list[BufferLocation] | None = None
         self._copies: list[Tensor] = []
 
     @property
     def empty(self) -> bool:
-        """Whether there are no buffers."""
-        return not self._buffer_slots()
+        """Whether the networks have no buffers."""
+        return not self._buffer_locations()
 
-    def keep(self) -> None:
-        """Copy the buffers as they are now."""
-        if not self._buffer_slots():
+    def save(self) -> None:
+        """Copy the current buffers."""
+        if not self._buffer_locations():
             return
-        now = self._now()
-        if len(self._copies) != len(now):
-            self._copies = [torch.empty_like(buffer) for buffer in now]
+        buffers = self._current()
+        if len(self._copies) != len(buffers):
+            self._copies = [torch.empty_like(buffer) for buffer in buffers]
         with torch.no_grad():
-            torch._foreach_copy_(self._copies, now)
-        self.kept = True
+            torch._foreach_copy_(self._copies, buffers)
+        self.saved = True
 
-    def put_back(self, found: Tensor | None = None) -> None:
-        """Make the buffers what they were when they were kept: all of them, or (without a wait) only if ``found`` is 1."""
-        if not self.kept:
+    def restore(self, flag: Tensor | None = None) -> None:
+        """Restore the buffers from the copy, if there is one.
+
+        Args:
+            flag: () on the device. If it is there, buffers are restored only if it is 1, without waiting for the device.
+        """
+        if not self.saved:
             return
         with torch.no_grad():
-            for buffer, copy in zip(self._now(), self._copies, strict=True):
-                buffer.copy_(copy if found is None else torch.where(found.bool(), copy, buffer))
+            for buffer, copy in zip(self._current(), self._copies, strict=True):
+                buffer.copy_(copy if flag is None else torch.where(flag.bool(), copy, buffer))
 
-    def forget(self) -> None:
-        """The networks are put into another state: the copy is none of it."""
-        self.kept = False
+    def discard(self) -> None:
+        """Discard the copy: the networks have been set to another state."""
+        self.saved = False
 
-    def _buffer_slots(self) -> list[BufferSlot]:
-        if self._slots is None:
+    def _buffer_locations(self) -> list[BufferLocation]:
+        if self._locations is None:
             modules = [module for player in self.players.values() for module in player.network.modules()]
-            self._slots = [(module._buffers, name) for module in modules for name in module._buffers]
-        return self._slots
+            self._locations = [(module._buffers, name) for module in modules for name in module._buffers]
+        return self._locations
 
-    def _now(self) -> list[Tensor]:
-        """The buffers themselves: looked up each time, for a module may put another tensor there."""
-        return [buffer for buffers, name in self._buffer_slots() if (buffer := buffers[name]) is not None]
+    def _current(self) -> list[Tensor]:
+        """The buffers themselves, looked up each time, because a module may have replaced one."""
+        return [buffer for buffers, name in self._buffer_locations() if (buffer := buffers[name]) is not None]

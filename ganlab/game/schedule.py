@@ -1,4 +1,4 @@
-"""What a step is, from the recipe's ``[schedule]``: which turns, in which order, on which sides."""
+"""The turns of a step, their order and their sides, from the recipe's ``[schedule]``."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def groups_of(schedule: Schedule) -> list[Group]:
 
 
 def batches_per_step(schedule: Schedule) -> int:
-    """How many real batches one step of this schedule draws."""
+    """The number of real batches that one step draws."""
     return schedule.discriminator_steps

@@ -1,4 +1,4 @@
-"""A turn: one player's update, and everything that is drawn, scored and lost in it."""
+"""A turn: one player's update, with everything that is drawn, scored and computed for it."""
 
 from __future__ import annotations
 
@@ -16,22 +16,26 @@ Side = Literal["real", "fake"]
 
 @dataclass(frozen=True)
 class Part:
-    """A turn as the plan has it: who plays, and on which sides the discriminator's scores count."""
+    """A planned turn: which player is updated, and on which sides the discriminator scores."""
 
     player: Role
     sides: tuple[Side, ...]
 
 
-#: Parts that are all computed before any of them is applied. ``[[D], [G]]`` alternates, ``[[D, G]]`` is simultaneous.
+#: Planned turns that are all computed before any of them is applied. A step ``[[D], [G]]`` alternates, ``[[D, G]]`` is simultaneous.
 Group = list[Part]
 
 
 @dataclass
 class Change:
-    """A hook has changed a value of the turn, or its gradients: of these, ``before`` and ``after`` are what :func:`look_at` gave.
+    """A change of one of the turn's values, or of its gradients, by a hook.
 
-    ``how``: another value is there now; or the same was changed ``in place``, and what it was before is gone; or there was none.
-    ``trick``: the name in the recipe of the hook's trick.
+    Attributes:
+        hook: the hook and its owner, for messages.
+        name: of the value, or "the gradients".
+        before, after: the value itself. For gradients, the flags from :func:`ganlab.game.culprit.non_finite_flag`.
+        how: ``changed``: replaced by another value. ``in place``: changed in place, and ``before`` is unknown. ``set``: there was no value.
+        trick: the trick's name in the recipe.
     """
 
     hook: str
@@ -41,14 +45,14 @@ class Change:
     how: Literal["changed", "in place", "set"] = "changed"
     trick: str = ""
 
-    def to_be_read_later(self) -> Change:
-        """The same with sums in place of tensors, which are finite if all numbers are: a scalar each, left on the device."""
+    def summarized(self) -> Change:
+        """The change with the sum of each tensor in place of the tensor: a scalar on the device, finite if all numbers are."""
         return Change(self.hook, self.name, _sum(self.before), _sum(self.after), self.how, self.trick)
 
 
 @dataclass
 class Trace:
-    """What hooks have changed in one turn, and the latest look at its gradients among them."""
+    """What hooks have changed in one turn, and the latest flag of its gradients."""
 
     changes: list[Change] = field(default_factory=list)
     flag: Tensor | None = None
@@ -58,23 +62,23 @@ def _sum(value: Any) -> Any:
     return value.detach().sum() if isinstance(value, Tensor) else value
 
 
-@dataclass(eq=False, slots=True, weakref_slot=True)  # slots: what a hook assigns to a name that is none must not go unseen
+@dataclass(eq=False, slots=True, weakref_slot=True)  # slots: assigning to a misspelt name must fail
 class Turn:
-    """One player's update. Hooks read it, and change the game by assigning to it; it has no other attributes than these.
+    """One player's update. Hooks read its attributes and assign to them; it accepts no others.
 
     Attributes:
-        player: who is updated.
-        sides: ``("real", "fake")``, ``("real",)`` or ``("fake",)``; the generator's is ``("fake",)``.
-        step: the step it belongs to, from 1.
-        index: its place among all turns played in this step, from 0.
-        repeat: 0, or how many times ``play_again`` has repeated it.
-        latent: ``(batch, *noise shape)``; None where no fakes are made.
-        real, fake: what the discriminator is shown, ``(batch, *data shape)``; None for a side that is not scored.
+        player: the player that is updated.
+        sides: ``("real", "fake")``, ``("real",)`` or ``("fake",)``. The generator's is ``("fake",)``.
+        step: the step that the turn belongs to, from 1.
+        index: its position among all turns of the step, from 0.
+        repeat: how many times ``play_again`` has repeated the turn, from 0.
+        latent: ``(batch, *noise shape)``; None if no fakes are made.
+        real, fake: the discriminator's input, ``(batch, *data shape)``; None for a side that is not scored.
         real_labels, fake_labels: int64 ``(batch,)``, or None.
-        real_scores, fake_scores: ``(batch,)``, as the losses will see them.
-        real_target, fake_target: label values that a trick wants in place of the loss's own; None leaves them.
-        loss_terms: the loss, term by term (scalars); the turn's loss is their sum.
-        loss: that sum, once it is made.
+        real_scores, fake_scores: ``(batch,)``, as the losses get them.
+        real_target, fake_target: a trick's label values in place of the loss's own; None keeps those.
+        loss_terms: the loss's terms by name, each a scalar.
+        loss: the sum of the terms, as soon as it is computed.
         trace: what hooks have changed, for the report of a number that is not finite.
     """
 

@@ -12,7 +12,8 @@ from ganlab.recipe.schema import schema
 from ganlab.recipe.shipped import describe_recipe, shipped_recipes
 from ganlab.recipe.tables import Evaluation, Schedule, Train
 from ganlab.recipe.write import flatten, in_toml, to_toml
-from ganlab.registry.lookup import Lookup, PluginFile
+from ganlab.registry.entry import PluginFile
+from ganlab.registry.lookup import Lookup
 
 __all__ = [
     "Choice",

@@ -1,18 +1,15 @@
-"""What a loaded recipe is, and what it needs of a catalogue."""
+"""A loaded recipe as data classes: the components and tricks that it picks, with their options."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ganlab.registry.lookup import FoundEntry, Kind, PluginFile
+from ganlab.recipe.tables import Evaluation, Schedule, Train
+from ganlab.registry.entry import Entry, Kind, PluginFile
 
-if TYPE_CHECKING:
-    from ganlab.recipe.tables import Evaluation, Schedule, Train
-
-
-#: Where each kind is picked in a recipe; the order is that of a catalogue.
+#: The tables of a recipe that pick each kind, in the order in which a catalogue lists the kinds.
 TABLES_OF: dict[Kind, str] = {
     "dataset": "[data]",
     "noise": "[noise] and [sampling_noise]",
@@ -33,7 +30,7 @@ class Choice:
         kind: what it is.
         name: the trick's name in the recipe; for a component its table (``"generator.optimizer"``), for the tracker ``"tracking"``.
         use: the name it is registered under.
-        entry: what the catalogue knows of it; ``entry.factory`` makes it.
+        entry: its entry in the catalogue; ``entry.factory`` makes it.
         options: keyword arguments for the factory, checked and complete.
         where: ``file:line`` of its table, or ``--set a.b=c``.
     """
@@ -41,7 +38,7 @@ class Choice:
     kind: Kind
     name: str
     use: str
-    entry: FoundEntry
+    entry: Entry
     options: dict[str, Any]
     where: str
 
@@ -59,17 +56,18 @@ class Recipe:
     """An experiment, checked and complete.
 
     Attributes:
-        name: the recipe's ``name``, or its file's as far as it has letters, digits, _ and -.
+        name: the recipe's ``name``, or the letters, digits, _ and - of its file's name.
         path: the file it was read from.
         description: one line.
-        plugins: the files it brings as plugins; they have been loaded into the catalogue.
-        losses: by role, ``"generator"`` and ``"discriminator"``; one choice for both where there is one ``[loss]``.
-        tricks: the enabled ones in call order; the tracker is the last.
-        evaluation: when the samples are measured, and how many.
-        metrics: the enabled ones, in order. judge: what sees images for them; None where the recipe has none, or it is switched off.
-        document: the resolved recipe as plain tables: every option stands in it, also disabled tricks, metrics and judges do.
-        has_fallback: whether it says what to do where its data cannot be had; ``load_recipe(..., fallback=True)`` does that.
-        sampling_noise: a law of its own for sheets and the saved generator; None: that of the training.
+        plugins: its plugin files; they are loaded into the catalogue.
+        losses: by role, ``"generator"`` and ``"discriminator"``; the same choice for both if there is one ``[loss]``.
+        tricks: those that are enabled, in call order; the tracker is the last.
+        evaluation: when samples are evaluated, and how many.
+        metrics: those that are enabled, in order.
+        judge: the network that looks at images for the metrics; None if the recipe has none, or it is switched off.
+        document: the resolved recipe as plain tables, with every option, and with tricks, metrics and judges that are disabled.
+        has_fallback: whether it has a ``[fallback]`` for data that is not available; ``load_recipe(..., fallback=True)`` applies it.
+        sampling_noise: the latent distribution for sheets and the saved generator; None for that of the training.
     """
 
     name: str
@@ -93,5 +91,5 @@ class Recipe:
 
     @property
     def sampling_law(self) -> Choice:
-        """The law of the latents that samples are made of."""
+        """The latent distribution that samples are made from."""
         return self.sampling_noise or self.noise

@@ -1,4 +1,4 @@
-"""What each table allows and all of them together do not. The one place for it, as far as the tables alone can tell."""
+"""Combinations of options of ``[schedule]`` and ``[train]`` that are not possible, though each option is valid by itself."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ from ganlab.recipe.places import Way
 from ganlab.recipe.tables import Schedule, Train
 
 
-def impossible(schedule: Schedule | None, train: Train | None) -> Iterator[tuple[Way, str]]:
-    """Every impossible combination, as the way to the value that should change, and a sentence. None: that table is wrong itself."""
+def impossible_combinations(schedule: Schedule | None, train: Train | None) -> Iterator[tuple[Way, str]]:
+    """Every impossible combination: the path of the value that should change, and a sentence.
+
+    Args:
+        schedule: the table ``[schedule]``; None if it has a mistake of its own.
+        train: the same for ``[train]``.
+    """
     if schedule is not None:
         yield from _schedule(schedule)
     if train is not None:
         yield from _train(train)
     if schedule is not None and train is not None and schedule.noise == "per_step":
-        own, other = train.batch_of("generator"), train.batch_of("discriminator")
-        if own != other:
+        generator_size, discriminator_size = train.batch_of("generator"), train.batch_of("discriminator")
+        if generator_size != discriminator_size:
             yield (
                 ("train", "discriminator_batch_size"),
-                f"train.discriminator_batch_size = {other} cannot go with schedule.noise = 'per_step': both players use the same latents, "
-                f"and the generator has {own}; use noise = 'fresh', or batches of one size",
+                f"train.discriminator_batch_size = {discriminator_size} cannot go with schedule.noise = 'per_step': "
+                f"both players use the same latents, and the generator has {generator_size}; use noise = 'fresh', or batches of one size",
             )
 
 
@@ -62,4 +67,4 @@ def _train(train: Train) -> Iterator[tuple[Way, str]]:
             "train.cuda_graphs = true cannot go with compile = true: both make the networks' passes faster, each in its own way; use one",
         )
     if train.dtype == "float64" and train.device == "mps":
-        yield ("train", "dtype"), "train.dtype = 'float64' cannot go with device = 'mps', which has no such numbers; use 'float32'"
+        yield ("train", "dtype"), "train.dtype = 'float64' cannot go with device = 'mps', which does not support it; use 'float32'"

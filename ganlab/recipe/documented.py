@@ -1,4 +1,4 @@
-"""What a docstring says of each option."""
+"""The description of each option, read from docstrings."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _OPTION = re.compile(r"(?P<names>\w+(?:, \w+)*)(?: \([^)]*\))?: (?P<text>.*)")
 def option_texts(factory: Callable[..., Any]) -> dict[str, str]:
     """The sentence of each option in the ``Args:`` or ``Attributes:`` of a factory's docstring.
 
-    ``a, b: text`` is said of both; lines that are indented further belong to the option above.
+    ``a, b: text`` describes both; lines with a larger indent continue the option above.
     """
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     names: list[str] = []
     indent: int | None = None
     inside = False
@@ -31,7 +31,7 @@ def option_texts(factory: Callable[..., Any]) -> dict[str, str]:
             match = _OPTION.fullmatch(line.strip()) if depth == indent else None
             if match:
                 names = match["names"].split(", ")
-                found |= dict.fromkeys(names, match["text"])
+                texts |= dict.fromkeys(names, match["text"])
             else:
-                found |= {name: f"{found[name]} {line.strip()}" for name in names}
-    return found
+                texts |= {name: f"{texts[name]} {line.strip()}" for name in names}
+    return texts

@@ -1,8 +1,9 @@
-"""``--seeds`` and ``--grid``: which recipes a set of runs is made of, and each of them checked before anything begins."""
+"""``--seeds`` and ``--grid``: the seeds and the recipes of a sweep. Every recipe is checked before the first run starts."""
 
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,17 +18,17 @@ from ganlab.recipe.write import in_toml
 from ganlab.registry.lookup import Lookup
 
 SEED = "train.seed"
-MOST = 10_000  # runs in a set: a product that is larger was meant otherwise
-_PAIRS = {"[": "]", "{": "}"}
+LIMIT = 10_000  # combinations, or seeds: more are a mistake
+_CLOSING = {"[": "]", "{": "}"}
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A key of the recipe, and the values that it takes in turn.
+    """One ``--grid`` option: a key of the recipe and its values.
 
     Attributes:
         key: dotted, as ``--set`` takes it.
-        values: as TOML has them; texts: as they were typed.
+        values: as TOML reads them; texts: as they were typed.
     """
 
     key: str
@@ -35,19 +36,19 @@ class Axis:
     texts: tuple[str, ...]
 
     def overrides(self) -> list[str]:
-        """Each value as ``--set`` takes it."""
+        """The text of ``--set`` for each value."""
         return [f"{self.key}={text}" for text in self.texts]
 
 
 @dataclass(frozen=True)
 class Combination:
-    """One of the recipes of a set, before its seed is chosen.
+    """One combination of grid values, and the recipe with these values.
 
     Attributes:
-        values: by dotted key, what it has of the grid; empty where there is none.
-        overrides: the same as ``--set`` takes it, in the order of the grid.
-        recipe: it, loaded and checked, with the first of the seeds.
-        fallback: the same with its ``[fallback]`` laid over it; None where it has none.
+        values: by dotted key; empty without a grid.
+        overrides: the same as texts of ``--set``, in the order of the grid.
+        recipe: loaded and checked, with the seed of the recipe.
+        fallback: the same recipe with its ``[fallback]`` applied; None where it has none.
     """
 
     values: dict[str, Any]
@@ -57,30 +58,30 @@ class Combination:
 
     @property
     def name(self) -> str:
-        """Its values in a line: ``generator.optimizer.lr=0.0001``; ``as it is`` for the recipe itself."""
-        return named(self.values)
+        """The values in one line: ``generator.optimizer.lr=0.0001``; without a grid ``as it is``."""
+        return combination_name(self.values)
 
 
-def named(values: dict[str, Any]) -> str:
-    """The values of a combination in a line.
+def combination_name(values: dict[str, Any]) -> str:
+    """The values of a combination in one line.
 
-    >>> named({"train.batch_size": 64, "loss.use": "bce"}), named({})
+    >>> combination_name({"train.batch_size": 64, "loss.use": "bce"}), combination_name({})
     ('train.batch_size=64 loss.use=bce', 'as it is')
     """
     return " ".join(f"{key}={value if isinstance(value, str) else in_toml(value)}" for key, value in values.items()) or "as it is"
 
 
 def read_axes(texts: Sequence[str]) -> list[Axis]:
-    """All ``--grid`` texts.
+    """The axes of the grid, from the texts of all ``--grid`` options.
 
     Raises:
-        RecipeError: some are wrong; all their mistakes at once.
+        RecipeError: some are wrong; all mistakes at once.
     """
     mistakes: list[str] = []
     axes: list[Axis] = []
     for text in texts:
         try:
-            axes.append(_axis(text, [axis.key for axis in axes]))
+            axes.append(_read_axis(text, [axis.key for axis in axes]))
         except ValueError as error:
             mistakes.append(f"--grid {show_text(text)}: {error}")
     if mistakes:
@@ -88,117 +89,120 @@ def read_axes(texts: Sequence[str]) -> list[Axis]:
     return axes
 
 
-def _axis(text: str, known: list[str]) -> Axis:
-    """One ``--grid`` text.
+def _read_axis(text: str, known_keys: list[str]) -> Axis:
+    """The axis that one ``--grid`` option describes.
 
     Raises:
-        ValueError: what is wrong with it.
+        ValueError: the text is wrong; its message says how.
     """
     key, equals, right = (part.strip() for part in text.partition("="))
     form = "write it as --grid table.key=value,value, for instance --grid generator.optimizer.lr=1e-4,2e-4"
     if not equals or not key:
         raise ValueError(form)
-    if key in known:
-        raise ValueError(f"{key} is in the grid twice: write all its values behind one =")
+    if key in known_keys:
+        raise ValueError(f"{key} is in the grid twice: write all its values after one =")
+    texts = split_values(right)
     if key == SEED:
-        raise ValueError(f"seeds are no part of the grid: write --seeds {','.join(pieces(right)) or 5}")
-    found = pieces(right)
-    if not found or not all(found):
-        raise ValueError(f"a value is missing between the commas; {form}" if found else f"there is no value after the =; {form}")
+        raise ValueError(f"seeds are not part of the grid: write --seeds {','.join(texts) or 5}")
+    if not texts or not all(texts):
+        raise ValueError(f"a value is missing between the commas; {form}" if texts else f"there is no value after the =; {form}")
     try:
-        values = [typed(piece) for piece in found]
+        values = [typed(value_text) for value_text in texts]
     except (ValueError, RecursionError):
-        raise ValueError("a value is not TOML: see to its quotes and brackets") from None
+        raise ValueError("a value is not TOML: check its quotes and brackets") from None
     for number, value in enumerate(values):
-        if any((type(value), value) == (type(other), other) for other in values[:number]):
-            raise ValueError(f"the value {found[number]} stands in it twice")
-    return Axis(key, tuple(values), tuple(found))
+        if any((type(value), value) == (type(earlier), earlier) for earlier in values[:number]):
+            raise ValueError(f"the value {texts[number]} occurs twice")
+    return Axis(key, tuple(values), tuple(texts))
 
 
-def pieces(text: str) -> list[str]:
-    """``text`` cut at its commas, but for those in quotes and brackets.
+def split_values(text: str) -> list[str]:
+    """Split ``text`` at its commas, except those in quotes and brackets.
 
-    >>> pieces('1e-4, [64, 64],"a,b"')
+    >>> split_values('1e-4, [64, 64],"a,b"')
     ['1e-4', '[64, 64]', '"a,b"']
     """
-    found, begin, waiting, quote, skip = [], 0, [], "", False
-    for place, letter in enumerate(text):
-        if skip:
-            skip = False
+    parts: list[str] = []
+    open_brackets: list[str] = []  # the closing bracket of each that is open
+    start, quote, is_escaped = 0, "", False
+    for position, letter in enumerate(text):
+        if is_escaped:
+            is_escaped = False
         elif quote:
-            skip = letter == "\\" and quote == '"'
+            is_escaped = letter == "\\" and quote == '"'
             quote = "" if letter == quote else quote
         elif letter in "\"'":
             quote = letter
-        elif letter in _PAIRS:
-            waiting.append(_PAIRS[letter])
-        elif waiting and letter == waiting[-1]:
-            waiting.pop()
-        elif letter == "," and not waiting:
-            found.append(text[begin:place].strip())
-            begin = place + 1
-    return [*found, text[begin:].strip()] if text.strip() else []
+        elif letter in _CLOSING:
+            open_brackets.append(_CLOSING[letter])
+        elif open_brackets and letter == open_brackets[-1]:
+            open_brackets.pop()
+        elif letter == "," and not open_brackets:
+            parts.append(text[start:position].strip())
+            start = position + 1
+    return [*parts, text[start:].strip()] if text.strip() else []
 
 
 def read_seeds(text: str, first: int) -> list[int]:
-    """``"5"``: five seeds that follow each other from ``first`` on; ``"3,7,11"``, or ``"3,"``: these.
+    """The seeds of ``--seeds``: ``"5"`` means five, counted from ``first``; ``"3,7,11"`` and ``"3,"`` list them.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the text is neither, or a seed occurs twice.
     """
-    wrong = UsageError(
-        f"--seeds {show_text(text)}: it takes how many seeds, or the seeds themselves",
-        "for instance --seeds 5, or --seeds 3,7,11; --seeds 3, is the one seed 3",
-    )
     parts = [part.strip() for part in text.split(",")]
-    if not all(re.fullmatch(r"[0-9]{1,18}", part) for part in (parts[:-1] if len(parts) > 1 and not parts[-1] else parts)):
-        raise wrong
-    numbers = [int(part) for part in parts if part]
-    if len(parts) > 1:
-        twice = [number for place, number in enumerate(numbers) if number in numbers[:place]]
-        if twice:
-            raise UsageError(f"--seeds {show_text(text)}: seed {twice[0]} stands in it twice")
-        return numbers
-    if not 1 <= numbers[0] <= MOST:
+    is_list = len(parts) > 1
+    if not all(re.fullmatch(r"[0-9]{1,18}", part) for part in (parts[:-1] if is_list and not parts[-1] else parts)):
         raise UsageError(
-            f"--seeds {numbers[0]}: how many seeds is from 1 to {MOST:,}", f"the one seed {numbers[0]} is --seeds {numbers[0]},"
+            f"--seeds {show_text(text)}: expected how many seeds, or a list of seeds",
+            "for instance --seeds 5, or --seeds 3,7,11; --seeds 3, is the single seed 3",
         )
-    return list(range(first, first + numbers[0]))
+    numbers = [int(part) for part in parts if part]
+    if is_list:
+        repeated = [number for place, number in enumerate(numbers) if number in numbers[:place]]
+        if repeated:
+            raise UsageError(f"--seeds {show_text(text)}: seed {repeated[0]} occurs twice")
+        return numbers
+    (count,) = numbers
+    if not 1 <= count <= LIMIT:
+        raise UsageError(f"--seeds {count}: expected 1 to {LIMIT:,} seeds", f"the single seed {count} is --seeds {count},")
+    return list(range(first, first + count))
 
 
-def combinations(source: str | Path, catalogue: Lookup, overrides: Sequence[str], axes: Sequence[Axis]) -> list[Combination]:
-    """The product of the grid's axes, the last of them fastest, each loaded and checked. One combination where there is no axis.
+def load_combinations(source: str | Path, catalogue: Lookup, overrides: Sequence[str], axes: Sequence[Axis]) -> list[Combination]:
+    """Load and check the recipe of each combination of grid values. The last axis varies fastest. One combination where there is no axis.
+
+    Args:
+        source: the recipe, as :func:`ganlab.recipe.load_recipe` takes it. catalogue: what plugins bring.
+        overrides: texts of ``--set``, for all combinations. axes: of the grid.
 
     Raises:
-        RecipeError: some are wrong; all mistakes at once, each in the words that were typed.
-        UsageError: there are too many.
+        RecipeError: some recipes are wrong; all mistakes at once, each with the text that was typed.
+        UsageError: there are too many combinations.
     """
-    size = 1
-    for axis in axes:
-        size *= len(axis.values)
-    if size > MOST:
-        raise UsageError(f"the grid has {size:,} combinations; at most {MOST:,} make a set")
-    found: list[Combination] = []
+    size = math.prod(len(axis.values) for axis in axes)
+    if size > LIMIT:
+        raise UsageError(f"the grid has {size:,} combinations; a set may have at most {LIMIT:,}")
+    combinations: list[Combination] = []
     mistakes: dict[str, None] = {}
     hint = ""
-    for picks in itertools.product(*(range(len(axis.values)) for axis in axes)):
-        chosen = tuple(axis.overrides()[pick] for axis, pick in zip(axes, picks, strict=True))
+    for indices in itertools.product(*(range(len(axis.values)) for axis in axes)):
+        grid_overrides = tuple(axis.overrides()[index] for axis, index in zip(axes, indices, strict=True))
         try:
-            recipe = load_recipe(source, catalogue, [*overrides, *chosen])
-            fallback = load_recipe(source, catalogue, [*overrides, *chosen], fallback=True) if recipe.has_fallback else None
+            recipe = load_recipe(source, catalogue, [*overrides, *grid_overrides])
+            fallback = load_recipe(source, catalogue, [*overrides, *grid_overrides], fallback=True) if recipe.has_fallback else None
         except RecipeError as error:
             hint = hint or error.hint
-            mistakes |= dict.fromkeys(_as_typed(text, chosen) for text in error.mistakes)
+            mistakes |= dict.fromkeys(_as_typed(text, grid_overrides) for text in error.mistakes)
             continue
-        values = {axis.key: axis.values[pick] for axis, pick in zip(axes, picks, strict=True)}
-        found.append(Combination(values, chosen, recipe, fallback))
+        values = {axis.key: axis.values[index] for axis, index in zip(axes, indices, strict=True)}
+        combinations.append(Combination(values, grid_overrides, recipe, fallback))
     if mistakes:
         raise RecipeError(list(mistakes), hint)
-    return found
+    return combinations
 
 
-def _as_typed(mistake: str, chosen: Sequence[str]) -> str:
-    """A mistake in a value of the grid, which was not typed behind ``--set``."""
-    for text in chosen:
+def _as_typed(mistake: str, grid_overrides: Sequence[str]) -> str:
+    """A mistake with ``--grid`` in place of ``--set`` where it quotes a value of the grid."""
+    for text in grid_overrides:
         mistake = mistake.replace(f"--set {show_text(text)}", f"--grid {show_text(text)}")
     return mistake

@@ -1,4 +1,4 @@
-"""Load a recipe: read its layers, lay them over each other, and check the result, all mistakes at once."""
+"""Load a recipe: read its layers, merge them, check the result, and report all mistakes at once."""
 
 from __future__ import annotations
 
@@ -20,80 +20,93 @@ _DEFAULTS_ORDER = OVERRIDES - 1  # mistakes in the defaults come after those in 
 
 
 def load_recipe(source: str | Path, catalogue: Lookup, overrides: Iterable[str] = (), *, fallback: bool = False) -> Recipe:
-    """The recipe that ``source`` means, checked and complete.
+    """Load the recipe ``source``, checked and complete.
 
-    The layers, the lowest first: the defaults, what the recipe extends, the recipe, its ``[fallback]`` (if asked for), and
-    ``overrides``. A recipe is checked both as it is and with its fallback, so that neither can fail later.
+    The layers, the lowest first: the defaults, the recipes that it extends, the recipe, its ``[fallback]`` (if ``fallback``), and
+    ``overrides``. A recipe is checked without and with its fallback, so a mistake in either is reported now.
 
     Args:
         source: a file, or the name of a shipped recipe.
-        catalogue: where components and tricks are looked up. Plugin files that the recipe names are loaded into it.
+        catalogue: where components and tricks are looked up. The recipe's plugin files are loaded into it.
         overrides: ``"a.b=c"``, as from ``--set``; the value is TOML, or a bare word.
-        fallback: lay the recipe's ``[fallback]`` over it; the resolved document has none any more.
+        fallback: apply the recipe's ``[fallback]``; the resolved document then has none.
 
     Raises:
-        RecipeError: it is wrong; all its mistakes at once.
-        UsageError: there is no such recipe, or no fallback in it.
-        PluginError: one of its plugin files cannot be loaded.
+        RecipeError: the recipe has mistakes; all of them at once.
+        UsageError: there is no such recipe, or it has no fallback.
+        PluginError: a plugin file cannot be loaded.
     """
     path = find_recipe(source)
-    shown = str(source)
+    source_text = str(source)
     mistakes = Mistakes()
-    chosen = read_overrides(overrides, mistakes)
+    override_layer = read_overrides(overrides, mistakes)
     try:
-        own = reduce(merge, read_chain(path, mistakes))
-        defaults = _defaults(own, chosen, mistakes)
+        recipe_layer = reduce(merge, read_chain(path, mistakes))
+        defaults = _defaults(recipe_layer, override_layer, mistakes)
     except Unreadable:
-        raise mistakes.error(shown) from None
-    asked = merge(own, chosen)
-    fragment = asked.get("fallback")
-    if fallback and fragment is None:
+        raise mistakes.error(source_text) from None
+    merged = merge(recipe_layer, override_layer)
+    fallback_table = merged.get("fallback")
+    if fallback and fallback_table is None:
         raise UsageError(
-            f"recipe {shown} has no [fallback]",
-            'add one that says what to do where the data cannot be had, for instance: fallback.data = { use = "digits" }',
+            f"recipe {source_text} has no [fallback]",
+            'add one for the case that the data is not available, for instance: fallback.data = { use = "digits" }',
         )
-    for item in asked.table["plugins"].value if "plugins" in asked.table else []:
-        catalogue.add_file(Path(item.value))  # what it brings must be known before the rest can be checked
-    plain = Resolver(assemble(defaults, own, chosen), catalogue, mistakes).recipe(path)
-    other: Recipe | None = None
-    if fragment is not None and fragment.is_table:
-        other = _with_fallback(defaults, own, fragment, chosen, catalogue, mistakes, path, asked=fallback)
-    wanted = other if fallback else plain
-    if mistakes or wanted is None:
-        raise _error(mistakes, catalogue, shown)
-    return wanted
+    for item in merged.table["plugins"].value if "plugins" in merged.table else []:
+        catalogue.add_file(Path(item.value))  # before the rest is checked, which may use its components
+    as_it_is = Resolver(assemble(defaults, recipe_layer, override_layer), catalogue, mistakes).recipe(path)
+    with_fallback: Recipe | None = None
+    if fallback_table is not None and fallback_table.is_table:
+        with_fallback = _with_fallback(
+            defaults, recipe_layer, fallback_table, override_layer, catalogue, mistakes, path, requested=fallback
+        )
+    recipe = with_fallback if fallback else as_it_is
+    if mistakes or recipe is None:
+        raise _error(mistakes, catalogue, source_text)
+    return recipe
 
 
-def _defaults(own: Node, chosen: Node, mistakes: Mistakes) -> Node:
-    """The layer below everything; empty for a recipe that says ``defaults = false``, as resolved ones do."""
+def _defaults(recipe_layer: Node, override_layer: Node, mistakes: Mistakes) -> Node:
+    """The lowest layer; empty for a recipe with ``defaults = false``, such as a resolved one."""
     path = defaults_file()
-    said = chosen.get("defaults") or own.get("defaults")
-    if path is None or (said is not None and said.value is False):
-        return Node({}, own.place)
+    switch = override_layer.get("defaults") or recipe_layer.get("defaults")
+    if path is None or (switch is not None and switch.value is False):
+        return Node({}, recipe_layer.place)
     return as_layer(read_file(path, _DEFAULTS_ORDER, mistakes), path.parent, mistakes)
 
 
 def _with_fallback(
-    defaults: Node, own: Node, fragment: Node, chosen: Node, catalogue: Lookup, mistakes: Mistakes, path: Path, *, asked: bool
+    defaults: Node,
+    recipe_layer: Node,
+    fallback_table: Node,
+    override_layer: Node,
+    catalogue: Lookup,
+    mistakes: Mistakes,
+    path: Path,
+    *,
+    requested: bool,
 ) -> Recipe | None:
-    """The recipe with its fallback laid over it.
+    """The recipe with its fallback applied.
 
-    Until that is asked for, an override may be meant for what the recipe has and the fallback has not (``data.split`` of a
-    data set whose stand-in knows no such option): it is a mistake only once the fallback is really taken.
+    An override may belong to a component that the fallback replaces, such as ``data.split`` of a data set whose substitute has no
+    such option. That is a mistake only if the fallback is ``requested``.
     """
-    found = Mistakes()
-    document = assemble(defaults, merge(own.without("fallback"), fragment), chosen.without("fallback"))
-    recipe = Resolver(document, catalogue, found).recipe(path)
-    for place, text in found.found:
-        if asked or place.line is not None or place.source.startswith("--set fallback"):
+    fallback_mistakes = Mistakes()
+    document = assemble(defaults, merge(recipe_layer.without("fallback"), fallback_table), override_layer.without("fallback"))
+    recipe = Resolver(document, catalogue, fallback_mistakes).recipe(path)
+    for place, text in fallback_mistakes.texts:
+        if requested or place.line is not None or place.source.startswith("--set fallback"):
             mistakes.add(place, text)
     return recipe
 
 
-def _error(mistakes: Mistakes, catalogue: Lookup, shown: str) -> RecipeError:
-    broken = "; ".join(f"plugin '{one.plugin}' ({one.origin}) could not be loaded: {_first_line(one.why)}" for one in catalogue.broken)
-    looked_up = any(" there is no " in text for _, text in mistakes.found)
-    return mistakes.error(shown, broken if looked_up else "")
+def _error(mistakes: Mistakes, catalogue: Lookup, source_text: str) -> RecipeError:
+    """All mistakes as one error; it lists the broken plugins if a component was not found."""
+    broken = "; ".join(
+        f"plugin '{plugin.plugin}' ({plugin.origin}) could not be loaded: {_first_line(plugin.why)}" for plugin in catalogue.broken
+    )
+    not_found = any(" there is no " in text for _, text in mistakes.texts)
+    return mistakes.error(source_text, broken if not_found else "")
 
 
 def _first_line(text: str) -> str:

@@ -1,6 +1,6 @@
-"""At which line of a TOML text each key stands: tomllib does not tell.
+"""The line of each key in a TOML text, which tomllib does not provide.
 
-Works on text that tomllib has accepted, so it need not notice a mistake; it must only not be confused by what is legal.
+The text must be valid TOML: this scanner skips over values, and detects no mistakes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import tomllib
 from ganlab.recipe.places import Way
 
 _BLANK = re.compile(r"[ \t]*")
-_SPACE = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")  # also what may stand between the items of a list
+_SPACE = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")  # also between the items of a list
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _STRING = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}'  # the closing quotes may follow up to two that belong to the text
@@ -26,7 +26,7 @@ _SCALAR = re.compile(r"[^,\]}#\n]*")
 def locate(text: str) -> dict[Way, int]:
     """The line, from 1, of every key, table and list item of a valid TOML text.
 
-    Tables that are only implied stand where they are first spoken of. The n-th ``[[tricks]]`` is ``("tricks", n)``, from 0.
+    A table that is only implied is at the line that first mentions it. The n-th ``[[tricks]]`` is ``("tricks", n)``, from 0.
 
     >>> locate("[data]\\nuse = 'ring'\\n[[tricks]]\\nuse = 'clamp'")[("tricks", 0, "use")]
     4
@@ -44,24 +44,24 @@ class _Scan:
         self.document()
 
     def line(self) -> int:
-        """The line that the scan has come to; it only goes forward."""
+        """The current line; the scan only goes forward."""
         self._line += self.text.count("\n", self._counted_to, self.at)
         self._counted_to = self.at
         return self._line
 
     def skip(self, pattern: re.Pattern[str]) -> str:
-        """Step over what matches here, and return it."""
+        """Skip the text that matches at the current position, and return it."""
         match = pattern.match(self.text, self.at)
         if match is None:
             return ""
         self.at = match.end()
         return match.group()
 
-    def taken(self, mark: str) -> bool:
-        """Step over ``mark`` if it is here."""
-        here = self.text.startswith(mark, self.at)
-        self.at += len(mark) if here else 0
-        return here
+    def accept(self, token: str) -> bool:
+        """Skip ``token`` if it is at the current position, and return whether it was."""
+        accepted = self.text.startswith(token, self.at)
+        self.at += len(token) if accepted else 0
+        return accepted
 
     def document(self) -> None:
         table: Way = ()
@@ -71,33 +71,33 @@ class _Scan:
                 return
             before = self.at
             line = self.line()
-            if self.taken("[["):
+            if self.accept("[["):
                 table = self.header(self.key(), line, array=True)
-                self.taken("]]")
-            elif self.taken("["):
+                self.accept("]]")
+            elif self.accept("["):
                 table = self.header(self.key(), line, array=False)
-                self.taken("]")
+                self.accept("]")
             else:
                 self.pair(table)
-            if self.at == before:  # cannot happen in valid TOML; never loop for ever over a doubt
+            if self.at == before:  # does not happen in valid TOML; prevents an endless loop
                 return
 
     def header(self, parts: list[str], line: int, *, array: bool) -> Way:
         path: Way = ()
-        for place, part in enumerate(parts):
+        for position, part in enumerate(parts):
             path += (part,)
-            last = place == len(parts) - 1
+            last = position == len(parts) - 1
             self.lines.setdefault(path, line)
             if array and last:
                 self.counts[path] = self.counts.get(path, 0) + 1
             if path in self.counts:
                 path += (self.counts[path] - 1,)
             if last:
-                self.lines[path] = line  # where it is declared counts more than where it is first implied
+                self.lines[path] = line  # the header of a table, rather than the line that first implies it
         return path
 
     def key(self) -> list[str]:
-        """A key, dotted or not, and the blanks around it."""
+        """The parts of a key, dotted or not; skips the blanks around them."""
         parts = []
         while True:
             self.skip(_BLANK)
@@ -106,7 +106,7 @@ class _Scan:
             else:
                 parts.append(self.skip(_BARE))
             self.skip(_BLANK)
-            if not self.taken("."):
+            if not self.accept("."):
                 return parts
 
     def pair(self, table: Way) -> None:
@@ -115,7 +115,7 @@ class _Scan:
         for part in self.key():
             path += (part,)
             self.lines.setdefault(path, line)
-        self.taken("=")
+        self.accept("=")
         self.skip(_BLANK)
         self.value(path)
 
@@ -131,28 +131,28 @@ class _Scan:
             self.skip(_SCALAR)
 
     def items(self, path: Way) -> None:
-        self.taken("[")
-        place = 0
+        self.accept("[")
+        index = 0
         while True:
             self.skip(_SPACE)
-            if self.taken("]") or self.at >= len(self.text):
+            if self.accept("]") or self.at >= len(self.text):
                 return
-            self.lines[(*path, place)] = self.line()
+            self.lines[(*path, index)] = self.line()
             before = self.at
-            self.value((*path, place))
+            self.value((*path, index))
             self.skip(_SPACE)
-            place += 1
-            if not self.taken(",") and self.at == before:
+            index += 1
+            if not self.accept(",") and self.at == before:
                 return
 
     def inline(self, path: Way) -> None:
-        self.taken("{")
+        self.accept("{")
         while True:
             self.skip(_SPACE)
-            if self.taken("}") or self.at >= len(self.text):
+            if self.accept("}") or self.at >= len(self.text):
                 return
             before = self.at
             self.pair(path)
             self.skip(_SPACE)
-            if not self.taken(",") and self.at == before:
+            if not self.accept(",") and self.at == before:
                 return

@@ -1,4 +1,4 @@
-"""What a person needs to know to use a component or trick: its options in words, and a piece of recipe to copy."""
+"""The manual of a component or trick: its options in words, and a piece of recipe to copy."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pydantic_core import PydanticUndefined
 from ganlab.recipe.documented import option_texts
 from ganlab.recipe.words import describe, options_schema, schema_at
 from ganlab.recipe.write import in_toml
-from ganlab.registry.lookup import FoundEntry, Kind
+from ganlab.registry.entry import Entry, Kind
 from ganlab.registry.options import plain
 
-#: The table in which each kind is picked. A network's stands for the discriminator's, too.
+#: The table that picks each kind, for a piece of recipe. A network may go into [discriminator], too.
 HEADS: dict[Kind, str] = {
     "dataset": "[data]",
     "noise": "[noise]",
@@ -25,7 +25,7 @@ HEADS: dict[Kind, str] = {
     "judge": "[judge]",
     "trick": "[[tricks]]",
 }
-#: Stands in a piece of recipe for what only its author can say; a recipe with it is refused.
+#: The placeholder in a piece of recipe for a required value; a recipe with it is refused.
 TO_BE_GIVEN = "..."
 
 
@@ -34,11 +34,11 @@ class OptionFacts:
     """One option.
 
     Attributes:
-        name: as it stands in a recipe.
-        expected: what it may be, in words; empty when only Python can say it.
-        default: as TOML; None when it may be left out and then has no value.
-        required: whether it must be given.
-        text: what the docstring says of it.
+        name: as in a recipe.
+        expected: the allowed values in words; empty if only Python can describe them.
+        default: as TOML; None if it has no value when it is left out.
+        required: whether a recipe must set it.
+        text: its description from the docstring.
     """
 
     name: str
@@ -48,7 +48,7 @@ class OptionFacts:
     text: str
 
 
-def options_of(entry: FoundEntry) -> list[OptionFacts]:
+def options_of(entry: Entry) -> list[OptionFacts]:
     """All options of a component or trick, in the order of its signature."""
     schema, texts = options_schema(entry.options), option_texts(entry.factory)
     defaults = default_options(entry)
@@ -64,15 +64,15 @@ def options_of(entry: FoundEntry) -> list[OptionFacts]:
     ]
 
 
-def default_options(entry: FoundEntry) -> dict[str, Any]:
-    """The defaults of those options that have one, as TOML can hold them."""
+def default_options(entry: Entry) -> dict[str, Any]:
+    """The defaults of those options that have one, as TOML types."""
     fields = entry.options.model_fields.items()
-    found = {name: field.get_default(call_default_factory=True, validated_data={}) for name, field in fields}
-    return plain({name: value for name, value in found.items() if value is not PydanticUndefined}, entry.options)
+    defaults = {name: field.get_default(call_default_factory=True, validated_data={}) for name, field in fields}
+    return plain({name: value for name, value in defaults.items() if value is not PydanticUndefined}, entry.options)
 
 
-def snippet(entry: FoundEntry) -> str:
-    """A table for a recipe with every option at its default, to copy and to thin out."""
+def snippet(entry: Entry) -> str:
+    """A table for a recipe with every option at its default, to copy and shorten."""
     lines = [HEADS[entry.kind], f"use = {in_toml(entry.name)}"]
     for option in options_of(entry):
         if option.required:
@@ -84,8 +84,8 @@ def snippet(entry: FoundEntry) -> str:
     return "\n".join(lines)
 
 
-def hooks_of(entry: FoundEntry) -> list[str] | None:
-    """The run hooks that a trick's class has, in alphabetical order; None where its factory is no class."""
+def hooks_of(entry: Entry) -> list[str] | None:
+    """The run hooks of a trick's class, in alphabetical order; None if its factory is not a class."""
     if not inspect.isclass(entry.factory):
         return None
     return [name for name, member in inspect.getmembers(entry.factory, inspect.isfunction) if hasattr(member, "ganlab_impl")]

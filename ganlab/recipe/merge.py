@@ -1,8 +1,7 @@
-"""How one layer of a recipe is laid over another.
+"""Merging of the layers of a recipe.
 
-Tables merge key by key, and the upper layer's values win. Where the upper layer names another ``use``, the lower table is
-dropped as a whole, because its options belong to another component; a player's optimizer stays, because it is a choice of
-its own.
+Tables merge key by key, and the upper layer's values win. If the upper layer has another ``use``, the whole lower table is
+dropped, because its options belong to another component. A player's optimizer stays, because it is a separate choice.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from ganlab.recipe.places import Node
 
 _COMPONENTS = ("data", "noise", "sampling_noise", "generator", "discriminator", "judge", "tracking")
 _LOSS_ROLES = ("generator", "discriminator")
-#: Tables that a recipe has any number of, each with a name.
+#: Arrays of tables, each table with a name.
 LISTED = ("tricks", "metrics")
 
 
 def merge(lower: Node, upper: Node) -> Node:
-    """The document ``upper`` laid over the document ``lower``; neither is changed."""
+    """The document ``upper`` merged over the document ``lower``; neither is changed."""
     table = dict(lower.table)
     for key, node in upper.table.items():
         below = table.get(key)
@@ -26,8 +25,8 @@ def merge(lower: Node, upper: Node) -> Node:
 
 def _merge_key(key: str, lower: Node, upper: Node) -> Node:
     if key == "plugins":
-        known = [item.value for item in lower.value]
-        return Node([*lower.value, *(item for item in upper.value if item.value not in known)], upper.place)
+        paths = [item.value for item in lower.value]
+        return Node([*lower.value, *(item for item in upper.value if item.value not in paths)], upper.place)
     if not (lower.is_table and upper.is_table):
         return upper
     if key in _COMPONENTS:
@@ -44,12 +43,12 @@ def _merge_key(key: str, lower: Node, upper: Node) -> Node:
 
 
 def _joined(lower: Node, upper: Node, table: dict[str, Node]) -> Node:
-    """A merged table stands where the upper layer wrote it, unless that was ``--set``, which writes single values."""
+    """A merged table has the place of the upper layer, unless that is ``--set``, which sets single values."""
     return Node(table, lower.place if upper.place.line is None else upper.place)
 
 
 def merge_tables(lower: Node, upper: Node) -> Node:
-    """Key by key, all the way down; anything but two tables is replaced."""
+    """Key by key, recursively; anything but two tables is replaced."""
     if not (lower.is_table and upper.is_table):
         return upper
     table = dict(lower.table)
@@ -59,10 +58,10 @@ def merge_tables(lower: Node, upper: Node) -> Node:
 
 
 def merge_component(lower: Node, upper: Node) -> Node:
-    """The table of a component, with the optimizer in it where it is a player's."""
+    """The table of a component; a player's optimizer in it is merged separately."""
     if not (lower.is_table and upper.is_table):
         return upper
-    if _another(lower, upper):
+    if _picks_another(lower, upper):
         merged = Node({"use": upper.table["use"], **upper.table}, upper.place)
     else:
         merged = merge_tables(lower.without("optimizer"), upper.without("optimizer"))
@@ -71,7 +70,7 @@ def merge_component(lower: Node, upper: Node) -> Node:
     return merged.with_table(merged.table | {"optimizer": optimizer}) if optimizer else merged
 
 
-def _another(lower: Node, upper: Node) -> bool:
+def _picks_another(lower: Node, upper: Node) -> bool:
     """Whether ``upper`` picks another component than ``lower`` does."""
     below, above = lower.get("use"), upper.get("use")
     return below is not None and above is not None and below.plain() != above.plain()
@@ -80,7 +79,7 @@ def _another(lower: Node, upper: Node) -> bool:
 def merge_loss(lower: Node, upper: Node) -> Node:
     """``[loss]`` for both players, or ``[loss.generator]`` and ``[loss.discriminator]``.
 
-    A layer that speaks of one player alone leaves the other what it had; one that picks a loss for both replaces the two.
+    A layer with the loss of one player keeps the other player's loss; a layer with one loss for both replaces both.
     """
     split_below, split_above = (any(role in node.table for role in _LOSS_ROLES) for node in (lower, upper))
     if split_below and not split_above:
@@ -96,7 +95,7 @@ def merge_loss(lower: Node, upper: Node) -> Node:
 
 
 def merge_listed(lower: Node, upper: Node) -> Node:
-    """By name: one that is there is changed in its place, a new one comes last."""
+    """By name: an existing one is changed in its position, a new one is appended."""
     table = dict(lower.table)
     for name, node in upper.table.items():
         table[name] = merge_component(table[name], node) if name in table else node
@@ -104,7 +103,7 @@ def merge_listed(lower: Node, upper: Node) -> Node:
 
 
 def merge_train(lower: Node, upper: Node) -> Node:
-    """``steps`` replaces ``epochs`` and the other way round: they say the same thing."""
+    """``steps`` replaces ``epochs``, and the reverse: both are the length of the run."""
     for key, other in (("steps", "epochs"), ("epochs", "steps")):
         if key in upper.table and other not in upper.table:
             lower = lower.without(other)
@@ -114,15 +113,17 @@ def merge_train(lower: Node, upper: Node) -> Node:
 def assemble(defaults: Node, recipe: Node, overrides: Node) -> Node:
     """The whole document: the recipe over the defaults, and ``--set`` over both.
 
-    Tricks are called in the recipe's order; then come those that ``--set`` adds, and last those that only the defaults list,
-    because these observe. Metrics stand in the same order.
+    The order of tricks is the call order: first the recipe's, then those that ``--set`` adds, last those that only the defaults
+    list, because they observe. Metrics have the same order.
     """
     merged = merge(merge(defaults, recipe), overrides)
     for key in LISTED:
         listed = merged.get(key)
         if listed is None or not listed.is_table:
             continue
-        by_defaults, own, added = (node.table[key].table if key in node.table else {} for node in (defaults, recipe, overrides))
-        order = [*own, *(name for name in added if name not in by_defaults), *by_defaults]
+        of_defaults, of_recipe, of_overrides = (
+            node.table[key].table if key in node.table else {} for node in (defaults, recipe, overrides)
+        )
+        order = [*of_recipe, *(name for name in of_overrides if name not in of_defaults), *of_defaults]
         merged = merged.with_table(merged.table | {key: listed.with_table({name: listed.table[name] for name in order})})
     return merged

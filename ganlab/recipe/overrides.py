@@ -1,4 +1,4 @@
-"""``--set a.b=c``: single values that are laid over a recipe from the command line."""
+"""``--set a.b=c``: single values of a recipe, set on the command line."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ def read_overrides(texts: Iterable[str], mistakes: Mistakes) -> Node:
     layer = Node({}, Place("--set", None, OVERRIDES))
     for number, text in enumerate(texts):
         place = Place(f"--set {show_text(text)}", None, OVERRIDES + number)
-        found = _split(text, place, mistakes)
-        if found is not None:
-            _put(layer, *found, place, mistakes)
+        keys_and_value = _split(text, place, mistakes)
+        if keys_and_value is not None:
+            _put(layer, *keys_and_value, place, mistakes)
     if "extends" in layer.table:
-        mistakes.add(layer.table["extends"].place, "what a recipe extends can only be said in its file")
+        mistakes.add(layer.table["extends"].place, "`extends` can only be set in the recipe's file")
     refuse_values(layer, mistakes)
     return as_layer(layer.without("extends"), Path.cwd(), mistakes)
 
 
 def show_text(text: str) -> str:
-    """What was typed, on one line and printable, whatever it is."""
-    shown = text if text.strip() and text.isprintable() else repr(text)[1:-1] if text.strip() else repr(text)
-    return shown if len(shown) <= 120 else f"{shown[:117]}..."
+    """Typed text for a message: printable, on one line, at most 120 characters."""
+    printable = text if text.strip() and text.isprintable() else repr(text)[1:-1] if text.strip() else repr(text)
+    return printable if len(printable) <= 120 else f"{printable[:117]}..."
 
 
 def _split(text: str, place: Place, mistakes: Mistakes) -> tuple[list[str], Any] | None:
-    """The keys and the value, or None when there is a mistake."""
+    """The keys and the value, or None if there is a mistake."""
     left, equals, right = text.partition("=")
     form = "write it as --set table.key=value, for instance --set train.epochs=5"
     if not equals or not left.strip():
@@ -65,7 +65,7 @@ def _split(text: str, place: Place, mistakes: Mistakes) -> tuple[list[str], Any]
 
 
 def _keys(document: dict[str, Any]) -> list[str] | None:
-    """The one way down into a document of one value; None when there are more."""
+    """The keys that lead to the value of a document with one value; None if there are more values."""
     keys = []
     value: Any = document
     while isinstance(value, dict):
@@ -77,14 +77,14 @@ def _keys(document: dict[str, Any]) -> list[str] | None:
 
 
 def typed(text: str) -> Any:
-    """A value as TOML has it; what is not TOML, and does not begin as if it should be, is text.
+    """A value of ``--set``: TOML if it can be parsed, else the text itself.
 
     >>> typed("1e-4"), typed("[1, 2]"), typed("mlp")
     (0.0001, [1, 2], 'mlp')
 
     Raises:
         ValueError: it begins with a quote or a bracket, and is not TOML.
-        RecursionError: it lies too deep.
+        RecursionError: it is nested too deep.
     """
     try:
         document = tomllib.loads(f"value = {text}")
@@ -92,7 +92,7 @@ def typed(text: str) -> Any:
         if text.startswith(_QUOTING):
             raise
         return text
-    if len(document) > 1:  # there was a line break in it
+    if len(document) > 1:  # the text has a line break
         return text
     value = document["value"]
     if depth(value) > DEEPEST:
@@ -104,11 +104,11 @@ def _put(layer: Node, keys: list[str], value: Any, place: Place, mistakes: Mista
     node = layer
     for position, key in enumerate(keys):
         last = position == len(keys) - 1
-        there = node.get(key)
-        if last and there is None:
+        existing = node.get(key)
+        if last and existing is None:
             node.table[key] = tree_of(value, place)
-        elif last or (there is not None and not there.is_table):
-            other = there.place if there else place
+        elif last or (existing is not None and not existing.is_table):
+            other = existing.place if existing else place
             mistakes.add(place, f"{'.'.join(keys[: position + 1])} is set twice, here and by {other}: keep one of them")
             return
         else:

@@ -1,4 +1,4 @@
-"""Where things stand: a recipe as a tree in which every value knows its file and line, and the list of what is wrong."""
+"""A recipe as a tree in which every value has its file and line, and the list of mistakes with their places."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 from ganlab.errors import RecipeError
 
-#: A way down into a document: keys of tables, and positions in lists.
+#: The path of a value in a document: keys of tables, and positions in lists.
 Way = tuple[str | int, ...]
 
-OVERRIDES = 1_000_000  # the order of `--set`: after every file
+OVERRIDES = 1_000_000  # the order of `--set`: after all files
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value was written.
+    """The place where a value was written.
 
     Attributes:
         source: the file as a person would type it, or ``--set a.b=c``.
         line: in that file, from 1; None for ``--set``.
-        order: of the source among all that were read (the recipe itself first), by which mistakes are sorted.
+        order: the position of the source among all sources (the recipe itself first); mistakes are sorted by it.
     """
 
     source: str
@@ -37,7 +37,7 @@ class Place:
 class Node:
     """A value and its place. Tables hold nodes by key, lists hold nodes, anything else is the value itself.
 
-    ``refused`` marks a value that has been found wrong already, so that it is not complained about twice.
+    ``refused`` marks a value that is in the list of mistakes already, to report it only once.
     """
 
     value: Any
@@ -46,7 +46,7 @@ class Node:
 
     @property
     def table(self) -> dict[str, Node]:
-        """The nodes of a table; an empty table's for anything that is none."""
+        """The nodes of a table by key; empty if this is not a table."""
         return self.value if isinstance(self.value, dict) else {}
 
     @property
@@ -59,7 +59,7 @@ class Node:
         return self.table.get(key)
 
     def at(self, path: Way) -> Node:
-        """The node that ``path`` leads to, or the last one on the way."""
+        """The node at ``path``, or the last node on that path that exists."""
         node = self
         for part in path:
             below: Node | None = None
@@ -73,11 +73,11 @@ class Node:
         return node
 
     def with_table(self, table: dict[str, Node]) -> Node:
-        """A table with other content, in the same place."""
+        """A copy with other content, at the same place."""
         return Node(table, self.place, self.refused)
 
     def without(self, *keys: str) -> Node:
-        """The table without some keys."""
+        """A copy of the table without some keys."""
         return self.with_table({key: node for key, node in self.table.items() if key not in keys})
 
     def plain(self) -> Any:
@@ -89,7 +89,7 @@ class Node:
         return self.value
 
     def leaves(self) -> Iterator[tuple[Way, Node]]:
-        """Every value that is neither table nor list, with the way to it."""
+        """Every value that is neither a table nor a list, with its path."""
         if isinstance(self.value, dict | list):
             items: Iterable[tuple[str | int, Node]] = self.value.items() if isinstance(self.value, dict) else enumerate(self.value)
             for part, node in items:
@@ -101,33 +101,33 @@ class Node:
 
 @dataclass
 class Mistakes:
-    """Everything found wrong so far, each with its place; the same one is kept once."""
+    """All mistakes so far, each with its place and without duplicates."""
 
-    found: dict[tuple[Place, str], None] = field(default_factory=dict)
+    texts: dict[tuple[Place, str], None] = field(default_factory=dict)
 
     def add(self, place: Place, text: str) -> None:
-        """Note a mistake."""
-        self.found[place, text] = None
+        """Add a mistake."""
+        self.texts[place, text] = None
 
     def __bool__(self) -> bool:
-        return bool(self.found)
+        return bool(self.texts)
 
     def error(self, recipe: str, more: str = "") -> RecipeError:
         """All mistakes as one error, in the order of the files, with what to type next.
 
         Args:
             recipe: the recipe as a person would type it.
-            more: a line that goes before that.
+            more: a line before the hint.
         """
-        ordered = sorted(self.found, key=lambda item: (item[0].order, item[0].line or 0))
-        texts = list(dict.fromkeys(f"{place}: {text}" for place, text in ordered))  # the same `--set` may have been typed twice
-        what = "put it right" if len(texts) == 1 else "put these right"
+        ordered = sorted(self.texts, key=lambda item: (item[0].order, item[0].line or 0))
+        lines = list(dict.fromkeys(f"{place}: {text}" for place, text in ordered))  # the same `--set` may be typed twice
+        what = "put it right" if len(lines) == 1 else "put these right"
         hint = f"{what}, then `ganlab check {recipe}`; `ganlab schema` prints all that a recipe may say"
-        return RecipeError(texts, f"{more}\n{hint}" if more else hint)
+        return RecipeError(lines, f"{more}\n{hint}" if more else hint)
 
 
 def dotted(label: str, path: Way) -> str:
-    """A way down as people write it.
+    """The path of a value as people write it.
 
     >>> dotted("generator", ("hidden", 1))
     'generator.hidden[1]'
@@ -139,7 +139,7 @@ def dotted(label: str, path: Way) -> str:
 
 
 def display(path: Path) -> str:
-    """A file as a person would type it: relative to the current folder where it lies in it."""
+    """A file as a person would type it: relative to the current folder if it is inside."""
     try:
         return str(path.absolute().relative_to(Path.cwd()))
     except ValueError:
@@ -147,7 +147,7 @@ def display(path: Path) -> str:
 
 
 def show(value: Any) -> str:
-    """A value as TOML writes it, cut when long.
+    """A value as in TOML, cut to 60 characters.
 
     >>> show([1, True, "a"])
     "[1, true, 'a']"

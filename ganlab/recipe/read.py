@@ -1,4 +1,4 @@
-"""From files to layers: TOML to a tree with places, what a recipe extends, and its tricks by name."""
+"""From files to layers: TOML becomes a tree with places, ``extends`` is followed, tricks and metrics are keyed by name."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ganlab.recipe.merge import LISTED
 from ganlab.recipe.places import Mistakes, Node, Place, Way, display, dotted, show
 from ganlab.recipe.shipped import is_bare_name, is_file, missing_recipe, shipped_recipes
 
-DEEPEST = 16  # levels of tables and lists; what goes deeper is no recipe, and would exhaust Python's stack
+DEEPEST = 16  # levels of nested tables and lists; more would exhaust Python's stack
 NAME = re.compile(r"[A-Za-z0-9_-]+")  # of a trick: a key of the recipe, of `--set`, and of the checkpoint
 
 _PLAIN_WORDS = (
     ("Expected '=' after a key", "a key must be followed by = and its value"),
-    ("Expected newline or end of document", "something is left over after the value; text needs quotes"),
-    ("Invalid value", "there is no value that TOML knows; text needs quotes"),
+    ("Expected newline or end of document", "unexpected text after the value; text needs quotes"),
+    ("Invalid value", "the value is not valid; text needs quotes"),
     ("Invalid initial character for a key", "a key must begin with a letter, a digit or a quote"),
     ("Invalid statement", "this is neither `key = value` nor a [table]"),
-    ("Cannot overwrite a value", "this key stands here twice"),
-    ("Cannot mutate immutable namespace", "this table has been given before"),
-    ("Duplicate inline table key", "a key stands twice in these braces"),
-    ("Cannot declare", "this table has been given before"),
+    ("Cannot overwrite a value", "this key is set twice"),
+    ("Cannot mutate immutable namespace", "this table is defined twice"),
+    ("Duplicate inline table key", "a key is set twice in these braces"),
+    ("Cannot declare", "this table is defined twice"),
     ("Expected ']' at the end of a table", "a table's name ends with ]"),
     ("Expected ']]' at the end of an array", "a name that begins with [[ ends with ]]"),
     ("Unclosed array", "a list needs commas between its items, and ] at its end"),
@@ -36,12 +36,12 @@ _PLAIN_WORDS = (
     ("Illegal character", "text is not closed with a quote in its line, or has a character that TOML forbids"),
     ("Unescaped '\\' in a string", "write \\\\ for a backslash, or use single quotes"),
     ("Invalid hex value", "\\u must be followed by four hexadecimal digits, and \\U by eight"),
-    ("Invalid date", "this is no date"),
+    ("Invalid date", "this is not a date"),
 )
 
 
 def name_of(path: Path) -> str:
-    """What a recipe is called that does not say so: after its file, as far as that may stand in a name.
+    """The name of a recipe without ``name``: its file's, reduced to letters, digits, _ and -.
 
     >>> name_of(Path("mine.toml")), name_of(Path("my ring, v2.toml")), name_of(Path("Größe.toml")), name_of(Path("Кольцо.toml"))
     ('mine', 'my_ring_v2', 'Gro_e', 'recipe')
@@ -51,7 +51,7 @@ def name_of(path: Path) -> str:
 
 
 class Unreadable(Exception):
-    """A file that cannot be read as TOML at all; its mistake has been noted."""
+    """A file cannot be read as TOML; its mistake is in the list."""
 
 
 def read_file(path: Path, order: int, mistakes: Mistakes) -> Node:
@@ -62,7 +62,7 @@ def read_file(path: Path, order: int, mistakes: Mistakes) -> Node:
     """
     source = display(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors on Windows begin a file with a mark
+        text = path.read_text(encoding="utf-8-sig")  # some editors on Windows write a byte order mark
     except OSError as error:
         mistakes.add(Place(source, None, order), f"cannot be read: {error.strerror or error}")
         raise Unreadable from error
@@ -77,7 +77,7 @@ def read_file(path: Path, order: int, mistakes: Mistakes) -> Node:
         mistakes.add(Place(source, line, order), f"this is not TOML: {what}")
         raise Unreadable from error
     if depth(document) > DEEPEST:
-        mistakes.add(Place(source, 1, order), f"lists and tables lie more than {DEEPEST} deep in each other")
+        mistakes.add(Place(source, 1, order), f"lists and tables are nested more than {DEEPEST} levels deep")
         raise Unreadable
     tree = _tree(document, (), locate(text), Place(source, 1, order))
     refuse_values(tree, mistakes)
@@ -85,22 +85,22 @@ def read_file(path: Path, order: int, mistakes: Mistakes) -> Node:
 
 
 def plain_toml_error(error: Exception, text: str) -> tuple[int, str]:
-    """The line, and in plain words with the column, what tomllib found wrong with ``text``."""
+    """The line of the mistake that tomllib found in ``text``, and the mistake in plain words with its column."""
     message = str(error)
     if isinstance(error, RecursionError):
-        return 1, f"lists and tables lie more than {DEEPEST} deep in each other"
+        return 1, f"lists and tables are nested more than {DEEPEST} levels deep"
     if not isinstance(error, tomllib.TOMLDecodeError):
         return 1, "a whole number has too many digits"
-    said, _, where = message.partition(" (at ")
-    said = next((words for start, words in _PLAIN_WORDS if said.startswith(start)), said[:1].lower() + said[1:])
-    place = re.match(r"line (\d+), column (\d+)\)", where)
-    if place is None:
-        return max(1, len(text.splitlines())), f"{said} (at the end)"
-    return int(place[1]), f"{said} (column {place[2]})"
+    what, _, where = message.partition(" (at ")
+    what = next((words for start, words in _PLAIN_WORDS if what.startswith(start)), what[:1].lower() + what[1:])
+    position = re.match(r"line (\d+), column (\d+)\)", where)
+    if position is None:
+        return max(1, len(text.splitlines())), f"{what} (at the end)"
+    return int(position[1]), f"{what} (column {position[2]})"
 
 
 def depth(value: Any) -> int:
-    """How many tables and lists lie in each other."""
+    """The number of levels of nested tables and lists."""
     deepest, stack = 0, [(value, 0)]
     while stack:
         item, depth = stack.pop()
@@ -120,15 +120,15 @@ def _tree(value: Any, path: Way, lines: dict[Way, int], above: Place) -> Node:
 
 
 def tree_of(value: Any, place: Place) -> Node:
-    """A plain value as a tree that has one place throughout."""
+    """A plain value as a tree in which all nodes have the same place."""
     return _tree(value, (), {}, place)
 
 
 def refuse_values(tree: Node, mistakes: Mistakes) -> None:
-    """Note the values that TOML has and a recipe cannot use: dates, and whole numbers beyond 64 bits."""
+    """List the values that TOML allows and a recipe does not: dates, and integers with more than 64 bits."""
     for path, leaf in tree.leaves():
         if isinstance(leaf.value, datetime.date | datetime.time):
-            mistakes.add(leaf.place, f"{dotted('', path)} is a date, and nothing takes one; put quotes around it if it is text")
+            mistakes.add(leaf.place, f"{dotted('', path)} is a date, which no option accepts; put quotes around it if it is text")
             leaf.value, leaf.refused = str(leaf.value), True
         elif isinstance(leaf.value, int) and not -(2**63) <= leaf.value < 2**63:
             mistakes.add(leaf.place, f"{dotted('', path)} is too large for a whole number of TOML (64 bits)")
@@ -136,7 +136,7 @@ def refuse_values(tree: Node, mistakes: Mistakes) -> None:
 
 
 def read_chain(path: Path, mistakes: Mistakes) -> list[Node]:
-    """A recipe and everything that it extends, the lowest layer first.
+    """A recipe and all recipes that it extends, the lowest layer first.
 
     Raises:
         Unreadable: one of the files cannot be read.
@@ -147,7 +147,7 @@ def read_chain(path: Path, mistakes: Mistakes) -> list[Node]:
     while file is not None:
         if file.resolve() in [seen.resolve() for seen in chain]:
             names = " -> ".join(display(seen) for seen in [*chain, file])
-            mistakes.add(layers[0].at(("extends",)).place, f"`extends` goes round in a circle: {names}")
+            mistakes.add(layers[0].at(("extends",)).place, f"`extends` forms a cycle: {names}")
             raise Unreadable
         layer = read_file(file, len(chain), mistakes)
         chain.append(file)
@@ -174,11 +174,11 @@ def _extended(layer: Node, path: Path, mistakes: Mistakes) -> Path | None:
 
 
 def as_layer(tree: Node, folder: Path, mistakes: Mistakes) -> Node:
-    """A document made ready to merge: tricks and metrics by name, plugin files absolute, what only one layer can know checked.
+    """A document that is ready to merge: tricks and metrics keyed by name, paths of plugin files absolute, checks of single layers done.
 
     Args:
-        tree: the document; also one that ``--set`` made, whose tricks and metrics are by name already.
-        folder: what paths of plugins are relative to.
+        tree: the document; one from ``--set`` has its tricks and metrics keyed by name already.
+        folder: the folder that paths of plugin files are relative to.
     """
     table = dict(tree.table)
     for key in LISTED:
@@ -199,26 +199,26 @@ def as_layer(tree: Node, folder: Path, mistakes: Mistakes) -> Node:
 
 
 def _by_name(key: str, listed: Node, mistakes: Mistakes) -> Node:
-    """The tables ``[[tricks]]`` or ``[[metrics]]``, each under its name."""
+    """The tables ``[[tricks]]`` or ``[[metrics]]``, keyed by name."""
     if listed.is_table and listed.place.line is None:  # `--set tricks.clamp.margin=...`
         return listed
     if not isinstance(listed.value, list):
         mistakes.add(listed.place, f"{key} are a list: write [[{key}]], with two brackets, before each of them")
         return listed.with_table({})
-    named: dict[str, Node] = {}
+    by_name: dict[str, Node] = {}
     for index, item in enumerate(listed.value):
         name = _name_of(key, item, index, mistakes)
         if name is None:
             continue
-        if name in named:
+        if name in by_name:
             mistakes.add(
                 item.place,
-                f"there are two {key} named '{name}' (the first is at {named[name].place}): "
+                f"there are two {key} named '{name}' (the first is at {by_name[name].place}): "
                 f'give one of them a name of its own, such as name = "{name}_2"',
             )
             continue
-        named[name] = item.without("name")
-    return listed.with_table(named)
+        by_name[name] = item.without("name")
+    return listed.with_table(by_name)
 
 
 def _name_of(key: str, item: Node, index: int, mistakes: Mistakes) -> str | None:
@@ -243,20 +243,20 @@ def _absolute(plugins: Node, folder: Path, mistakes: Mistakes) -> Node:
     if not isinstance(plugins.value, list) or any(not isinstance(item.value, str) for item in plugins.value):
         mistakes.add(plugins.place, f"plugins must be a list of files in quotes, not {show(plugins.plain())}")
         return Node([], plugins.place)
-    found = []
+    files = []
     for item in plugins.value:
         path = folder / item.value
         if is_file(path):
-            found.append(Node(str(path.resolve()), item.place))
+            files.append(Node(str(path.resolve()), item.place))
             continue
-        near = _near(path)
-        more = f"did you mean {display(near)}?" if near else "paths are relative to the recipe's folder"
+        suggestion = _closest_file(path)
+        more = f"did you mean {display(suggestion)}?" if suggestion else "paths are relative to the recipe's folder"
         mistakes.add(item.place, f"plugin file {show(item.value)} does not exist; {more}")
-    return Node(found, plugins.place)
+    return Node(files, plugins.place)
 
 
-def _near(path: Path) -> Path | None:
-    """The Python file in the same folder that was most likely meant."""
+def _closest_file(path: Path) -> Path | None:
+    """The Python file in the same folder with the most similar name, or None."""
     try:
         name = closest(path.name, [file.name for file in path.parent.glob("*.py")])
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""The JSON schema of a recipe, for editors: completion, the meaning of each option, and mistakes as one types.
+"""The JSON schema of recipes, for completion, documentation and checks in editors.
 
-It is a little more lenient than :func:`~ganlab.recipe.load_recipe`: a recipe that extends another may leave out everything
-that the other one has, which an editor cannot know.
+It accepts more than :func:`~ganlab.recipe.load_recipe`: a recipe that extends another one may leave out what that one has, and
+an editor cannot know what it has.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from ganlab.recipe.documented import option_texts
 from ganlab.recipe.shipped import shipped_recipes
 from ganlab.recipe.tables import EVALUATION_OPTIONS, SCHEDULE_OPTIONS, TRAIN_OPTIONS, Evaluation, Schedule, Train
 from ganlab.recipe.words import Schema, options_schema
-from ganlab.registry.lookup import FoundEntry, Kind, Lookup
+from ganlab.registry.entry import Entry, Kind
+from ganlab.registry.lookup import Lookup
 from ganlab.registry.options import summary
 
 _NAME = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
@@ -24,7 +25,7 @@ _KINDS: tuple[Kind, ...] = ("dataset", "noise", "network", "optimizer", "loss", 
 
 
 def schema(catalogue: Lookup) -> dict[str, Any]:
-    """The JSON schema (draft 2020-12) of a recipe made from what ``catalogue`` has."""
+    """The JSON schema (draft 2020-12) of recipes that pick from ``catalogue``."""
     entries = {kind: [entry for name in catalogue.names(kind) if (entry := catalogue.find(kind, name))] for kind in _KINDS}
     tables = _tables()
     return {
@@ -38,7 +39,7 @@ def schema(catalogue: Lookup) -> dict[str, Any]:
         "then": _whole(entries),
         "$defs": {
             "fragment": {
-                "title": "What changes where the data cannot be had",
+                "title": "Changes that apply if the data is not available",
                 "type": "object",
                 "properties": {"description": {"type": "string"}, **tables},
                 "additionalProperties": False,
@@ -62,21 +63,21 @@ def schema(catalogue: Lookup) -> dict[str, Any]:
 
 def _head() -> Schema:
     return {
-        "name": {**_NAME, "description": "What runs are named after; left out, the file's name."},
+        "name": {**_NAME, "description": "The name in runs; by default the file's name."},
         "description": {"type": "string", "description": "One line, for `ganlab recipes`."},
         "extends": {
-            "description": "A shipped recipe, or a file relative to this one, that this recipe changes.",
+            "description": "The recipe that this one changes: a shipped recipe, or a file relative to this one.",
             "anyOf": [{"enum": sorted(shipped_recipes())}, {"type": "string", "pattern": "\\.toml$"}, {"type": "string"}],
         },
         "defaults": {
             "type": "boolean",
             "default": True,
-            "description": "Whether what ganlab switches on by default is in this recipe; resolved recipes have it written out.",
+            "description": "Whether ganlab's defaults apply to this recipe; a resolved recipe has them written out.",
         },
         "plugins": {
             "type": "array",
             "items": {"type": "string", "pattern": "\\.py$"},
-            "description": "Python files, relative to this one, that bring components and tricks.",
+            "description": "Python files, relative to this one, that register components and tricks.",
         },
     }
 
@@ -84,39 +85,39 @@ def _head() -> Schema:
 def _tables() -> Schema:
     players = {role: {"$ref": "#/$defs/network", "description": f"The {role}'s network, and its optimizer."} for role in _ROLES}
     return {
-        "data": {"$ref": "#/$defs/data", "description": "What is learnt."},
-        "noise": {"$ref": "#/$defs/noise", "description": "The law of the latent, which the generator starts from."},
+        "data": {"$ref": "#/$defs/data", "description": "The training data."},
+        "noise": {"$ref": "#/$defs/noise", "description": "The distribution of the latent, the generator's input."},
         "sampling_noise": {
             "$ref": "#/$defs/noise",
-            "description": "Another law for sample sheets and the saved generator; left out, that of the training.",
+            "description": "The latent distribution for sample sheets and the saved generator; by default that of the training.",
         },
         **players,
-        "loss": {"$ref": "#/$defs/loss", "description": "What both players minimise, or each its own."},
+        "loss": {"$ref": "#/$defs/loss", "description": "The loss of both players, or one loss for each."},
         "schedule": {"$ref": "#/$defs/schedule"},
         "tricks": {
             "type": "array",
             "items": {"$ref": "#/$defs/trick"},
-            "description": "What acts while a run goes on; called in this order.",
+            "description": "Tricks that act during a run; called in this order.",
         },
         "train": {"$ref": "#/$defs/train"},
         "evaluation": {"$ref": "#/$defs/evaluation"},
-        "metrics": {"type": "array", "items": {"$ref": "#/$defs/metric"}, "description": "What is measured of the samples."},
-        "judge": {"$ref": "#/$defs/judge", "description": "What sees images for the metrics."},
-        "tracking": {"$ref": "#/$defs/tracking", "description": "The trick that mirrors the run elsewhere; called last."},
+        "metrics": {"type": "array", "items": {"$ref": "#/$defs/metric"}, "description": "The metrics of the samples."},
+        "judge": {"$ref": "#/$defs/judge", "description": "The network that looks at images for the metrics."},
+        "tracking": {"$ref": "#/$defs/tracking", "description": "The trick that sends the run to a tracker; called last."},
     }
 
 
 _ROLES = ("generator", "discriminator")
 
 
-def _component(entries: list[FoundEntry], more: Schema | None = None) -> Schema:
-    """A table that picks one of ``entries``; without ``use`` it changes options of what a lower layer picked."""
+def _component(entries: list[Entry], more: Schema | None = None) -> Schema:
+    """A table that picks one of ``entries``; without ``use`` it changes options of the component that a lower layer picked."""
     more = more or {}
     branches = [_branch(entry, more) for entry in entries]
     return {"type": "object", "oneOf": [*branches, _fragment(branches, more)]}
 
 
-def _branch(entry: FoundEntry, more: Schema) -> Schema:
+def _branch(entry: Entry, more: Schema) -> Schema:
     described = _described(options_schema(entry.options), option_texts(entry.factory))
     return {
         "title": entry.name,
@@ -128,20 +129,20 @@ def _branch(entry: FoundEntry, more: Schema) -> Schema:
 
 
 def _fragment(branches: list[Schema], more: Schema) -> Schema:
-    """Any options of any of the branches, and no ``use``."""
+    """A table with any options of any branch, and without ``use``."""
     options: dict[str, dict[str, Schema]] = {}
     for branch in branches:
         for name, option in branch["properties"].items():
             if name != "use" and name not in more:
                 bare = {key: value for key, value in option.items() if key not in ("default", "description")}
                 options.setdefault(name, {})[json.dumps(bare, sort_keys=True)] = bare
-    merged = {name: next(iter(found.values())) if len(found) == 1 else {"anyOf": list(found.values())} for name, found in options.items()}
-    return {"title": "options of what is extended", "properties": {**merged, **more}, "additionalProperties": False}
+    merged = {name: next(iter(forms.values())) if len(forms) == 1 else {"anyOf": list(forms.values())} for name, forms in options.items()}
+    return {"title": "options of the recipe that is extended", "properties": {**merged, **more}, "additionalProperties": False}
 
 
 def _described(options: Schema, texts: dict[str, str]) -> Schema:
-    """The properties of an options model as an editor wants them: no null, no titles, the docstring's words."""
-    found = {}
+    """The properties of an options model for an editor: without null and titles, with descriptions from the docstring."""
+    properties = {}
     for name, option in options.get("properties", {}).items():
         option = _without_titles(copy.deepcopy(option))
         branches = option.get("anyOf")
@@ -154,12 +155,12 @@ def _described(options: Schema, texts: dict[str, str]) -> Schema:
             del option["default"]
         if name in texts:
             option = {"description": texts[name], **option}
-        found[name] = option
-    return found
+        properties[name] = option
+    return properties
 
 
 def _is_json(default: Any) -> bool:
-    """Whether a default can stand in a schema: TOML cannot say null, nor JSON an infinity."""
+    """Whether a schema can hold a default: TOML has no null, and JSON has no infinity."""
     try:
         return default is not None and bool(json.dumps(default, allow_nan=False))
     except ValueError:
@@ -174,11 +175,11 @@ def _without_titles(value: Any) -> Any:
     return {key: _without_titles(item) for key, item in value.items() if key != "title" or not isinstance(item, str)}
 
 
-def _loss(entries: list[FoundEntry]) -> Schema:
-    one = _component(entries)
+def _loss(entries: list[Entry]) -> Schema:
+    component = _component(entries)
     players = {role: {"$ref": "#/$defs/player_loss"} for role in _ROLES}
     split = {"title": "a loss for each player", "properties": players, "minProperties": 1, "additionalProperties": False}
-    return {"type": "object", "oneOf": [*one["oneOf"], split]}
+    return {"type": "object", "oneOf": [*component["oneOf"], split]}
 
 
 def _engine_table(table: type[Schedule] | type[Train] | type[Evaluation], model: type[pydantic.BaseModel]) -> Schema:
@@ -192,24 +193,24 @@ def _engine_table(table: type[Schedule] | type[Train] | type[Evaluation], model:
 
 def _named(kind: str) -> Schema:
     where = "in `--set`, in metrics and in checkpoints" if kind == "trick" else "in `--set`"
-    return {**_NAME, "description": f"What this {kind} is called {where}; left out, its `use`."}
+    return {**_NAME, "description": f"The name of this {kind} {where}; by default its `use`."}
 
 
 def _enabled() -> Schema:
     return {"type": "boolean", "default": True, "description": "false switches it off."}
 
 
-def _whole(entries: dict[Kind, list[FoundEntry]]) -> Schema:
-    """What a recipe that extends nothing must have."""
-    player = _needed(entries["network"])
-    player = {**player, "required": ["use", "optimizer"], "properties": {"optimizer": _needed(entries["optimizer"])}}
-    loss = _needed(entries["loss"])
+def _whole(entries: dict[Kind, list[Entry]]) -> Schema:
+    """What a recipe without ``extends`` must have."""
+    player = _required(entries["network"])
+    player = {**player, "required": ["use", "optimizer"], "properties": {"optimizer": _required(entries["optimizer"])}}
+    loss = _required(entries["loss"])
     split = {"required": list(_ROLES), "properties": dict.fromkeys(_ROLES, loss)}
     return {
         "required": ["data", "noise", *_ROLES, "loss", "train"],
         "properties": {
-            "data": _needed(entries["dataset"]),
-            "noise": _needed(entries["noise"]),
+            "data": _required(entries["dataset"]),
+            "noise": _required(entries["noise"]),
             **dict.fromkeys(_ROLES, player),
             "loss": {"anyOf": [loss, split]},
             "train": {"anyOf": [{"required": ["steps"]}, {"required": ["epochs"]}]},
@@ -217,8 +218,8 @@ def _whole(entries: dict[Kind, list[FoundEntry]]) -> Schema:
     }
 
 
-def _needed(entries: list[FoundEntry]) -> Schema:
-    """``use``, and the options that the component picked has no default for."""
+def _required(entries: list[Entry]) -> Schema:
+    """``use``, and the options of the picked component that have no default."""
     rules: list[Schema] = []
     for entry in entries:
         required = options_schema(entry.options).get("required", [])

@@ -1,4 +1,4 @@
-"""What a script hands over: overrides, tricks and plugins, seen to be what they must be before anything is done with them."""
+"""Checks of the arguments of ``ganlab.run`` and ``ganlab.resume``: the recipe, overrides, tricks and plugins of a script."""
 
 from __future__ import annotations
 
@@ -10,43 +10,47 @@ from typing import Any
 from ganlab.errors import UsageError
 from ganlab.recipe import in_toml
 
-#: What a script may say in place of ``--set``: values by dotted key, or the words themselves.
+#: A script's changes of a recipe: values by dotted key, or texts as ``--set`` takes them.
 Overrides = Mapping[str, Any] | Iterable[str]
-_LIKE = 'write overrides={"train.steps": 500}, for instance'
+_OVERRIDES_HINT = 'write overrides={"train.steps": 500}, for instance'
 
 
-def recipe_of(given: object) -> str:
-    """A recipe's name or file.
+def recipe_source(recipe: object) -> str:
+    """Return a recipe's name or file as text.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: ``recipe`` is neither a text nor a path.
     """
-    if not isinstance(given, str | os.PathLike):
-        raise UsageError(f"a recipe is a name or a file, not a {type(given).__name__}", 'write ganlab.run("ring", overrides={...})')
-    return os.fspath(given)
+    if not isinstance(recipe, str | os.PathLike):
+        raise UsageError(f"a recipe is a name or a file, not a {type(recipe).__name__}", 'write ganlab.run("ring", overrides={...})')
+    return os.fspath(recipe)
 
 
-def words_of(overrides: Overrides) -> list[str]:
-    """Overrides as ``--set`` takes them.
+def override_list(overrides: Overrides) -> list[str]:
+    """Return overrides as ``--set`` takes them: ``"a.b=c"``.
 
     Raises:
-        UsageError: they are of another kind, or one has a value that no recipe can hold.
+        UsageError: they are neither a dict nor a list of texts, or one has a value that no recipe can hold.
     """
     if isinstance(overrides, str):
-        raise UsageError(f"overrides are a dict or a list, not the text '{overrides}'", _LIKE)
+        raise UsageError(f"overrides are a dict or a list, not the text '{overrides}'", _OVERRIDES_HINT)
     if isinstance(overrides, Mapping):
         return [f"{key}={in_toml(_plain(value, f'overrides[{key!r}]'))}" for key, value in overrides.items()]
     if not isinstance(overrides, Iterable):
-        raise UsageError(f"overrides are a dict or a list, not {overrides!r}", _LIKE)
-    words = list(overrides)
-    for number, word in enumerate(words):
-        if not isinstance(word, str):
-            raise UsageError(f"overrides[{number}] is a {type(word).__name__}, not a text such as 'train.steps=500'", _LIKE)
-    return words
+        raise UsageError(f"overrides are a dict or a list, not {overrides!r}", _OVERRIDES_HINT)
+    assignments = list(overrides)
+    for number, assignment in enumerate(assignments):
+        if not isinstance(assignment, str):
+            raise UsageError(f"overrides[{number}] is a {type(assignment).__name__}, not a text such as 'train.steps=500'", _OVERRIDES_HINT)
+    return assignments
 
 
 def _plain(value: Any, name: str) -> Any:
-    """A value as TOML has it; tuples, paths and numbers of numpy's are meant as what they are like."""
+    """Return a value as TOML can hold it. Tuples become lists, paths become texts, numpy's numbers become Python's.
+
+    Raises:
+        UsageError: TOML has no such value; the message calls the value ``name``.
+    """
     if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, os.PathLike):
@@ -66,42 +70,43 @@ def _plain(value: Any, name: str) -> Any:
     )
 
 
-def tricks_of(given: Iterable[object]) -> list[object]:
-    """Objects with run hooks; whether they have any is seen when the run is built.
+def trick_list(tricks: Iterable[object]) -> list[object]:
+    """Return tricks as a list. Their hooks are checked later, when the run is built.
 
     Raises:
-        UsageError: no list of objects was given.
+        UsageError: ``tricks`` is not a list of objects.
     """
-    found = _listed(given, "tricks", "tricks=[MyTrick()]")
-    for thing in found:
-        if isinstance(thing, str | os.PathLike):
+    checked = _object_list(tricks, "tricks", "tricks=[MyTrick()]")
+    for trick in checked:
+        if isinstance(trick, str | os.PathLike):
             raise UsageError(
-                f"tricks are objects with hooks, not the text '{os.fspath(thing)}'",
-                f'one that a plugin brings is switched on by overrides={{"tricks.{thing}.use": "{thing}"}}',
+                f"tricks are objects with hooks, not the text '{os.fspath(trick)}'",
+                f'a trick of a plugin is switched on by overrides={{"tricks.{trick}.use": "{trick}"}}',
             )
-    return found
+    return checked
 
 
-def plugins_of(given: Iterable[object]) -> list[object]:
-    """Modules or objects with registration hooks; whether they have any is seen when they are added to the catalogue.
+def plugin_list(plugins: Iterable[object]) -> list[object]:
+    """Return plugins, which are modules or other objects, as a list. Their hooks are checked later, by the catalogue.
 
     Raises:
-        UsageError: no list of them was given.
+        UsageError: ``plugins`` is not a list of objects.
     """
-    found = _listed(given, "plugins", "plugins=[my_module]")
-    for thing in found:
-        if isinstance(thing, str | os.PathLike):
+    checked = _object_list(plugins, "plugins", "plugins=[my_module]")
+    for plugin in checked:
+        if isinstance(plugin, str | os.PathLike):
             raise UsageError(
-                f"plugins are modules or objects with hooks, not the text '{os.fspath(thing)}'",
-                'a file is named by a recipe, `plugins = ["my_plugin.py"]`; or import it, and hand over the module',
+                f"plugins are modules or objects with hooks, not the text '{os.fspath(plugin)}'",
+                'name a file in the recipe, `plugins = ["my_plugin.py"]`; or import it, and pass the module',
             )
-    return found
+    return checked
 
 
-def _listed(given: object, name: str, like: str) -> list[object]:
-    if isinstance(given, str | os.PathLike):
-        return [given]
-    if not isinstance(given, Iterable) or isinstance(given, type):
-        kind = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
-        raise UsageError(f"{name} is a list, not {kind}", f"write {like}")
-    return list(given)
+def _object_list(argument: object, name: str, example: str) -> list[object]:
+    """Return an argument as a list; a text becomes a list of one, which the caller refuses."""
+    if isinstance(argument, str | os.PathLike):
+        return [argument]
+    if not isinstance(argument, Iterable) or isinstance(argument, type):
+        kind = f"the class {argument.__name__}" if isinstance(argument, type) else f"a {type(argument).__name__}"
+        raise UsageError(f"{name} is a list, not {kind}", f"write {example}")
+    return list(argument)

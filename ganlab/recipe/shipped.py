@@ -1,4 +1,4 @@
-"""The recipes that come with ganlab, and how a word on the command line becomes a file."""
+"""The recipes that come with ganlab, and the search for the file of a recipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEFAULTS = "defaults"
 
 
 def shipped_folder() -> Path | None:
-    """The folder of the recipes that come with ganlab: package data in a wheel, ``recipes/`` in a checkout; None if there is none."""
+    """The folder of the shipped recipes: package data in a wheel, ``recipes/`` in a checkout; None if there is none."""
     package = Path(__file__).resolve().parent.parent
     if (package / "recipes").is_dir():
         return package / "recipes"
@@ -21,7 +21,7 @@ def shipped_folder() -> Path | None:
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """The recipes that come with ganlab, by name, sorted; the defaults are not among them."""
+    """The files of the shipped recipes by name, sorted, without the defaults."""
     folder = shipped_folder()
     return {path.stem: path for path in sorted(folder.glob("*.toml")) if path.stem != DEFAULTS} if folder else {}
 
@@ -34,12 +34,12 @@ def defaults_file() -> Path | None:
 
 
 def describe_recipe(path: Path) -> str:
-    """The ``description`` of a recipe that need not be valid; empty where it has none or cannot be read."""
+    """The ``description`` of a recipe, which need not be valid; empty if it has none or cannot be read."""
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8")).get("description", "")
+        description = tomllib.loads(path.read_text(encoding="utf-8")).get("description", "")
     except (OSError, ValueError, RecursionError):
         return ""
-    return found if isinstance(found, str) else ""
+    return description if isinstance(description, str) else ""
 
 
 def is_bare_name(word: str) -> bool:
@@ -48,10 +48,10 @@ def is_bare_name(word: str) -> bool:
 
 
 def find_recipe(source: str | Path) -> Path:
-    """The file that ``source`` means: a path, or the name of a shipped recipe.
+    """The file of the recipe ``source``: a path, or the name of a shipped recipe.
 
     Raises:
-        UsageError: there is none; with the closest name, and what to type.
+        UsageError: there is none; the message has the closest name, and what to type.
     """
     word, path = str(source), Path(source)
     hint = "`ganlab recipes` lists those that come with ganlab"
@@ -66,7 +66,7 @@ def find_recipe(source: str | Path) -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; False also for what cannot be a file's name (too long, or with a zero byte)."""
+    """Whether there is such a file; False also for an invalid name (too long, or with a zero byte)."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -74,12 +74,14 @@ def is_file(path: Path) -> bool:
 
 
 def missing_recipe(word: str, path: Path) -> str:
-    """What to say of a recipe that is not there."""
+    """The message for a recipe that does not exist."""
     if is_bare_name(word):
         text = f"there is no shipped recipe {show(word)}"
-        beside = path.parent / f"{path.name}.toml"
+        with_suffix = path.parent / f"{path.name}.toml"
         return (
-            f"{text}; did you mean the file {display(beside)}?" if is_file(beside) else f"{text}; {did_you_mean(word, shipped_recipes())}"
+            f"{text}; did you mean the file {display(with_suffix)}?"
+            if is_file(with_suffix)
+            else f"{text}; {did_you_mean(word, shipped_recipes())}"
         )
     text = f"recipe {show(word)} does not exist"
     if path.stem in shipped_recipes():
@@ -87,7 +89,7 @@ def missing_recipe(word: str, path: Path) -> str:
     try:
         if not path.parent.is_dir():
             return f"{text}, nor does the folder {display(path.parent)}"
-        near = closest(path.name, [file.name for file in path.parent.glob("*.toml")])
+        suggestion = closest(path.name, [file.name for file in path.parent.glob("*.toml")])
     except (OSError, ValueError):
-        near = None
-    return f"{text}; did you mean {display(path.parent / near)}?" if near else text
+        suggestion = None
+    return f"{text}; did you mean {display(path.parent / suggestion)}?" if suggestion else text

@@ -1,4 +1,4 @@
-"""The tables of a recipe that belong to the engine: ``[schedule]``, ``[train]``, ``[evaluation]``. Their annotations are their ranges."""
+"""The engine's own tables of a recipe, ``[schedule]``, ``[train]`` and ``[evaluation]``, with ranges in their annotations."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ class Schedule:
     """The order of the game: who plays when, on what, and how often.
 
     Attributes:
-        order: who plays first in a step; ``simultaneous``: both are computed before either is updated.
+        order: who plays first in a step; ``simultaneous`` computes both before it updates either.
         discriminator_turn: ``two_passes`` scores real and fake samples one after the other and updates once; ``one_pass``
             scores them as one batch (its batch normalization then sees both); ``two_updates`` updates after each side.
         discriminator_loss: ``sum`` of the loss on real and on fake samples, or their ``mean``, which is half of it.
-        first_side: which side is scored first, and updated on first where there are two updates.
+        first_side: which side is scored first, and with two updates also updated on first.
         real_batches: ``shuffled`` goes through all samples in a new random order every epoch; ``contiguous`` takes samples that
-            follow each other in the data, from a start drawn anew for each batch, uniform over all but the last possible one.
-        discriminator_steps: turns of the discriminator in a step, each with real samples of its own.
+            follow each other in the data, from a random start for each batch, uniform over all possible starts but the last.
+        discriminator_steps: turns of the discriminator in a step, each with new real samples.
         generator_steps: turns of the generator in a step.
         noise: ``fresh`` latents for each turn, or one draw ``per_step`` that all turns of the step share.
         generator_mode: the mode of the generator while it makes the fakes of the discriminator's turn.
         discriminator_mode: the mode of the discriminator in the generator's turn.
-        discriminator_statistics: whether the running statistics of the discriminator's batch normalization move in the
-            generator's turn, as they do in PyTorch unless one takes care.
+        discriminator_statistics: whether the generator's turn updates the running statistics of the discriminator's batch
+            normalization, as a plain PyTorch loop does.
     """
 
     order: Literal["discriminator_first", "generator_first", "simultaneous"] = "discriminator_first"
@@ -60,38 +60,39 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Train:
-    """How long, on what, and what is written down on the way. Exactly one of ``steps`` and ``epochs`` is given.
+    """The length of the training, the device and precision, and what is written during it. Set either ``steps`` or ``epochs``.
 
     Attributes:
         steps: length of the run in steps of the game.
         epochs: length of the run in passes over the data.
-        batch_size: samples of each side in a turn.
-        discriminator_batch_size: the same in the discriminator's turn alone; left out, ``batch_size``.
-        seed: every stream of random numbers is derived from it.
-        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        batch_size: samples of each side, real and fake, in a turn.
+        discriminator_batch_size: the same for the discriminator's turn; left out, ``batch_size``.
+        seed: all streams of random numbers are derived from it.
+        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         dtype: of parameters, samples and scores.
-        autocast: ``bfloat16`` lets PyTorch compute in it where that is safe; ``off`` computes in ``dtype`` throughout.
+        autocast: ``bfloat16`` lets PyTorch use it for operations where that is safe; ``off`` computes everything in ``dtype``.
         tf32: on an NVIDIA GPU float32 matrix products and convolutions may round their factors to TF32, which has 10 bits of mantissa;
-            left out, they keep all 23. Measuring does so in any case.
-        compile: let torch.compile make code of both networks, which takes a minute at the start. Passes whose gradient is differentiated
-            (gradient penalties) are not compiled, and samples are not made so. Dropout draws other numbers, of the same law.
-        cuda_graphs: record the networks' passes on an NVIDIA GPU and replay them, which spares small networks most of a step's time; the
-            numbers are the same. What cannot be recorded is played as it is. New, and not yet run on a GPU.
-        threads: of PyTorch on the CPU; 0 leaves the choice to PyTorch.
+            by default they keep all 23. Evaluations always keep all 23.
+        compile: compile both networks with torch.compile, which takes a minute at the start. Passes whose gradient is differentiated
+            (gradient penalties) and samples are not compiled. Dropout draws other numbers from the same distribution.
+        cuda_graphs: capture the networks' passes as CUDA graphs on an NVIDIA GPU and replay them, which saves most of the time of a step
+            for small networks; the numbers are the same. What cannot be captured runs as usual. New, and not yet run on a GPU.
+        threads: the number of CPU threads of PyTorch; 0 leaves the choice to PyTorch.
         log_every: steps from one line of metrics to the next.
         sample_every: steps from one sheet of samples to the next; left out, about 40 sheets over the run.
         samples: samples on a sheet.
         checkpoint_every: steps from one checkpoint to the next; left out, once an epoch, but at most about 40 times in a run.
-        checkpoint_minutes: write one as well when the last is so many minutes old; left out, the clock does not matter.
-        keep_checkpoints: how many of the latest checkpoints are kept. Older ones go once the new one is on disk.
-        keep_checkpoints_every: keep those of steps that are a multiple of this, too; 0 for none.
-        keep_best: keep the one at which this metric was best, too, such as ``loss/generator``; empty for none.
-        best_is: which value of it is best.
-        non_finite: what happens when the loss or a gradient of a turn is infinite or not a number. Its update never reaches the weights.
-            ``stop`` saves these and ends the run; ``skip`` goes on without that update; ``rollback`` goes back to the last checkpoint.
-        non_finite_most: how often in a run: updates skipped, or returns to a checkpoint. Then it stops after all.
-        rollback_lr_factor: what both players' learning rates are multiplied by at each return.
-        init_from: a run's folder, or a checkpoint file, whose weights the networks start from; left out, fresh ones. Relative to the
+        checkpoint_minutes: also write one if the last is this many minutes old; left out, the clock does not matter.
+        keep_checkpoints: how many of the latest checkpoints are kept. Older ones are removed once the new one is on disk.
+        keep_checkpoints_every: also keep those of steps that are a multiple of this; 0 for none.
+        keep_best: also keep the one at which this metric was best, such as ``loss/generator``; empty for none.
+        best_is: whether the lowest or the highest value of that metric is best.
+        non_finite: what happens when the loss or a gradient of a turn is infinite or not a number. The update is never applied.
+            ``stop`` saves the weights and ends the run; ``skip`` continues without that update; ``rollback`` returns to the last
+            checkpoint.
+        non_finite_most: how many updates a run may skip, or how often it may roll back, before it stops.
+        rollback_lr_factor: the factor for both players' learning rates at each rollback.
+        init_from: a run's folder, or a checkpoint file, with the initial weights of the networks; left out, random ones. Relative to the
             recipe's folder.
     """
 
@@ -132,14 +133,14 @@ class Train:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """When the samples are measured, and how many of them. What is measured is said by ``[[metrics]]``, what sees images by ``[judge]``.
+    """When samples are evaluated, and how many. ``[[metrics]]`` lists the metrics, ``[judge]`` picks the network that looks at images.
 
     Attributes:
-        every: steps from one evaluation with the quick metrics to the next; left out, four to ten over the run; 0 for none. It comes
-            with the next line of metrics (``train.log_every``), and with the last.
-        quick_samples: fakes, and as many real samples, of a quick evaluation. Written down as ``quality/...``.
-        at_end: whether a run that is finished measures all its metrics. Written down as ``final/...``, and in ``evaluation.json``.
-        samples: fakes, and as many real samples, at the end and in ``ganlab evaluate``; at most as many as there are real ones.
+        every: steps from one evaluation with the quick metrics to the next; left out, four to ten over the run; 0 for none. The numbers
+            are in the next line of metrics (``train.log_every``), and in the last.
+        quick_samples: number of fakes, and of real samples, in a quick evaluation. Recorded as ``quality/...``.
+        at_end: whether a run computes all its metrics when it is finished. Recorded as ``final/...``, and in ``evaluation.json``.
+        samples: number of fakes, and of real samples, at the end and in ``ganlab evaluate``; at most as many as there are real ones.
     """
 
     every: Annotated[int, Field(ge=0)] | None = None
@@ -148,7 +149,7 @@ class Evaluation:
     samples: Annotated[int, Field(ge=10, le=100_000)] = 10_000
 
 
-#: What the options of these tables are, in the same form as a component's.
+#: The options of these tables, as models like a component's options.
 SCHEDULE_OPTIONS = options_model(Schedule, "[schedule]")
 TRAIN_OPTIONS = options_model(Train, "[train]")
 EVALUATION_OPTIONS = options_model(Evaluation, "[evaluation]")

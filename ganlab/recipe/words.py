@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with options, as sentences that say what would be right."""
+"""pydantic's validation errors as sentences that say which values are allowed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ganlab.recipe.places import Way, dotted, show
 
 Schema = dict[str, Any]
 
-_UNKNOWN = {"extra_forbidden", "unexpected_keyword_argument"}  # the latter of a dataclass among the options
+_UNKNOWN = {"extra_forbidden", "unexpected_keyword_argument"}  # the latter for an option that is a dataclass
 
 
 @cache
 def options_schema(model: type[pydantic.BaseModel]) -> Schema:
-    """The JSON schema of ``model``, with every ``$ref`` replaced by what it stands for; empty when it has none."""
+    """The JSON schema of ``model``, with every ``$ref`` replaced by its definition; types that JSON cannot describe are empty."""
     try:
         schema = model.model_json_schema()
-    except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError):  # a type only Python knows
+    except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError):  # a type that only Python knows
         return {"type": "object", "properties": {name: {} for name in model.model_fields}}
     inlined: Schema = _inline(schema, schema.pop("$defs", {}), ())
     return inlined
@@ -36,7 +36,7 @@ def _inline(schema: Any, definitions: Schema, inside: tuple[str, ...]) -> Any:
     reference = schema.get("$ref")
     if isinstance(reference, str):
         name = reference.removeprefix("#/$defs/")
-        if name in inside or name not in definitions:  # a type that holds itself
+        if name in inside or name not in definitions:  # a recursive type
             return {}
         rest = {key: value for key, value in schema.items() if key != "$ref"}
         return {**_inline(definitions[name], definitions, (*inside, name)), **rest}
@@ -44,17 +44,22 @@ def _inline(schema: Any, definitions: Schema, inside: tuple[str, ...]) -> Any:
 
 
 def sentences(
-    error: pydantic.ValidationError, model: type[pydantic.BaseModel], values: dict[str, Any], label: str, what: str, also: tuple[str, ...]
+    error: pydantic.ValidationError,
+    model: type[pydantic.BaseModel],
+    values: dict[str, Any],
+    label: str,
+    owner: str,
+    other_keys: tuple[str, ...],
 ) -> Iterator[tuple[Way, str]]:
-    """Each mistake as the way to the value, and a sentence.
+    """Each mistake as the path of the value, and a sentence.
 
     Args:
-        error: what ``validate_options`` raised.
-        model: the options that it checked against.
-        values: what it was given.
-        label: the table in the recipe, ``"generator"`` or ``"tricks.clamp"``.
-        what: whose options they are, ``"network 'mlp'"``; empty for a table of the engine's own.
-        also: what the table may have besides its options; offered where a key is unknown.
+        error: raised by ``validate_options``.
+        model: the model of the options.
+        values: the values that were checked.
+        label: the table in the recipe, such as ``"generator"`` or ``"tricks.clamp"``.
+        owner: whose options they are, such as ``"network 'mlp'"``; empty for a table of the engine.
+        other_keys: keys that the table may have besides its options; suggested for an unknown key.
     """
     schema = options_schema(model)
     grouped: dict[Way, list[Any]] = {}
@@ -63,15 +68,15 @@ def sentences(
         grouped.setdefault(_real_path(detail["loc"], values, missing), []).append(detail)
     for path, details in grouped.items():
         if any(len(other) > len(path) and other[: len(path)] == path for other in grouped):
-            continue  # another branch of a union went deeper, and says it better
+            continue  # another branch of a union got further, so its message is better
         if _UNKNOWN & {detail["type"] for detail in details}:
-            yield path, _unknown(path, schema, label, what, also)
+            yield path, _unknown(path, schema, label, owner, other_keys)
         else:
-            yield path, _sentence(path, details, schema, values, label, what)
+            yield path, _sentence(path, details, schema, values, label, owner)
 
 
 def _real_path(loc: tuple[int | str, ...], values: Any, missing: bool) -> Way:
-    """The part of pydantic's location that leads through the values; the rest names branches of unions."""
+    """The part of pydantic's location that is a path in the values; the rest names branches of unions."""
     path: Way = ()
     for position, part in enumerate(loc):
         last = position == len(loc) - 1
@@ -82,42 +87,42 @@ def _real_path(loc: tuple[int | str, ...], values: Any, missing: bool) -> Way:
     return path
 
 
-def _sentence(path: Way, details: list[Any], schema: Schema, values: dict[str, Any], label: str, what: str) -> str:
-    """One mistake, or what several branches of a union say of the same value, in a sentence."""
+def _sentence(path: Way, details: list[Any], schema: Schema, values: dict[str, Any], label: str, owner: str) -> str:
+    """One mistake in a sentence, or the mistakes that several branches of a union report for the same value."""
     by_type = {detail["type"]: detail for detail in details}
-    here = dotted(label, path)
+    key = dotted(label, path)
     expected = describe(schema_at(schema, path))
     value = _value_at(values, path)
     if "missing" in by_type:
-        return f"{_missing(path, label, what)}{f': {expected}' if expected and isinstance(path[-1], str) else ''}"
+        return f"{_missing(path, label, owner)}{f': {expected}' if expected and isinstance(path[-1], str) else ''}"
     if "finite_number" in by_type:
-        return f"{here} must be a finite number, not {show(value)}"
-    own = by_type.get("value_error") or by_type.get("assertion_error")
-    if own is not None:  # raised by the component's own check
-        text = str(own["ctx"]["error"]).strip() or own["msg"]
-        return f"{here} {text}" if text.startswith("must ") else f"{here}: {text}"
+        return f"{key} must be a finite number, not {show(value)}"
+    check = by_type.get("value_error") or by_type.get("assertion_error")
+    if check is not None:  # raised by the component's own check
+        text = str(check["ctx"]["error"]).strip() or check["msg"]
+        return f"{key} {text}" if text.startswith("must ") else f"{key}: {text}"
     if expected is None:
         text = details[0]["msg"]
-        return f"{here}: {text[:1].lower()}{text[1:]}, not {show(value)}"
+        return f"{key}: {text[:1].lower()}{text[1:]}, not {show(value)}"
     words = [word for branch in _branches(schema_at(schema, path)) for word in branch.get("enum", [branch.get("const")])]
-    near = closest(value, [word for word in words if isinstance(word, str)]) if isinstance(value, str) else None
-    return f"{here} must be {expected}, not {show(value)}" + (f"; did you mean '{near}'?" if near else "")
+    suggestion = closest(value, [word for word in words if isinstance(word, str)]) if isinstance(value, str) else None
+    return f"{key} must be {expected}, not {show(value)}" + (f"; did you mean '{suggestion}'?" if suggestion else "")
 
 
-def _unknown(path: Way, schema: Schema, label: str, what: str, also: tuple[str, ...]) -> str:
+def _unknown(path: Way, schema: Schema, label: str, owner: str, other_keys: tuple[str, ...]) -> str:
     key, table = str(path[-1]), path[:-1]
     choices = [name for branch in _branches(schema_at(schema, table)) for name in branch.get("properties", {})]
-    if not table and what:
-        choices += also
-        return f"{what} has no option '{key}'; {did_you_mean(key, choices)}" if choices else f"{what} has no option '{key}', nor any other"
+    if not table and owner:
+        choices += other_keys
+        return f"{owner} has no option '{key}'; {did_you_mean(key, choices) if choices else 'it has no options'}"
     return f"unknown key '{key}' in {dotted(label, table) if table else f'[{label}]'}; {did_you_mean(key, choices)}"
 
 
-def _missing(path: Way, label: str, what: str) -> str:
+def _missing(path: Way, label: str, owner: str) -> str:
     if isinstance(path[-1], int):
         return f"{dotted(label, path[:-1])} is too short: value number {path[-1] + 1} is missing"
-    if len(path) == 1 and what:
-        return f"{label}: {what} needs the option '{path[0]}'"
+    if len(path) == 1 and owner:
+        return f"{label}: {owner} needs the option '{path[0]}'"
     return f"{dotted(label, path[:-1])} needs '{path[-1]}'"
 
 
@@ -131,29 +136,29 @@ def _value_at(value: Any, path: Way) -> Any:
 
 
 def schema_at(schema: Schema, path: Way) -> Schema:
-    """The part of an inlined schema that speaks of the value at ``path``; empty when none does."""
+    """The part of an inlined schema for the value at ``path``; empty if there is none."""
     for part in path:
-        schema = next((found for branch in _branches(schema) if (found := _below(branch, part)) is not None), {})
+        schema = next((child for branch in _branches(schema) if (child := _child(branch, part)) is not None), {})
     return schema
 
 
 def _branches(schema: Schema) -> list[Schema]:
-    """The alternatives of a union, or the schema itself; null is left out, because TOML cannot say it."""
+    """The alternatives of a union, or the schema itself; without null, which TOML does not have."""
     branches = schema.get("anyOf") or schema.get("oneOf")
     return [branch for branch in branches if branch.get("type") != "null"] if branches else [schema]
 
 
-def _below(schema: Schema, part: str | int) -> Schema | None:
+def _child(schema: Schema, part: str | int) -> Schema | None:
     if isinstance(part, str):
-        found = schema.get("properties", {}).get(part, schema.get("additionalProperties"))
+        child = schema.get("properties", {}).get(part, schema.get("additionalProperties"))
     else:
         first = schema.get("prefixItems", [])
-        found = first[part] if part < len(first) else schema.get("items")
-    return found if isinstance(found, dict) else None
+        child = first[part] if part < len(first) else schema.get("items")
+    return child if isinstance(child, dict) else None
 
 
 def describe(schema: Schema, *, plural: bool = False) -> str | None:
-    """What a value must be, in words; None when the schema does not say.
+    """The allowed values in words; None if the schema does not say.
 
     >>> describe({"type": "array", "items": {"type": "integer", "exclusiveMinimum": 0}})
     'a list of whole numbers greater than 0'
@@ -184,7 +189,7 @@ def _listed(values: list[Any]) -> str:
 
 
 def _range(schema: Schema) -> str:
-    """``" from 1 to 5"``, ``" greater than 0 and less than 1"``: the half sentence after the noun."""
+    """The range after the noun: ``" from 1 to 5"``, ``" greater than 0 and less than 1"``."""
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and high is not None:
         bounds = [f"from {_number(low)} to {_number(high)}"]

@@ -1,4 +1,4 @@
-"""A resolved recipe as a file, and as the flat names and values that trackers and comparisons want."""
+"""Output of a resolved recipe: as a TOML file, and as flat names and values for trackers and comparisons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganlab.recipe.merge import LISTED
 
 
 def to_toml(recipe: Recipe) -> str:
-    """The resolved recipe as a TOML file that reproduces it alone: loading it gives the same document again."""
+    """The resolved recipe as a TOML file. Loading that file alone gives the same document again."""
     head = [
         f"# Recipe '{recipe.name}', resolved: every option is written out, with its default where the recipe did not say.",
         "# It reproduces the run alone, so it says `defaults = false`: what ganlab switches on by default stands in it already.",
@@ -24,8 +24,8 @@ def to_toml(recipe: Recipe) -> str:
 def flatten(document: dict[str, Any]) -> dict[str, str | int | float]:
     """A resolved document as dotted keys, in the document's order.
 
-    Tricks and metrics stand under their names (``"tricks.clamp.margin"``, as ``--set`` has them), truth values and lists as TOML writes
-    them, plugins without their folders: what differs between two recipes is what differs between two experiments.
+    Tricks and metrics are keyed by name (``"tricks.clamp.margin"``, as in ``--set``). Truth values and lists are TOML text. Plugin
+    files have no folder, which is no difference between two experiments.
 
     >>> flatten({"tricks": [{"use": "clamp", "margin": 0.1}]})
     {'tricks.clamp.use': 'clamp', 'tricks.clamp.margin': 0.1}
@@ -35,13 +35,13 @@ def flatten(document: dict[str, Any]) -> dict[str, str | int | float]:
     return flat
 
 
-def _flatten(table: dict[str, Any], above: str, flat: dict[str, str | int | float]) -> None:
+def _flatten(table: dict[str, Any], prefix: str, flat: dict[str, str | int | float]) -> None:
     for key, value in table.items():
-        name = f"{above}{key}"
+        name = f"{prefix}{key}"
         if key in LISTED and isinstance(value, list):
             for item in value:
-                own = item.get("name", item.get("use"))
-                _flatten({option: given for option, given in item.items() if option != "name"}, f"{name}.{own}.", flat)
+                item_name = item.get("name", item.get("use"))
+                _flatten({option: setting for option, setting in item.items() if option != "name"}, f"{name}.{item_name}.", flat)
         elif isinstance(value, dict):
             _flatten(value, f"{name}.", flat)
         elif key == "plugins" and isinstance(value, list):
@@ -53,7 +53,7 @@ def _flatten(table: dict[str, Any], above: str, flat: dict[str, str | int | floa
 
 
 def in_toml(value: Any) -> str:
-    """A value as it stands behind the = of a recipe, in one line.
+    """A value as TOML in one line.
 
     >>> in_toml([1, {"a": True}])
     '[1, {a = true}]'

@@ -1,1 +1,1 @@
-"""A run on disk: its folder, run.json, metrics and results, and what somebody else's folder may not do. Imports no torch."""
+"""Runs on disk: the run folder, run.json, metrics and results, and the checks before a folder is trusted. Imports no torch."""

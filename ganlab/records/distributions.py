@@ -1,55 +1,64 @@
-"""Whose plugins a run uses beside ganlab's: installed distributions', and a script's. Written down, and named where they are gone."""
+"""Third-party plugins of a run: which installed distributions and script plugins its recipe uses, and how to get missing ones back."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from ganlab.errors import RecipeError
 from ganlab.recipe import Choice, Recipe
 from ganlab.records.folder import RunFolder
 from ganlab.records.request import RunRequest
+from ganlab.records.run_info import RunInfo, UsedDistribution
 
-SCRIPT = "the script"  # the origin of what a script hands over
+SCRIPT = "the script"  # the origin of plugins that a script passes in
 
-#: A name and a version as distributions have them; run.json may be a stranger's, and what it says is printed as a command to type.
+#: The form of a distribution's name and version. ganlab prints both in a command to copy, and run.json may come from somebody else.
 _NAME, _VERSION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"), re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
 
 
-def used(recipe: Recipe) -> list[dict[str, Any]]:
-    """What run.json says of them: ``name``, ``version`` and what each ``brings`` of what the recipe uses, in order of their names."""
-    brought: dict[tuple[str, str], list[str]] = {}
+def used_distributions(recipe: Recipe) -> list[UsedDistribution]:
+    """The installed distributions that the recipe uses, for run.json: ``name``, ``version``, and in ``brings`` which parts, sorted by name.
+
+    ganlab's own distribution is left out.
+    """
+    parts_by_distribution: dict[tuple[str, str], list[str]] = {}
     for choice in _choices(recipe):
         if choice.entry.distribution is not None:
-            words = f"{choice.kind} '{choice.use}'"
-            known = brought.setdefault(choice.entry.distribution, [])
-            known += [words] if words not in known else []
-    return [{"name": name, "version": version, "brings": sorted(words)} for (name, version), words in sorted(brought.items())]
+            part = f"{choice.kind} '{choice.use}'"
+            parts = parts_by_distribution.setdefault(choice.entry.distribution, [])
+            parts += [part] if part not in parts else []
+    return [{"name": name, "version": version, "brings": sorted(parts)} for (name, version), parts in sorted(parts_by_distribution.items())]
 
 
-def of_script(recipe: Recipe) -> list[dict[str, Any]]:
-    """The same for plugins that a script has handed over: ``name`` and what each ``brings``."""
-    brought: dict[str, set[str]] = {}
+def used_script_plugins(recipe: Recipe) -> list[UsedDistribution]:
+    """The script's plugins that the recipe uses, for run.json: ``name``, and in ``brings`` which parts."""
+    parts_by_plugin: dict[str, set[str]] = {}
     for choice in _choices(recipe):
         if choice.entry.origin == SCRIPT:
-            brought.setdefault(choice.entry.plugin, set()).add(f"{choice.kind} '{choice.use}'")
-    return [{"name": name, "brings": sorted(words)} for name, words in sorted(brought.items())]
+            parts_by_plugin.setdefault(choice.entry.plugin, set()).add(f"{choice.kind} '{choice.use}'")
+    return [{"name": name, "brings": sorted(parts)} for name, parts in sorted(parts_by_plugin.items())]
 
 
-def named(error: RecipeError, folder: RunFolder, info: dict[str, Any], request: RunRequest) -> RecipeError:
-    """``error``, which a run's recipe raised, with what to type to have back what the run was made with, where that is gone."""
-    gone = [line for said in _listed(info) if (line := _gone(folder, said))]
-    listed = info.get("script_plugins", [])
-    names = [str(said.get("name")) for said in listed if isinstance(said, dict)] if isinstance(listed, list) else []
-    if names and any(" there is no " in text for text in error.mistakes):
-        call = "resume" if request.command == "resume" else "FinishedRun"
-        gone.append(
-            f"run {folder.path.name} was begun by a script with plugins of its own ({', '.join(names)}); bring them again, from a script: "
-            f"`ganlab.{call}({str(folder.path)!r}, plugins=[...])`"
+def add_missing_plugins(error: RecipeError, folder: RunFolder, info: RunInfo, request: RunRequest) -> RecipeError:
+    """``error``, with a hint for each distribution and script plugin that the run was made with and that is missing now.
+
+    Args:
+        error: what loading the run's recipe raised.
+        folder: the run's.
+        info: its run.json, which lists what the run was made with.
+        request: says which command or function the hint names.
+    """
+    hints = [hint for listed in _listed(info) if (hint := _install_hint(folder, *listed))]
+    script_plugins = [plugin.get("name", "") for plugin in info.script_plugins]
+    if script_plugins and any(" there is no " in text for text in error.mistakes):
+        function = "resume" if request.command == "resume" else "FinishedRun"
+        hints.append(
+            f"run {folder.path.name} was begun by a script with plugins of its own ({', '.join(script_plugins)}); "
+            f"bring them again, from a script: `ganlab.{function}({str(folder.path)!r}, plugins=[...])`"
         )
-    return RecipeError(error.mistakes, "\n".join([*gone, *filter(None, [error.hint])])) if gone else error
+    return RecipeError(error.mistakes, "\n".join([*hints, *filter(None, [error.hint])])) if hints else error
 
 
 def _choices(recipe: Recipe) -> Iterator[Choice]:
@@ -59,25 +68,21 @@ def _choices(recipe: Recipe) -> Iterator[Choice]:
     yield from (*recipe.losses.values(), *recipe.tricks, *recipe.metrics, *([recipe.judge] if recipe.judge else []))
 
 
-def _listed(info: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Name, version and what it brings, of what may be printed."""
-    listed = info.get("distributions", [])
-    for said in listed if isinstance(listed, list) else []:
-        if not isinstance(said, dict):
-            continue
-        name, version, brings = str(said.get("name")), str(said.get("version")), said.get("brings")
+def _listed(info: RunInfo) -> Iterator[tuple[str, str, str]]:
+    """Name, version and parts of each distribution that run.json lists and that is safe to print."""
+    for used in info.distributions:
+        name, version = used.get("name", ""), used.get("version", "")
         if _NAME.fullmatch(name) and _VERSION.fullmatch(version):
-            yield name, version, ", ".join(map(str, brings)) if isinstance(brings, list) else ""
+            yield name, version, ", ".join(used.get("brings", []))
 
 
-def _gone(folder: RunFolder, said: tuple[str, str, str]) -> str:
-    """A line on a distribution that is not there in the version that the run was made with; empty where it is."""
-    name, version, brings = said
+def _install_hint(folder: RunFolder, name: str, version: str, parts: str) -> str:
+    """How to install a distribution that is missing or has another version than the run was made with; else empty."""
     try:
-        here = importlib.metadata.version(name)
+        installed = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        here = ""
-    if here == version:
+        installed = ""
+    if installed == version:
         return ""
-    why = f"which is here in version {here}" if here else "which is not installed"
-    return f"run {folder.path.name} was made with {name} {version} ({brings}), {why}: pip install {name}=={version}"
+    why = f"which is installed in version {installed}" if installed else "which is not installed"
+    return f"run {folder.path.name} was made with {name} {version} ({parts}), {why}: pip install {name}=={version}"

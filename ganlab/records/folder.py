@@ -1,4 +1,4 @@
-"""A run's folder, which is the source of truth: what is in it, how it is written, how runs are found again. Imports no torch."""
+"""The run folder, the source of truth of a run: its files, how they are written, and its lock. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,32 +9,20 @@ import secrets
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from ganlab.errors import UsageError, cannot_be_written
 from ganlab.records import metric_lines
-from ganlab.storage.atomic import beside, write_text, writing
+from ganlab.records.run_info import RunInfo
+from ganlab.storage.atomic import temporary_path, write_errors, write_text
 
-#: What is read from run.json again, and of what type it is.
-RECORD: dict[str, type] = {
-    "status": str,
-    "data": dict,
-    "resumed": list,
-    "announcements": list,
-    "plugins": list,
-    "script_tricks": list,
-    "set": dict,
-    "training_seconds": float,
-    "total_steps": int,
-}
 CHECKPOINT = re.compile(r"step_(\d+)\.safetensors")
 SHEET_OR_CHECKPOINT = re.compile(r"step_(\d+)\.(png|safetensors)")
 
 
 class RunFolder:
-    """The files of one run. Everything but the two ``.jsonl`` files, which grow, is written whole or not at all."""
+    """The files of one run. All writes are atomic, except to the two ``.jsonl`` files, which grow."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -55,7 +43,7 @@ class RunFolder:
         """A new folder ``<time>-<recipe>-<short id>`` in ``runs``.
 
         Raises:
-            UsageError: it cannot be made.
+            UsageError: the folder cannot be made.
         """
         path = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{recipe}-{secrets.token_hex(2)}"
         try:
@@ -68,19 +56,19 @@ class RunFolder:
         return cls(path)
 
     def discard(self) -> None:
-        """Remove what a run left that never began."""
+        """Remove the folder of a run that did not start."""
         self._lock.release()
         shutil.rmtree(self.path, ignore_errors=True)
 
     def lock(self) -> None:
-        """Keep other processes from writing this run until :meth:`unlock` or the process's end.
+        """Keep other processes from writing this run, until :meth:`unlock` or until this process ends.
 
         Raises:
-            UsageError: another process is writing it, or its folder cannot be written.
+            UsageError: another process is writing this run, or its folder cannot be written.
         """
         try:
             self._lock.acquire(timeout=0)
-        except Timeout:  # an OSError itself
+        except Timeout:  # a subclass of OSError
             raise UsageError(
                 f"run {self.path.name} is being written by another process", "wait for it, or stop it with Ctrl-C where it runs"
             ) from None
@@ -89,7 +77,7 @@ class RunFolder:
             raise UsageError(reason.message, reason.hint) from error
 
     def unlock(self) -> None:
-        """Let others write this run again."""
+        """Let other processes write this run again."""
         self._lock.release()
 
     def locked_elsewhere(self) -> bool:
@@ -102,79 +90,59 @@ class RunFolder:
         except (Timeout, OSError):
             return True
 
-    def read_info(self) -> dict[str, Any]:
+    def read_info(self) -> RunInfo:
         """The content of run.json.
 
         Raises:
-            UsageError: it is missing or damaged.
+            UsageError: run.json is missing or damaged.
         """
-        try:
-            if not (self.path / "run.json").is_file():
-                raise FileNotFoundError("[Errno 2] No such file or directory")
-            info = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"{self.path / 'run.json'} cannot be read: {error}", "is this a run's folder? `ganlab runs` lists them"
-            ) from error
-        if not isinstance(info, dict):
-            raise UsageError(f"{self.path / 'run.json'} is not a run's")
-        wrong = [key for key, kind in RECORD.items() if not isinstance(info.get(key, kind()), kind)]
-        if wrong:
-            raise UsageError(f"{self.path / 'run.json'} is damaged: its {wrong[0]} is {info[wrong[0]]!r}")
-        if not all(map(_is_plugin_file, info.get("plugins", []))):
-            raise UsageError(f"{self.path / 'run.json'} is damaged: its list of plugin files cannot be read")
-        return {"data": {}, **info}
+        return RunInfo.read(self.path / "run.json")
 
-    def write_info(self, info: dict[str, Any]) -> None:
+    def write_info(self, info: RunInfo) -> None:
         """Write run.json."""
-        write_text(self.path / "run.json", json.dumps(info, indent=2) + "\n")
+        write_text(self.path / "run.json", info.as_json())
 
     def checkpoint_path(self, step: int) -> Path:
-        """Where the checkpoint of ``step`` is or will be."""
+        """The path of the checkpoint of ``step``, which need not exist."""
         return self.checkpoints / f"step_{step:09d}.safetensors"
 
     def checkpoint_files(self) -> list[Path]:
         """All checkpoints, oldest first."""
-        found = self.checkpoints.glob("step_*.safetensors") if self.checkpoints.is_dir() else iter(())
-        return sorted((path for path in found if CHECKPOINT.fullmatch(path.name) and path.is_file()), key=step_of)
+        paths = self.checkpoints.glob("step_*.safetensors") if self.checkpoints.is_dir() else iter(())
+        return sorted((path for path in paths if CHECKPOINT.fullmatch(path.name) and path.is_file()), key=step_of)
 
     def sheets(self) -> list[Path]:
         """All sheets of samples, oldest first."""
-        found = [] if self.samples.is_symlink() else [path for path in self.samples.glob("step_*.png") if not path.is_symlink()]
-        return sorted((path for path in found if SHEET_OR_CHECKPOINT.fullmatch(path.name) and path.is_file()), key=step_of)
+        paths = [] if self.samples.is_symlink() else [path for path in self.samples.glob("step_*.png") if not path.is_symlink()]
+        return sorted((path for path in paths if SHEET_OR_CHECKPOINT.fullmatch(path.name) and path.is_file()), key=step_of)
 
     def lines(self) -> list[str]:
         """The whole lines of metrics.jsonl."""
         return metric_lines.whole_lines(self.metrics.read_bytes()) if self.metrics.is_file() else []
 
     def truncate(self, step: int) -> None:
-        """Drop the metrics, sheets and checkpoints after ``step``, before a run goes on from there, and what was left half written.
+        """Drop the metrics, sheets and checkpoints after ``step``, and temporary files, before the run resumes at ``step``.
 
-        What was measured at the end goes, too: a run that goes on has not come to it.
+        The final evaluation is dropped, too: a resumed run has not reached its end.
         """
         for file in (self.metrics, self.system):
             if file.is_file():
-                with writing(file):
-                    kept = metric_lines.whole_lines(file.read_bytes(), step)
-                write_text(file, "".join(line for line in kept if not metric_lines.is_final(line)))
-        with writing(self.path):
+                with write_errors(file):
+                    lines = metric_lines.whole_lines(file.read_bytes(), step)
+                write_text(file, "".join(line for line in lines if not metric_lines.is_final(line)))
+        with write_errors(self.path):
             self.evaluation.unlink(missing_ok=True)
-            for made in [*self.samples.glob("step_*.png"), *self.checkpoint_files()]:
-                if SHEET_OR_CHECKPOINT.fullmatch(made.name) and step_of(made) > step:
-                    made.unlink()
-            for left in self._half_written():
-                left.unlink(missing_ok=True)
+            for file in [*self.samples.glob("step_*.png"), *self.checkpoint_files()]:
+                if SHEET_OR_CHECKPOINT.fullmatch(file.name) and step_of(file) > step:
+                    file.unlink()
+            for file in self._temporary_files():
+                file.unlink(missing_ok=True)
 
-    def _half_written(self) -> list[Path]:
-        """What a process that was killed had written aside: under ganlab's names for that, and under the safetensors library's."""
-        whole = [self.path / "run.json", self.recipe, self.metrics, self.system, self.generator, self.evaluation]
-        ours = [*map(beside, whole), *self.samples.glob(".step_*.part"), *self.checkpoints.glob(".step_*.part")]
-        return [path for path in [*ours, *self.path.glob(".tmp??????"), *self.checkpoints.glob(".tmp??????")] if path.is_file()]
-
-
-def _is_plugin_file(said: Any) -> bool:
-    """Whether this is what run.json says of a plugin file."""
-    return isinstance(said, dict) and {*said} == {"name", "from", "sha256"} and all(isinstance(text, str) for text in said.values())
+    def _temporary_files(self) -> list[Path]:
+        """Temporary files of a killed process, under ganlab's names and under those of the safetensors library."""
+        targets = [self.path / "run.json", self.recipe, self.metrics, self.system, self.generator, self.evaluation]
+        own = [*map(temporary_path, targets), *self.samples.glob(".step_*.part"), *self.checkpoints.glob(".step_*.part")]
+        return [path for path in [*own, *self.path.glob(".tmp??????"), *self.checkpoints.glob(".tmp??????")] if path.is_file()]
 
 
 def step_of(path: Path) -> int:
@@ -183,9 +151,9 @@ def step_of(path: Path) -> int:
 
 
 def append_line(path: Path, step: int, metrics: dict[str, float]) -> str:
-    """Append one line of metrics, and return it. Numbers that are not finite are written as null: JSON has no word for them."""
+    """Append one line of metrics, and return it. Numbers that are not finite become null: JSON cannot hold them."""
     finite = {name: value if abs(value) < float("inf") else None for name, value in metrics.items()}
     line = json.dumps({"step": step, "time": round(time.time(), 3), "metrics": finite}) + "\n"
-    with writing(path), open(path, "a", encoding="utf-8") as file:
+    with write_errors(path), open(path, "a", encoding="utf-8") as file:
         file.write(line)
     return line

@@ -1,6 +1,6 @@
-"""What was made of a run where it had ended once, and the run that has gone on since then: which step is it of?
+"""Which step a run's ``generator.safetensors`` is from, if the run has been resumed since it was written. Imports no torch.
 
-A run that goes on leaves ``generator.safetensors`` as it is until it ends again. Imports no torch.
+A resumed run leaves the file as it is until the run ends again.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from ganlab.records.results import RunResult
 from ganlab.records.summaries import RunSummary
 
 
-def gone_on(run: RunSummary, step: int) -> int | None:
-    """The step that the run is at, where that is beyond ``step``, which something in its folder is of; else None."""
-    now = RunResult(run).steps[0]
-    return now if now > step else None
+def later_step(run: RunSummary, step: int) -> int | None:
+    """The run's current step if it is after ``step``, which a file in its folder is from; else None."""
+    current = RunResult(run).steps[0]
+    return current if current > step else None
 
 
-def of_before(run: RunSummary, step: int) -> str:
-    """In a sentence that the run's generator, which is of ``step``, is not where the run is; empty where it is."""
-    now = gone_on(run, step)
-    if now is None:
+def describe_outdated_generator(run: RunSummary, step: int) -> str:
+    """A clause that says that the run's generator, from ``step``, is older than the run; empty if it is not."""
+    current = later_step(run, step)
+    if current is None:
         return ""
-    return f"run {run.id} has gone on to step {now:,}, and its generator.safetensors is of step {step:,}, where it had ended before"
+    return f"run {run.id} has been resumed and is now at step {current:,}, but its generator.safetensors is still from step {step:,}"
 
 
-def how_to_take_the_last(run: RunSummary, request: RunRequest) -> str:
-    """What to type for the generator of the run's last checkpoint; empty where it has none."""
+def last_checkpoint_command(run: RunSummary, request: RunRequest) -> str:
+    """The command that uses the generator of the run's last checkpoint; empty if the run has no checkpoint."""
     return f"{request.command_line(run.folder.path)[:-1]} --checkpoint last`" if run.folder.checkpoint_files() else ""

@@ -1,7 +1,7 @@
-"""The lines of ``metrics.jsonl``: whether they are still the ones that the run wrote. Imports no torch.
+"""The lines of ``metrics.jsonl``: which are whole, and a checksum that shows whether they are the ones the run wrote. Imports no torch.
 
-A file that grows cannot be written whole or not at all. Each checkpoint holds how many lines there were at its moment, and a checksum
-of what they say but for their times; so a resumed run knows whether its record is the one of a run that never stopped.
+A file that grows cannot be replaced atomically. So each checkpoint holds the number of lines at its step, and a checksum of their
+content without the times: a resumed run can tell whether its metrics are those of a run that never stopped.
 """
 
 from __future__ import annotations
@@ -12,36 +12,36 @@ from typing import Any
 
 
 class Journal:
-    """The checksum of the lines so far."""
+    """The number of lines of ``metrics.jsonl`` so far, and their checksum."""
 
     def __init__(self) -> None:
         self.lines = 0
         self._digest = hashlib.sha256()
 
     def note(self, line: str) -> None:
-        """A line has been appended."""
+        """Add a line that was appended to the file."""
         content = json.loads(line)
         self._digest.update(json.dumps([content["step"], content["metrics"]]).encode())
         self.lines += 1
 
     def read(self, lines: list[str]) -> None:
-        """These are the lines."""
+        """Start again with ``lines``, the whole content of the file."""
         self.__init__()  # type: ignore[misc]
         for line in lines:
             self.note(line)
 
     def state_dict(self) -> dict[str, Any]:
-        """How many lines, and their checksum."""
+        """``lines``, how many there are, and ``sha256``, their checksum."""
         return {"lines": self.lines, "sha256": self._digest.hexdigest()}
 
 
 def whole_lines(content: bytes, step: float = float("inf")) -> list[str]:
-    """The lines up to ``step`` of a file of metrics; those that were torn when a process was killed, or damaged, are left out."""
+    """The lines of a metrics file up to ``step``, without damaged lines and lines that a killed process did not finish."""
     return [line for raw in content.split(b"\n")[:-1] if (line := _whole(raw, step))]
 
 
 def _whole(raw: bytes, step: float) -> str:
-    """A line, with its end; empty if it is none, or of a later step."""
+    """A line with its line break; empty if the line is damaged or of a later step."""
     try:
         line = raw.decode()
         content = json.loads(line)
@@ -52,6 +52,6 @@ def _whole(raw: bytes, step: float) -> str:
 
 
 def is_final(line: str) -> bool:
-    """Whether a line of ``metrics.jsonl`` has what was measured at the end of the run."""
+    """Whether a line of ``metrics.jsonl`` holds the final evaluation, and nothing else."""
     metrics = json.loads(line)["metrics"]
     return bool(metrics) and all(name.startswith("final/") for name in metrics)

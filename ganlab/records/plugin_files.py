@@ -1,26 +1,26 @@
-"""The plugin files of a run: their copies in its folder, and which of their versions a resumed run goes on with."""
+"""The plugin files of a run: the copies in its folder, and which version a resumed run executes."""
 
 from __future__ import annotations
 
 import hashlib
 import tomllib
 from pathlib import Path
-from typing import Any
 
 from ganlab.errors import UsageError
 from ganlab.recipe import PluginFile, Recipe
 from ganlab.records.folder import RunFolder
 from ganlab.records.request import RunRequest
+from ganlab.records.run_info import PluginCopy, RunInfo
 from ganlab.storage.atomic import write_bytes
 
-FOLDER = "plugins"  # in the run's
+FOLDER = "plugins"  # in the run's folder
 
 
-def keep(folder: RunFolder, recipe: Recipe) -> list[dict[str, str]]:
-    """Copy a new run's plugin files into its folder, and let its resolved recipe name the copies.
+def copy_into_run(folder: RunFolder, recipe: Recipe) -> list[PluginCopy]:
+    """Copy a new run's plugin files into its folder, and name the copies in its resolved recipe.
 
     Returns:
-        What run.json says of them: ``name``, ``from`` (where the file was) and ``sha256``.
+        What run.json lists: ``name``, ``from`` (the path of the original) and ``sha256``.
     """
     _name_copies(recipe)
     for file in recipe.plugins:
@@ -28,106 +28,101 @@ def keep(folder: RunFolder, recipe: Recipe) -> list[dict[str, str]]:
     return [{"name": file.path.name, "from": str(file.path), "sha256": file.sha256} for file in recipe.plugins]
 
 
-def chosen(folder: RunFolder, info: dict[str, Any], own: bool, request: RunRequest) -> dict[Path, bytes]:
-    """What a resumed run runs in place of its plugin files, by their paths in its folder.
+def contents_to_run(folder: RunFolder, info: RunInfo, own_run: bool, request: RunRequest) -> dict[Path, bytes]:
+    """The content that a resumed run executes for each of its plugin files, by the path of the copy in its folder.
 
-    The original is the author's; the copy makes sure that nothing is lost. While both are the same, there is nothing to ask.
+    The original belongs to the author, who may edit it; the copy is a backup. If both are unchanged, there is no choice to make.
 
     Args:
         folder: the run's.
         info: its run.json.
-        own: whether this account has made the run: only then its originals are looked for.
-        request: ``trust`` runs the copies in its folder, ``changed`` the originals as they are now.
+        own_run: whether this account made the run. If not, its originals are not read.
+        request: ``trust`` executes the copies in the run's folder, ``changed`` the originals as they are now.
 
     Raises:
-        UsageError: an original is no longer what it was, or is gone, or so is a copy, and ``request`` does not say what to do.
+        UsageError: an original or a copy is changed or missing, and ``request`` does not say which version to use.
     """
-    if not (own or request.trust):
+    if not (own_run or request.trust):
         return {}
-    found = {}
-    for said in _listed(folder, info):
-        copy, original = folder.path / FOLDER / Path(said["name"]).name, Path(said["from"])
-        kept, now = _content(copy), _content(original) if own else None
-        if now is not None and _sha256(now) == said["sha256"]:
-            found[copy] = now
-            if kept != now:  # a part of the run was lost, and can be had again
-                _set_aside(copy)
-                _copy(folder, PluginFile(copy, now))
-        elif request.trust and kept is not None and _sha256(kept) == said["sha256"]:
-            found[copy] = kept
-        elif request.changed and now is not None:
-            found[copy] = now
-        elif request.changed and request.trust and kept is not None:
-            found[copy] = kept
+    contents = {}
+    for listed in _listed_copies(folder, info):
+        copy_path, original_path = folder.path / FOLDER / Path(listed["name"]).name, Path(listed["from"])
+        copy, original = _read(copy_path), _read(original_path) if own_run else None
+        if original is not None and _sha256(original) == listed["sha256"]:
+            contents[copy_path] = original
+            if copy != original:  # the copy was lost or edited: restore it
+                _set_aside(copy_path)
+                _copy(folder, PluginFile(copy_path, original))
+        elif request.trust and copy is not None and _sha256(copy) == listed["sha256"]:
+            contents[copy_path] = copy
+        elif request.changed and original is not None:
+            contents[copy_path] = original
+        elif request.changed and request.trust and copy is not None:
+            contents[copy_path] = copy
+        elif request.trust or not own_run:
+            raise _copy_changed(folder, listed, copy_path, copy, request)
         else:
-            raise _changed(folder, said, copy, original, kept, now, own, request)
-    return found
+            raise _original_changed(folder, listed, copy_path, original, request)
+    return contents
 
 
-def _listed(folder: RunFolder, info: dict[str, Any]) -> list[dict[str, str]]:
-    """What run.json says of those plugin files that the recipe lists: a file that was taken out of it is not run."""
+def update_copies(folder: RunFolder, info: RunInfo, recipe: Recipe) -> tuple[list[PluginCopy], list[str]]:
+    """Bring the copies up to what a resumed run executes. An older version is kept beside the new one, with its digest in the name.
+
+    Returns:
+        What run.json lists, and each change in words.
+    """
+    _name_copies(recipe)
+    copies_before = {copy["name"]: copy for copy in info.plugins}
+    copies_now: list[PluginCopy] = []
+    changes = []
+    for file in recipe.plugins:
+        name, path = file.path.name, folder.path / FOLDER / file.path.name
+        before = copies_before.get(name, {"name": name, "from": str(file.path), "sha256": ""})
+        if _read(path) != file.content:
+            _set_aside(path)
+            _copy(folder, file)
+        if before["sha256"] != file.sha256:
+            changes.append(f"plugin file {name} has sha256 {file.sha256[:8]} (was {before['sha256'][:8] or 'not there'})")
+        copies_now.append({"name": name, "from": before["from"], "sha256": file.sha256})
+    return copies_now, changes
+
+
+def _listed_copies(folder: RunFolder, info: RunInfo) -> list[PluginCopy]:
+    """The copies in run.json that the recipe lists, too: a file that was removed from the recipe is not executed."""
     try:
-        listed = tomllib.loads(folder.recipe.read_text(encoding="utf-8")).get("plugins", [])
+        plugins = tomllib.loads(folder.recipe.read_text(encoding="utf-8")).get("plugins", [])
     except (OSError, ValueError, RecursionError):
-        return []  # loading the recipe says what is wrong
-    return [said for said in info.get("plugins", []) if isinstance(listed, list) and f"{FOLDER}/{Path(said['name']).name}" in listed]
+        return []  # loading the recipe reports what is wrong
+    return [copy for copy in info.plugins if isinstance(plugins, list) and f"{FOLDER}/{Path(copy['name']).name}" in plugins]
 
 
-def _changed(
-    folder: RunFolder,
-    said: dict[str, str],
-    copy: Path,
-    original: Path,
-    kept: bytes | None,
-    now: bytes | None,
-    own: bool,
-    request: RunRequest,
-) -> UsageError:
-    """Why a plugin file is not run, and what can be done."""
-    name = folder.path.name
-    if request.trust or not own:
-        more = (
-            "" if request.command != "resume" else f"; to go on with the file as it is: {request.command_line(folder.path, changed=True)}"
-        )
-        return UsageError(
-            f"{copy} is not the plugin file that run {name} was made with: {_was(kept, said)}", f"get a whole copy of it{more}"
-        )
-    if now is None:
-        return UsageError(
-            f"plugin file {original} is gone, and the copy in run {name} is all there is",
-            f"put it back; or run the copy, {copy}: {request.command_line(folder.path, trust=True)}",
-        )
+def _copy_changed(folder: RunFolder, listed: PluginCopy, copy_path: Path, copy: bytes | None, request: RunRequest) -> UsageError:
+    """The copy in the run's folder would be executed, and is changed or missing."""
+    resume = f"; to resume with the file as it is: {request.command_line(folder.path, changed=True)}" if request.command == "resume" else ""
     return UsageError(
-        f"plugin file {original} is not what run {name} was made with: {_was(now, said)}",
-        f"go on with the file as it is now: {request.command_line(folder.path, changed=True)}\n"
-        f"or with the run's own copy of what it was: {request.command_line(folder.path, trust=True)}",
+        f"{copy_path} is not the plugin file that run {folder.path.name} was made with: {_digests(copy, listed)}",
+        f"get an undamaged copy of it{resume}",
     )
 
 
-def keep_again(folder: RunFolder, info: dict[str, Any], recipe: Recipe) -> tuple[list[dict[str, str]], list[str]]:
-    """Bring the copies up to what a resumed run runs; an older version stays beside the new one under a name with its digest.
-
-    Returns:
-        What run.json says of them, and in words what is new.
-    """
-    _name_copies(recipe)
-    before = {said["name"]: said for said in info.get("plugins", [])}
-    now, words = [], []
-    for file in recipe.plugins:
-        name, copy = file.path.name, folder.path / FOLDER / file.path.name
-        said = before.get(name, {"from": str(file.path), "sha256": ""})
-        there = _content(copy)
-        if there != file.content:
-            _set_aside(copy)
-            _copy(folder, file)
-        if said["sha256"] != file.sha256:
-            words.append(f"plugin file {name} has sha256 {file.sha256[:8]} (was {said['sha256'][:8] or 'not there'})")
-        now.append({"name": name, "from": said["from"], "sha256": file.sha256})
-    return now, words
+def _original_changed(folder: RunFolder, listed: PluginCopy, copy_path: Path, original: bytes | None, request: RunRequest) -> UsageError:
+    """The original would be executed, and is changed or missing."""
+    name = folder.path.name
+    if original is None:
+        return UsageError(
+            f"plugin file {listed['from']} is gone; the only copy left is in run {name}",
+            f"put it back; or run the copy, {copy_path}: {request.command_line(folder.path, trust=True)}",
+        )
+    return UsageError(
+        f"plugin file {listed['from']} is not what run {name} was made with: {_digests(original, listed)}",
+        f"to use the file as it is now: {request.command_line(folder.path, changed=True)}\n"
+        f"or the run's own copy of the earlier version: {request.command_line(folder.path, trust=True)}",
+    )
 
 
 def _name_copies(recipe: Recipe) -> None:
-    """Let the resolved recipe name the copies, from which the run's folder alone reproduces it."""
+    """Name the copies in the resolved recipe, so that the run's folder alone reproduces the run."""
     if recipe.plugins:
         recipe.document["plugins"] = [f"{FOLDER}/{file.path.name}" for file in recipe.plugins]
 
@@ -137,14 +132,14 @@ def _copy(folder: RunFolder, file: PluginFile) -> None:
     write_bytes(folder.path / FOLDER / file.path.name, file.content)
 
 
-def _set_aside(copy: Path) -> None:
-    """Keep a copy that is about to be replaced, under a name with its digest: somebody may have worked in it."""
-    content = _content(copy)
+def _set_aside(copy_path: Path) -> None:
+    """Save a copy that is about to be replaced under a name with its digest: somebody may have edited it."""
+    content = _read(copy_path)
     if content is not None:
-        write_bytes(copy.with_name(f"{copy.name}.{_sha256(content)[:8]}"), content)
+        write_bytes(copy_path.with_name(f"{copy_path.name}.{_sha256(content)[:8]}"), content)
 
 
-def _content(path: Path) -> bytes | None:
+def _read(path: Path) -> bytes | None:
     try:
         return path.read_bytes() if path.is_file() else None
     except (OSError, ValueError):
@@ -155,6 +150,6 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _was(content: bytes | None, said: dict[str, str]) -> str:
+def _digests(content: bytes | None, listed: PluginCopy) -> str:
     now = "it is gone" if content is None else f"its sha256 is {_sha256(content)}"
-    return f"{now}, and was {said['sha256']}"
+    return f"{now}, and was {listed['sha256']}"

@@ -1,4 +1,4 @@
-"""What a run writes down while it goes on: run.json, its lines of metrics, and what was announced. Imports no torch."""
+"""What a live run writes: run.json, its lines of metrics, and announcements. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from typing import Any
 
 from ganlab.records.folder import RunFolder, append_line
 from ganlab.records.metric_lines import Journal
+from ganlab.records.run_info import InfoView, RunInfo
 
 
 class Record:
-    """The written side of a run. Without a folder (a recipe is only checked or described) nothing is written.
+    """The written side of a run. Without a folder (``ganlab check`` and ``ganlab describe``) it writes nothing.
 
     Attributes:
         folder: the run's, or None.
-        info: what ``run.json`` holds.
+        info: the content of ``run.json``.
         journal: the checksum of the lines of ``metrics.jsonl`` so far, for checkpoints.
-        tell: called with one paragraph for each thing that a person must know.
-        progress: called for what ``run.json`` says of how far the run is.
-        read_only: the run is being put back to a checkpoint; until that is done ``run.json`` stays as it was.
+        tell: prints one paragraph that a person should read.
+        progress: returns the keys of ``run.json`` that say how far the run is.
+        read_only: the run is being restored from a checkpoint; until that is done, ``run.json`` is not written.
     """
 
     def __init__(self, folder: RunFolder | None, tell: Callable[[str], None], progress: Callable[[], dict[str, Any]]) -> None:
         self.folder, self.tell, self.progress = folder, tell, progress
-        self.info: dict[str, Any] = {}
+        self.info = RunInfo()
         self.journal = Journal()
         self.read_only = False
         self._writing = threading.Lock()
@@ -32,15 +33,14 @@ class Record:
     def save(self) -> None:
         """Write ``run.json``."""
         if self.folder is not None and not self.read_only:
-            self.info |= self.progress()
+            InfoView(self.info).update(self.progress())
             with self._writing:
                 self.folder.write_info(self.info)
 
     def announce(self, text: str) -> None:
-        """Tell the person one clear paragraph, and keep it in ``run.json``."""
-        announcements = self.info.setdefault("announcements", [])
-        if text not in announcements:  # a resumed run says it again
-            announcements.append(text)
+        """Print one clear paragraph, and keep it in ``run.json``."""
+        if text not in self.info.announcements:  # a resumed run says it again
+            self.info.announcements = [*self.info.announcements, text]
         self.save()
         self.tell(text)
 
@@ -50,7 +50,7 @@ class Record:
             self.journal.note(append_line(self.folder.metrics, step, metrics))
 
     def write_clock(self, step: int, metrics: dict[str, float]) -> None:
-        """Append a line to ``system.jsonl``, for what depends on the clock or the machine. May be called from any thread."""
+        """Append a line to ``system.jsonl``, for values that depend on the clock or the machine. May be called from any thread."""
         if self.folder is not None:
             with self._writing:
                 append_line(self.folder.system, step, metrics)

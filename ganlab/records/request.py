@@ -1,4 +1,4 @@
-"""How a run should go on, and the command that says so."""
+"""A request to use an existing run: which command, with which overrides and permissions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class RunRequest:
-    """How a run should go on.
+    """A request to use an existing run.
 
     Attributes:
         overrides: ``"a.b=c"``, as from ``--set``, laid over the run's recipe.
-        changed: go on although its recipe or its plugin files are no longer those that it was trained with.
-        trust: run and follow what its folder holds, though somebody else may have made it.
-        command: its name: ``resume``, ``sync`` or ``evaluate``.
+        changed: accept a recipe and plugin files that are not the ones the run was trained with (``--changed``).
+        trust: run the code and follow the paths in the run's folder, even if somebody else made it (``--trust``).
+        command: the name of the command: ``resume``, ``sync`` or ``evaluate``.
     """
 
     overrides: tuple[str, ...] = ()
@@ -24,12 +24,12 @@ class RunRequest:
     command: str = "resume"
 
     def command_line(self, run: Path, *, changed: bool = False, trust: bool = False) -> str:
-        """The command for this request, with more flags than it has: to be copied, so nothing is left out of it."""
+        """This request as a complete command to copy, in backticks; ``changed`` and ``trust`` add their flags."""
         flags = [*(["--changed"] if changed or self.changed else []), *(["--trust"] if trust or self.trust else [])]
         sets = [word for text in self.overrides for word in ("--set", text)]
         return f"`{shlex.join(['ganlab', self.command, str(run), *flags, *sets])}`"
 
     @property
     def keys(self) -> set[str]:
-        """The keys that it sets."""
+        """The dotted keys that the overrides set."""
         return {text.partition("=")[0].strip() for text in self.overrides}

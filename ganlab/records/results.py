@@ -1,4 +1,4 @@
-"""What runs have come to, read from their folders: what was trained, how it ended, its last and its final numbers. Imports no torch."""
+"""Results of runs, read from their folders: options, status, last metrics and final evaluation. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from typing import Any
 
 from ganlab.recipe import flatten
 from ganlab.records.folder import RunFolder
+from ganlab.records.run_info import RunInfo, SweepMembership
 from ganlab.records.summaries import RunSummary
 
 FINAL = "final/"
-#: What stands for a run that was not measured at its end.
+#: Shown for a run that has no final evaluation.
 LOSSES = ("loss/discriminator", "loss/generator")
-TAIL = 65_536  # bytes at the end of metrics.jsonl in which the last lines are
+TAIL = 65_536  # bytes at the end of metrics.jsonl that are read for its last lines
 #: Tables of a recipe that no number depends on.
-APART = ("name", "description", "defaults", "tracking", "plugins")
+DESCRIPTIVE_TABLES = ("name", "description", "defaults", "tracking", "plugins")
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The mean of some values, and how far they are from each other.
+    """Mean and standard deviation of the finite ones of some values.
 
     Attributes:
-        mean: of the finite ones; NaN where there are none.
-        deviation: their standard deviation, as an estimate (n - 1); NaN where there are fewer than two.
-        count: how many there are.
+        mean: NaN if there are no finite values.
+        deviation: the sample standard deviation (n - 1); NaN if there are fewer than two finite values.
+        count: the number of finite values.
     """
 
     mean: float
@@ -39,13 +40,13 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Spread:
-        """Of those values that are finite."""
+        """The spread of those ``values`` that are finite."""
         finite = [value for value in values if math.isfinite(value)]
         mean = statistics.fmean(finite) if finite else math.nan
         return cls(mean, statistics.stdev(finite) if len(finite) > 1 else math.nan, len(finite))
 
     def __str__(self) -> str:
-        """The deviation to two digits, and the mean as far as these go.
+        """The deviation to two significant digits, and the mean to the same decimal place.
 
         >>> print(Spread(629.84, 218.6, 5), Spread(0.01228, 0.0039, 5), Spread(4.6, 1.52, 5), Spread(9.0, 0.0, 3), sep="; ")
         630 ± 220; 0.0123 ± 0.0039; 4.6 ± 1.5; 9 ± 0
@@ -62,10 +63,10 @@ class Spread:
 
 
 class RunResult:
-    """What a run has come to. Everything is read when it is asked for, and then kept.
+    """The results of one run. Files are read on first access, and then cached.
 
     Args:
-        run: it, as :func:`ganlab.records.summaries.list_runs` or ``find_run`` gives it.
+        run: as :func:`ganlab.records.summaries.list_runs` or ``find_run`` returns it.
     """
 
     def __init__(self, run: RunSummary) -> None:
@@ -73,17 +74,17 @@ class RunResult:
 
     @property
     def folder(self) -> RunFolder:
-        """Its folder."""
+        """The run's folder."""
         return self.run.folder
 
     @property
     def id(self) -> str:
-        """Its folder's name."""
+        """The folder's name."""
         return self.run.id
 
     @property
-    def info(self) -> dict[str, Any]:
-        """What ``run.json`` holds."""
+    def info(self) -> RunInfo:
+        """The content of ``run.json``."""
         return self.run.info
 
     @cached_property
@@ -94,61 +95,56 @@ class RunResult:
     @property
     def recipe(self) -> str:
         """The recipe's name."""
-        return str(self.info.get("recipe", ""))
+        return self.info.recipe
 
     @property
     def seed(self) -> int | None:
-        """The seed it was trained with."""
-        seed = self.info.get("seed")
-        return seed if isinstance(seed, int) else None
+        """The seed of the training."""
+        return self.info.seed
 
     @property
     def minutes(self) -> float:
-        """How long it has been trained."""
-        return float(self.info.get("training_seconds", 0.0)) / 60
+        """The training time so far, in minutes."""
+        return self.info.training_seconds / 60
 
     @property
     def steps(self) -> tuple[int, int]:
-        """The step that it is at, by its latest line or checkpoint, and its budget."""
-        counters = self.info.get("counters")
-        saved = counters.get("step", 0) if isinstance(counters, dict) else 0
-        last = last_lines(self.folder)
-        return max([saved if isinstance(saved, int) else 0, *(line["step"] for line in last[-1:])]), int(self.info.get("total_steps", 0))
+        """The current step, from the last line of metrics or run.json, and the step budget."""
+        lines = last_lines(self.folder)
+        return max([self.info.counters.get("step", 0), *(line["step"] for line in lines[-1:])]), self.info.total_steps
 
     @property
     def findings(self) -> list[str]:
-        """What tricks found to be wrong with it at its end, by name, such as ``"fakes_alike"``."""
-        found = self.info.get("findings", [])
-        return [str(name) for name in found] if isinstance(found, list) else []
+        """Names of the problems that tricks found at the end of the run, such as ``"fakes_alike"``."""
+        return self.info.findings
 
     @property
-    def member(self) -> dict[str, Any]:
-        """Of which set it is a part: ``{"name": ..., "combination": {...}, "seed": ...}``; empty for a run of its own."""
-        found = self.info.get("set", {})
-        return found if isinstance(found, dict) else {}
+    def sweep(self) -> SweepMembership:
+        """The sweep that the run is part of: ``{"name": ..., "combination": {...}, "seed": ...}``; empty for a single run."""
+        return self.info.set
 
     @cached_property
     def options(self) -> dict[str, str | int | float]:
-        """What it was trained with, by dotted key, as ``--set`` takes it; without where it is recorded, and without its seed.
+        """The options of the training by dotted key, as in ``--set``, without the seed and without tables that no number depends on.
 
         Raises:
-            OSError, ValueError: its recipe cannot be read.
+            OSError, ValueError: the run's recipe cannot be read.
         """
         document = tomllib.loads(self.folder.recipe.read_text(encoding="utf-8"))
-        flat = flatten({key: value for key, value in document.items() if key not in APART})
+        flat = flatten({key: value for key, value in document.items() if key not in DESCRIPTIVE_TABLES})
         return {key: value for key, value in flat.items() if key != "train.seed"}
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """The last value of every metric, by name; NaN where it was not finite."""
-        found: dict[str, float] = {}
-        for text in self.folder.lines():
-            found |= _numbers(json.loads(text)["metrics"])
-        return found
+        """The last value of each metric, by name; NaN if it was not finite."""
+        metrics: dict[str, float] = {}
+        for line in self.folder.lines():
+            metrics |= _numbers(json.loads(line)["metrics"])
+        return metrics
 
     @cached_property
     def final(self) -> dict[str, float]:
-        """What was measured at its end, by name without ``final/``. Empty where nothing was."""
+        """The final evaluation, by name without ``final/``. Empty if there was none."""
         try:
             values = json.loads(self.folder.evaluation.read_text(encoding="utf-8"))["values"]
             return {str(name): float(value) for name, value in values.items()}
@@ -157,12 +153,12 @@ class RunResult:
 
     @property
     def numbers(self) -> dict[str, float]:
-        """What a table shows of it: what was measured at its end, else its last losses."""
+        """The numbers for a table: the final evaluation, else the last losses."""
         return self.final or {name: self.metrics[name] for name in LOSSES if name in self.metrics}
 
 
 def last_lines(folder: RunFolder) -> list[dict[str, Any]]:
-    """The last whole lines of a run's ``metrics.jsonl``, oldest first, read from the file's end: a run may have written very many."""
+    """The last whole lines of a run's ``metrics.jsonl``, oldest first. Only the file's end is read: the file may be large."""
     try:
         with open(folder.metrics, "rb") as file:
             size = file.seek(0, 2)
@@ -170,37 +166,37 @@ def last_lines(folder: RunFolder) -> list[dict[str, Any]]:
             content = file.read()
     except OSError:
         return []
-    raw = content.split(b"\n")[(1 if size > TAIL else 0) : -1]  # the first may have been cut, the last be half written
-    found = []
+    raw = content.split(b"\n")[(1 if size > TAIL else 0) : -1]  # the first line may be cut, the last line half written
+    lines = []
     for line in raw:
         try:
             read = json.loads(line)
             if isinstance(read["metrics"], dict) and isinstance(read["step"], int):
-                found.append({"step": read["step"], "metrics": _numbers(read["metrics"])})
+                lines.append({"step": read["step"], "metrics": _numbers(read["metrics"])})
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
-    return found
+    return lines
 
 
 def latest(folder: RunFolder) -> tuple[int, dict[str, float]]:
-    """The step of a run's last line, and the last value of each metric in its last lines. ``(0, {})`` where there are none."""
+    """The step of a run's last line, and the last value of each metric in its last lines. ``(0, {})`` if there are no lines."""
     step = 0
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for line in last_lines(folder):
         step = line["step"]
-        found |= line["metrics"]
-    return step, found
+        metrics |= line["metrics"]
+    return step, metrics
 
 
 def spreads(results: Iterable[RunResult]) -> dict[str, Spread]:
-    """The spread of each number over some runs, in the order in which they first have them."""
-    values: dict[str, list[float]] = {}
+    """The spread of each number over some runs, by name, in the order of first appearance."""
+    values_by_name: dict[str, list[float]] = {}
     for result in results:
         for name, value in result.numbers.items():
-            values.setdefault(name, []).append(value)
-    return {name: Spread.of(found) for name, found in values.items()}
+            values_by_name.setdefault(name, []).append(value)
+    return {name: Spread.of(values) for name, values in values_by_name.items()}
 
 
 def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
-    """The metrics of a line; NaN where the value was not finite, which JSON has no word for."""
+    """The metrics of a line; NaN for a value that was not finite, which JSON holds as null."""
     return {name: math.nan if value is None else float(value) for name, value in metrics.items() if isinstance(value, int | float | None)}

@@ -1,4 +1,4 @@
-"""The runs in a folder: how they are listed, found by name, and deleted. Imports no torch."""
+"""The runs in a folder: list them, find one by name, delete one. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ganlab.errors import UsageError, did_you_mean
 from ganlab.records.folder import RunFolder
+from ganlab.records.run_info import RunInfo
 
-CLOCKS = 2.0  # seconds by which two readings of when a process, or the machine, was started may differ
+CLOCK_TOLERANCE = 2.0  # seconds by which two readings of a process's start, or of the boot time, may differ
+SHORTEST = 4  # characters of a run's id that identify it: the short id at its end
 
 
-SHORTEST = 4  # characters of a run's id that stand for it: the short id at its end
-
-
-def process_lives(info: dict[str, Any]) -> bool:
-    """Whether the process that ``info`` records is there still: its number may belong to another by now, or to another boot."""
+def process_lives(info: RunInfo) -> bool:
+    """Whether the process that ``info`` records is still alive. Its PID alone does not tell: it may belong to another process, or boot."""
     import psutil
 
+    if info.pid is None or info.boot is None or info.process_started is None:
+        return False
     try:
-        same_boot = bool(abs(psutil.boot_time() - info["boot"]) < CLOCKS)
-        process = psutil.Process(info["pid"])
-        same_start = bool(abs(process.create_time() - info["process_started"]) < CLOCKS)
-        ended = process.status() == psutil.STATUS_ZOMBIE  # and nobody has asked how: in a container there may be nobody who does
-        return same_boot and same_start and not ended and info["pid"] != os.getpid()
-    except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
+        same_boot = bool(abs(psutil.boot_time() - info.boot) < CLOCK_TOLERANCE)
+        process = psutil.Process(info.pid)
+        same_start = bool(abs(process.create_time() - info.process_started) < CLOCK_TOLERANCE)
+        ended = process.status() == psutil.STATUS_ZOMBIE  # in a container there may be no parent that reaps it
+        return same_boot and same_start and not ended and info.pid != os.getpid()
+    except (psutil.Error, ValueError, OverflowError):
         return False
 
 
@@ -38,7 +38,7 @@ class RunSummary:
     """A run, as ``ganlab runs`` lists it."""
 
     folder: RunFolder
-    info: dict[str, Any]
+    info: RunInfo
 
     @property
     def id(self) -> str:
@@ -47,93 +47,93 @@ class RunSummary:
 
     @property
     def status(self) -> str:
-        """As run.json has it; a run that says "running" but whose process is gone was killed: "interrupted"."""
-        status = str(self.info.get("status", "unknown"))
+        """The status in run.json; but ``"interrupted"`` for a run that was killed: it says "running", and its process is gone."""
+        status = self.info.status
         return "interrupted" if status == "running" and self._abandoned() else status
 
     @property
     def changes(self) -> dict[str, str]:
-        """With what it went on where it was resumed with another recipe, by the step up to which it had the one before."""
-        found: dict[str, str] = {}
-        resumed = self.info.get("resumed")
-        for one in resumed if isinstance(resumed, list) else ():
-            if isinstance(one, dict) and isinstance(one.get("recipe"), list):
-                step, words = str(one.get("step")), "; ".join(map(str, one["recipe"]))
-                found[step] = f"{found[step]}; then {words}" if step in found else words
-        return found
+        """For each resume with a changed recipe: the changes in words, by the step after which they apply."""
+        changes: dict[str, str] = {}
+        for resumption in self.info.resumed:
+            if "recipe" in resumption:
+                step, words = str(resumption.get("step")), "; ".join(resumption["recipe"])
+                changes[step] = f"{changes[step]}; then {words}" if step in changes else words
+        return changes
 
     def _abandoned(self) -> bool:
-        """Whether nobody writes this run any more, as far as this machine can tell: of another machine's run it cannot."""
-        if self.info.get("host") != socket.gethostname() or self.folder.locked_elsewhere():
+        """Whether no process writes this run any more. For a run of another machine this cannot be told: False."""
+        if self.info.host != socket.gethostname() or self.folder.locked_elsewhere():
             return False
-        return not process_lives(self.info)  # some shared file systems have no locks that work
+        return not process_lives(self.info)  # locks do not work on some shared file systems
 
 
 def list_runs(runs: Path) -> list[RunSummary]:
-    """The runs in the folder ``runs``, oldest first; folders that are no runs are left out, and those of :func:`damaged_runs`."""
-    found = []
+    """The runs in the folder ``runs``, oldest first, without those that :func:`damaged_runs` lists."""
+    summaries = []
     for folder in _folders(runs):
         with contextlib.suppress(UsageError):
-            found.append(RunSummary(folder, folder.read_info()))
-    return sorted(found, key=_began)
+            summaries.append(RunSummary(folder, folder.read_info()))
+    return sorted(summaries, key=_created)
 
 
 def damaged_runs(runs: Path) -> list[str]:
-    """What is wrong with the runs in the folder ``runs`` whose run.json cannot be read."""
-    found = []
+    """One message for each run in the folder ``runs`` whose run.json cannot be read."""
+    messages = []
     for folder in _folders(runs):
         try:
             folder.read_info()
         except UsageError as error:
-            found.append(error.message)
-    return found
+            messages.append(error.message)
+    return messages
 
 
 def _folders(runs: Path) -> list[RunFolder]:
     return [RunFolder(path) for path in (sorted(runs.iterdir()) if runs.is_dir() else []) if (path / "run.json").is_file()]
 
 
-def _began(run: RunSummary) -> float:
-    """When a run began: names tell the second only."""
-    created = run.info.get("created")
-    return float(created) if isinstance(created, int | float) else 0.0
+def _created(run: RunSummary) -> float:
+    """When a run was created; its folder's name has whole seconds only."""
+    return run.info.created or 0.0
 
 
 def find_run(runs: Path, name: str) -> RunSummary:
     """The run called ``name``: a folder's path, a run's id, four or more characters of its beginning or end, or ``last``.
 
     Raises:
-        UsageError: none is, or more than one.
+        UsageError: no run matches, or more than one.
     """
     if name and (Path(name) / "run.json").is_file():
         folder = RunFolder(Path(name))
         return RunSummary(folder, folder.read_info())
-    known = list_runs(runs)
-    if name == "last" and known:
-        return known[-1]
+    runs_here = list_runs(runs)
+    if name == "last" and runs_here:
+        return runs_here[-1]
     for folder in map(RunFolder, (Path(name), runs / name)):
         if name and folder.checkpoints.is_dir():
-            return RunSummary(folder, folder.read_info())  # which says why it cannot
-    matching = [run for run in known if run.id == name]
+            return RunSummary(folder, folder.read_info())  # raises, with the reason
+    matching = [run for run in runs_here if run.id == name]
     if not matching and len(name) >= SHORTEST:
-        matching = [run for run in known if run.id.startswith(name) or run.id.endswith(name)]
+        matching = [run for run in runs_here if run.id.startswith(name) or run.id.endswith(name)]
     if len(matching) == 1:
         return matching[0]
     if matching:
         raise UsageError(
             f"more than one run in {runs} is called '{name}': {', '.join(run.id for run in matching)}", "type more of the name"
         )
-    hint = did_you_mean(name, [run.id for run in known][-5:]) if known else "there are none yet: `ganlab run mnist_adaptive` makes one"
+    hint = (
+        did_you_mean(name, [run.id for run in runs_here][-5:]) if runs_here else "there are none yet: `ganlab run mnist_adaptive` makes one"
+    )
     raise UsageError(f"no run called '{name}' in {runs}", hint)
 
 
 def delete_run(run: RunSummary) -> None:
-    """Remove a run's folder with all that is in it.
+    """Remove a run's folder with everything in it.
 
     Raises:
-        UsageError: another process is writing it, or it cannot be removed.
+        UsageError: another process is writing the run, or the folder cannot be removed.
     """
-    run.folder.lock()  # which says why it cannot
+    run.folder.lock()  # raises if another process is writing
     run.folder.unlock()
     try:
         shutil.rmtree(run.folder.path)

@@ -1,8 +1,8 @@
-"""Whether a run's folder is this account's own work: a stranger's must not make ganlab run code or follow a path by itself.
+"""Trust in run folders: a folder that this account did not make must not run code or open paths outside it without ``--trust``.
 
-ganlab signs what a run would be resumed by (its recipe, and the digests of its plugin files) with a key that lies in the account's
-state folder, outside of every run. A folder that came from elsewhere, or whose recipe was edited by hand, has no such signature:
-then whatever in it leads out of it is shown, and ``--trust`` asked for.
+ganlab signs the recipe of each run, and the digests of its plugin files, with a key in the account's state folder. A folder from
+somewhere else, or with a recipe that was edited by hand, has no valid signature. ganlab then lists everything in it that leads out of
+the folder, and asks for ``--trust``.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from ganlab.recipe import Choice, Recipe
 from ganlab.recipe.differences import is_part_of
 from ganlab.records.folder import RunFolder
 from ganlab.records.request import RunRequest
+from ganlab.records.run_info import PluginCopy, RunInfo
 
 KEY_BYTES = 32
 
 
 def state_folder() -> Path:
-    """Where ganlab keeps what belongs to the account: ``GANLAB_STATE``, else the platform's folder for an application's state."""
+    """The folder for data of the account, such as its key: ``GANLAB_STATE``, else the platform's state folder for applications."""
     if os.environ.get("GANLAB_STATE"):
         return Path(os.environ["GANLAB_STATE"]).expanduser()
     from platformdirs import user_state_path
@@ -38,27 +39,28 @@ def state_folder() -> Path:
     return user_state_path("ganlab")
 
 
-def sign(folder: RunFolder, plugins: list[dict[str, str]]) -> str | None:
-    """The signature of a run's recipe and plugin files; None where this account can keep no key."""
+def sign(folder: RunFolder, plugins: list[PluginCopy]) -> str | None:
+    """The signature of a run's recipe and plugin files; None if the account's key cannot be read or stored."""
     key = _key()
     return None if key is None else _digest(key, folder, plugins)
 
 
-def is_own(folder: RunFolder, info: dict[str, Any]) -> bool:
-    """Whether the run was begun, or accepted, by this account, its recipe and plugin files are listed as they were then, and nothing in
-    its folder is a link, which others may have put there.
+def is_own(folder: RunFolder, info: RunInfo) -> bool:
+    """Whether this account made the run, or resumed it with ``--trust``, and its recipe and plugin files are unchanged since.
+
+    False if the folder contains a link or a special file, which somebody else may have put there.
     """
-    key, signature = _key(), info.get("signature")
-    if key is None or not isinstance(signature, str) or _odd(folder):
+    key, signature = _key(), info.signature
+    if key is None or signature is None or _links_and_special_files(folder):
         return False
     try:
-        return hmac.compare_digest(signature.encode(), _digest(key, folder, info.get("plugins", [])).encode())
+        return hmac.compare_digest(signature.encode(), _digest(key, folder, info.plugins).encode())
     except (OSError, TypeError, ValueError):
         return False
 
 
 def is_own_run(path: str | Path) -> bool:
-    """Whether the run in the folder ``path`` was made by this account: a tracker sends no other without being asked to."""
+    """Whether this account made the run in the folder ``path``: a tracker sends no other run without ``--trust``."""
     folder = RunFolder(Path(path))
     try:
         return is_own(folder, folder.read_info())
@@ -66,74 +68,75 @@ def is_own_run(path: str | Path) -> bool:
         return False
 
 
-def refuse_strangers_files(folder: RunFolder, info: dict[str, Any], request: RunRequest) -> None:
-    """Before anything of a stranger's run is loaded: see that nothing of it would be run, and no path in it be followed.
+def refuse_strangers_files(folder: RunFolder, info: RunInfo, request: RunRequest) -> None:
+    """Check, before a stranger's run is loaded, that its files run no code and lead to no other folder.
 
     Raises:
-        UsageError: something would.
+        UsageError: they do; the message lists how.
     """
-    found = _odd(folder)
+    reasons = _links_and_special_files(folder)
     try:
-        document = {} if found else tomllib.loads(folder.recipe.read_text(encoding="utf-8"))
+        document = {} if reasons else tomllib.loads(folder.recipe.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        document = {}  # loading it says what is wrong
+        document = {}  # loading the recipe reports what is wrong
     plugins = document.get("plugins")
-    names = [*(plugins if isinstance(plugins, list) else []), *(f"plugins/{Path(said['name']).name}" for said in info.get("plugins", []))]
-    found += [f"it runs the plugin file {_shown(name)}{_digest_of(folder.path / str(name))}" for name in dict.fromkeys(map(str, names))]
+    names = [*(plugins if isinstance(plugins, list) else []), *(f"plugins/{Path(copy['name']).name}" for copy in info.plugins)]
+    reasons += [f"it runs the plugin file {_shown(name)}{_digest_of(folder.path / str(name))}" for name in dict.fromkeys(map(str, names))]
     if "extends" in document:
-        found.append(f"its recipe extends {_shown(document['extends'])}")
-    _refuse(folder, found, request)
+        reasons.append(f"its recipe extends {_shown(document['extends'])}")
+    _refuse(folder, reasons, request)
 
 
 def refuse_strangers_options(folder: RunFolder, recipe: Recipe, request: RunRequest) -> None:
-    """See that no option of a stranger's recipe can lead anywhere: a path, or an address that the run would be sent to.
+    """Check that no option of a stranger's recipe can be a path, or an address that the run would be sent to.
 
-    Which option is one, only its plugin knows. So every option that takes more than numbers and words from a list counts, unless it
-    has its default value, or the person has set it (``--set``).
+    Only the plugin knows which option is one. So every option counts that is not a number, a truth value or one of a list of words,
+    unless it has its default value or the person has set it (``--set``).
 
     Raises:
-        UsageError: one can.
+        UsageError: an option can; the message lists them.
     """
     players = [choice for player in (recipe.generator, recipe.discriminator) for choice in (player.network, player.optimizer)]
-    laws = [recipe.noise, *([recipe.sampling_noise] if recipe.sampling_noise else []), *{id(c): c for c in recipe.losses.values()}.values()]
-    found = []
-    for choice in [recipe.data, *laws, *players, *recipe.metrics, *([recipe.judge] if recipe.judge else []), *recipe.tricks]:
+    noises = [recipe.noise, *([recipe.sampling_noise] if recipe.sampling_noise else [])]
+    losses = {id(choice): choice for choice in recipe.losses.values()}.values()
+    reasons = []
+    for choice in [recipe.data, *noises, *losses, *players, *recipe.metrics, *([recipe.judge] if recipe.judge else []), *recipe.tricks]:
         table = f"{choice.kind}s.{choice.name}" if choice.kind in ("trick", "metric") and choice.name != "tracking" else choice.name
         for name in _free_texts(choice):
             if not is_part_of(f"{table}.{name}", request.keys):
-                found.append(f'its recipe says {table}.{name} = "{_shown(choice.options[name])}"')
-    _refuse(folder, found, request)
+                reasons.append(f'its recipe says {table}.{name} = "{_shown(choice.options[name])}"')
+    _refuse(folder, reasons, request)
 
 
-def _odd(folder: RunFolder) -> list[str]:
-    """What in a run's folder is neither a file nor a folder: links lead out of it, and what else there is does not end when it is read."""
-    found = []
+def _links_and_special_files(folder: RunFolder) -> list[str]:
+    """Everything in a run's folder that is neither a file nor a folder: links lead out of it, and reading a pipe may never end."""
+    reasons = []
     for path in sorted(folder.path.rglob("*")):
         name = _shown(path.relative_to(folder.path).as_posix())
         if path.is_symlink():
-            found.append(f"its {name} is a link to {_shown(os.readlink(path))}")
+            reasons.append(f"its {name} is a link to {_shown(os.readlink(path))}")
         elif not path.is_file() and not path.is_dir():
-            found.append(f"its {name} is no file")
-    return found
+            reasons.append(f"its {name} is neither a file nor a folder")
+    return reasons
 
 
-def _refuse(folder: RunFolder, found: list[str], request: RunRequest) -> None:
-    if found:
+def _refuse(folder: RunFolder, reasons: list[str], request: RunRequest) -> None:
+    if reasons:
         raise UsageError(
             f"run {_shown(folder.path.name)} was not made by this account, or its recipe has been edited since, and "
-            f"`ganlab {request.command}` would reach beyond its folder: {'; '.join(found)}",
-            f"look at these; if you trust whoever made it: {request.command_line(folder.path, trust=True)}",
+            f"`ganlab {request.command}` would reach beyond its folder: {'; '.join(reasons)}",
+            f"check these; if you trust its author: {request.command_line(folder.path, trust=True)}",
         )
 
 
 def _shown(value: object) -> str:
-    """A stranger's words as they can do no harm in a terminal."""
+    """A stranger's text, escaped if it has control characters, which could harm a terminal."""
     text = str(value)
     return text if text.isprintable() else json.dumps(text)
 
 
 def _free_texts(choice: Choice) -> list[str]:
-    """The options of a choice that may be more than numbers and words from a list, and are not at their default."""
+    """The options of a choice that are not at their default and may hold any text."""
     fields = choice.entry.options.model_fields
     return [name for name, value in choice.options.items() if not _harmless(fields[name].annotation) and value != _default(fields[name])]
 
@@ -143,7 +146,7 @@ def _default(field: pydantic.fields.FieldInfo) -> Any:
 
 
 def _harmless(annotation: Any) -> bool:
-    """Whether values of this type are numbers, truth values or words from a list, or made of such."""
+    """Whether a type allows only numbers, truth values and words from a list, or containers of these."""
     if annotation in (bool, int, float, complex, None, type(None)) or get_origin(annotation) is Literal:
         return True
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
@@ -154,7 +157,7 @@ def _harmless(annotation: Any) -> bool:
     return bool(inner) and all(map(_harmless, inner))
 
 
-def _digest(key: bytes, folder: RunFolder, plugins: list[dict[str, str]]) -> str:
+def _digest(key: bytes, folder: RunFolder, plugins: list[PluginCopy]) -> str:
     signed = json.dumps({"recipe": folder.recipe.read_text(encoding="utf-8"), "plugins": plugins}, sort_keys=True)
     return hmac.new(key, signed.encode(), hashlib.sha256).hexdigest()
 
@@ -167,25 +170,25 @@ def _digest_of(path: Path) -> str:
 
 
 def _key() -> bytes | None:
-    """The account's key, made when there is none; None where there is no place for it."""
+    """The account's key, created if there is none; None if it cannot be stored."""
     path = state_folder() / "key"
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        aside = path.with_name(f".key.{secrets.token_hex(4)}")
+        temporary = path.with_name(f".key.{secrets.token_hex(4)}")
         if path.exists() and path.stat().st_size != KEY_BYTES:
-            path.unlink()  # a crash has cut it off; what it signed has to be trusted again
+            path.unlink()  # a crash truncated it; runs that it signed need --trust again
         if not path.exists():
-            descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
             with open(descriptor, "wb") as file:
                 file.write(secrets.token_bytes(KEY_BYTES))
                 file.flush()
                 os.fsync(file.fileno())
             try:
-                os.link(aside, path)  # fails where another process was faster, whose key then counts
+                os.link(temporary, path)  # fails if another process was faster; its key is then used
             except FileExistsError:
                 pass
             finally:
-                aside.unlink()
+                temporary.unlink()
     with suppress(OSError):
         key = path.read_bytes()
         return key if len(key) == KEY_BYTES else None

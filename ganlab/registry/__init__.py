@@ -1,1 +1,1 @@
-"""What plugins bring: the catalogue of components and tricks, their options, and the checks of their implementations."""
+"""The registry of plugins: the catalogue, options read from signatures, checks of hook implementations."""

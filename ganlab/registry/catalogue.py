@@ -1,7 +1,7 @@
-"""The catalogue: which plugins there are, what each brings, and which of them are broken.
+"""The catalogue: all components and tricks that the plugins register, and the plugins that could not be loaded.
 
-Finding is not using: being installed changes no run. A plugin is found by an entry point of group ``ganlab``, or is a file that
-a recipe names; its registration hooks say which names it brings, and a recipe picks from these.
+A plugin is found by an entry point of the group ``ganlab``, or is a file that a recipe names. Its registration hooks register
+components and tricks by name, and a recipe picks from these names: to install a plugin changes no run.
 """
 
 from __future__ import annotations
@@ -12,19 +12,16 @@ import inspect
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
-import pydantic
-
 from ganlab.errors import GanlabError, PluginError, UsageError
 from ganlab.hookspecs import PROJECT
+from ganlab.registry.entry import BrokenPlugin, Entry, Kind, PluginFile
 from ganlab.registry.implementations import check_plugin
-from ganlab.registry.load_errors import how_to_install, own_traceback, why_unloadable
-from ganlab.registry.lookup import Kind, PluginFile
-from ganlab.registry.options import check_call, options_model, summary
+from ganlab.registry.load_errors import describe_load_error, install_command, plugin_traceback
+from ganlab.registry.options import check_call, options_model
 
 HOOK_OF: dict[Kind, str] = {
     "network": "register_networks",
@@ -36,107 +33,80 @@ HOOK_OF: dict[Kind, str] = {
     "judge": "register_judges",
     "trick": "register_tricks",
 }
-#: What the engine hands to the factories of a kind, before their options.
-HANDED: dict[Kind, str] = {"network": "spec", "dataset": "spec", "optimizer": "parameters", "judge": "spec"}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A component or trick that a recipe may pick."""
-
-    kind: Kind
-    name: str
-    factory: Callable[..., Any]
-    options: type[pydantic.BaseModel]
-    plugin: str  # as people know it: the entry point's name, or the file's
-    origin: str  # the distribution and its version, or the file's path
-    distribution: tuple[str, str] | None = None  # name and version of the installed one that it is from, if that is not ganlab itself
-
-    @property
-    def summary(self) -> str:
-        """What it is, in a line."""
-        return summary(self.factory)
-
-
-@dataclass(frozen=True)
-class Broken:
-    """A plugin that could not be loaded. Runs that do not use it are none the worse."""
-
-    plugin: str
-    origin: str
-    why: str
+#: The positional parameter that the engine passes to the factories of a kind, before their options.
+POSITIONAL: dict[Kind, str] = {"network": "spec", "dataset": "spec", "optimizer": "parameters", "judge": "spec"}
 
 
 class Catalogue:
     """All components and tricks that can be picked by name.
 
     Args:
-        on_file: called with each plugin file before it is run.
+        on_file: called with each plugin file before it is executed.
     """
 
     def __init__(self, on_file: Callable[[PluginFile], None] | None = None) -> None:
         self.on_file = on_file
-        self.broken: list[Broken] = []
+        self.broken: list[BrokenPlugin] = []
         self.plugins: dict[str, str] = {}  # name -> origin
         self._entries: dict[tuple[Kind, str], Entry] = {}
         self._files: dict[Path, PluginFile] = {}
 
     @classmethod
     def of_installed(cls, on_file: Callable[[PluginFile], None] | None = None) -> Catalogue:
-        """The catalogue of every plugin that is installed, each loaded by itself, so that a broken one breaks no other."""
+        """The catalogue of all installed plugins. Each is loaded separately, so a broken plugin does not affect the others."""
         catalogue = cls(on_file)
         points = sorted(importlib.metadata.entry_points(group=PROJECT), key=lambda point: point.name)
-        points = list({(p.name, p.value, _origin(p)): p for p in points}.values())  # one install may be on the path twice
-        twice = {name for name, count in Counter(point.name for point in points).items() if count > 1}
-        for name in sorted(twice):
+        points = list({(p.name, p.value, _origin(p)): p for p in points}.values())  # one installation may be on the path twice
+        duplicates = {name for name, count in Counter(point.name for point in points).items() if count > 1}
+        for name in sorted(duplicates):
             origins = sorted(_origin(point) for point in points if point.name == name)
-            owners, ways = " and ".join(origins), " or ".join(f"pip uninstall {origin.partition(' ')[0]}" for origin in origins)
-            catalogue.broken.append(Broken(name, owners, f"two distributions have a plugin of this name: {owners}; {ways}"))
+            owners, commands = " and ".join(origins), " or ".join(f"pip uninstall {origin.partition(' ')[0]}" for origin in origins)
+            catalogue.broken.append(BrokenPlugin(name, owners, f"two distributions have a plugin of this name: {owners}; {commands}"))
         loaded = []
         for point in points:
-            if point.name in twice:
+            if point.name in duplicates:
                 continue
             try:
                 loaded.append(cls())
                 loaded[-1].add(point.load(), point.name, _origin(point), _distribution(point))
             except PluginError as error:
-                catalogue.broken.append(Broken(point.name, _origin(point), str(error)))
+                catalogue.broken.append(BrokenPlugin(point.name, _origin(point), str(error)))
             except (Exception, SystemExit) as error:
-                catalogue.broken.append(Broken(point.name, _origin(point), why_unloadable(error, point)))
-        catalogue._take(loaded)
+                catalogue.broken.append(BrokenPlugin(point.name, _origin(point), describe_load_error(error, point)))
+        catalogue._add_all(loaded)
         return catalogue
 
-    def _take(self, loaded: Iterable[Catalogue]) -> None:
-        """Take in what installed plugins bring, each in a catalogue of its own.
+    def _add_all(self, loaded: Iterable[Catalogue]) -> None:
+        """Add the entries of all installed plugins, each loaded into a catalogue of its own.
 
-        Where two bring one name, neither is taken: if one were, to install the other could change a run. Only what comes with ganlab
-        itself keeps its names: they were known to everybody.
+        If two plugins register the same name, neither is added: otherwise the installation of one could change the runs of the other.
+        Only ganlab's own plugins keep their names.
         """
-        parts = {name: part for part in loaded for name in part.plugins}
-        for name, part in parts.items():
-            (own,) = part.plugins.values()
+        catalogues = {name: catalogue for catalogue in loaded for name in catalogue.plugins}
+        for name, catalogue in catalogues.items():
+            (origin,) = catalogue.plugins.values()
             clashes = [
-                (entry, other)
-                for key, entry in part._entries.items()
-                for another in parts.values()
-                if another is not part and (other := another._entries.get(key)) and (_is_ours(other.origin) or not _is_ours(own))
+                (entry, rival)
+                for key, entry in catalogue._entries.items()
+                for other in catalogues.values()
+                if other is not catalogue and (rival := other._entries.get(key)) and (_is_ours(rival.origin) or not _is_ours(origin))
             ]
             if clashes:
-                self.broken.append(Broken(name, own, str(_clash(*clashes[0]))))
+                self.broken.append(BrokenPlugin(name, origin, str(_clash(*clashes[0]))))
             else:
-                self.plugins[name] = own
-                self._entries.update(part._entries)
+                self.plugins[name] = origin
+                self._entries.update(catalogue._entries)
 
     def add_file(self, path: Path, content: bytes | None = None) -> PluginFile:
-        """Load a plugin from a Python file that a recipe names in ``plugins``. One that is loaded already is not loaded again.
+        """Load a plugin from a Python file that a recipe lists in ``plugins``. A file that is loaded already is not loaded again.
 
         Args:
             path: the file.
-            content: run this in its name; None reads the file. What is run is what was read, once, and no compiled file beside it.
+            content: execute this in place of the file's content; None reads the file. Compiled files (``.pyc``) are not used.
 
         Raises:
-            UsageError: there is no such file.
-            PluginError: it cannot be imported (with its own traceback), or breaks a rule of registration.
+            UsageError: there is no such file, or it is not a Python file.
+            PluginError: it cannot be executed (the hint is its own traceback), or breaks a rule of registration.
         """
         path = path.resolve()
         if path in self._files:
@@ -150,63 +120,69 @@ class Catalogue:
             self.on_file(file)
         module = ModuleType(f"ganlab_local_{path.stem}")
         module.__file__ = str(path)
-        sys.modules[module.__name__] = module  # dataclasses look their module up
+        sys.modules[module.__name__] = module  # dataclasses look up their module there
         try:
             exec(compile(file.content, str(path), "exec"), vars(module))
         except (Exception, SystemExit) as error:
             sys.modules.pop(module.__name__, None)
             if isinstance(error, ModuleNotFoundError) and error.name:
                 text = f"plugin {path} cannot be loaded: it needs the module '{error.name}', which is not installed"
-                raise PluginError(text, how_to_install(error.name)) from error
-            raise PluginError(f"plugin {path} cannot be loaded: {type(error).__name__}: {error}", own_traceback(error)) from error
+                raise PluginError(text, install_command(error.name)) from error
+            raise PluginError(f"plugin {path} cannot be loaded: {type(error).__name__}: {error}", plugin_traceback(error)) from error
         self.add(module, path.stem, str(path))
         self._files[path] = file
         return file
 
     def add(self, plugin: object, name: str, origin: str, distribution: tuple[str, str] | None = None) -> None:
-        """Register what ``plugin`` (a module, or any object with registration hooks) brings: all of it, or nothing.
+        """Call the registration hooks of ``plugin``, a module or any object, and add all entries or none.
+
+        Args:
+            plugin: has functions or methods that are marked with ``@ganlab.hookimpl``.
+            name: of the plugin.
+            origin: where it is from, for error messages.
+            distribution: name and version of the installed distribution, if it is not ganlab's.
 
         Raises:
-            PluginError: it brings nothing, has an unknown hook, or a name that another plugin brought first.
+            PluginError: it registers nothing, has an unknown hook, or registers a name that another plugin has registered.
         """
         owner = f"plugin '{name}' ({origin})"
         check_plugin(owner, plugin)
-        found: dict[tuple[Kind, str], Entry] = {}
+        entries: dict[tuple[Kind, str], Entry] = {}
         for kind, hook in HOOK_OF.items():
             function = getattr(plugin, hook, None)
             if function is None:
                 continue
             parameters = inspect.signature(function).parameters
             try:
-                function(**({"register": self._register(kind, name, origin, distribution, found)} if parameters else {}))
+                function(**({"register": self._register(kind, name, origin, distribution, entries)} if parameters else {}))
             except GanlabError:
                 raise
             except (Exception, SystemExit) as error:
-                raise PluginError(f"{owner}, in its {hook}, raised {type(error).__name__}: {error}", own_traceback(error)) from error
-        if not found:
+                raise PluginError(f"{owner}, in its {hook}, raised {type(error).__name__}: {error}", plugin_traceback(error)) from error
+        if not entries:
             raise PluginError(f"{owner} registers nothing", 'its hooks do not call register("name", factory)')
-        self._entries.update(found)
+        self._entries.update(entries)
         self.plugins[name] = origin
 
     def _register(
-        self, kind: Kind, plugin: str, origin: str, distribution: tuple[str, str] | None, found: dict[tuple[Kind, str], Entry]
+        self, kind: Kind, plugin: str, origin: str, distribution: tuple[str, str] | None, entries: dict[tuple[Kind, str], Entry]
     ) -> Callable[[str, Callable[..., Any]], None]:
         def register(name: str, factory: Callable[..., Any]) -> None:
             if not callable(factory):
-                raise PluginError(f"plugin '{plugin}' ({origin}): {kind} '{name}' is not something that can be called")
+                raise PluginError(f"plugin '{plugin}' ({origin}): {kind} '{name}' is not callable")
             owner = f"{kind} '{name}' of plugin '{plugin}' ({origin})"
             entry = Entry(kind, name, factory, options_model(factory, owner), plugin, origin, distribution)
-            check_call(factory, HANDED.get(kind), owner)
-            other = found.get((kind, name)) or self._entries.get((kind, name))
-            if other is not None:
-                raise _clash(entry, other)
-            found[kind, name] = entry
+            check_call(factory, POSITIONAL.get(kind), owner)
+            rival = entries.get((kind, name)) or self._entries.get((kind, name))
+            if rival is not None:
+                raise _clash(entry, rival)
+            entries[kind, name] = entry
 
         return register
 
     def names(self, kind: Kind) -> list[str]:
         """The names of all components of one kind, sorted."""
-        return sorted(name for found, name in self._entries if found == kind)
+        return sorted(name for entry_kind, name in self._entries if entry_kind == kind)
 
     def find(self, kind: Kind, name: str) -> Entry | None:
         """The component of that kind and name, or None."""
@@ -226,30 +202,30 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"plugin file {path} {why}", "paths in `plugins` are relative to the recipe's folder") from error
 
 
-def _clash(entry: Entry, other: Entry) -> PluginError:
-    """Two plugins bring a component of one kind and name."""
-    owner, another = (f"plugin '{one.plugin}' ({one.origin})" for one in (entry, other))
+def _clash(entry: Entry, rival: Entry) -> PluginError:
+    """Two plugins register a component of the same kind and name."""
+    owner, rival_owner = (f"plugin '{clashing.plugin}' ({clashing.origin})" for clashing in (entry, rival))
     return PluginError(
-        f"{owner} brings a {entry.kind} '{entry.name}', and so does {another}",
+        f"{owner} brings a {entry.kind} '{entry.name}', and so does {rival_owner}",
         "rename one of them, or uninstall the plugin that you do not need",
     )
 
 
 def _is_ours(origin: str) -> bool:
-    """Whether it came with ganlab itself."""
+    """Whether an origin is ganlab's own distribution."""
     return origin.partition(" ")[0] == PROJECT
 
 
 def _distribution(point: importlib.metadata.EntryPoint) -> tuple[str, str] | None:
-    named = _named(point.dist) if point.dist else (PROJECT, "")
-    return None if named[0] == PROJECT else named
+    distribution = _name_and_version(point.dist) if point.dist else (PROJECT, "")
+    return None if distribution[0] == PROJECT else distribution
 
 
 def _origin(point: importlib.metadata.EntryPoint) -> str:
-    return " ".join(_named(point.dist)) if point.dist else point.value
+    return " ".join(_name_and_version(point.dist)) if point.dist else point.value
 
 
 @functools.cache
-def _named(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
-    """Its name and version; to ask is to parse its whole description again."""
+def _name_and_version(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
+    """Cached, because each access parses the whole metadata file again."""
     return distribution.name, distribution.version

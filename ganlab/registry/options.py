@@ -1,4 +1,4 @@
-"""The options of a component or trick, read from its signature: annotations, defaults and ranges become a pydantic model."""
+"""The options of a component or trick: a pydantic model made from the annotations, defaults and ranges of its signature."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ import pydantic
 
 from ganlab.errors import PluginError
 
-#: Words of a recipe's tables that belong to ganlab; no component may have an option of that name.
+#: Keys of a recipe's tables that belong to ganlab; no component may have an option of that name.
 RESERVED = frozenset({"use", "name", "enabled", "optimizer"})
-#: What classes hold that is no value of an attribute.
-_NO_VALUES = frozenset({"property", "cached_property", "classmethod", "staticmethod", "member_descriptor"})
+#: Types of class members that are not values of attributes.
+_NOT_VALUES = frozenset({"property", "cached_property", "classmethod", "staticmethod", "member_descriptor"})
 
 
 def options_model(factory: Callable[..., Any], owner: str) -> type[pydantic.BaseModel]:
     """The model whose fields are ``factory``'s options: dataclass fields, or keyword-only parameters.
 
-    Unknown keys are forbidden and types are strict (validate with :func:`validate_options`, which knows what TOML can say).
+    Unknown keys are forbidden, and types are strict. Validate with :func:`validate_options`, which accepts TOML's types.
 
     Args:
         factory: a dataclass, another class, or a function.
-        owner: who brought it, for error messages: ``"trick 'clamp' of plugin ganlab_stability"``.
+        owner: the component and its plugin, for error messages: ``"trick 'clamp' of plugin ganlab_stability"``.
 
     Raises:
-        PluginError: an option has no annotation, an unusable one, or a name that ganlab keeps for itself.
+        PluginError: an option has no annotation, one that pydantic cannot use, or a name that ganlab reserves.
     """
     try:
         parameters = inspect.signature(factory).parameters.values()
     except ValueError as error:  # written in C
-        raise PluginError(f"{owner}: it has no signature that can be read", "wrap it in a function with annotated options") from error
+        raise PluginError(f"{owner}: its signature cannot be read", "wrap it in a function with annotated options") from error
     is_dataclass = dataclasses.is_dataclass(factory)
-    wanted = [p for p in parameters if is_dataclass or p.kind is inspect.Parameter.KEYWORD_ONLY]
+    option_parameters = [p for p in parameters if is_dataclass or p.kind is inspect.Parameter.KEYWORD_ONLY]
     try:
         source: Any = factory if is_dataclass or not inspect.isclass(factory) else factory.__init__
         hints = get_type_hints(source, include_extras=True)
     except Exception as error:
         raise PluginError(f"{owner}: its annotations cannot be read: {error}") from error
     fields: dict[str, Any] = {}
-    for parameter in wanted:
+    for parameter in option_parameters:
         if parameter.name not in hints:
             raise PluginError(
                 f"{owner}: option '{parameter.name}' has no annotation", f"write `{parameter.name}: float = ...`, for instance"
             )
         if parameter.name in RESERVED:
-            raise PluginError(f"{owner}: an option may not be called '{parameter.name}', a word of the recipe's own", "rename it")
+            raise PluginError(f"{owner}: an option may not be called '{parameter.name}', which is a key of ganlab's own", "rename it")
         fields[parameter.name] = (hints[parameter.name], _default(factory, parameter, is_dataclass))
     try:
         model: type[pydantic.BaseModel] = pydantic.create_model(
@@ -63,47 +63,47 @@ def options_model(factory: Callable[..., Any], owner: str) -> type[pydantic.Base
     return model
 
 
-def check_call(factory: Callable[..., Any], handed: str | None, owner: str) -> None:
-    """See that the engine can call ``factory``: with what it hands over, if anything, and options by name.
+def check_call(factory: Callable[..., Any], positional: str | None, owner: str) -> None:
+    """Check that the engine can call ``factory`` with one positional argument or none, and options by name.
 
     Args:
-        factory: it has passed :func:`options_model`.
-        handed: the name of the one positional parameter that it is given, or None.
-        owner: as there.
+        factory: has passed :func:`options_model`.
+        positional: the name of the positional argument that the engine passes, or None.
+        owner: as in :func:`options_model`.
 
     Raises:
-        PluginError: it takes too few positional parameters, or needs more.
+        PluginError: it has too few or too many positional parameters.
     """
-    if dataclasses.is_dataclass(factory) and not handed:
+    if dataclasses.is_dataclass(factory) and not positional:
         return
     parameters = [] if dataclasses.is_dataclass(factory) else list(inspect.signature(factory).parameters.values())
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    needed = [p.name for p in positional[1 if handed else 0 :] if p.default is p.empty]
-    if needed:
+    accepted = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    required = [p.name for p in accepted[1 if positional else 0 :] if p.default is p.empty]
+    if required:
         raise PluginError(
-            f"{owner}: nobody gives it its parameter '{needed[0]}'",
-            f"to make it an option, write it behind a star: `*, {needed[0]}: float`",
+            f"{owner}: the engine passes no '{required[0]}', which it requires",
+            f"to make it an option, put it after a star: `*, {required[0]}: float`",
         )
-    if handed and not positional and all(p.kind is not p.VAR_POSITIONAL for p in parameters):
+    if positional and not accepted and all(p.kind is not p.VAR_POSITIONAL for p in parameters):
         raise PluginError(
-            f"{owner}: it takes no '{handed}', which it is handed", f"make `{handed}` its first parameter, before the options"
+            f"{owner}: it takes no '{positional}', which the engine passes", f"make `{positional}` its first parameter, before the options"
         )
 
 
-def no_options(factory: Callable[..., Any]) -> dict[str, str]:
-    """What looks like an option of ``factory`` and is none: why, by its name."""
+def why_not_options(factory: Callable[..., Any]) -> dict[str, str]:
+    """Names that look like options of ``factory`` and are not, each with the reason."""
     if dataclasses.is_dataclass(factory):
-        words = "has no annotation, and so it is no option: write `{0}: {1} = ...`"
-        found = {
+        reason = "has no annotation, so it is not an option: write `{0}: {1} = ...`"
+        attributes = {
             name: type(value).__name__
             for kind in getattr(factory, "__mro__", ())
             for name, value in vars(kind).items()
             if not name.startswith("_") and not callable(value) and name not in inspect.get_annotations(kind)
         }
-        return {name: words.format(name, kind) for name, kind in found.items() if kind not in _NO_VALUES}
+        return {name: reason.format(name, kind) for name, kind in attributes.items() if kind not in _NOT_VALUES}
     parameters = inspect.signature(factory).parameters.values()
     return {
-        p.name: f"stands before the star, and so it is no option: write `*, {p.name}: {_annotation(p)} = ...`"
+        p.name: f"is before the star, so it is not an option: write `*, {p.name}: {_annotation(p)} = ...`"
         for p in parameters
         if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is not p.empty
     }
@@ -124,9 +124,9 @@ def _default(factory: Callable[..., Any], parameter: inspect.Parameter, is_datac
 
 
 def validate_options(model: type[pydantic.BaseModel], values: dict[str, Any]) -> dict[str, Any]:
-    """``values`` checked against ``model`` and completed with its defaults, as keyword arguments for the factory.
+    """``values``, checked against ``model`` and completed with its defaults, as keyword arguments for the factory.
 
-    Goes through JSON, where a strict model still takes a list for a tuple and a string for a path, but never "5" for 5.
+    Validates JSON, because a strict model then accepts a list for a tuple and a string for a path, but not "5" for 5.
 
     Raises:
         pydantic.ValidationError: with all mistakes at once.
@@ -138,15 +138,15 @@ def validate_options(model: type[pydantic.BaseModel], values: dict[str, Any]) ->
 
 
 def plain(values: dict[str, Any], model: type[pydantic.BaseModel]) -> dict[str, Any]:
-    """Validated options as TOML can hold them: paths become strings, tuples lists; options that are None are left out."""
+    """Validated options as TOML types: paths become strings, tuples become lists, options that are None are left out."""
     dumped: dict[str, Any] = model.model_construct(**values).model_dump(mode="json", exclude_none=True)
     return dumped
 
 
 def summary(factory: Callable[..., Any]) -> str:
-    """The first line of the factory's docstring: what a list of components says of it."""
+    """The first paragraph of the factory's docstring in one line, for lists of components."""
     if isinstance(factory, functools.partial | types.MethodType):
         factory = factory.func if isinstance(factory, functools.partial) else factory.__func__
     document = inspect.getdoc(factory) or ""
-    generated = dataclasses.is_dataclass(factory) and document.startswith(f"{factory.__name__}(")  # dataclass writes its own
+    generated = dataclasses.is_dataclass(factory) and document.startswith(f"{factory.__name__}(")  # written by @dataclass
     return "" if generated else document.split("\n\n")[0].replace("\n", " ").strip()

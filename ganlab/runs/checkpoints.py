@@ -15,7 +15,7 @@ from ganlab.runs import retention
 from ganlab.runs.clock import Clock
 from ganlab.runs.retention import Best
 from ganlab.runs.state import Changes, load_state, state_of
-from ganlab.speed.allocator import give_back
+from ganlab.speed.allocator import trim_heap
 from ganlab.storage import checkpoint
 from ganlab.storage.atomic import flush
 
@@ -73,7 +73,7 @@ class Checkpoints:
         self.record.save()
         retention.prune(folder, game.recipe.train, self.best)
         game.hooks.after_checkpoint(step=game.step, path=path)
-        give_back()  # of this, and of sheets and figures since the last one
+        trim_heap()  # of this, and of sheets and figures since the last one
 
     def write(self, path: Path) -> None:
         """Write the state as it is to ``path``, and nothing else."""

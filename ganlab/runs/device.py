@@ -1,4 +1,4 @@
-"""Which device and number types a run uses."""
+"""The device and the dtype of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measuring a run that is over, or a checkpoint of it: with its recipe and data, on the samples that it would have measured itself."""
+"""``ganlab evaluate``: measure a run that has ended, or one of its checkpoints, on the samples that the run itself would measure."""
 
 from __future__ import annotations
 
@@ -25,121 +25,126 @@ from ganlab.records.summaries import RunSummary
 from ganlab.runs.device import DTYPES, find_device
 from ganlab.runs.evaluations import to_json
 from ganlab.runs.generators import find_checkpoint, generator_at_checkpoint
-from ganlab.runs.resume import recipe_of
+from ganlab.runs.saved_recipe import recipe_of
 from ganlab.runs.workspace import Workspace
-from ganlab.speed.thread_waiting import watching
+from ganlab.speed.thread_waiting import adaptive_waiting
 from ganlab.storage.atomic import write_text
 
-#: What ``ganlab evaluate --set`` may change: the run stays what it is.
-OPEN = ("evaluation", "metrics", "judge", "plugins")
+#: The tables that ``ganlab evaluate --set`` may change; training depends on none of them.
+MEASUREMENT_TABLES = ("evaluation", "metrics", "judge", "plugins")
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A run, measured.
+    """A run that was measured.
 
     Attributes:
-        run: it.
-        report: what was found.
-        step: that of its generator.
-        gone_on: the step that the run is at, where that is beyond its generator's and nobody asked for that one; else None.
+        run: the run.
+        report: the values.
+        step: the step of the generator that was measured.
+        current_step: the run's current step, where it has been resumed since its generator was written; else None.
         written: whether evaluation.json has the result.
     """
 
     run: RunSummary
     report: Report
     step: int
-    gone_on: int | None
+    current_step: int | None
     written: bool
 
 
 def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, request: RunRequest, point: str = "") -> Measured:
     """Measure a run's generator with all metrics of its recipe.
 
-    The result goes into the run's ``evaluation.json``, unless ``request`` changes what is measured, or ``point`` whom: then it is another
-    one than the run's own.
+    The result is written to the run's ``evaluation.json``, unless ``request`` or ``point`` ask for something else than the run's own
+    evaluation at its end.
 
     Args:
+        summary: the run.
+        library: the components that its recipe may pick.
+        workspace: the folders of data and cache, and who is told.
+        request: ``overrides`` may change what is measured.
         point: ``"last"``, ``"best"`` or a step: the checkpoint whose generator is measured; empty: ``generator.safetensors``.
 
     Raises:
-        UsageError: there is no generator yet, or no such checkpoint, the data are not the run's, or it is a stranger's run.
+        UsageError: there is no generator or no such checkpoint, the data have changed, or the run was made by another account and is not
+            trusted.
     """
     folder = summary.folder
-    closed = [key for key in request.keys if key.partition(".")[0] not in OPEN]
-    if closed:
+    training_keys = [key for key in request.keys if key.partition(".")[0] not in MEASUREMENT_TABLES]
+    if training_keys:
         raise UsageError(
-            f"`ganlab evaluate` measures a run as it is, and {closed[0]} would make it another", f"--set may change {', '.join(OPEN)}"
+            f"`ganlab evaluate` measures a run as it is, and {training_keys[0]} would make it another",
+            f"--set may change {', '.join(MEASUREMENT_TABLES)}",
         )
-    told = workspace.tell or (lambda text: None)
-    path = find_checkpoint(summary, point, told) if point else _at_its_end(summary, request)
+    tell = workspace.tell or (lambda text: None)
+    path = find_checkpoint(summary, point, tell) if point else _generator_file(summary, request)
     info = folder.read_info()
     recipe = recipe_of(folder, info, library, request)
     dataset = make_data(recipe, workspace.data_root())
-    if info["data"].get("fingerprint") != dataset.fingerprint():
-        raise UsageError(f"the data of run {summary.id} have changed since it began", "put them back as they were")
+    if info.data.get("fingerprint") != dataset.fingerprint():
+        raise UsageError(f"the data of run {summary.id} have changed since it started", "restore them")
     dtype = DTYPES[recipe.train.dtype]
-    device = _device(summary, recipe.train.device, told)
+    device = _device(summary, recipe.train.device, tell)
     dataset.place(device, dtype)
-    evaluator = Evaluator(recipe, dataset, workspace.cache_root(), device, told, told)
+    evaluator = Evaluator(recipe, dataset, workspace.cache_root(), device, tell, tell)
     if point:
         generator = generator_at_checkpoint(path, recipe, library, workspace.data_root()).generator
     else:
         generator = rebuilt(path, read_description(path), library)
-        _tell_of_before(summary, generator.info["step"], told)
+        _announce_outdated(summary, generator.info["step"], tell)
     law = sampling_law(recipe, make_noise(recipe.noise))
     generator.network.to(device)
     count = evaluator.count(quick=False)
     latent = law.sample(count, fixed_noise(recipe.train.seed, "evaluation", device), device, dtype)
     labels = evaluator.labels(count) if accepts_labels(generator.network) else None
     autocast = torch.autocast(device.type, torch.bfloat16) if recipe.train.autocast != "off" else contextlib.nullcontext()
-    with watching(torch.get_num_threads()):  # the run may be going on meanwhile
+    with adaptive_waiting(torch.get_num_threads()):  # the run may be training at the same time
         with torch.no_grad(), autocast, tf32(recipe.train.tf32):
             fakes = in_chunks(generator, latent, labels, recipe.train.seed, device, dtype, math.prod(dataset.shape))
         report = evaluator.measure(fakes, quick=False)
-    step, of_the_run = generator.info["step"], not (request.overrides or point)
-    if of_the_run:
+    step, is_own_evaluation = generator.info["step"], not (request.overrides or point)
+    if is_own_evaluation:
         write_text(folder.evaluation, to_json(report, step))
-    return Measured(summary, report, step, None if point else generator_step.gone_on(summary, step), of_the_run)
+    return Measured(summary, report, step, None if point else generator_step.later_step(summary, step), is_own_evaluation)
 
 
-def _at_its_end(summary: RunSummary, request: RunRequest) -> Path:
-    """The file of the run's generator, which is the run's last.
+def _generator_file(summary: RunSummary, request: RunRequest) -> Path:
+    """The file ``generator.safetensors`` of a run that has ended.
 
     Raises:
-        UsageError: it has none, or it is being trained.
+        UsageError: there is none, or the run is running.
     """
-    folder, otherwise = summary.folder, generator_step.how_to_take_the_last(summary, request)
-    instead = f"\nor measure its last checkpoint: {otherwise}" if otherwise else ""
+    folder, command = summary.folder, generator_step.last_checkpoint_command(summary, request)
+    alternative = f"\nor measure its last checkpoint: {command}" if command else ""
     if not folder.generator.is_file():
-        why = {"failed": "it failed before it could write one", "running": "it is going on"}
-        later = f"{RunRequest().command_line(folder.path)} goes on with it; Ctrl-C then writes one"
-        later = "wait until it ends, or press Ctrl-C" if summary.status == "running" else later
+        why = {"failed": "it failed before it could write one", "running": "it is still running"}
+        wait, resume = "wait until it ends, or press Ctrl-C", f"{RunRequest().command_line(folder.path)} resumes it; Ctrl-C then writes one"
         raise UsageError(
             f"run {summary.id} has no generator.safetensors: {why.get(summary.status, 'it was killed before it could write one')}",
-            f"{later}{instead}",
+            f"{wait if summary.status == 'running' else resume}{alternative}",
         )
     if summary.status == "running" or folder.locked_elsewhere():
         raise UsageError(
-            f"run {summary.id} is going on: its generator.safetensors is of before",
-            f"wait until it ends, or press Ctrl-C{instead}",
+            f"run {summary.id} is running: its generator.safetensors is from before it was resumed",
+            f"wait until it ends, or press Ctrl-C{alternative}",
         )
     return folder.generator
 
 
-def _tell_of_before(summary: RunSummary, step: int, tell: Callable[[str], None]) -> None:
-    """Say so where the run has gone on since its generator's ``step``."""
-    before = generator_step.of_before(summary, step)
-    if before:
-        on = f"To go on with the run, which measures it at its end: `ganlab resume {summary.folder.path}`"
-        tell(f"{before}: the numbers are of that one. {on}")
+def _announce_outdated(summary: RunSummary, step: int, tell: Callable[[str], None]) -> None:
+    """Announce that the run has been resumed since its generator was written at ``step``."""
+    outdated = generator_step.describe_outdated_generator(summary, step)
+    if outdated:
+        resume = f"`ganlab resume {summary.folder.path}` resumes the run and measures it at its end"
+        tell(f"{outdated}: the numbers are of that step. {resume}.")
 
 
 def _device(summary: RunSummary, wanted: str, tell: Callable[[str], None]) -> torch.device:
-    """The recipe's device; where that is not here, the best that is, and that is said."""
+    """The recipe's device. Where it is not available, the best one that is, which is announced."""
     try:
         return find_device(wanted)
     except UsageError:
         device = find_device("auto")
-        tell(f"run {summary.id} was made on '{wanted}', which is not here: it is measured on '{device}', so digits may differ.")
+        tell(f"run {summary.id} was made on '{wanted}', which is not available here. It is measured on '{device}'; last digits may differ.")
         return device

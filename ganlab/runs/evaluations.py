@@ -1,4 +1,4 @@
-"""The evaluations of a run: quick ones while it goes on, the whole set when it is finished."""
+"""The evaluations of a run: quick metrics at intervals while it trains, all metrics at its end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganlab.records.record import Record
 from ganlab.records.results import last_lines
 from ganlab.runs.clock import Clock
 from ganlab.runs.sampler import Sampler
-from ganlab.speed.allocator import give_back
+from ganlab.speed.allocator import trim_heap
 from ganlab.storage.atomic import write_text
 
 
@@ -27,20 +27,20 @@ def evaluation_interval(evaluation: Evaluation, total_steps: int) -> int:
 
 
 class Evaluations:
-    """When a run's samples are measured, and where that is written down.
+    """Measures a run's samples when that is due, and writes the results down.
 
     Args:
-        game: it, with its data placed.
+        game: the run's, with its data placed.
         record, sampler, clock: of the same run.
         write_metrics: appends a line to ``metrics.jsonl``.
-        stopping: whether the run was asked to stop.
-        cache: where judges keep files.
+        stopping: returns whether the run was asked to stop.
+        cache: the folder in which judges keep files.
 
     Attributes:
         every: steps from one quick evaluation to the next; 0 for none.
-        final: what was found at the end.
-        cut_short: whether the run was asked to stop while it was measured at its end.
-        seconds: what all of it has taken in this process.
+        final: the report of the evaluation at the end; None before it.
+        cut_short: whether the run was asked to stop during the evaluation at its end.
+        seconds: the time of all evaluations in this process.
     """
 
     def __init__(
@@ -69,23 +69,23 @@ class Evaluations:
         return step // self.every > (step - log_every) // self.every or step == self.game.total_steps
 
     def quick(self) -> dict[str, float]:
-        """Measure what is quick to measure: the numbers, as ``quality/...``. None where the run was stopped while a judge was made."""
+        """Measure with the quick metrics: values as ``quality/...``; empty where the run was stopped while its judge was made."""
         report = self._measure(quick=True)
-        give_back()
+        trim_heap()
         return {} if report.stopped else {f"quality/{name}": value for name, value in report.values.items()}
 
     def catch_up(self) -> None:
-        """Measure of a run that goes on what :meth:`quick` left out at its last step."""
+        """Measure a resumed run at its last step, if :meth:`quick` was interrupted there."""
         step, folder = self.game.step, self.record.folder
-        here = [line["metrics"] for line in last_lines(folder) if line["step"] == step] if folder is not None else []
-        logged = any("progress/epoch" in metrics for metrics in here)
-        if logged and self.due(step) and not any(name.startswith("quality/") for metrics in here for name in metrics):
+        lines_of_step = [line["metrics"] for line in last_lines(folder) if line["step"] == step] if folder is not None else []
+        logged = any("progress/epoch" in metrics for metrics in lines_of_step)
+        if logged and self.due(step) and not any(name.startswith("quality/") for metrics in lines_of_step for name in metrics):
             metrics = self.quick()
             if metrics:
                 self.write_metrics(metrics)
 
     def at_end(self) -> None:
-        """Measure everything, as ``final/...`` and in ``evaluation.json``, if the recipe says so and there is anything to measure."""
+        """Measure with all metrics, if the recipe asks for it: values as ``final/...`` and in ``evaluation.json``."""
         folder = self.record.folder
         if not self.game.recipe.evaluation.at_end or folder is None or not self.evaluator.wanted(quick=False):
             return
@@ -114,7 +114,7 @@ class Evaluations:
 
 
 def to_json(report: Report, step: int) -> str:
-    """What ``evaluation.json`` holds: of which step, the numbers, what they were measured on, and what could not be measured."""
+    """The content of ``evaluation.json``: the step, the values, what they were measured on, and what could not be measured."""
     content: dict[str, Any] = {"step": step, "values": report.values, "better": report.better}
     content |= {"collapsed": report.collapsed, "about": report.about, "not_measured": report.missing}
     return json.dumps({**content, "seconds": round(report.seconds, 3)}, indent=2) + "\n"

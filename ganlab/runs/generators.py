@@ -1,4 +1,4 @@
-"""The generator of a run, at its end or at a checkpoint, to be sampled from; and how the run's data set draws samples."""
+"""The generator of a run, from its end or from a checkpoint, with the data set that draws pictures of its samples."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from ganlab.records.folder import RunFolder, step_of
 from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary
 from ganlab.runs.device import DTYPES
-from ganlab.runs.resume import recipe_of
 from ganlab.runs.retention import newest_valid
 from ganlab.runs.run import Run
+from ganlab.runs.saved_recipe import recipe_of
 from ganlab.runs.start import build_game
 from ganlab.storage import checkpoint
 
 
 @dataclass
 class RunGenerator:
-    """A generator, and the data set that draws its samples.
+    """A run's generator, and the data set that draws pictures of its samples.
 
     Attributes:
         generator: on the CPU and in eval mode.
-        dataset: which draws them; None where their range is enough, or where it cannot be had.
+        dataset: None where the range of the data is enough to draw, or where the data set is not available.
     """
 
     generator: LoadedGenerator
@@ -47,11 +47,11 @@ class RunGenerator:
 
     @property
     def draws_points(self) -> bool:
-        """Whether samples are points in a plane, all in one picture, and not images."""
+        """Whether samples are points, all drawn in one picture, and not images."""
         return len(self.generator.info["spec"]["output_shape"]) == 1
 
     def sheet(self, samples: Tensor, columns: int | None = None) -> np.ndarray:
-        """``samples``, ``(count, *data shape)``, in one picture, with so many ``columns``: uint8, ``(height, width, 3)``."""
+        """``samples``, ``(count, *data shape)``, in one picture with this number of ``columns``: uint8, ``(height, width, 3)``."""
         dataset, limits = self.dataset, self.generator.info["range"]
         if dataset is None:
             return scatter(samples, samples) if self.draws_points else image_grid(samples, limits and tuple(limits), columns)
@@ -82,55 +82,59 @@ def open_generator(
     point: str = "",
     draw: bool = True,
 ) -> RunGenerator:
-    """The generator of a run that ended; or of its checkpoint ``point``. Nothing of a stranger's is run or followed without trust.
+    """Load the generator of a run that has ended, or of its checkpoint ``point``.
 
     Args:
-        summary, library: the run, and what its recipe may pick from.
-        request: ``trust`` is needed for code and paths of what somebody else has made; ``verb`` is the command, for errors.
-        data_root: of the data sets; nothing is downloaded.
-        tell: prints one clear paragraph.
+        summary: the run.
+        library: the components that its recipe may pick.
+        request: ``trust`` is needed for the code and the paths in a run of another account; ``command`` is quoted in errors.
+        data_root: the folder of the data sets; nothing is downloaded.
+        tell: called with one paragraph for each thing that a person must know.
         point: ``"last"``, ``"best"`` or a step; empty: ``generator.safetensors``.
         draw: whether samples will be drawn, for which the data set may be needed.
 
     Raises:
-        UsageError: there is no such generator yet, or it is a stranger's.
-        GanlabError: it cannot be read, or needs what is not installed.
+        UsageError: there is no such generator, or the run was made by another account and is not trusted.
+        GanlabError: the generator cannot be read, or needs a component that is not installed.
     """
     folder, info = summary.folder, summary.folder.read_info()
-    asked, request = request, replace(request, trust=request.trust or trust.is_own(folder, info))  # its own copy of a plugin file will do
+    typed, request = (
+        request,
+        replace(request, trust=request.trust or trust.is_own(folder, info)),
+    )  # the run's copy of a plugin file is enough
     if point:
         return generator_at_checkpoint(find_checkpoint(summary, point, tell), recipe_of(folder, info, library, request), library, data_root)
     if not folder.generator.is_file():
-        raise _none_yet(summary, asked)
+        raise _no_generator(summary, typed)
     state = checkpoint.load(folder.generator, "generator")
     recipe = recipe_of(folder, info, library, request) if _needs_files(state, library, request) else None
     generator = rebuilt(folder.generator, state, library)
-    before = generator_step.of_before(summary, generator.info["step"])
-    if before:
-        later = generator_step.how_to_take_the_last(summary, asked)
-        tell(f"{before}: that one is taken.{f' Of its last checkpoint: {later}' if later else ''}")
+    outdated = generator_step.describe_outdated_generator(summary, generator.info["step"])
+    if outdated:
+        later = generator_step.last_checkpoint_command(summary, typed)
+        tell(f"{outdated}: that one is used.{f' To use its last checkpoint: {later}' if later else ''}")
     dataset = None
     if draw and generator.info["drawn_as"] == "data":
         try:
             dataset = make_data(recipe or recipe_of(folder, info, library, request), data_root, download=False)
         except UsageError as error:
-            tell(f"The samples are drawn without their data set, which cannot be had: {error}")
+            tell(f"The samples are drawn without their data set, which is not available: {error}")
     return RunGenerator(generator, dataset)
 
 
 def _needs_files(state: dict[str, Any], library: Lookup, request: RunRequest) -> bool:
-    """Whether the generator may be made of what plugin files of its run bring: then their trust is asked for by :func:`recipe_of`."""
+    """Whether the generator needs components of the run's plugin files, which :func:`recipe_of` loads if they may be trusted."""
     picked = (("network", state.get("use", "")), ("noise", dict(state.get("noise", {})).get("use", "")))
     return any(library.find(kind, str(name)) is None for kind, name in picked)  # type: ignore[arg-type]
 
 
 def generator_at_checkpoint(path: Path, recipe: Recipe, library: Lookup, data_root: Path) -> RunGenerator:
-    """The generator of the checkpoint ``path``: all of the recipe is built, for tricks may change the network."""
+    """Load the generator of the checkpoint ``path``. The whole recipe is built, because tricks may change the network."""
     state = checkpoint.load(path)
     dataset = make_data(recipe, data_root, download=False)
     with default_generators_restored(torch.device("cpu")):
         run = Run(recipe, None, torch.device("cpu"), DTYPES[recipe.train.dtype])
-        run.tell = lambda text: None  # it was told when the run began
+        run.tell = lambda text: None  # everything was announced when the run started
         build_game(run, dataset, [])
         try:
             run.players["generator"].network.load_state_dict(state["generator"]["network"])
@@ -141,38 +145,37 @@ def generator_at_checkpoint(path: Path, recipe: Recipe, library: Lookup, data_ro
 
 
 def find_checkpoint(summary: RunSummary, point: str, tell: Callable[[str], None]) -> Path:
-    """The file of the checkpoint called ``point``.
+    """The file of the checkpoint called ``point``: ``"last"``, ``"best"`` or a step.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such checkpoint.
     """
     folder = summary.folder
     files = {step_of(path): path for path in folder.checkpoint_files()}
-    kept = f"it has those of steps {', '.join(map(str, files))}, and `last`" if files else "it has none"
+    existing = f"it has those of steps {', '.join(map(str, files))}, and `last`" if files else "it has none"
     if point == "last":
         path, _state, skipped = newest_valid(folder)
         for text in skipped:
-            tell(text.replace("the run goes on from", "this is of"))
+            tell(text)
         return path
     if point == "best":
-        best = summary.info.get("best_checkpoint")
-        name = Path(str(best.get("path", ""))).name if isinstance(best, dict) else ""
-        found = [path for path in files.values() if path.name == name]
-        if not found:
-            raise UsageError(f"run {summary.id} has no best checkpoint: its recipe names no metric in train.keep_best", kept)
-        return found[0]
+        name = Path((summary.info.best_checkpoint or {}).get("path", "")).name
+        paths = [path for path in files.values() if path.name == name]
+        if not paths:
+            raise UsageError(f"run {summary.id} has no best checkpoint: its recipe names no metric in train.keep_best", existing)
+        return paths[0]
     if not point.isdecimal():
-        raise UsageError(f"'{point}' is no checkpoint", "a checkpoint is `last`, `best` or a step")
+        raise UsageError(f"'{point}' is not a checkpoint", "a checkpoint is `last`, `best` or a step")
     if int(point) not in files:
-        raise UsageError(f"run {summary.id} has no checkpoint of step {point}", kept)
+        raise UsageError(f"run {summary.id} has no checkpoint of step {point}", existing)
     return files[int(point)]
 
 
-def _none_yet(summary: RunSummary, request: RunRequest) -> UsageError:
-    """Why a run has no generator, and what to do."""
+def _no_generator(summary: RunSummary, request: RunRequest) -> UsageError:
+    """The error that says why a run has no generator, and what to do."""
     folder: RunFolder = summary.folder
     why = {"running": "it is still being trained", "interrupted": "it was killed", "failed": "it failed"}.get(summary.status, "it is gone")
-    hints = [f"go on with it: {RunRequest().command_line(folder.path)}"] if summary.status in ("interrupted", "failed") else []
+    hints = [f"resume it: {RunRequest().command_line(folder.path)}"] if summary.status in ("interrupted", "failed") else []
     if folder.checkpoint_files():
-        hints.append(f"take its last checkpoint: {generator_step.how_to_take_the_last(summary, request)}")
+        hints.append(f"use its last checkpoint: {generator_step.last_checkpoint_command(summary, request)}")
     return UsageError(f"run {summary.id} has no generator yet: {why}", "\nor ".join(hints) or "it has no checkpoint either, so far")

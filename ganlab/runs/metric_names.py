@@ -1,4 +1,4 @@
-"""Which metrics a run will log, as far as that can be told before it begins: for a recipe that keeps the best checkpoint by one of them."""
+"""Which metrics a run will log, as far as that is known before it starts: ``train.keep_best`` names one of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_best(run: Run) -> None:
 
 
 def engine_names(run: Run) -> Iterator[str]:
-    """The metrics that the engine itself logs, and what the recipe's metrics measure while the run goes on."""
+    """The names of the metrics that the game logs itself, and of those that the recipe's metrics measure during training."""
     for role in run.players:
         yield from (f"loss/{role}", f"epoch/{role}_loss", f"updates/{role}", f"skipped/{role}")
     for section in ("score", *(("logit", "accuracy") if run.game.metrics.probabilities else ())):
@@ -44,7 +44,7 @@ def engine_names(run: Run) -> Iterator[str]:
 
 
 def _why_not(run: Run, name: str) -> str:
-    """Why a number that a metric of the recipe gives is not logged while the run goes on; empty where none gives it."""
+    """Why a value of one of the recipe's metrics is not logged during training; empty where no metric measures it."""
     evaluator, (section, _, result) = run.evaluations.evaluator, name.partition("/")
     if section not in ("quality", "final"):
         return ""
@@ -53,8 +53,8 @@ def _why_not(run: Run, name: str) -> str:
             if choice.name in evaluator.unfit:
                 return f"metric '{choice.name}' does not measure these data: {evaluator.unfit[choice.name]}"
             if section == "quality" and not run.evaluations.every:
-                return "evaluation.every = 0 measures nothing while the run goes on"
-            return f"metric '{choice.name}' gives it when the run is over, and no checkpoint is kept by that"
+                return "evaluation.every = 0 measures nothing during training"
+            return f"metric '{choice.name}' measures it at the end of the run only, when no checkpoint is chosen any more"
     return ""
 
 

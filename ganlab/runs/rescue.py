@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ganlab.errors import GanlabError, NonFiniteError, UsageError
-from ganlab.game.out_of_memory import in_words, is_memory_error
+from ganlab.game.out_of_memory import is_memory_error, memory_exhausted
 from ganlab.runs.retention import newest_valid
 from ganlab.runs.run import Run
-from ganlab.speed.compiled import explained
+from ganlab.speed.compiled import compiler_error
 
 
 def rescued(run: Run, error: Exception) -> bool:
@@ -23,11 +23,11 @@ def rescued(run: Run, error: Exception) -> bool:
         return True
     if type(error) is not GanlabError:  # which a file that cannot be written is: a checkpoint could not be, either
         save(run)
-    words = explained(error, run.recipe)
+    words = compiler_error(error, run.recipe)
     if words is not None:
         raise words from error
     if is_memory_error(error):
-        raise in_words(error, run.recipe, run.device, game.step + game.steps_undone) from error
+        raise memory_exhausted(error, run.recipe, run.device, game.step + game.steps_undone) from error
     return False
 
 
@@ -51,7 +51,7 @@ def roll_back(run: Run, error: NonFiniteError) -> bool:
             group["lr"] *= factor ** (times - guard.times)
     guard.times = times
     run.announce(
-        f"{error.message}. The run went back to step {run.step} and goes on with learning rates multiplied by {factor} "
+        f"{error.message}. The run went back to step {run.step} and continues with learning rates multiplied by {factor} "
         f"({times} of at most {guard.most} times)."
     )
     return True

@@ -9,8 +9,9 @@ from typing import Any
 from ganlab.errors import GanlabError, UsageError
 from ganlab.recipe import Train
 from ganlab.records.folder import RunFolder, step_of
+from ganlab.records.run_info import InfoView, RunInfo
 from ganlab.storage import checkpoint
-from ganlab.storage.atomic import writing
+from ganlab.storage.atomic import write_errors
 
 
 class Best:
@@ -58,35 +59,35 @@ def superseded(files: list[Path], train: Train, best: Best) -> list[Path]:
     ]
 
 
-def note(info: dict[str, Any], folder: RunFolder, path: Path, best: Best) -> None:
+def note(info: RunInfo, folder: RunFolder, path: Path, best: Best) -> None:
     """Let ``info``, the content of run.json, say that ``path`` is the last checkpoint, and which is the best."""
-    info["last_checkpoint"] = path.relative_to(folder.path).as_posix()
-    info.pop("best_checkpoint", None)
+    info.last_checkpoint = path.relative_to(folder.path).as_posix()
+    InfoView(info).pop("best_checkpoint", None)
     if best.step is not None:
         name = folder.checkpoint_path(best.step).relative_to(folder.path).as_posix()
-        info["best_checkpoint"] = {"path": name, "metric": best.metric, "value": best.value}
+        info.best_checkpoint = {"path": name, "metric": best.metric, "value": best.value}
 
 
 def prune(folder: RunFolder, train: Train, best: Best) -> None:
     """Remove the checkpoints that no rule keeps any more."""
-    with writing(folder.checkpoints):
+    with write_errors(folder.checkpoints):
         for old in superseded(folder.checkpoint_files(), train, best):
             old.unlink(missing_ok=True)
 
 
 def newest_valid(folder: RunFolder) -> tuple[Path, dict[str, Any], list[str]]:
-    """The newest checkpoint that can be read, its state, and a sentence for each newer one that is skipped because it is damaged.
+    """The newest checkpoint that can be read, its state, and a sentence for each newer one that is damaged and was skipped.
 
     Raises:
         UsageError: there is none.
     """
-    skipped: list[str] = []
+    damaged: list[str] = []
     for path in reversed(folder.checkpoint_files()):
         try:
-            return path, checkpoint.load(path), [f"{text} It is skipped, and the run goes on from {path.name}." for text in skipped]
+            return path, checkpoint.load(path), [f"{text} It is skipped; {path.name} is used." for text in damaged]
         except GanlabError as error:
-            skipped.append(f"{error.message}.")
-    anew = f"start it anew: `ganlab run {folder.recipe}`"
-    if skipped:
-        raise UsageError(f"run {folder.path.name} has no checkpoint that can be read: {' '.join(skipped)}", anew)
-    raise UsageError(f"run {folder.path.name} has no checkpoint to go on from", anew)
+            damaged.append(f"{error.message}.")
+    again = f"to train it again: `ganlab run {folder.recipe}`"
+    if damaged:
+        raise UsageError(f"run {folder.path.name} has no checkpoint that can be read: {' '.join(damaged)}", again)
+    raise UsageError(f"run {folder.path.name} has no checkpoint to resume from", again)

@@ -20,6 +20,7 @@ from ganlab.game.turn import Group
 from ganlab.recipe import Recipe, Schedule
 from ganlab.records.folder import RunFolder
 from ganlab.records.record import Record
+from ganlab.records.run_info import InfoView
 from ganlab.runs.checkpoints import Checkpoints
 from ganlab.runs.clock import Clock
 from ganlab.runs.evaluations import Evaluations
@@ -80,12 +81,12 @@ class Run:
         return self.path.name
 
     @property
-    def info(self) -> dict[str, Any]:
-        return self.written.info
+    def info(self) -> InfoView:
+        return InfoView(self.written.info)
 
     @info.setter
-    def info(self, info: dict[str, Any]) -> None:  # so that `run.info |= {...}` works
-        self.written.info = info
+    def info(self, info: InfoView) -> None:  # `run.info |= {...}` assigns what it has changed in place
+        self.written.info = info.model
 
     @property
     def tell(self) -> Callable[[str], None]:

@@ -1,4 +1,4 @@
-"""Signals that end a run in good order: Ctrl-C, a service manager's SIGTERM, a batch scheduler's SIGUSR1 before it evicts."""
+"""Signals that stop a run after its step: Ctrl-C, SIGTERM of a service manager, SIGUSR1 of a batch scheduler before it evicts a job."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from types import FrameType
 
 from ganlab.runs.run import Run
 
-#: Those of them that the platform has.
+#: The signals of these that the platform has.
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 
 
 @contextmanager
 def ended_by_signals(run: Run, leave: Callable[[Run], None] | None = None) -> Iterator[None]:
-    """Inside, the first signal ends the run after the step that is going on; SIGINT, when it is ending already, leaves at once.
+    """Within this context the first signal stops the run after its current step. A SIGINT after that ends the process at once.
 
-    Other signals that come later change nothing: a scheduler warns with one and ends with another.
+    Other later signals change nothing: a scheduler warns with one signal and ends the job with another.
 
     Args:
-        run: its ``info["signal"]`` gets the signal's name.
-        leave: how to leave at once; None raises KeyboardInterrupt, which a script or notebook survives.
+        run: ``info["signal"]`` gets the name of the signal.
+        leave: ends the process at once; None raises KeyboardInterrupt, which a script or notebook survives.
     """
-    if threading.current_thread() is not threading.main_thread():  # Python hands signals to the main thread only
+    if threading.current_thread() is not threading.main_thread():  # Python delivers signals to the main thread only
         yield
         return
 

@@ -1,4 +1,4 @@
-"""How a new run begins: its recipe is loaded, its data found, all its parts built."""
+"""Starting a run: load the recipe, find its data, build all parts."""
 
 from __future__ import annotations
 
@@ -9,61 +9,62 @@ from pathlib import Path
 import torch
 
 from ganlab.components import Dataset
-from ganlab.errors import DataUnavailable
-from ganlab.game.build import build
+from ganlab.errors import DataUnavailable, UsageError
+from ganlab.game.build import ROLES, build
 from ganlab.game.factories import make_data
 from ganlab.game.hooks import Trick
 from ganlab.game.out_of_memory import memory_errors_in_words
 from ganlab.game.random_streams import default_generators_restored
-from ganlab.recipe import Lookup, Recipe, load_recipe, to_toml
+from ganlab.recipe import Lookup, Recipe, display, load_recipe, to_toml
 from ganlab.records import plugin_files, trust
 from ganlab.records.folder import RunFolder
 from ganlab.runs.device import DTYPES, find_device
 from ganlab.runs.evaluations import Evaluations
-from ganlab.runs.init_from import load_weights
 from ganlab.runs.metric_names import check_best
 from ganlab.runs.provenance import provenance_of
+from ganlab.runs.retention import newest_valid
 from ganlab.runs.run import Run
 from ganlab.runs.workspace import Workspace
 from ganlab.speed.choose import speed_up
-from ganlab.speed.lazy_compiler import spare_the_compiler
+from ganlab.speed.lazy_compiler import delay_compiler_import
+from ganlab.storage import checkpoint
 from ganlab.storage.atomic import write_text
 
 
 def open_run(source: str | Path, library: Lookup, overrides: list[str], workspace: Workspace) -> Run:
-    """A new run of a recipe, built and ready for :func:`ganlab.runs.training.execute`. Nothing is left behind when it cannot be.
+    """Build a new run of a recipe, ready for :func:`ganlab.runs.training.execute`. If that fails, nothing is left behind.
 
-    Where the data cannot be had and the recipe has a ``[fallback]``, that is laid over it, announced and recorded.
+    Where the data are not available and the recipe has a ``[fallback]``, the fallback is used, announced and recorded.
 
     Raises:
-        UsageError: anything about the recipe, the data or the machine that makes the run impossible.
+        UsageError: the recipe, the data or the machine make the run impossible.
     """
-    found = find_data(source, library, overrides, workspace)
-    run = assemble(found.recipe, found.dataset, workspace, in_folder=True)
-    if found.why:
-        run.info["data"] |= {"fallback_from": found.wanted, "why": found.why}
+    choice = find_data(source, library, overrides, workspace)
+    run = assemble(choice.recipe, choice.dataset, workspace, in_folder=True)
+    if choice.why:
+        run.info["data"] |= {"fallback_from": choice.wanted, "why": choice.why}
         run.announce(
-            f"'{found.wanted}' cannot be had here, so this run takes its recipe's fallback, the data set '{run.recipe.data.use}' "
-            f"({len(found.dataset):,} samples, {run.total_steps:,} steps). {found.why}"
+            f"'{choice.wanted}' is not available here, so this run uses its recipe's fallback, the data set '{run.recipe.data.use}' "
+            f"({len(choice.dataset):,} samples, {run.total_steps:,} steps). {choice.why}"
         )
     return run
 
 
 @dataclass(frozen=True)
 class RecipeWithData:
-    """A recipe whose data are there: as it is, or with its fallback laid over it, and then why."""
+    """A recipe, with its fallback applied where that is needed, and its data set."""
 
     recipe: Recipe
     dataset: Dataset
-    wanted: str  # the data set that the recipe asks for first
-    why: str  # the fallback was taken; empty when it was not
+    wanted: str  # the data set that the recipe names first
+    why: str  # the fallback was applied; empty where it was not
 
 
 def find_data(source: str | Path, library: Lookup, overrides: list[str], workspace: Workspace, download: bool = True) -> RecipeWithData:
-    """The recipe and its data, or its fallback and the fallback's data.
+    """Load the recipe and its data, or the recipe with its fallback and the fallback's data.
 
     Raises:
-        DataUnavailable: the data cannot be had, and the recipe names no fallback.
+        DataUnavailable: the data are not available, and the recipe has no fallback.
     """
     recipe = load_recipe(source, library, overrides)
     try:
@@ -84,14 +85,16 @@ def assemble(recipe: Recipe, dataset: Dataset, workspace: Workspace, in_folder: 
     folder = RunFolder.create(workspace.runs, recipe.name) if in_folder else None
     run = Run(recipe, folder, device, dtype)
     try:
-        run.info = provenance_of(recipe, folder, device, dataset) | ({"set": workspace.sweep} if workspace.sweep else {})
+        run.written.info = provenance_of(recipe, folder, device, dataset)
+        if workspace.sweep:
+            run.info["set"] = workspace.sweep
         with memory_errors_in_words(recipe, device):
             prepare(run, dataset, workspace)
             if recipe.train.init_from:
                 load_weights(run, recipe.train.init_from)
         if folder is not None:
             folder.lock()
-            run.info["plugins"] = plugin_files.keep(folder, recipe)
+            run.info["plugins"] = plugin_files.copy_into_run(folder, recipe)
             write_text(folder.recipe, to_toml(recipe))
             run.info["signature"] = trust.sign(folder, run.info["plugins"])
             run.save_info()
@@ -103,7 +106,7 @@ def assemble(recipe: Recipe, dataset: Dataset, workspace: Workspace, in_folder: 
 
 
 def prepare(run: Run, dataset: Dataset, workspace: Workspace) -> None:
-    """Build all parts of a run; a new and a resumed one have that in common."""
+    """Build all parts of a run, new or resumed."""
     if workspace.tell is not None:
         run.tell = workspace.tell
     watchers = _named_watchers(run.recipe, [*workspace.tricks, *workspace.watchers])
@@ -119,14 +122,14 @@ def prepare(run: Run, dataset: Dataset, workspace: Workspace) -> None:
 
 
 def build_game(run: Run, dataset: Dataset, watchers: list[Trick]) -> None:
-    """Fill the run's game, and let its passes be computed as the recipe asks for."""
-    spare_the_compiler()
+    """Build the run's game. Its networks are compiled or captured where the recipe asks for it."""
+    delay_compiler_import()
     build(run.game, dataset, watchers, {"run": run})
     speed_up(run.game)
 
 
 def _named_watchers(recipe: Recipe, watchers: list[object]) -> list[Trick]:
-    """Objects with run hooks that no recipe lists, as tricks: each is named after its class, and no name is taken twice."""
+    """Wrap objects with run hooks that the recipe does not list as tricks. Each is named after its class, with a number where needed."""
     taken = {choice.name for choice in recipe.tricks}
     tricks = []
     for watcher in watchers:
@@ -135,3 +138,32 @@ def _named_watchers(recipe: Recipe, watchers: list[object]) -> list[Trick]:
         taken.add(name)
         tricks.append(Trick(name, watcher, name))
     return tricks
+
+
+def load_weights(run: Run, path: Path) -> None:
+    """``train.init_from``: both networks' weights from a checkpoint file, or from a run's last checkpoint.
+
+    Raises:
+        UsageError: there is none, or it is of other networks.
+    """
+    if path.is_dir():
+        folder = RunFolder(path)
+        if not folder.checkpoint_files():
+            raise UsageError(f"train.init_from = '{display(path)}': the run has no checkpoint", "name a run's folder or a checkpoint file")
+        path, state, skipped = newest_valid(folder)
+        for text in skipped:
+            run.announce(f"train.init_from: {text}")
+    elif path.is_file():
+        state = checkpoint.load(path)
+    else:
+        raise UsageError(
+            f"train.init_from = '{display(path)}': there is no such file or folder",
+            "name a run's folder or a checkpoint file; `ganlab runs` lists runs",
+        )
+    for role in ROLES:
+        try:
+            run.players[role].network.load_state_dict(state[role]["network"])
+        except RuntimeError as error:
+            detail = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
+            raise UsageError(f"train.init_from: the {role} of {path} is another network than the recipe's: {detail}") from error
+    run.info["init_from"] = str(path)

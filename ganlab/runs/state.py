@@ -142,7 +142,7 @@ class RecipeState:
 
     def state_dict(self) -> dict[str, Any]:
         """The options that numbers depend on."""
-        return differences.kept(self.recipe)
+        return differences.recorded_options(self.recipe)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Remember the checkpoint's."""

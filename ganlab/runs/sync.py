@@ -1,4 +1,4 @@
-"""What a run could not send while it went on is sent later: ``ganlab sync``."""
+"""``ganlab sync``: send what a run could not send to its tracker while it trained."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from ganlab.recipe import Lookup
 from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary
 from ganlab.records.trust import is_own
-from ganlab.runs.resume import recipe_of
+from ganlab.runs.saved_recipe import recipe_of
 
 
 def sync_run(summary: RunSummary, library: Lookup, request: RunRequest, tell: Callable[[str], None]) -> None:
-    """Let the tricks of a run that send it somewhere send what is missing there. Doing it twice changes nothing.
+    """Call the hook ``sync`` of a run's tricks, which send what is missing at their tracker. Calling it twice changes nothing.
 
     Args:
-        summary, library: the run, and what its recipe may pick from.
-        request: ``overrides`` may name another place; ``trust`` is needed for what somebody else has made.
-        tell: prints one clear paragraph.
+        summary: the run.
+        library: the tricks that its recipe may pick.
+        request: ``overrides`` may name another tracker; ``trust`` is needed for a run of another account.
+        tell: called with one paragraph for each thing that a person must know.
 
     Raises:
-        UsageError: no trick of the run sends it anywhere, or it is a stranger's.
-        GanlabError: it cannot be sent.
+        UsageError: no trick of the run has the hook, the run is running, or it is another account's and not trusted.
+        GanlabError: the tracker cannot be reached.
     """
     folder, info = summary.folder, summary.folder.read_info()
     if folder.locked_elsewhere():
         raise UsageError(f"run {summary.id} is still being written, and is sent by its own process", "wait until it has ended")
     own = is_own(folder, info)
-    request = replace(request, trust=request.trust or own, command="sync")  # its own copy of a plugin file will do
+    request = replace(request, trust=request.trust or own, command="sync")  # the run's copy of a plugin file is enough
     recipe = recipe_of(folder, info, library, request)
     tricks = [Trick(choice.name, make(choice), owner_of(choice)) for choice in recipe.tricks]
     if not any("sync" in trick.methods() for trick in tricks):

@@ -101,8 +101,7 @@ class Timetable:
         """Announce once each metric that had values that were not finite, where no turn that was not finite explains it."""
         game, info = self.game, self.record.info
         lost, game.metrics.lost = game.metrics.lost, set()
-        explained, game.guard.told = game.guard.told, False
-        announced = info.setdefault("not_finite", [])
-        for name in sorted(lost - set(announced)) if not explained else ():
-            announced.append(name)
+        explained, game.guard.reported = game.guard.reported, False
+        for name in sorted(lost - set(info.not_finite)) if not explained else ():
+            info.not_finite = [*info.not_finite, name]
             self.record.announce(f"{name} had values that are not finite, up to step {game.step}; its means are of the others.")

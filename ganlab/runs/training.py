@@ -1,4 +1,4 @@
-"""A run is carried out: to the end of its budget, to a signal or to a failure."""
+"""Training a run: to the end of its budget, to a signal, or to a failure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganlab.runs.rescue import rescued
 from ganlab.runs.run import Run
 from ganlab.runs.signals import ended_by_signals
 from ganlab.speed.allocator import keep_freed_memory
-from ganlab.speed.thread_waiting import watching
+from ganlab.speed.thread_waiting import adaptive_waiting
 from ganlab.storage import checkpoint
 
 
@@ -35,12 +35,12 @@ def execute(run: Run, leave: Callable[[Run], None] | None = None) -> str:
         GanlabError, or whatever a step raised: status is then ``"failed"``.
     """
     run.info |= {"status": "running", "started": run.info.get("started") or time.time()}
-    with ended_by_signals(run, leave), watching(torch.get_num_threads()):
+    with ended_by_signals(run, leave), adaptive_waiting(torch.get_num_threads()):
         return _execute(run)
 
 
 def _execute(run: Run) -> str:
-    """Train, and close the run whatever comes."""
+    """Train, and close the run in any case."""
     status = "failed"
     keep_freed_memory()
     try:
@@ -92,7 +92,7 @@ def play(run: Run) -> None:
 
 def _close(run: Run, status: str) -> None:
     run.info |= {"status": status, "ended": time.time()}
-    with suppress(GanlabError, OSError):  # a full disk must not hide what went wrong first
+    with suppress(GanlabError, OSError):  # a full disk must not hide the first error
         run.save_info()
     with default_generators_restored(run.device):
         raised = run.game.hooks.call_each("after_run", status=status)

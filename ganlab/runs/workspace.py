@@ -1,4 +1,4 @@
-"""Where a run finds its data and leaves its folder, and who is told about it."""
+"""The folders that a run reads and writes, and the objects that watch it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 
 @dataclass
 class Workspace:
-    """Where a run finds and leaves things, and whom it tells.
+    """The folders that a run reads and writes, and the objects that watch it.
 
     Attributes:
         runs: the folder of all runs.
         data: the root of the data sets; None is ``GANLAB_DATA``, else the user's cache folder.
-        tell: called with one clear paragraph for each thing a person must know.
-        watchers: objects with run hooks that are no part of the run, such as a live display; called after its tricks.
-        tricks: objects with run hooks that a script brings: part of the run, and called after the recipe's tricks.
-        sweep: of which sweep a new run is a part, as its ``run.json`` says under ``set``; empty for a run of its own.
+        tell: called with one paragraph for each thing that a person must know.
+        watchers: objects with run hooks that do not belong to the run, such as a live display; called after its tricks.
+        tricks: objects with run hooks that a script passes; they belong to the run and are called after the recipe's tricks.
+        sweep: the sweep that a new run belongs to, as ``run.json`` has it under ``set``; empty for a single run.
     """
 
     runs: Path = Path("runs")
@@ -38,7 +38,7 @@ class Workspace:
         return self.cache_root() / "data"
 
     def cache_root(self) -> Path:
-        """The folder for what can be made again: ``GANLAB_CACHE``, else the user's cache folder."""
+        """The folder for files that can be made again: ``GANLAB_CACHE``, else the user's cache folder."""
         if os.environ.get("GANLAB_CACHE"):
             return Path(os.environ["GANLAB_CACHE"]).expanduser()
         from platformdirs import user_cache_path

@@ -1,1 +1,1 @@
-"""What people see while a run goes on: the terminal and the notebook."""
+"""What people see of runs: output in the terminal and in notebooks."""

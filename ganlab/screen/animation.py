@@ -1,4 +1,4 @@
-"""Sheets of one run as an animation of its training: GIF, animated PNG or WebP."""
+"""Animations of a run's training, made from its sheets of samples: GIF, animated PNG or WebP."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from ganlab.errors import GanlabError
 
 FORMATS = {".gif": "GIF", ".png": "PNG", ".webp": "WEBP"}
-STRIP = 16  # pixels under a sheet, for its step
-REST = 10  # frames' time that the last one stays
+STRIP = 16  # height in pixels of the strip under a sheet, which shows its step
+REST = 10  # the last frame is shown this many times as long as the others
 
 
 def animate(sheets: Sequence[Path], steps: Sequence[int], path: Path, seconds: float) -> None:
-    """Write ``sheets`` as an animation that repeats, each frame with its step under it.
+    """Write ``sheets`` as an animation that loops. Each frame shows its step below the sheet.
 
     Args:
-        sheets: PNG files, oldest first; smaller ones are shown in the corner of the largest one's place.
-        steps: of each.
-        path: whose ending says the format: .gif, .png or .webp.
-        seconds: a frame is shown; the last one stays longer.
+        sheets: PNG files, oldest first. All frames have the size of the largest sheet; smaller ones are in the upper left corner.
+        steps: the step of each sheet.
+        path: the file to write; its ending is the format: .gif, .png or .webp.
+        seconds: for which a frame is shown; the last one is shown longer.
 
     Raises:
         GanlabError: a sheet cannot be read.
@@ -29,17 +29,19 @@ def animate(sheets: Sequence[Path], steps: Sequence[int], path: Path, seconds: f
     pictures = [_read(sheet) for sheet in sheets]
     size = max(picture.width for picture in pictures), max(picture.height for picture in pictures)
     frames = [_frame(picture, size, f"step {step:,}") for picture, step in zip(pictures, steps, strict=True)]
-    times = [round(1000 * seconds)] * (len(frames) - 1) + [round(1000 * seconds * REST)]
-    more = {"lossless": True} if path.suffix.lower() == ".webp" else {}
-    frames[0].save(path, format=FORMATS[path.suffix.lower()], save_all=True, append_images=frames[1:], duration=times, loop=0, **more)
+    durations = [round(1000 * seconds)] * (len(frames) - 1) + [round(1000 * seconds * REST)]
+    options = {"lossless": True} if path.suffix.lower() == ".webp" else {}
+    frames[0].save(
+        path, format=FORMATS[path.suffix.lower()], save_all=True, append_images=frames[1:], duration=durations, loop=0, **options
+    )
 
 
 def _read(sheet: Path) -> Image.Image:
     try:
         with Image.open(sheet) as image:
             return image.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:  # SyntaxError is what Pillow makes of a broken PNG
-        raise GanlabError(f"sheet {sheet} cannot be read: {error}", "remove it, and the others are shown") from error
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:  # Pillow raises SyntaxError for a broken PNG
+        raise GanlabError(f"sheet {sheet} cannot be read: {error}", "remove it to animate the other sheets") from error
 
 
 def _frame(picture: Image.Image, size: tuple[int, int], text: str) -> Image.Image:

@@ -1,7 +1,7 @@
-"""What a person sees of a run in a notebook: one area, updated in place. IPython is there already when this is used; no more is needed.
+"""The display of a run in a notebook: one output area, updated in place. It needs IPython only, which every notebook has.
 
-All styles are inline, and both pictures are images: so a front end that trusts no notebook but its own (JupyterLab on opening it,
-a web page that renders it) shows them as well. What has a colour of its own is readable on white and on black.
+All styles are inline, and the plot and the sheet are images. So a front end that does not trust the notebook's HTML (JupyterLab when it
+opens the notebook, a web page that renders it) shows them as well. All colours are readable on white and on black.
 """
 
 from __future__ import annotations
@@ -19,45 +19,48 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ganlab.comparison.curves import COLOURS, GREY, svg
 from ganlab.hookspecs import hookimpl
 from ganlab.records.folder import step_of
-from ganlab.screen.progress import Hearing, Progress
+from ganlab.screen.curves import COLOURS, GREY, svg
+from ganlab.screen.progress import LogForwarder, Progress
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
 
     from ganlab.runs.run import Run
 
-SECONDS = 1.0  # between two updates, at least
-SHARE = 0.005  # of the time that may go into updates
-BYTES_PER_SECOND = 200_000  # a notebook server cuts off whoever sends more than a million
-LARGEST = 150_000  # bytes of a sheet; a larger one is made smaller
-SHEET = 300  # pixels of its width on the page
-NOTES = 30  # paragraphs that are kept; run.json has them all
+SECONDS = 1.0  # minimum time between two updates
+SHARE = 0.005  # largest share of the time that may go into updates
+BYTES_PER_SECOND = 200_000  # a notebook server drops output that exceeds a million
+LARGEST = 150_000  # bytes of a sheet; a larger one is scaled down
+SHEET = 300  # width of a sheet on the page, in pixels
+NOTES = 30  # announcements that are shown; run.json has them all
 
 TINTS = {"training": "#1f83c4", "finished": "#2e9950", "interrupted": "#c98500", "failed": "#d9363e"}
 FRAME = "rgba(128,128,128,.45)"
 
 
-def cell() -> int | None:
-    """The number of the notebook's cell that is being run; None where this is no Jupyter kernel."""
+def current_cell() -> int | None:
+    """Return the number of the notebook cell that is running; None outside a Jupyter kernel."""
     ipython = sys.modules.get("IPython")
     shell: Any = ipython.get_ipython() if ipython is not None else None
-    in_kernel = any(kind.__name__ == "ZMQInteractiveShell" for kind in type(shell).__mro__)  # Colab's is one, too
+    in_kernel = any(kind.__name__ == "ZMQInteractiveShell" for kind in type(shell).__mro__)  # Colab's shell is a subclass
     return shell.execution_count if in_kernel else None
 
 
 @dataclass
 class Card:
-    """What is known of a run, as a page shows it.
+    """The state of a run as HTML and as text.
 
     Attributes:
-        name: of the run. state: a key of TINTS.
-        step, total: where it is, and its budget. facts: what stands beside that, such as the speed.
-        progress: its numbers and losses.
-        sheet: the latest sheet's file.
-        notes: what it has told. rows: names and what they are called, below all else.
+        name: of the run.
+        state: a key of TINTS.
+        step: the step that the run has reached. total: its budget in steps.
+        facts: texts to show after the step, such as the speed.
+        progress: its metrics and losses.
+        sheet: file of the latest sheet of samples.
+        notes: its announcements, shown below.
+        rows: names and values of the table at the end, such as the run's folder.
     """
 
     name: str
@@ -71,16 +74,16 @@ class Card:
     rows: dict[str, str] = field(default_factory=dict)
 
     def html(self) -> str:
-        """All of it; what is not known yet is left out."""
+        """Return the state as HTML. What is not known yet is left out."""
         parts = [self._head(), self._bar(), self._middle(), *(paragraph(note) for note in self.notes)]
         if self.rows:
             parts.append(table([(name, f"<code>{html.escape(value)}</code>") for name, value in self.rows.items()]))
         return f'<div style="max-width:860px;font-size:13px;line-height:1.5">{"".join(parts)}</div>'
 
     def plain(self) -> str:
-        """The same in one line, for a front end without HTML."""
+        """Return the state as one line of text, for a front end without HTML."""
         return "  ".join(
-            [f"{self.name}  {self.state}  step {self.step:,} of {self.total:,}", *(" ".join(v) for v in self.progress.values())]
+            [f"{self.name}  {self.state}  step {self.step:,} of {self.total:,}", *(" ".join(pair) for pair in self.progress.values())]
         )
 
     def _head(self) -> str:
@@ -95,17 +98,17 @@ class Card:
 
     def _middle(self) -> str:
         values = table([(name, html.escape(value)) for name, value in self.progress.values()])
-        drawn = svg(self.progress.losses)
-        plot = legend() + image(drawn.encode(), "image/svg+xml", "both losses over the steps") if drawn else ""
+        curves = svg(self.progress.losses)
+        plot = legend() + image(curves.encode(), "image/svg+xml", "both losses over the steps") if curves else ""
         sheet = ""
         if self.sheet is not None:
-            sheet = f'<div style="margin-bottom:8px">samples at step {step_of(self.sheet):,}{picture_of(self.sheet)}</div>'
+            sheet = f'<div style="margin-bottom:8px">samples at step {step_of(self.sheet):,}{sheet_image(self.sheet)}</div>'
         left = f'<div style="margin-right:28px">{values}{plot}</div>' if values or plot else ""
         return f'<div style="display:flex;flex-wrap:wrap">{left}{sheet}</div>'
 
 
 def table(rows: Sequence[tuple[str, str]]) -> str:
-    """Names, and values in HTML; empty without rows."""
+    """Return an HTML table of names and values, which are HTML; empty without rows."""
     style = "border:none;text-align:left;padding:1px 14px 1px 0"
     cells = "".join(
         f'<tr style="background:none"><td style="{style}"><b>{name}</b></td><td style="{style}">{text}</td></tr>' for name, text in rows
@@ -114,25 +117,25 @@ def table(rows: Sequence[tuple[str, str]]) -> str:
 
 
 def paragraph(text: str) -> str:
-    """An announcement; what stands between backticks is code."""
+    """Return an announcement as an HTML paragraph. Text between backticks becomes code."""
     words = re.sub(r"`([^`]+)`", r'<code style="white-space:nowrap">\1</code>', html.escape(text, quote=False))
     return f'<p style="margin:6px 0;padding:2px 0 2px 10px;border-left:3px solid {TINTS["interrupted"]};white-space:pre-wrap">{words}</p>'
 
 
 def legend() -> str:
-    """Which curve is whose."""
+    """Return the legend of the plot of losses."""
     keys = zip(("discriminator's loss", "generator's loss"), COLOURS, strict=True)
     return "<div>" + " &nbsp; ".join(f'<span style="color:{colour}">&#9473;</span> {name}' for name, colour in keys) + "</div>"
 
 
 def image(content: bytes, kind: str, alt: str, style: str = "") -> str:
-    """A picture that the page holds itself."""
+    """Return an image element that holds the picture's bytes itself, as a data URL. ``kind`` is its media type."""
     data = base64.b64encode(content).decode()
     return f'<img alt="{alt}" style="display:block;margin:0;{style}" src="data:{kind};base64,{data}"/>'
 
 
-def picture_of(sheet: Path) -> str:
-    """A sheet of samples, at most LARGEST bytes of it; empty if it is gone."""
+def sheet_image(sheet: Path) -> str:
+    """Return a sheet of samples as an image element, scaled down if it has more than LARGEST bytes; empty if it cannot be read."""
     from PIL import Image
 
     try:
@@ -140,23 +143,23 @@ def picture_of(sheet: Path) -> str:
         with Image.open(io.BytesIO(content)) as picture:
             width = picture.width
             if len(content) > LARGEST:
-                kept = io.BytesIO()
+                smaller = io.BytesIO()
                 picture.thumbnail((2 * SHEET, 4 * SHEET))
-                picture.convert("RGB").save(kept, format="JPEG", quality=85)
-                return image(kept.getvalue(), "image/jpeg", "samples", f"width:{SHEET}px")
+                picture.convert("RGB").save(smaller, format="JPEG", quality=85)
+                return image(smaller.getvalue(), "image/jpeg", "samples", f"width:{SHEET}px")
     except OSError:
         return ""
     return image(content, "image/png", "samples", f"width:{SHEET}px" + (";image-rendering:pixelated" if width < SHEET else ""))
 
 
-def to_go_on(run: Run) -> str:
-    """What to type, in Python, to go on with a run that stopped."""
+def resume_call(run: Run) -> str:
+    """Return the Python call that resumes a stopped run."""
     tricks = ", tricks=[...]" if run.info.get("script_tricks") else ""
     return f'ganlab.resume("{run.path}"{tricks})'
 
 
 class NotebookDisplay:
-    """A watcher of a run that shows it in the output of the cell that trains it."""
+    """A watcher that shows a run in the output of the notebook cell that trains it. Use it in a ``with`` statement."""
 
     def __init__(self) -> None:
         self.run: Run | None = None
@@ -164,9 +167,9 @@ class NotebookDisplay:
         self.notes: list[str] = []
         self.sheet: Path | None = None
         self._handle: DisplayHandle | None = None
-        self._due = 0.0  # when the next update may be
-        self._showing = threading.RLock()  # a tracker tells things from a thread of its own
-        self._hearing = Hearing(self.tell)
+        self._next_update = 0.0  # earliest time of the next update
+        self._update_lock = threading.RLock()  # a tracker announces things from its own thread
+        self._log_forwarder = LogForwarder(self.tell)
 
     def tell(self, text: str) -> None:
         """Show an announcement at once, and keep it."""
@@ -178,19 +181,19 @@ class NotebookDisplay:
     @hookimpl
     def before_run(self, run: Run) -> None:
         self.run = run
-        self.progress.begin(run)
+        self.progress.start(run)
         sheets = sorted(run.path.glob("samples/step_*.png"))
         self.sheet = sheets[-1] if sheets else None
         self._show("training")
 
     @hookimpl
     def after_step(self) -> None:
-        if time.monotonic() >= self._due:
+        if time.monotonic() >= self._next_update:
             self._show("training")
 
     @hookimpl
     def on_metrics(self, run: Run, step: int, metrics: dict[str, float]) -> None:
-        self.progress.hear(run, step, metrics)
+        self.progress.update(run, step, metrics)
 
     @hookimpl
     def on_images(self, name: str, path: Path) -> None:
@@ -203,30 +206,30 @@ class NotebookDisplay:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._hearing.stop()
+        self._log_forwarder.stop()
         if error is not None and self.run is not None:
-            self._show("failed" if isinstance(error, Exception) else "interrupted", self._saved(self.run))
+            self._show("failed" if isinstance(error, Exception) else "interrupted", self._end_rows(self.run))
 
-    # -- the area ----------------------------------------------------------------------------------------------------------
+    # -- the output area ---------------------------------------------------------------------------------------------------
 
     def show_end(self, run: Run, status: str) -> None:
-        """Where things are, and what to type next."""
+        """Show how the run ended, where its folder is, and how to resume it if it was interrupted."""
         rows = {"run": str(run.path)}
         if status == "interrupted":
-            rows["to go on"] = to_go_on(run)
+            rows["to resume"] = resume_call(run)
         self._show(status, rows)
 
-    def _saved(self, run: Run) -> dict[str, str]:
-        """Up to where a run that ended badly is saved, and how to go on."""
-        kept = run.checkpoints()
-        saved = {"saved up to": kept[-1].name, "to go on": to_go_on(run)} if kept else {}
-        return {"run": str(run.path), **saved}
+    def _end_rows(self, run: Run) -> dict[str, str]:
+        """Return the rows for a run that an exception ended: its last checkpoint, and how to resume it."""
+        checkpoints = run.checkpoints()
+        resumable = {"last checkpoint": checkpoints[-1].name, "to resume": resume_call(run)} if checkpoints else {}
+        return {"run": str(run.path), **resumable}
 
     def _show(self, state: str, rows: dict[str, str] | None = None) -> None:
         from IPython.display import DisplayHandle
 
-        with self._showing:
-            begun = time.monotonic()
+        with self._update_lock:
+            began = time.monotonic()
             content, plain = self._content(state, rows)
             bundle = {"text/html": content, "text/plain": plain}
             if self._handle is None:
@@ -235,18 +238,18 @@ class NotebookDisplay:
             else:
                 self._handle.update(bundle, raw=True)
             now = time.monotonic()
-            self._due = now + max(SECONDS, (now - begun) / SHARE, len(content) / BYTES_PER_SECOND)
+            self._next_update = now + max(SECONDS, (now - began) / SHARE, len(content) / BYTES_PER_SECOND)
 
     def _content(self, state: str, rows: dict[str, str] | None) -> tuple[str, str]:
-        """The area as HTML and as text: the run, or before it begins only what was told."""
+        """Return the output area as HTML and as text: the state of the run or, before it begins, only the announcements."""
         earlier = len(self.notes) - NOTES
         notes = [*([f"... {earlier} earlier"] if earlier > 0 else []), *self.notes[-NOTES:]]
         if self.run is None:
             return "".join(paragraph(note) for note in notes), "\n".join(notes)
         run = self.run
         seconds = int(run.timetable.clock.seconds)
-        took = f"{seconds // 60} min {seconds % 60} s"
-        facts = [f"epoch {run.epoch:,}", self.progress.pace(run) if state == "training" else took, str(run.info["device_name"])]
+        duration = f"{seconds // 60} min {seconds % 60} s"
+        facts = [f"epoch {run.epoch:,}", self.progress.pace(run) if state == "training" else duration, str(run.info["device_name"])]
         card = Card(
             run.recipe.name, state, run.step, run.total_steps, facts, self.progress, self.sheet, notes, rows or {"run": str(run.path)}
         )

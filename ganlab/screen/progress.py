@@ -1,4 +1,4 @@
-"""How a run is going, for whatever shows it: a terminal, or a notebook."""
+"""The progress of a run: its latest metrics, its losses so far and its speed, as terminal and notebook show them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganlab.comparison.curves import Curves
 from ganlab.records.metric_lines import whole_lines
+from ganlab.screen.curves import Curves
 
 if TYPE_CHECKING:
     from ganlab.runs.run import Run
@@ -19,8 +19,8 @@ SCORES = (("D loss", "loss/discriminator"), ("G loss", "loss/generator"), ("D(x)
 LOSSES = ("loss/discriminator", "loss/generator")
 
 
-class Hearing(logging.Handler):
-    """What ganlab and its plugins log (a download that begins, a retry) is told where announcements are, until it is stopped."""
+class LogForwarder(logging.Handler):
+    """Forwards what ganlab and its plugins log (the start of a download, a retry) to ``tell``, until :meth:`stop` is called."""
 
     def __init__(self, tell: Callable[[str], None], level: int = logging.INFO) -> None:
         super().__init__(level)
@@ -29,49 +29,49 @@ class Hearing(logging.Handler):
         logging.getLogger("ganlab").setLevel(logging.INFO)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell one record."""
+        """Forward one record."""
         self.tell(record.getMessage())
 
     def stop(self) -> None:
-        """Hear no more."""
+        """Forward nothing more."""
         logging.getLogger("ganlab").removeHandler(self)
 
 
 class Progress:
-    """The numbers of a run up to now.
+    """The metrics of a run so far.
 
     Attributes:
-        metrics: of the last interval.
-        totals: of what is counted, over the whole run.
-        losses: both, over the whole run.
+        metrics: by name, of the last interval.
+        totals: sums over the whole run of the metrics that are counts.
+        losses: the curves of both losses over the whole run.
     """
 
     def __init__(self) -> None:
         self.metrics: dict[str, float] = {}
         self.totals: dict[str, float] = {}
         self.losses = Curves(LOSSES)
-        self._began = (time.monotonic(), 0)
-        self._counted = 0  # the step up to which the totals go
+        self._start = (time.monotonic(), 0)  # time and step at which this process began to train
+        self._counted_step = 0  # the totals include metrics up to this step
 
-    def begin(self, run: Run) -> None:
-        """``run`` trains from here on; one that goes on from a checkpoint has a record already."""
-        self._began, self._counted = (_clock(run), run.step), run.step
+    def start(self, run: Run) -> None:
+        """Begin at the run's step. For a resumed run, load the metrics that it has recorded already."""
+        self._start, self._counted_step = (_clock(run), run.step), run.step
         self.read(run.folder.metrics if run.folder is not None else None)
 
     def read(self, path: Path | None) -> None:
-        """Begin anew with what ``metrics.jsonl`` at ``path`` says."""
+        """Replace totals and losses by those of the ``metrics.jsonl`` at ``path``; by empty ones if there is no such file."""
         self.totals, self.losses = {}, Curves(LOSSES)
         for line in whole_lines(path.read_bytes()) if path is not None and path.is_file() else []:
-            found = json.loads(line)
-            self._add(found["step"], {name: float("nan") if value is None else value for name, value in found["metrics"].items()})
+            record = json.loads(line)
+            self._add(record["step"], {name: float("nan") if value is None else value for name, value in record["metrics"].items()})
 
-    def hear(self, run: Run, step: int, metrics: dict[str, float]) -> bool:
-        """Take in the metrics of an interval. False: the run has been put back to a checkpoint since the last one."""
-        if step <= self._counted:
-            self.begin(run)
+    def update(self, run: Run, step: int, metrics: dict[str, float]) -> bool:
+        """Add the metrics of an interval. Return False if the run was rolled back to a checkpoint since the last interval."""
+        if step <= self._counted_step:
+            self.start(run)
             self.metrics = metrics
             return False
-        self._counted = step
+        self._counted_step = step
         self._add(step, metrics)
         self.metrics = metrics
         return True
@@ -84,25 +84,27 @@ class Progress:
                 self.totals[name] = self.totals.get(name, 0.0) + value
 
     def pace(self, run: Run) -> str:
-        """Speed and time left, from the steps since this process began."""
-        seconds, steps = _clock(run) - self._began[0], run.step - self._began[1]
+        """Return the speed and the time left as text, from the steps since this process began; empty before the first step."""
+        seconds, steps = _clock(run) - self._start[0], run.step - self._start[1]
         if not steps or not seconds:
             return ""
         left = (run.total_steps - run.step) * seconds / steps
         return f"{steps / seconds:,.0f} steps/s  ETA {left // 60:.0f}:{left % 60:02.0f}"
 
     def values(self) -> list[tuple[str, str]]:
-        """The numbers of the last interval, in words that people use."""
-        m = self.metrics
-        values = [(label, f"{m[name]:.3f}") for label, name in SCORES if name in m]
-        if "accuracy/real" in m and "accuracy/fake" in m:
-            values.append(("D right on real/fake", f"{m['accuracy/real']:.0%}/{m['accuracy/fake']:.0%}"))
-        if "adaptive/updates" in m:
-            t = {name.partition("/")[2]: f"{value:,.0f}" for name, value in self.totals.items()}
-            values.append(("G steps", f"{t['updates']}, rested {t['rested']}, waited {t['waited']}, capped {t['capped']}"))
+        """Return labels and values of the last interval's metrics, as people call them and read them."""
+        metrics = self.metrics
+        values = [(label, f"{metrics[name]:.3f}") for label, name in SCORES if name in metrics]
+        if "accuracy/real" in metrics and "accuracy/fake" in metrics:
+            values.append(("D right on real/fake", f"{metrics['accuracy/real']:.0%}/{metrics['accuracy/fake']:.0%}"))
+        if "adaptive/updates" in metrics:
+            totals = {name.partition("/")[2]: f"{value:,.0f}" for name, value in self.totals.items()}
+            values.append(
+                ("G steps", f"{totals['updates']}, rested {totals['rested']}, waited {totals['waited']}, capped {totals['capped']}")
+            )
         return values
 
 
 def _clock(run: Run) -> float:
-    """Seconds, without those in which samples were measured: a judge that is trained once says nothing of the time that is left."""
+    """Return the time in seconds without that of evaluations: training a judge once must not change the estimate of the time left."""
     return time.monotonic() - run.evaluations.seconds

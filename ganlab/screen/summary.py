@@ -1,4 +1,4 @@
-"""What a recipe builds, told to a person: the layers of both networks with shapes and counts, and the game in a few lines."""
+"""A summary of what a recipe builds: the layers of both networks with shapes and parameter counts, and the game in a few lines."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ROLES: tuple[Role, Role] = ("generator", "discriminator")
 
 @dataclass(frozen=True)
 class Layer:
-    """A module that computes or holds something.
+    """A layer of a network: a module without submodules, or one with tensors of its own.
 
     Attributes:
-        name: its place in the network, ``"layers.0"``.
-        kind: its class, ``"Linear"``.
-        shape: of its last output, without the batch; None if it was not called.
-        trainable: how many numbers the optimizer moves.
-        fixed: how many others it has: parameters that need no gradient, and floating-point buffers (running means and variances).
+        name: its place in the network, such as ``"layers.0"``.
+        kind: its class, such as ``"Linear"``.
+        shape: of its last output, without the batch dimension; None if it was not called.
+        trainable: number of values that the optimizer updates.
+        fixed: number of its other values: parameters without gradients, and floating-point buffers (running means and variances).
     """
 
     name: str
@@ -36,42 +36,42 @@ class Layer:
 
 
 def layers_of(player: Player, game: Game) -> list[Layer]:
-    """The layers of a player's network, in the order of their definition. The counts add up to the network's: what is shared counts once.
+    """Return the layers of a player's network, in the order of their definition. A shared tensor counts once.
 
-    The network is called once, on one sample of zeros, in eval mode, to see the shapes.
+    The network is called once, in eval mode, on one sample of zeros, to find the shapes.
     """
     shapes: dict[nn.Module, tuple[int, ...]] = {}
 
-    def note(module: nn.Module, _inputs: object, output: object) -> None:
+    def record_shape(module: nn.Module, _inputs: object, output: object) -> None:
         if isinstance(output, Tensor):
             shapes[module] = tuple(output.shape[1:])
 
     rows = list(_rows(player.network))
-    watched = [module.register_forward_hook(note) for _, module, _ in rows]
+    hooks = [module.register_forward_hook(record_shape) for _, module, _ in rows]
     try:
         sample = torch.zeros((1, *player.spec.input_shape), device=game.device, dtype=game.dtype)
         labels = torch.zeros(1, dtype=torch.int64, device=game.device) if player.spec.classes else None
         with default_generators_restored(game.device), player.evaluating(), game.autocast():
             player(sample, labels)
     finally:
-        for hook in watched:
+        for hook in hooks:
             hook.remove()
     counted: set[int] = set()
-    found = []
+    layers = []
     for name, module, tensors in rows:
         own = [tensor for tensor in tensors if id(tensor) not in counted]
         counted |= {id(tensor) for tensor in own}
         trainable = sum(tensor.numel() for tensor in own if tensor.requires_grad)
         fixed = sum(tensor.numel() for tensor in own) - trainable
-        found.append(Layer(name, type(module).__name__.removeprefix("Parametrized"), shapes.get(module), trainable, fixed))
-    return found
+        layers.append(Layer(name, type(module).__name__.removeprefix("Parametrized"), shapes.get(module), trainable, fixed))
+    return layers
 
 
 def _rows(network: nn.Module) -> Iterator[tuple[str, nn.Module, list[Tensor]]]:
-    """Every module with no modules in it, or with tensors of its own beside them; with these tensors."""
+    """Yield the name, the module and the floating-point tensors of each layer."""
     for name, module in network.named_modules():
         if "parametrizations" in name.split("."):
-            continue  # they belong to the module whose weight they make
+            continue  # they belong to the module whose weight they compute
         inner = [child for place, child in module.named_children() if place != "parametrizations"]
         parts = [module, *(part for place, part in module.named_modules() if place.startswith("parametrizations"))]
         tensors = [t for part in parts for t in (*part.parameters(recurse=False), *part.buffers(recurse=False)) if t.is_floating_point()]
@@ -80,7 +80,7 @@ def _rows(network: nn.Module) -> Iterator[tuple[str, nn.Module, list[Tensor]]]:
 
 
 def facts(game: Game) -> dict[str, str]:
-    """What was built, in a line each: shapes, parameter counts, the plan of a step, the tricks in call order."""
+    """Return what was built, one line for each part: shapes, parameter counts, the plan of a step, the tricks in call order."""
     recipe, data = game.recipe, game.dataset
     batch, other = (recipe.train.batch_of(role) for role in ROLES)
     images = f"{batch} samples" if batch == other else f"{other} real and {other} fake samples for D, {batch} for G"

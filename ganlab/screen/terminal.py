@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on and when it ends. The only importer of rich beside ganlab.cli; imports no torch."""
+"""Output in the terminal: messages, tables, and the live display of a run. Imports no torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rich.text import Text
 from ganlab.errors import GanlabError, RecipeError
 from ganlab.hookspecs import hookimpl
 from ganlab.numbers import in_words
-from ganlab.screen.progress import Hearing, Progress
+from ganlab.screen.progress import LogForwarder, Progress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 
 class PatientConsole(Console):
-    """A console whose reader may go away, or whose disk may fill: it falls silent then, and what is running runs on."""
+    """A console that goes silent when its output cannot be written (a closed pipe, a full disk), so that a run continues."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """As rich's, but never raises what the operating system says of the output."""
+        """Print as rich does, but ignore every OSError."""
         with contextlib.suppress(OSError):
             super().print(*objects, **options)
 
     def on_broken_pipe(self) -> None:
-        """Fall silent, where rich would end the process."""
+        """Go silent. Rich would end the process."""
         self.quiet = True
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
@@ -48,13 +48,13 @@ class PatientConsole(Console):
 console = PatientConsole(highlight=False, soft_wrap=True)
 errors = PatientConsole(stderr=True, highlight=False, soft_wrap=True)
 
-SECONDS_BETWEEN_LINES = 10.0  # where the output is no terminal
-REDRAWS_PER_SECOND = 2.0  # each costs the training about 5 ms
-PICTURE_COLUMNS, PICTURE_ROWS = 96, 24  # of characters; each shows two pixels, one above the other
+SECONDS_BETWEEN_LINES = 10.0  # where the output is not a terminal
+REDRAWS_PER_SECOND = 2.0  # each redraw takes about 5 ms from the training
+PICTURE_COLUMNS, PICTURE_ROWS = 96, 24  # in characters; each shows two pixels, one above the other
 
 
 def show_error(error: GanlabError) -> None:
-    """One message: what is wrong, and what to do."""
+    """Print an error: what is wrong, and what to do."""
     if isinstance(error, RecipeError) and len(error.mistakes) > 1:
         errors.print(Text(f"error: {len(error.mistakes)} mistakes", style="bold red"))
         for mistake in error.mistakes:
@@ -66,43 +66,47 @@ def show_error(error: GanlabError) -> None:
 
 
 def warn(text: str) -> None:
-    """One clear paragraph that a person must see."""
-    errors.print(Text("note: ", style="bold yellow") + Text(_harmless(text)))
+    """Print an announcement to stderr: one paragraph that a person must see."""
+    errors.print(Text("note: ", style="bold yellow") + Text(_printable(text)))
 
 
 def show_lines(*lines: str) -> None:
-    """Plain lines; control characters, which a stranger's run may hold, do not reach the terminal."""
+    """Print plain lines. Control characters, which somebody else's run folder may hold, are replaced by ``?``."""
     for line in lines:
-        console.print(Text(_harmless(line)))
+        console.print(Text(_printable(line)))
 
 
-def _harmless(text: str) -> str:
+def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
 
 
 def show_table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> None:
-    """Rows in aligned columns, those in ``right`` on the right; never cut: names are there to be copied."""
+    """Print rows in aligned columns; the columns in ``right`` are aligned right. Nothing is cut, since names are there to be copied."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
-        cells = [cell.rjust(width) if n in right else cell.ljust(width) for n, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        columns = enumerate(zip(row, widths, strict=True))
+        cells = [cell.rjust(width) if number in right else cell.ljust(width) for number, (cell, width) in columns]
         show_lines("  ".join(cells).rstrip())
 
 
 def command(verb: str, run: Run) -> str:
-    """What to type next about ``run``: ``ganlab resume ID``, or ``ganlab ui``, with the folder of runs where it is not the usual one."""
+    """Return ``ganlab resume ID`` or ``ganlab ui`` for a run, with ``--runs-dir`` where it is not the default."""
     words = ["ganlab", verb, *([run.id] if verb == "resume" else [])]
     return shlex.join([*words, *([] if str(run.path.parent) == "runs" else ["--runs-dir", str(run.path.parent)])])
 
 
 def show_facts(facts: dict[str, Any]) -> None:
-    """Names and values, aligned; values are never cut, for they are paths to copy."""
+    """Print names and values, aligned. Values are never cut, since paths are there to be copied."""
     width = max(len(name) for name in facts) + 2
     for name, value in facts.items():
         console.print(Text(f"{name:<{width}}", style="bold") + Text(str(value)))
 
 
 class Display:
-    """A watcher of a run: a live display in a terminal, plain lines elsewhere, one line at the end when ``quiet``."""
+    """A watcher that shows a run: live in a terminal, as plain lines elsewhere, as one line at the end if ``quiet``.
+
+    Use it in a ``with`` statement, which restores the terminal.
+    """
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
@@ -110,8 +114,8 @@ class Display:
         self.progress = Progress()
         self.picture: np.ndarray | None = None
         self._live: Live | None = None
-        self._printed = 0.0
-        self._hearing = Hearing(self.tell, logging.WARNING if quiet else logging.INFO)
+        self._last_line = 0.0
+        self._log_forwarder = LogForwarder(self.tell, logging.WARNING if quiet else logging.INFO)
 
     def tell(self, text: str) -> None:
         """Show an announcement, above the live display if there is one."""
@@ -123,11 +127,11 @@ class Display:
     @hookimpl
     def before_run(self, run: Run) -> None:
         self.run = run
-        self.progress.begin(run)
-        self._printed = time.monotonic() - SECONDS_BETWEEN_LINES  # the first line comes at once
+        self.progress.start(run)
+        self._last_line = time.monotonic() - SECONDS_BETWEEN_LINES  # the first line is printed at once
         if self.quiet:
             return
-        verb = f"goes on from step {run.step:,}" if run.resumed_from is not None else f"trains {run.total_steps:,} steps"
+        verb = f"resumes from step {run.step:,}" if run.resumed_from is not None else f"trains {run.total_steps:,} steps"
         show_lines(f"{run.recipe.name} {verb} on {run.device} ({run.info['device_name']}), data {run.recipe.data.use}, in {run.path}")
         if console.is_terminal:
             self._live = Live(get_renderable=self._panel, console=console, refresh_per_second=REDRAWS_PER_SECOND, transient=False)
@@ -136,14 +140,14 @@ class Display:
     @hookimpl
     def on_metrics(self, step: int, metrics: dict[str, float]) -> None:
         assert self.run is not None
-        if not self.progress.hear(self.run, step, metrics):
+        if not self.progress.update(self.run, step, metrics):
             return
         now = time.monotonic()
-        if not self.quiet and self._live is None and (now - self._printed >= SECONDS_BETWEEN_LINES or step == self.run.total_steps):
-            self._printed = now
+        if not self.quiet and self._live is None and (now - self._last_line >= SECONDS_BETWEEN_LINES or step == self.run.total_steps):
+            self._last_line = now
             show_lines(
                 f"step {step:,} of {self.run.total_steps:,}  {self.progress.pace(self.run)}  "
-                + "  ".join(f"{k} {v}" for k, v in self.progress.values())
+                + "  ".join(f"{label} {value}" for label, value in self.progress.values())
             )
 
     @hookimpl
@@ -153,18 +157,18 @@ class Display:
 
     @hookimpl
     def after_run(self) -> None:
-        self._stop()
+        self._stop_live()
 
-    # -- as a context: whatever happens, the terminal is left in order -----------------------------------------------------
+    # -- as a context ------------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Display:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stop()
-        self._hearing.stop()
+        self._stop_live()
+        self._log_forwarder.stop()
 
-    def _stop(self) -> None:
+    def _stop_live(self) -> None:
         if self._live is not None:
             live, self._live = self._live, None
             with contextlib.suppress(Exception):
@@ -173,27 +177,27 @@ class Display:
     # -- pictures and words ------------------------------------------------------------------------------------------------
 
     def show_end(self, run: Run, status: str) -> None:
-        """Where things are, the last sheet, and what to type next."""
+        """Show how the run ended: the last sheet, the paths of its files, and what to type next."""
         if self.quiet:
             show_lines(
                 f"{run.path}  {status}  step {run.step:,} of {run.total_steps:,}  "
-                + "  ".join(f"{k} {v}" for k, v in self.progress.values())
+                + "  ".join(f"{label} {value}" for label, value in self.progress.values())
             )
             return
         if console.is_terminal and self.picture is not None:
             console.print(HalfBlocks(self.picture, crop=len(run.dataset.shape) > 1))
         sheets = sorted(run.path.glob("samples/*.png"))
-        facts = {"run": run.path, "samples": sheets[-1] if sheets else "none yet", "losses": _there(run.path / "losses.png")}
+        facts = {"run": run.path, "samples": sheets[-1] if sheets else "none yet", "losses": _path_if_made(run.path / "losses.png")}
         if run.evaluations.final is not None:
             facts |= {"quality": in_words(run.evaluations.final.values) or "nothing could be measured"}
-        facts |= {"generator": _there(run.path / "generator.safetensors"), "checkpoints": run.path / "checkpoints"}
+        facts |= {"generator": _path_if_made(run.path / "generator.safetensors"), "checkpoints": run.path / "checkpoints"}
         minutes, seconds = divmod(round(run.timetable.clock.seconds), 60)
         show_lines("", f"{status} at step {run.step:,} of {run.total_steps:,} after {minutes} min {seconds} s")
         show_facts(facts)
-        on = [f"to go on:                   {command('resume', run)}"] if status == "interrupted" else []
+        next_commands = [f"to resume:                  {command('resume', run)}"] if status == "interrupted" else []
         tracked = any(choice.name == "tracking" for choice in run.recipe.tricks)
-        ui = [f"to compare runs in MLflow:  {command('ui', run)}"] if tracked else []
-        show_lines(*([""] if on or ui else []), *on, *ui)
+        next_commands += [f"to compare runs in MLflow:  {command('ui', run)}"] if tracked else []
+        show_lines(*(["", *next_commands] if next_commands else []))
 
     def _panel(self) -> Group:
         run = self.run
@@ -209,13 +213,13 @@ class Display:
 
 
 class HalfBlocks:
-    """A picture in characters, two pixels in each: rich draws the upper half block in one colour over the other."""
+    """A picture drawn in characters. Each is an upper half block whose colour is one pixel and whose background the pixel below."""
 
     def __init__(self, picture: np.ndarray, crop: bool) -> None:
         self.picture, self.crop = picture, crop
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if console.color_system is None or console.no_color:  # half blocks of one colour show nothing
+        if console.color_system is None or console.no_color:  # without colours, half blocks show nothing
             return
         from PIL import Image
         from rich.color import Color
@@ -237,5 +241,5 @@ class HalfBlocks:
             yield Segment.line()
 
 
-def _there(path: Path) -> str:
+def _path_if_made(path: Path) -> str:
     return str(path) if path.exists() else "not made"

@@ -1,4 +1,4 @@
-"""The same game sooner: compiled networks, CUDA graphs, settings of the process.
+"""Faster execution of the same game: compiled networks, CUDA graphs, settings of the process.
 
-Without this room every recipe that does not ask for it trains to the same bits.
+Without this package, every recipe that does not ask for it trains to the same bits.
 """

@@ -1,4 +1,4 @@
-"""How the networks of a game are called in training: as they are, compiled, or as CUDA graphs. The one place that reads these options."""
+"""Chooses how a game calls its networks in training: unchanged, compiled, or as CUDA graphs. Only this module reads these options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ganlab.speed.recorders import RECORDERS
 
 
 def speed_up(game: Game) -> None:
-    """Let both players' passes be compiled or replayed, where the recipe asks for it. Samples are made by the networks as they are."""
+    """Compile or record both players' passes if the recipe asks for it. Samples always come from the unchanged networks."""
     train = game.recipe.train
     for player in game.players.values():
         if train.compile:
@@ -19,4 +19,4 @@ def speed_up(game: Game) -> None:
         if train.cuda_graphs and game.device.type in RECORDERS:
             player.speed_up(functools.partial(Graphs, device=game.device, announce=game.announce))
     if train.cuda_graphs and game.device.type not in RECORDERS:
-        game.announce(f"train.cuda_graphs = true has nothing to do on the device {game.device}: this run goes as without it.")
+        game.announce(f"train.cuda_graphs = true has no effect on the device {game.device}: networks are called without CUDA graphs.")

@@ -1,4 +1,4 @@
-"""A network compiled by ``torch.compile``, for the passes of training; what cannot be compiled is called as it is, and that is told."""
+"""Networks compiled by ``torch.compile`` for the passes of training. A network that cannot be compiled runs uncompiled, announced once."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from ganlab.game.player import Player
 from ganlab.recipe import Recipe
 
 BACKEND = "inductor"
-#: Of one network: train and eval mode, statistics that move or not, parameters or the input that need gradients, shapes. A shape that is
-#: another one in each turn would be compiled in each turn.
+#: Compiled variants of one network. They differ in train or eval mode, running statistics that are updated or not, which tensors need
+#: gradients, and shapes. A shape that is new in each turn would compile in each turn.
 MOST_VARIANTS = 16
-TWICE = "does not currently support double backward"  # what torch says
+DOUBLE_BACKWARD = "does not currently support double backward"  # part of torch's own message
 
 
 class Compiled:
-    """Calls a player's network compiled, whole or not at all: then the compiler has failed before anything was computed.
+    """Calls a player's network compiled as one graph (``fullgraph=True``), so that the compiler fails before anything is computed.
 
-    A pass whose input needs a gradient in the player's own turn goes to the network as it is: somebody will differentiate that gradient
-    (a gradient penalty), and torch's compiler cannot do so.
+    A pass calls the uncompiled network if its input needs a gradient in the player's own turn. A gradient penalty differentiates that
+    gradient, and compiled code cannot do this.
     """
 
     def __init__(self, player: Player, announce: Callable[[str], None]) -> None:
         self.player, self.announce = player, announce
         self.works = True
-        self._compiled = compiled(player.network)
+        self._compiled = compile_network(player.network)
 
     def __call__(self, x: Tensor, **labels: Tensor | None) -> Any:
         network = self.player.network
@@ -40,53 +40,54 @@ class Compiled:
             return network(x, **labels)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # torch's compiler warns of its own doing
+                warnings.simplefilter("ignore")  # the compiler warns about its own internals
                 return self._compiled(x, **labels)
         except Exception as error:
             if is_memory_error(error):
                 raise
-            result = network(x, **labels)  # what is wrong with the network itself is raised here
+            result = network(x, **labels)  # an error of the network itself is raised here
             self.works = False
             self.announce(
-                f"train.compile: {self.player.owner} cannot be compiled here, so it is not: {first_line(error)} Its passes are as without "
-                "this option."
+                f"train.compile: {self.player.owner} cannot be compiled, and training continues with the uncompiled network: "
+                f"{error_sentence(error)}"
             )
             return result
 
 
-def compiled(network: torch.nn.Module) -> Any:
-    """The network, to be called in the same way. Its parameters and their names are left as they are.
+def compile_network(network: torch.nn.Module) -> Any:
+    """A callable with the network's signature. The network's parameters and their names do not change.
 
     Raises:
-        UsageError: this build of torch has no compiler at all.
+        UsageError: this build of torch has no compiler.
     """
     known = inspect.signature(torch.compile).parameters
-    limits: dict[str, Any] = {"recompile_limit": MOST_VARIANTS, "isolate_recompiles": True}  # else all networks of a kind share one limit
+    # Without isolate_recompiles, all networks of one class share one limit.
+    limits: dict[str, Any] = {"recompile_limit": MOST_VARIANTS, "isolate_recompiles": True}
     try:
         return torch.compile(
             network, backend=BACKEND, fullgraph=True, dynamic=False, **{name: value for name, value in limits.items() if name in known}
         )
-    except RuntimeError as error:  # this Python is newer than it knows, or this system is none of its
-        raise UsageError(f"train.compile = true: {first_line(error)}", "remove it") from error
+    except RuntimeError as error:  # torch supports no compiler on this Python version or operating system
+        raise UsageError(f"train.compile = true: {error_sentence(error)}", "remove it") from error
 
 
-def first_line(error: BaseException) -> str:
-    """What is wrong, as a sentence."""
+def error_sentence(error: BaseException) -> str:
+    """The first line of an error's message, as a sentence."""
     if type(error).__name__ == "FailOnRecompileLimitHit":
         return f"its passes come in more than {MOST_VARIANTS} variants of shapes, modes and gradients."
-    error = getattr(error, "inner_exception", error)  # of a compiler's error
+    error = getattr(error, "inner_exception", error)  # errors of the compiler wrap their cause
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def explained(error: BaseException, recipe: Recipe) -> GanlabError | None:
-    """What a person reads of an error that is the compiler's; None for any other."""
+def compiler_error(error: BaseException, recipe: Recipe) -> GanlabError | None:
+    """The error to show to the user if ``error`` is a known limit of ``torch.compile``; None for any other error."""
     if not recipe.train.compile:
         return None
-    if TWICE in str(error):
+    if DOUBLE_BACKWARD in str(error):
         return UsageError(
-            "a gradient was to be differentiated once more, which torch.compile cannot do",
+            "a trick or a loss differentiates a gradient, which torch.compile does not support",
             "remove train.compile: --set train.compile=false",
         )
     return None

@@ -1,8 +1,8 @@
-"""A network's passes as CUDA graphs: recorded once, replayed in each turn, so that a pass costs a launch where it cost one for each layer.
+"""CUDA graphs: a network's passes are recorded once and replayed in each turn, with one launch where there was one for each layer.
 
-Everything else of a turn (draws, hooks, losses, the guard, optimizers) stays as it is, and so a recipe's tricks need not know. A pass is
-recorded for each *variant* in which it is called: modes and other values that the network's modules hold, which tensors need gradients,
-shapes, mixed precision. What cannot be recorded is called as it is.
+Everything else in a turn stays as it is: draws, hooks, losses, the guard and the optimizers. So tricks need not know about graphs. There
+is one recording for each *variant* of a pass: modes and other values in the network's modules, which tensors need gradients, shapes, mixed
+precision. A pass that cannot be recorded calls the network itself.
 """
 
 from __future__ import annotations
@@ -14,113 +14,121 @@ import torch
 from torch import Tensor
 from torch.nn.modules.module import _has_any_global_hook
 
-from ganlab.game.player import Player, watched
-from ganlab.speed.compiled import first_line
-from ganlab.speed.module_state import OF_TORCH, PLAIN, in_short
-from ganlab.speed.recorded_pass import Replayed, Slot, Unrecordable
-from ganlab.speed.recorders import RECORDERS, Recorder
+from ganlab.game.player import Player, has_hooks
+from ganlab.speed.compiled import error_sentence
+from ganlab.speed.module_state import PLAIN, TORCH_ATTRIBUTES, fingerprint_of
+from ganlab.speed.recorded_pass import CannotRecord, RecordedPass, Replayed
+from ganlab.speed.recorders import RECORDERS, PassRecorder
 
-MOST_VARIANTS = 24  # of one network: more means that something is another in each turn, and recordings would fill the memory
-MOST_FAILURES = 4  # variants that cannot be recorded: then the next one is not tried
-MOST_AT_ONCE = 8  # passes of one variant whose way back is still to come
+MOST_VARIANTS = 24  # of one network: with more, something changes in each turn, and recordings would fill the memory
+MOST_FAILURES = 4  # variants that could not be recorded; after that no new variant is tried
+MOST_AT_ONCE = 8  # passes of one variant that wait for their backward pass
 
 
 class Graphs:
-    """Calls a player's network by replaying recorded passes, with the numbers that the network itself would give.
+    """Calls a player's network by replaying recorded passes. The results equal those of the network itself.
 
-    A pass whose input needs a gradient in the player's own turn goes to the network as it is: that gradient will be differentiated.
+    A pass calls the network itself if its input needs a gradient in the player's own turn, because that gradient will be differentiated.
     """
 
     def __init__(self, player: Player, device: torch.device, announce: Callable[[str], None]) -> None:
         self.player, self.device, self.announce = player, device, announce
-        self.recorder: Recorder = RECORDERS[device.type](device)
+        self.recorder: PassRecorder = RECORDERS[device.type](device)
         self.modules = list(player.network.modules())
-        self.slots: dict[Any, list[Slot]] = {}
-        self.as_they_are: set[Any] = set()  # variants
+        self.recorded: dict[Any, list[RecordedPass]] = {}  # by variant
+        self.not_recorded: set[Any] = set()  # variants that call the network itself
         self.failures = 0
-        self.told: set[str] = set()
+        self.announced: set[str] = set()
 
     def __call__(self, x: Tensor, labels: Tensor | None = None) -> Any:
-        slot = self._slot(x, labels)
-        return self.as_it_is(x, labels) if slot is None else Replayed.of(slot, x, labels)
+        recorded_pass = self._free_pass(x, labels)
+        return self.call_network(x, labels) if recorded_pass is None else Replayed.of(recorded_pass, x, labels)
 
-    def as_it_is(self, x: Tensor, labels: Tensor | None) -> Any:
-        """The network's own pass."""
+    def call_network(self, x: Tensor, labels: Tensor | None) -> Any:
+        """Call the network itself."""
         return self.player.network(x, labels=labels) if self.player.takes_labels else self.player.network(x)
 
-    def forget(self, variant: Any) -> None:
-        """Call this variant as it is from now on."""
-        self.slots.pop(variant, None)
-        self.as_they_are.add(variant)
+    def stop_replaying(self, variant: Any) -> None:
+        """Call the network itself for this variant from now on."""
+        self.recorded.pop(variant, None)
+        self.not_recorded.add(variant)
 
-    def state(self) -> list[Any]:
-        """What a recording depends on in the network: what its modules hold, in short; of tensors, where they are and whether they need
+    def network_state(self) -> list[Any]:
+        """Everything in the network that a recording depends on: values in its modules, addresses of tensors and whether they need
         gradients.
         """
-        found: list[Any] = []
+        state: list[Any] = []
         for module in self.modules:
-            held = vars(module)
-            for name, value in held.items():
-                if type(value) in PLAIN:  # nearly all of them: this is asked before every pass
-                    found += (name, value)
-                elif name not in OF_TORCH:
-                    found += (name, in_short(value))
-            for tensor in (*held["_parameters"].values(), *held["_buffers"].values()):
+            module_attributes = vars(module)
+            for name, value in module_attributes.items():
+                if type(value) in PLAIN:  # the common case comes first: this runs before every pass
+                    state += (name, value)
+                elif name not in TORCH_ATTRIBUTES:
+                    state += (name, fingerprint_of(value))
+            for tensor in (*module_attributes["_parameters"].values(), *module_attributes["_buffers"].values()):
                 if tensor is not None:
-                    found += (tensor.data_ptr(), tensor.requires_grad)
-        return found
+                    state += (tensor.data_ptr(), tensor.requires_grad)
+        return state
 
-    def _slot(self, x: Tensor, labels: Tensor | None) -> Slot | None:
-        """A recorded pass that is free; None where there is to be none."""
-        if self.failures >= MOST_FAILURES or self.player.may_differentiate_twice(x) or x.device.type != self.device.type or self._watched():
+    def _free_pass(self, x: Tensor, labels: Tensor | None) -> RecordedPass | None:
+        """A recorded pass that is free; None where the network itself is to be called."""
+        if (
+            self.failures >= MOST_FAILURES
+            or self.player.may_differentiate_twice(x)
+            or x.device.type != self.device.type
+            or self._observed()
+        ):
             return None
         variant = self._variant(x, labels)
-        if variant in self.as_they_are:
+        if variant in self.not_recorded:
             return None
-        slots = self.slots.get(variant, [])
-        for slot in slots:
-            if slot.free:
-                return slot
-        if len(slots) >= MOST_AT_ONCE:
+        recorded_passes = self.recorded.get(variant, [])
+        for recorded_pass in recorded_passes:
+            if recorded_pass.free:
+                return recorded_pass
+        if len(recorded_passes) >= MOST_AT_ONCE:
             return None
-        if not slots and len(self.slots) >= MOST_VARIANTS:
-            self._tell(f"they come in more than {MOST_VARIANTS} variants of shapes, modes and options.")
+        if not recorded_passes and len(self.recorded) >= MOST_VARIANTS:
+            self._announce_once(f"they come in more than {MOST_VARIANTS} variants of shapes, modes and options.")
             return None
         return self._record(variant, x, labels)
 
-    def _record(self, variant: Any, x: Tensor, labels: Tensor | None) -> Slot | None:
-        """One more recording of this variant, unless it cannot be had."""
+    def _record(self, variant: Any, x: Tensor, labels: Tensor | None) -> RecordedPass | None:
+        """Record this variant once more; None if that fails."""
         try:
-            slot = Slot(self, variant, x, labels)
-        except Exception as error:  # a network that is itself wrong raises again when it is called as it is
-            self.forget(variant)
+            recorded_pass = RecordedPass(self, variant, x, labels)
+        except Exception as error:  # an error of the network itself is raised again when the network is called
+            self.stop_replaying(variant)
             self.failures += 1
-            self._tell(error.args[0] if isinstance(error, Unrecordable) else first_line(error))
+            self._announce_once(error.args[0] if isinstance(error, CannotRecord) else error_sentence(error))
             return None
-        self.slots.setdefault(variant, []).append(slot)
-        return slot
+        self.recorded.setdefault(variant, []).append(recorded_pass)
+        return recorded_pass
 
-    def _tell(self, why: str) -> None:
-        """Say once why passes are not replayed."""
-        if why not in self.told:
-            self.told.add(why)
-            self.announce(f"train.cuda_graphs: passes of {self.player.owner} are not all recorded, and go on as they are: {why}")
+    def _announce_once(self, reason: str) -> None:
+        """Announce why passes are not replayed, once for each reason."""
+        if reason not in self.announced:
+            self.announced.add(reason)
+            self.announce(
+                f"train.cuda_graphs: some passes of {self.player.owner} are not recorded, and call the network directly: {reason}"
+            )
 
-    def _watched(self) -> bool:
-        """Whether somebody looks on at the layers or at torch's operations, and would see nothing of a replay."""
-        if any(map(watched, self.modules)):
-            self._tell("hooks look on at their layers.")
+    def _observed(self) -> bool:
+        """Whether hooks or torch modes observe the layers or the operations. A replay would not call them."""
+        if any(map(has_hooks, self.modules)):
+            self._announce_once("its layers have hooks.")
             return True
         return _has_any_global_hook() or torch._C._len_torch_dispatch_stack() > 0 or torch._C._len_torch_function_stack() > 0  # type: ignore[no-untyped-call]
 
     def _variant(self, x: Tensor, labels: Tensor | None) -> Any:
-        """Everything that a recording depends on and that may be another the next time."""
+        """Everything that a recording depends on and that may change between passes."""
         device = x.device.type
         return (
-            *_form(x), x.requires_grad, None if labels is None else _form(labels), torch.is_grad_enabled(),
-            torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device), torch.is_inference_mode_enabled(), *self.state(),
+            *_layout(x), x.requires_grad, None if labels is None else _layout(labels), torch.is_grad_enabled(),
+            torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device), torch.is_inference_mode_enabled(),
+            *self.network_state(),
         )  # fmt: skip
 
 
-def _form(x: Tensor) -> tuple[Any, ...]:
+def _layout(x: Tensor) -> tuple[Any, ...]:
     return x.shape, x.stride(), x.dtype, x.device

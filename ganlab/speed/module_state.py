@@ -1,4 +1,6 @@
-"""Trying out a network's pass without leaving a trace: what its modules hold, and where random numbers come from, is put back."""
+"""State that a network's pass may change: module attributes, buffers and random number generators. Captured before a trial pass and
+restored after it.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +17,20 @@ import torch
 from torch import Tensor, nn
 
 PLAIN = (bool, int, float, str, type(None))
-#: What torch keeps in every module: parameters, buffers, other modules and hooks, which are looked after by themselves.
-OF_TORCH = frozenset(vars(nn.Module())) - {"training"}
-CHANGING = (list, dict, set, deque)  # what may be changed in place
-HOLDING = (*CHANGING, tuple, frozenset)  # what other values are in
+#: Attributes of torch's own in every module: parameters, buffers, submodules and hooks. They are handled separately.
+TORCH_ATTRIBUTES = frozenset(vars(nn.Module())) - {"training"}
+MUTABLE = (list, dict, set, deque)
+CONTAINERS = (*MUTABLE, tuple, frozenset)
 _ALL_PLAIN = frozenset(PLAIN).issuperset
 
 
 @dataclass(frozen=True)
-class Attributes:
-    """What modules hold at some moment.
+class ModuleAttributes:
+    """The attributes of modules at one moment.
 
     Attributes:
-        values: for each module where it holds its attributes, and these by name.
-        contents: each list, dict, set and deque in them, however deep, and what is in it.
+        values: for each module, its ``__dict__`` and a copy of its attributes by name.
+        contents: each list, dict, set and deque in them, at any depth, with a copy of its items.
     """
 
     values: list[tuple[dict[str, Any], dict[str, Any]]]
@@ -36,83 +38,84 @@ class Attributes:
 
 
 @contextlib.contextmanager
-def untouched(network: nn.Module, device: torch.device) -> Iterator[None]:
-    """Leave the network and all generators of random numbers as they are, whatever is tried out inside."""
+def state_restored(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """Restore the network and all random number generators on exit, whatever happens inside."""
     modules = list(network.modules())
-    places = [(module._buffers, name, buffer) for module in modules for name, buffer in module._buffers.items() if buffer is not None]
-    held, copies, host, state = attributes(modules), [buffer.clone() for _, _, buffer in places], host_state(), device_state(device)
-    with contextlib.ExitStack() as after:  # all of it, whatever fails: the last first
-        after.callback(put_back_device_state, device, state)
-        after.callback(put_back_host_state, host)
-        after.callback(put_back_attributes, held)
-        after.callback(_put_back_buffers, places, copies)
+    buffers = [(module._buffers, name, buffer) for module in modules for name, buffer in module._buffers.items() if buffer is not None]
+    saved, copies = attributes_of(modules), [buffer.clone() for _, _, buffer in buffers]
+    host, device_generator = host_state(), device_state(device)
+    with contextlib.ExitStack() as on_exit:  # calls all of them, in reverse order, even if one fails
+        on_exit.callback(restore_device_state, device, device_generator)
+        on_exit.callback(restore_host_state, host)
+        on_exit.callback(restore_attributes, saved)
+        on_exit.callback(_restore_buffers, buffers, copies)
         yield
 
 
-def _put_back_buffers(places: list[tuple[dict[str, Tensor | None], str, Tensor]], copies: list[Tensor]) -> None:
-    for (buffers, name, buffer), copy in zip(places, copies, strict=True):
-        buffer.data.copy_(copy)  # .data: for passes that are under way and remember it, it is as it was
-        buffers[name] = buffer
+def _restore_buffers(buffers: list[tuple[dict[str, Tensor | None], str, Tensor]], copies: list[Tensor]) -> None:
+    for (module_buffers, name, buffer), copy in zip(buffers, copies, strict=True):
+        buffer.data.copy_(copy)  # .data keeps the version counter, so unfinished passes that saved this buffer stay valid
+        module_buffers[name] = buffer
 
 
-def attributes(modules: Iterable[nn.Module]) -> Attributes:
-    """What modules hold beside what torch keeps in each: numbers, words, switches, lists of them, other objects."""
-    held = [(vars(module), {name: value for name, value in vars(module).items() if name not in OF_TORCH}) for module in modules]
+def attributes_of(modules: Iterable[nn.Module]) -> ModuleAttributes:
+    """The attributes of modules, without those of torch's own: numbers, strings, flags, containers and other objects."""
+    values = [(vars(module), {name: value for name, value in vars(module).items() if name not in TORCH_ATTRIBUTES}) for module in modules]
     contents: dict[int, tuple[Any, list[Any]]] = {}
-    for _, values in held:
-        for value in values.values():
-            _look_into(value, contents)
-    return Attributes(held, list(contents.values()))
+    for _, attributes in values:
+        for value in attributes.values():
+            _collect_contents(value, contents)
+    return ModuleAttributes(values, list(contents.values()))
 
 
-def _look_into(value: Any, contents: dict[int, tuple[Any, list[Any]]]) -> None:
-    """Note what is in a list, a dict or a set, and in those that are in it."""
-    if not isinstance(value, HOLDING) or id(value) in contents:
+def _collect_contents(value: Any, contents: dict[int, tuple[Any, list[Any]]]) -> None:
+    """Add the items of each mutable container in ``value``, at any depth, to ``contents``."""
+    if not isinstance(value, CONTAINERS) or id(value) in contents:
         return
-    if isinstance(value, CHANGING):
+    if isinstance(value, MUTABLE):
         contents[id(value)] = value, list(value.items() if isinstance(value, dict) else value)
-    for one in value.values() if isinstance(value, dict) else value:
-        _look_into(one, contents)
+    for item in value.values() if isinstance(value, dict) else value:
+        _collect_contents(item, contents)
 
 
-def put_back_attributes(held: Attributes) -> None:
-    """Give modules' attributes the values that they had, and lists, dicts and sets what was in them; what is new goes."""
-    for now, before in held.values:
-        for name in [name for name in now if name not in OF_TORCH and name not in before]:
-            del now[name]
-        now.update(before)
-    for value, content in held.contents:
-        value.clear()
-        if isinstance(value, dict):
-            for key, one in content:
-                value[key] = one
-        elif isinstance(value, set):
-            value.update(content)
+def restore_attributes(saved: ModuleAttributes) -> None:
+    """Restore the attributes of modules and the items of their containers, and delete attributes that are new."""
+    for current, before in saved.values:
+        for name in [name for name in current if name not in TORCH_ATTRIBUTES and name not in before]:
+            del current[name]
+        current.update(before)
+    for container, content in saved.contents:
+        container.clear()
+        if isinstance(container, dict):
+            for key, value in content:
+                container[key] = value
+        elif isinstance(container, set):
+            container.update(content)
         else:
-            value.extend(content)
+            container.extend(content)
 
 
-def in_short(value: Any, inside: tuple[int, ...] = ()) -> Any:
-    """A value as something that can be compared and is another wherever a pass could come out otherwise, as far as can be seen.
+def fingerprint_of(value: Any, enclosing: tuple[int, ...] = ()) -> Any:
+    """A hashable value that changes whenever a pass that reads ``value`` could give another result, as far as this can be seen.
 
-    Numbers and words are themselves; lists, tuples, sets and dicts are what is in them. Of a tensor it is where it lies, for a replay
-    reads what is there then, and on a CPU how often it was changed in place, for a recording holds the number. Of other objects it is
-    which one it is.
+    The fingerprint of a number or a string is the value itself, and that of a container consists of its items' fingerprints. For a tensor
+    it is the address, because a replay reads the current numbers there. On the CPU it also has the tensor's version counter, because a
+    recording there contains the number itself. For any other object it is the identity.
 
     Args:
-        inside: the lists and so on that ``value`` is in, by their ids: one that contains itself has no end.
+        enclosing: ids of the containers around ``value``. A container may contain itself.
     """
     kind = type(value)
-    if kind in PLAIN or (kind is tuple and _ALL_PLAIN(map(type, value))):  # as torch's layers have theirs: most of all
+    if kind in PLAIN or (kind is tuple and _ALL_PLAIN(map(type, value))):  # the most common case: options of torch's layers
         return value
-    if isinstance(value, HOLDING):
-        if id(value) in inside:
+    if isinstance(value, CONTAINERS):
+        if id(value) in enclosing:
             return id(value)
-        inside = (*inside, id(value))
+        enclosing = (*enclosing, id(value))
         if isinstance(value, dict):
-            return tuple([(in_short(key, inside), in_short(one, inside)) for key, one in value.items()])
-        found = [one if type(one) in PLAIN else in_short(one, inside) for one in value]
-        return frozenset(found) if isinstance(value, set | frozenset) else tuple(found)
+            return tuple([(fingerprint_of(key, enclosing), fingerprint_of(item, enclosing)) for key, item in value.items()])
+        fingerprints = [item if type(item) in PLAIN else fingerprint_of(item, enclosing) for item in value]
+        return frozenset(fingerprints) if isinstance(value, set | frozenset) else tuple(fingerprints)
     if isinstance(value, Tensor):
         version = value._version if value.is_cpu and not value.is_inference() else 0
         return (value.data_ptr() if value.layout == torch.strided else id(value)), version
@@ -120,12 +123,12 @@ def in_short(value: Any, inside: tuple[int, ...] = ()) -> Any:
 
 
 def device_state(device: torch.device) -> Tensor:
-    """Where the device's default generator is, whose numbers are new ones in each replay."""
+    """The state of the device's default generator. Replays draw new numbers from it."""
     return _generator(device).get_state()
 
 
-def put_back_device_state(device: torch.device, state: Tensor) -> None:
-    """Put it back to what :func:`device_state` gave."""
+def restore_device_state(device: torch.device, state: Tensor) -> None:
+    """Restore a state that :func:`device_state` returned."""
     _generator(device).set_state(state)
 
 
@@ -133,22 +136,24 @@ def _generator(device: torch.device) -> torch.Generator:
     return torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
 
 
-def host_state(besides: torch.device | None = None) -> list[Any]:
-    """Where the generators of the host are, whose numbers a recording would repeat for ever: torch's (unless it is the one of the device
-    ``besides``), Python's, NumPy's.
+def host_state(recording_device: torch.device | None = None) -> list[Any]:
+    """The states of the CPU's generators, whose numbers a recording would repeat forever: torch's, Python's and NumPy's.
+
+    Args:
+        recording_device: None, or the device of a recording. If it is the CPU, torch's generator is left out: replays draw from it anew.
     """
-    found: list[Any] = [
-        None if besides is not None and besides.type == "cpu" else torch.get_rng_state().numpy().tobytes(),
+    states: list[Any] = [
+        None if recording_device is not None and recording_device.type == "cpu" else torch.get_rng_state().numpy().tobytes(),
         random.getstate(),
     ]
     if "numpy" in sys.modules:
         kind, key, *rest = sys.modules["numpy"].random.get_state()
-        found.append((kind, key.tobytes(), *rest))
-    return found
+        states.append((kind, key.tobytes(), *rest))
+    return states
 
 
-def put_back_host_state(state: list[Any]) -> None:
-    """Put them back to what :func:`host_state` gave."""
+def restore_host_state(state: list[Any]) -> None:
+    """Restore states that :func:`host_state` returned."""
     torch.set_rng_state(torch.frombuffer(bytearray(state[0]), dtype=torch.uint8))
     random.setstate(state[1])
     if len(state) > 2:

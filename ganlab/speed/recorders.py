@@ -1,4 +1,4 @@
-"""What records work of a device and replays it: CUDA graphs. Tests have another, for machines without a GPU."""
+"""Recorders of a device's work, which replay it later: CUDA graphs. Tests register another recorder for machines without a GPU."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-Work = Callable[[], list[Tensor]]  # from tensors at fixed places to tensors at fixed places, without looking at a value
+Work = Callable[[], list[Tensor]]  # reads and writes tensors at fixed addresses, and never reads a value on the CPU
 Replay = Callable[[], None]
 
-WARM_UPS = 3  # as torch.cuda.make_graphed_callables does before a capture
+WARM_UPS = 3  # as many as torch.cuda.make_graphed_callables does before a capture
 
 
-class Recorder(Protocol):
-    """Records work of one pass after another. What has been recorded for different passes may be replayed in any order."""
+class PassRecorder(Protocol):
+    """Records the work of one pass after another. Recordings of different passes may be replayed in any order."""
 
     def __init__(self, device: torch.device) -> None: ...
 
     def begin(self) -> None:
-        """A new pass: its forward and its backward work come next, and are replayed in that order."""
+        """Begin a new pass. Its forward and backward work are recorded next, and replayed in that order."""
 
-    def try_out(self, work: Callable[[], object]) -> None:
-        """Do the work as it will be when it is recorded, so that libraries make what they make at the first call.
+    def warm_up(self, work: Callable[[], object]) -> None:
+        """Do the work before it is recorded, so that libraries initialize what they create at their first call.
 
         Raises:
-            RuntimeError: the host looks at a value.
+            RuntimeError: the work reads a value on the CPU.
         """
 
     def record(self, work: Work) -> tuple[list[Tensor], Replay]:
-        """Record the work: its results, whose places stay the same, and what does it again.
+        """Record the work. Returns its results, whose addresses never change, and a function that replays it.
 
         Raises:
-            RuntimeError: that cannot be recorded.
+            RuntimeError: the work cannot be recorded.
         """
 
 
 class CudaRecorder:
-    """CUDA graphs (https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-graphs) by way of torch.
+    """CUDA graphs (https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-graphs), recorded by torch.
 
-    Each pass has a pool of memory of its own: graphs that share one may be replayed in the order of their recording only, and turns
-    come in any order. Torch tells a graph at each replay which seed and offset its generator has, so that a pass that is seeded before
-    it is replayed draws what it would draw otherwise.
+    Each pass has its own memory pool. Graphs that share a pool must be replayed in the order of their recording, but turns come in any
+    order. Torch gives each replay the current seed and offset of the default generator, so a replay draws the same numbers as the pass
+    itself would draw after the same seed.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -53,11 +53,11 @@ class CudaRecorder:
         self.pool: Any = None
 
     def begin(self) -> None:
-        """A pool of memory for what comes."""
+        """Create a memory pool for the next recordings."""
         self.pool = torch.cuda.graph_pool_handle()
 
-    def try_out(self, work: Callable[[], object]) -> None:
-        """On the stream of recordings, as torch wants it before a capture; the last time, what waits for the device is an error."""
+    def warm_up(self, work: Callable[[], object]) -> None:
+        """Do the work on the recording stream, as torch requires before a capture. In the last round, waiting for the GPU is an error."""
         with torch.cuda.device(self.device):
             torch.cuda.synchronize()
             with torch.cuda.stream(self.stream):
@@ -67,10 +67,10 @@ class CudaRecorder:
             torch.cuda.synchronize()
 
     def record(self, work: Work) -> tuple[list[Tensor], Replay]:
-        """A graph of it. Other threads may go on using the device meanwhile."""
+        """Record a graph of the work. Other threads may use the device meanwhile."""
         graph = torch.cuda.CUDAGraph()
         recording = torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local")
-        # Older versions of PyTorch stay on the recording's stream if it fails: the one before is put back here, whatever happens.
+        # If a recording fails, older versions of PyTorch stay on its stream: the outer context always restores the previous stream.
         with torch.cuda.device(self.device), torch.cuda.stream(torch.cuda.current_stream(self.device)), recording:
             results = work()
         return results, graph.replay
@@ -80,7 +80,7 @@ class CudaRecorder:
 def _waits_are_errors() -> Iterator[None]:
     before = torch.cuda.get_sync_debug_mode()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it is a prototype
+        warnings.simplefilter("ignore")  # torch warns that this mode is a prototype
         torch.cuda.set_sync_debug_mode("error")
         try:
             yield
@@ -88,4 +88,4 @@ def _waits_are_errors() -> Iterator[None]:
             torch.cuda.set_sync_debug_mode(before)
 
 
-RECORDERS: dict[str, type[Recorder]] = {"cuda": CudaRecorder}
+RECORDERS: dict[str, type[PassRecorder]] = {"cuda": CudaRecorder}

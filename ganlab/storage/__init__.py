@@ -1,1 +1,1 @@
-"""Bytes on disk: atomic files, the one-file checkpoint, files that a person asks for. This module imports nothing."""
+"""Bytes on disk: atomic writes, the one-file checkpoint, output files of commands. This module imports nothing."""

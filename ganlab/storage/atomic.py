@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and appended lines that are on the disk. Imports no torch."""
+"""Atomic file writes, and flushing of appended lines to disk. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from pathlib import Path
 from ganlab.errors import cannot_be_written
 
 
-def beside(path: Path) -> Path:
-    """Where ``path`` is written before it is renamed."""
+def temporary_path(path: Path) -> Path:
+    """The file in the same folder that an atomic write of ``path`` fills before it is renamed."""
     return path.with_name(f".{path.name}.part")
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """A full disk, or a folder that is gone or may not be written, is one clear error."""
+def write_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError inside the block (disk full, folder removed or read-only) into one clear error about ``path``.
+
+    Raises:
+        GanlabError: the block raised an OSError.
+    """
     try:
         yield
     except OSError as error:
@@ -25,29 +29,37 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` in one move."""
+    """Replace ``path`` by ``text``, encoded as UTF-8, with an atomic write.
+
+    Raises:
+        GanlabError: it cannot be written; what was at ``path`` before is unchanged.
+    """
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content`` in one move."""
-    aside = beside(path)
-    with writing(path):
+    """Replace ``path`` by ``content`` with an atomic write: a temporary file, flushed to disk and renamed.
+
+    Raises:
+        GanlabError: it cannot be written; what was at ``path`` before is unchanged.
+    """
+    temporary = temporary_path(path)
+    with write_errors(path):
         try:
-            aside.unlink(missing_ok=True)  # left by a process that was killed; or a link that somebody else has put there
-            with open(aside, "wb") as file:
+            temporary.unlink(missing_ok=True)  # a killed process left it; or somebody else put a link there
+            with open(temporary, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            aside.replace(path)
+            temporary.replace(path)
         except OSError:
             with contextlib.suppress(OSError):
-                aside.unlink()
+                temporary.unlink()
             raise
 
 
 def flush(path: Path) -> None:
-    """Make sure that what has been appended to ``path`` is on the disk."""
+    """Flush to disk what was appended to ``path``, if the file exists."""
     if path.is_file():
-        with writing(path), open(path, "rb+") as file:
+        with write_errors(path), open(path, "rb+") as file:
             os.fsync(file.fileno())

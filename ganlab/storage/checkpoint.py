@@ -1,8 +1,8 @@
-"""Checkpoints: one safetensors file each, whole or not at all, and no pickle.
+"""Checkpoints: one safetensors file each, written atomically, without pickle.
 
 A state is a tree of dicts, lists, tensors, numbers and strings. Its tensors become the file's tensors, named by their path
-in the tree; everything else becomes a JSON document in the file's metadata, beside a checksum of both (safetensors
-itself notices a truncated file, but no flipped bits).
+in the tree. Everything else becomes a JSON document in the file's metadata, beside a checksum of both: safetensors itself
+detects a truncated file, but no flipped bits.
 """
 
 from __future__ import annotations
@@ -20,33 +20,39 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ganlab.errors import GanlabError, cannot_be_written
+from ganlab.storage.atomic import temporary_path
 
 FORMAT = 1
 
 
 def save(path: Path, state: dict[str, Any], what: str = "checkpoint") -> None:
-    """Write ``state`` to ``path``: aside, flushed to disk, then renamed, so that ``path`` is always whole.
+    """Write ``state`` to ``path`` with an atomic write: a temporary file, flushed to disk and renamed.
+
+    Args:
+        path: the file; its folder is made if it is missing, but no folder above that.
+        state: a tree of dicts, lists, tuples, tensors, numbers, strings and None.
+        what: the kind of file, ``"checkpoint"`` or ``"generator"``: part of its format name, and of error messages.
 
     Raises:
-        GanlabError: the disk is full or the folder cannot be written; what was at ``path`` before is still there.
+        GanlabError: the disk is full or the folder cannot be written; what was at ``path`` before is unchanged.
         TypeError: the state holds something that is neither a tensor nor plain data.
     """
     tensors: dict[str, Tensor] = {}
     document = _pack(checked(state), "", tensors)
-    # one key: safetensors writes several in an order of its own, and equal states should be equal files
+    # one metadata key: safetensors does not write several in a fixed order, and equal states should give equal files
     header = json.dumps({"format": f"ganlab {what} {FORMAT}", "sha256": _checksum(tensors, document), "state": document})
-    aside = path.with_name(f".{path.name}.part")
+    temporary = temporary_path(path)
     try:
-        path.parent.mkdir(exist_ok=True)  # without its parents: a run's folder that is gone is not made anew
-        save_file(tensors, aside, {"ganlab": header})
-        with open(aside, "rb+") as file:
+        path.parent.mkdir(exist_ok=True)  # without parents: a run folder that was removed is not made again
+        save_file(tensors, temporary, {"ganlab": header})
+        with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        aside.chmod(0o666 & ~_umask())  # save_file makes it private to its owner
-        aside.replace(path)
+        temporary.chmod(0o666 & ~_umask())  # save_file lets only the owner read it
+        temporary.replace(path)
         _sync_folder(path.parent)
     except (OSError, SafetensorError) as error:
         with contextlib.suppress(OSError):
-            aside.unlink()
+            temporary.unlink()
         raise cannot_be_written(f"{what} {path}", error) from error
 
 
@@ -54,9 +60,9 @@ def load(path: Path, what: str = "checkpoint") -> dict[str, Any]:
     """The state that :func:`save` wrote, its tensors on the CPU.
 
     Raises:
-        GanlabError: there is no such file, it is damaged, or it is not what ``what`` says.
+        GanlabError: there is no such file, it is damaged, or it is not a ``what``.
     """
-    hint = "remove it, and the checkpoint before it is used" if what == "checkpoint" else "get a whole copy of it"
+    hint = "remove it, and the checkpoint before it is used" if what == "checkpoint" else "get an undamaged copy of it"
     try:
         with safe_open(path, framework="pt") as file:
             header = dict(json.loads((file.metadata() or {}).get("ganlab", "{}")))
@@ -71,7 +77,7 @@ def load(path: Path, what: str = "checkpoint") -> dict[str, Any]:
         raise GanlabError(f"{what} {path} is damaged: its checksum does not match its content", hint)
     try:
         state = _unpack(header["state"], tensors)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:  # made by hand: the checksum is right
+    except (KeyError, TypeError, ValueError, RecursionError) as error:  # not written by ganlab: its checksum is right
         raise GanlabError(f"{what} {path} is not what ganlab writes: {error!r}", hint) from error
     if not isinstance(state, dict):
         raise GanlabError(f"{what} {path} is not what ganlab writes", hint)
@@ -79,10 +85,14 @@ def load(path: Path, what: str = "checkpoint") -> dict[str, Any]:
 
 
 def checked(state: Any, path: str = "") -> Any:
-    """``state`` itself.
+    """Check that :func:`save` can write ``state``, and return it.
+
+    Args:
+        state: the tree.
+        path: where it is in a larger tree, for the error message.
 
     Raises:
-        TypeError: it holds something that :func:`save` cannot write; says what, and where in the tree.
+        TypeError: it holds something else; the message says what, and where in the tree.
     """
     if isinstance(state, dict):
         for key, item in state.items():
@@ -145,7 +155,7 @@ def _umask() -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename durable, where the platform can."""
+    """Make a rename durable, on platforms that can flush a folder."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Files that a person asks for, at a place of theirs: all of them whole, or none; nothing is replaced unless they say so."""
+"""Output files of commands (``--out``): all of them are written, or none; nothing is replaced without ``--force``."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ganlab.errors import UsageError
 
 
 def refuse_existing(paths: Iterable[Path], force: bool) -> None:
-    """See that none of ``paths`` is there already, unless they may be replaced.
+    """Check that none of ``paths`` exists, unless ``force`` allows to replace it.
 
     Raises:
-        UsageError: one is.
+        UsageError: one of them exists, or is a folder.
     """
     for path in paths:
         if path.is_dir():
@@ -26,25 +26,25 @@ def refuse_existing(paths: Iterable[Path], force: bool) -> None:
             raise UsageError(f"{path} is already there", "name another place with --out, or replace it with --force")
 
 
-def not_taken(path: Path, force: bool) -> Path:
-    """A place for what a person has not named a place for: ``path``, or with a number from 2 on where something is there already.
+def unused_path(path: Path, force: bool) -> Path:
+    """``path`` if nothing is there or ``force`` is given; else the first unused of ``<stem>-2``, ``<stem>-3``, ...
 
-    With ``force`` it is ``path``, whatever is there.
+    For output that the person gave no ``--out`` for.
     """
-    places = itertools.chain([path], (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2)))
-    return path if force else next(place for place in places if not place.exists())
+    candidates = itertools.chain([path], (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2)))
+    return path if force else next(candidate for candidate in candidates if not candidate.exists())
 
 
 @contextlib.contextmanager
 def staged(folder: Path) -> Iterator[Path]:
-    """A folder to write files into, which are moved into ``folder`` at the end; if anything is raised before, nothing is left.
+    """A temporary folder to write files into. They are moved into ``folder`` at the end; if the block raises, nothing is left.
 
     Raises:
-        UsageError: the place cannot be written.
+        UsageError: ``folder`` cannot be written.
     """
-    ancestor = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    ancestor = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not ancestor.is_dir():
-        raise UsageError(f"{ancestor} is no folder", "choose another place with --out")
+        raise UsageError(f"{ancestor} is not a folder", "choose another place with --out")
     stage = None
     try:
         stage = Path(tempfile.mkdtemp(prefix=".ganlab-", dir=ancestor))

@@ -1,1 +1,1 @@
-"""Many runs: seeds, a grid of options, and the processes that carry them out. Imports no torch."""
+"""Sweeps: many runs of one recipe, with several seeds or over a grid of options, each in a child process."""

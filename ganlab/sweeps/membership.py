@@ -1,4 +1,4 @@
-"""A run that another process has started as one of a set: what it is told, and that it ends when that process does. Imports no torch."""
+"""How a child process learns which sweep its run belongs to, and stops when its parent process exits. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ import signal
 import threading
 from typing import Any
 
-VARIABLE = "GANLAB_MEMBER"
+VARIABLE = "GANLAB_SWEEP_MEMBERSHIP"
 
 
-def told(member: dict[str, Any]) -> dict[str, str]:
-    """The environment variable that tells a process which run of which set it is to be."""
-    return {VARIABLE: json.dumps(member)}
+def membership_environment(membership: dict[str, Any]) -> dict[str, str]:
+    """The environment variable that passes a run's membership (``set`` in its ``run.json``) to the child process that trains it."""
+    return {VARIABLE: json.dumps(membership)}
 
 
-def as_member() -> dict[str, Any]:
-    """Which run of a set this process is to be, as its run.json will say; empty where it is none.
+def join_sweep() -> dict[str, Any]:
+    """Return the membership that the parent process has passed on, as ``run.json`` will record it. Empty outside of a sweep.
 
-    From here on the process ends in good order, as after SIGTERM, when the one that has started it is gone: its standard input is a pipe
-    from there, and nothing is ever written to it.
+    In a sweep, this process from now on receives SIGTERM when its parent exits, so it saves its run and ends. Its standard input is a
+    pipe from the parent, which writes nothing to it; end of file means that the parent is gone.
     """
-    text = os.environ.pop(VARIABLE, "")  # what this process starts is no member
+    text = os.environ.pop(VARIABLE, "")  # child processes of this process do not belong to the sweep
     if not text:
         return {}
-    threading.Thread(target=_end_with_the_other, daemon=True).start()
-    found: dict[str, Any] = json.loads(text)
-    return found
+    threading.Thread(target=_stop_when_parent_exits, daemon=True).start()
+    membership: dict[str, Any] = json.loads(text)
+    return membership
 
 
-def _end_with_the_other() -> None:
+def _stop_when_parent_exits() -> None:
     try:
         while os.read(0, 1):
             continue

@@ -1,4 +1,4 @@
-"""A set is carried out: what is missing is made, what was interrupted goes on, side by side, until all is done or a signal comes."""
+"""Runs a sweep: starts the child processes of its runs, follows their states, and forwards signals until all of them have ended."""
 
 from __future__ import annotations
 
@@ -14,160 +14,164 @@ from typing import Protocol
 
 from ganlab.errors import GanlabError, UsageError
 from ganlab.runs.signals import ENDING
-from ganlab.sweeps.membership import told
-from ganlab.sweeps.sweep import Member, RunSet, new_runs
-from ganlab.sweeps.workers import Pool, Share, Worker, why
+from ganlab.sweeps.existing_runs import new_runs
+from ganlab.sweeps.membership import membership_environment
+from ganlab.sweeps.sweep import Sweep, SweepRun
+from ganlab.sweeps.workers import Pool, Share, Worker
 
-LOOK = 0.1  # seconds from one look at the processes to the next
-ELSEWHERE = 1.0  # the same at runs that other processes write
+POLL_SECONDS = 0.1  # between two looks at the child processes
+POLL_ELSEWHERE_SECONDS = 1.0  # between two looks at the runs of other processes
 
 
-class Watcher(Protocol):
-    """Who is told of a set while it goes on."""
+class SweepWatcher(Protocol):
+    """An observer of a running sweep, such as its display."""
 
-    def changed(self, member: Member) -> None:
-        """A member's state is another one."""
+    def changed(self, run: SweepRun) -> None:
+        """The state of a run has changed."""
 
     def tick(self) -> None:
-        """Some time has passed."""
+        """Called at every poll."""
 
 
 @dataclass
-class Carrying:
-    """One go at a set.
+class SweepRunner:
+    """Runs a sweep once.
 
     Attributes:
-        one: the set. pool: its processes. watcher: who is told.
-        data: ``--data-root``, for the processes; empty for none.
-        retry: whether those that failed are to be tried again.
-        unchanged: raises a GanlabError when files that runs are made from are no longer what they were.
-        stopped_by: the signal that ended it; None while there was none.
+        sweep: the sweep. pool: its child processes. watcher: its observer.
+        data_root: ``--data-root`` for the child processes; None leaves the option out.
+        retry_failed: whether runs that have failed are resumed.
+        check_files: raises a GanlabError when files that the runs need have changed. Called before each run.
+        stopped_by: the signal that stopped the sweep; None where none did.
+        interrupts: how many signals were received that the child processes must receive too.
     """
 
-    one: RunSet
+    sweep: Sweep
     pool: Pool
-    watcher: Watcher
-    data: Path | None = None
-    retry: bool = False
-    unchanged: Callable[[], None] = lambda: None
+    watcher: SweepWatcher
+    data_root: Path | None = None
+    retry_failed: bool = False
+    check_files: Callable[[], None] = lambda: None
     stopped_by: signal.Signals | None = None
     interrupts: int = 0
-    _passed_on: int = 0
-    _at_work: dict[int, tuple[Worker, Member]] = field(default_factory=dict)  # by the process's number
-    _tried: set[int] = field(default_factory=set)  # ids of members
-    _known: set[str] = field(default_factory=set)  # names of run folders that have been looked at
-    _looked: float = 0.0
+    _forwarded: int = 0  # signals that the child processes have received
+    _active: dict[int, tuple[Worker, SweepRun]] = field(default_factory=dict)  # by process id
+    _tried: set[int] = field(default_factory=set)  # id() of the runs that this runner has started
+    _known_folders: set[str] = field(default_factory=set)
+    _last_poll_elsewhere: float = 0.0
 
-    def carry_out(self) -> None:
-        """Go on until there is nothing left to do, or to wait for."""
-        for member in self.one.members:
-            self.watcher.changed(member)
-        new_runs(self.one.runs, self._known)
-        with self._signals():
+    def run(self) -> None:
+        """Train until no run is left to start or to wait for."""
+        for run in self.sweep.runs:
+            self.watcher.changed(run)
+        new_runs(self.sweep.runs_dir, self._known_folders)
+        with self._signals_counted():
             while True:
-                self._pass_on()
-                self._see_new()
-                self._reap()
-                self._see_others()
+                self._forward_signals()
+                self._assign_new_folders()
+                self._handle_ended()
+                self._poll_elsewhere()
                 while self.stopped_by is None and self._start_next():
                     continue
                 self.watcher.tick()
-                if not self._at_work and (self.stopped_by is not None or not self._waiting()):
+                if not self._active and (self.stopped_by is not None or not self._has_work()):
                     return
-                time.sleep(LOOK)
+                time.sleep(POLL_SECONDS)
 
-    def wanted(self, member: Member) -> bool:
-        """Whether a member is still to be made, or to go on."""
-        states = ("missing", "lost", "interrupted", *(["failed"] if self.retry else []))
-        return member.state in states and id(member) not in self._tried
+    def needs_training(self, run: SweepRun) -> bool:
+        """Whether a run is still to be started or resumed."""
+        states = ("missing", "lost", "interrupted", *(["failed"] if self.retry_failed else []))
+        return run.state in states and id(run) not in self._tried
 
-    def _waiting(self) -> bool:
-        return any(member.state == "elsewhere" or self.wanted(member) for member in self.one.members)
+    def _has_work(self) -> bool:
+        return any(run.state == "elsewhere" or self.needs_training(run) for run in self.sweep.runs)
 
-    # -- processes ---------------------------------------------------------------------------------------------------------
+    # -- child processes ---------------------------------------------------------------------------------------------------
 
     def _start_next(self) -> bool:
-        """Start the next member's process, if there is one and a place for it."""
-        share = self.pool.free()
-        member = next((member for member in self.one.members if self.wanted(member)), None)
-        if share is None or member is None:
+        """Start the next run. False where there is none, or no share of the machine is free."""
+        share = self.pool.free_share()
+        run = next((run for run in self.sweep.runs if self.needs_training(run)), None)
+        if share is None or run is None:
             return False
-        self._tried.add(id(member))
+        self._tried.add(id(run))
         try:
-            self.unchanged()
-            self._start(member, share)
+            self.check_files()
+            self._start(run, share)
         except GanlabError as error:
-            member.message, member.state = error.message, "failed"
-        self.watcher.changed(member)
+            run.message, run.state = error.message, "failed"
+        self.watcher.changed(run)
         return True
 
-    def _start(self, member: Member, share: Share) -> None:
-        if member.run is not None and member.run.folder.checkpoint_files():
-            words = ["resume", str(member.run.folder.path)]
+    def _start(self, run: SweepRun, share: Share) -> None:
+        if run.summary is not None and run.summary.folder.checkpoint_files():
+            arguments = ["resume", str(run.summary.folder.path)]
         else:
-            member.run = None
-            words = ["run", str(self.one.recipe_of(member)), "--set", f"train.seed={member.seed}", "--runs-dir", str(self.one.runs)]
-        words += ["--data-root", str(self.data)] if self.data is not None else []
-        worker = self.pool.start(words, share, self.one.log_of(member), told(self.one.told(member)))
-        member.state, member.message = "running", ""
-        self._at_work[worker.process.pid] = (worker, member)
+            run.summary = None
+            recipe, runs_dir = self.sweep.recipe_file(run), self.sweep.runs_dir
+            arguments = ["run", str(recipe), "--set", f"train.seed={run.seed}", "--runs-dir", str(runs_dir)]
+        arguments += ["--data-root", str(self.data_root)] if self.data_root is not None else []
+        environment = membership_environment(self.sweep.membership_of(run))
+        worker = self.pool.start(arguments, share, self.sweep.log_file(run), environment)
+        run.state, run.message = "running", ""
+        self._active[worker.process.pid] = (worker, run)
 
-    def _see_new(self) -> None:
-        """Find the folders that the processes have made."""
-        for run in new_runs(self.one.runs, self._known):
-            self.one.take(run)
+    def _assign_new_folders(self) -> None:
+        """Assign the run folders that the child processes have created."""
+        for summary in new_runs(self.sweep.runs_dir, self._known_folders):
+            self.sweep.assign(summary)
 
-    def _reap(self) -> None:
-        """Look at what has ended."""
-        for worker in self.pool.ended():
-            _, member = self._at_work.pop(worker.process.pid)
-            self._see_new()
-            reason = why(worker)
+    def _handle_ended(self) -> None:
+        """Read the states of the runs whose child processes have ended."""
+        for worker in self.pool.collect_ended():
+            _, run = self._active.pop(worker.process.pid)
+            self._assign_new_folders()
+            reason = worker.failure_reason()
             try:
-                member.look()
+                run.refresh()
             except UsageError as error:
                 reason = reason or error.message
-            if member.state != "finished":
-                member.message = reason if self.stopped_by is None else ""
-                if member.state == "missing" and self.stopped_by is None and worker.process.returncode > 0:
-                    member.state = "failed"
-            self.watcher.changed(member)
+            if run.state != "finished":
+                run.message = reason if self.stopped_by is None else ""
+                if run.state == "missing" and self.stopped_by is None and worker.process.returncode > 0:
+                    run.state = "failed"
+            self.watcher.changed(run)
 
-    def _see_others(self) -> None:
-        """Look at the runs that other processes write."""
-        if time.monotonic() - self._looked < ELSEWHERE:
+    def _poll_elsewhere(self) -> None:
+        """Read the states of the runs that other processes write."""
+        if time.monotonic() - self._last_poll_elsewhere < POLL_ELSEWHERE_SECONDS:
             return
-        self._looked = time.monotonic()
-        for member in self.one.members:
-            if member.state == "elsewhere":
+        self._last_poll_elsewhere = time.monotonic()
+        for run in self.sweep.runs:
+            if run.state == "elsewhere":
                 with contextlib.suppress(UsageError):
-                    member.look()
-                if member.state != "elsewhere":
-                    self.watcher.changed(member)
+                    run.refresh()
+                if run.state != "elsewhere":
+                    self.watcher.changed(run)
 
     # -- signals -----------------------------------------------------------------------------------------------------------
 
-    def _pass_on(self) -> None:
-        """The first signal stops all processes in good order, a second Ctrl-C at once."""
-        if self._passed_on < min(self.interrupts, 2):
-            self._passed_on += 1
+    def _forward_signals(self) -> None:
+        """Stop the child processes: after their step at the first signal, at once at a second Ctrl-C."""
+        if self._forwarded < min(self.interrupts, 2):
+            self._forwarded += 1
             self.pool.signal()
 
     @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Inside, signals are noted."""
+    def _signals_counted(self) -> Iterator[None]:
+        """Inside, signals are counted in place of ending this process."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
-        def note(number: int, _frame: FrameType | None) -> None:
+        def count(number: int, _frame: FrameType | None) -> None:
             if self.stopped_by is None or number == signal.SIGINT:
                 self.stopped_by = self.stopped_by or signal.Signals(number)
                 self.interrupts += 1
 
-        before = {number: signal.signal(number, note) for number in ENDING}
+        previous_handlers = {number: signal.signal(number, count) for number in ENDING}
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in previous_handlers.items():
                 signal.signal(number, handler)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.errors import PluginError
-from ganlab.registry.lookup import Kind
+from ganlab.registry.entry import Kind
 from ganlab.testing.rules import RULES
 from ganlab.testing.subject import MEASURED, BrokenRule, Subject, refuse_if_not_measured
 from ganlab.testing.tiny import catalogue

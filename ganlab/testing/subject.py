@@ -12,8 +12,7 @@ from ganlab.errors import UsageError
 from ganlab.game.build import ROLES
 from ganlab.quality.attributed_judge import AttributedJudge
 from ganlab.recipe import Choice, Recipe
-from ganlab.registry.catalogue import Entry
-from ganlab.registry.lookup import Kind
+from ganlab.registry.entry import Entry, Kind
 from ganlab.runs.run import Run
 from ganlab.runs.training import execute
 from ganlab.testing.tiny import prepare

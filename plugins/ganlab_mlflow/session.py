@@ -46,7 +46,7 @@ class Session:
         self.info, self.recipe = describe.read_info(run), describe.read_recipe(run)
         with _alone(uri):
             self.client: MlflowClient = MlflowClient(tracking_uri=uri)
-            state.experiment_id = self._experiment(experiment, uri)
+            state.experiment_id = _experiment(self.client, experiment, uri)
             view.make_views(self.client, state.experiment_id, time_ns() // 1_000_000)
         state.uri, state.experiment = redacted(uri), experiment
         self.doubtful: set[str] = set()  # files of which MLflow may have lines that are older than what has been noted
@@ -58,7 +58,7 @@ class Session:
             state.begun, state.positions, state.run_id = False, {}, known  # mlflow.json was lost: what is sent twice counts once
             self.doubtful.add(METRICS[0])
         state.save(run)
-        self.there = self._pictures() if known and ARTIFACTS not in state.positions else set()
+        self.there = _pictures(self.client, self.state.run_id) if known and ARTIFACTS not in state.positions else set()
         before = self._position(ARTIFACTS).next
         self.listed = {_mark(line.content) for line in new_lines(run / ARTIFACTS, Position()) if line.position.next <= before}
         self._begin()
@@ -86,7 +86,7 @@ class Session:
         if checkpoints == "last" and info.get("last_checkpoint"):
             names.append(str(info["last_checkpoint"]))
         for name in names:
-            path = self._inside(name)
+            path = _inside(self.run, name)
             if path is None:
                 continue
             with _unless_it_is_gone(path):
@@ -99,7 +99,7 @@ class Session:
         client.set_tag(run_id, "mlflow.note.content", describe.note(info, self.recipe))  # with what was announced meanwhile
         client.set_terminated(run_id, STATUS.get(status, "FAILED"), int((info.get("ended") or 0) * 1000) or None)
         self.state.complete, self.state.completed_by = True, os.getpid()
-        self.state.model_missing = model and self._inside(model_module.FILE) is not None
+        self.state.model_missing = model and _inside(self.run, model_module.FILE) is not None
         self.state.save(self.run)
 
     def log_model(self) -> None:
@@ -119,27 +119,7 @@ class Session:
         self.state.model_missing = False
         self.state.save(self.run)
 
-    def _inside(self, name: str) -> Path | None:
-        """The file ``name`` of the run's folder; None where there is none, or the name leads out of the folder (a stranger's run may)."""
-        path = (self.run / name).resolve()
-        return path if path.is_relative_to(self.run.resolve()) and path.is_file() else None
-
     # -- the run's place ---------------------------------------------------------------------------------------------------
-
-    def _experiment(self, name: str, uri: str) -> str:
-        found = self.client.get_experiment_by_name(name)
-        if found is None:
-            # A local store is handed an absolute place; a server keeps artifacts where it was told to.
-            store = sqlite_file(uri)
-            place = None if store is None else (_artifacts(store) / describe.key(name)).as_uri()
-            try:
-                kind = {"mlflow.experimentKind": "custom_model_development"}  # or the UI asks, and shows pages for chat bots
-                return str(self.client.create_experiment(name, artifact_location=place, tags=kind))
-            except Exception:
-                found = self.client.get_experiment_by_name(name)  # another run may have made it meanwhile
-                if found is None:
-                    raise
-        return str(found.experiment_id)
 
     def _known_run(self) -> str | None:
         """This run's id in MLflow, if it is there: as remembered, else by its tag."""
@@ -189,7 +169,7 @@ class Session:
         position = self._position(name)
         # A run that was killed goes through its last steps again: on the CPU with the same numbers, at another time.
         again = name == METRICS[0] and (name in self.doubtful or was_cut(self.run / name, position))
-        there = self._points() if again else set()
+        there = _points(self.client, self.state.run_id) if again else set()
         self.doubtful.discard(name)
         for line in new_lines(self.run / name, position):
             new = [metric for metric in _metrics(line.content) if _point(metric) not in there]
@@ -205,7 +185,7 @@ class Session:
         self._delivered(name, position)
 
     def _deliver_file(self, line: dict[str, Any], images: bool) -> None:
-        path = self._inside(str(line["path"]))
+        path = _inside(self.run, str(line["path"]))
         if path is None:
             return  # pruned, or dropped when the run went back to a checkpoint
         if line["kind"] == "checkpoint":
@@ -213,7 +193,9 @@ class Session:
                 self.client.log_artifact(self.state.run_id, str(path), "checkpoints")
         elif images:
             key, step, time = describe.key(str(line["name"])).replace(":", "_"), line["step"], int(line["time"] * 1000)
-            again = _mark(line) in self.listed and any((key, str(step)) == picture[:2] for picture in self._pictures())
+            again = _mark(line) in self.listed and any(
+                (key, str(step)) == picture[:2] for picture in _pictures(self.client, self.state.run_id)
+            )
             self.listed.add(_mark(line))
             if (key, str(step), str(time)) not in self.there and not again:
                 self._send_picture(path, key, step, time)
@@ -221,11 +203,13 @@ class Session:
     def _deliver_last_sheet(self) -> None:
         """The last of the sheets once more, under a key and a step that all runs have: side by side without looking for a step."""
         lines = [line.content for line in new_lines(self.run / ARTIFACTS, Position())]
-        sheets = [line for line in lines if line["kind"] == "image" and line["name"] == view.SHEETS and self._inside(str(line["path"]))]
-        path = self._inside(str(sheets[-1]["path"])) if sheets else None
+        sheets = [
+            line for line in lines if line["kind"] == "image" and line["name"] == view.SHEETS and _inside(self.run, str(line["path"]))
+        ]
+        path = _inside(self.run, str(sheets[-1]["path"])) if sheets else None
         if path is not None:
             time = int(sheets[-1]["time"] * 1000)
-            if (view.LAST_SHEET, "0", str(time)) not in self._pictures():
+            if (view.LAST_SHEET, "0", str(time)) not in _pictures(self.client, self.state.run_id):
                 self._send_picture(path, view.LAST_SHEET, 0, time)
 
     def _send_picture(self, path: Path, key: str, step: int, time: int) -> None:
@@ -235,23 +219,48 @@ class Session:
             picture.load()
             self.client.log_image(self.state.run_id, picture, key=key, step=step, timestamp=time, synchronous=True)
 
-    def _pictures(self) -> set[tuple[str, str, str]]:
-        """Key, step and time of the pictures that MLflow has of this run, as its file names say them: other than metrics, they add up."""
-        files = [Path(file.path).name for file in self.client.list_artifacts(self.state.run_id, "images")]
-        parts = [name.replace("%", "+").split("+") for name in files]  # the separator of older versions
-        return {(part[0].replace("~", "/").replace("#", "/"), part[2], part[4]) for part in parts if len(part) > 4}
-
-    def _points(self) -> set[tuple[str, int, str]]:
-        """Key, step and value of all points that MLflow has of this run."""
-        keys = self.client.get_run(self.state.run_id).data.metrics
-        return {_point(metric) for key in keys for metric in self.client.get_metric_history(self.state.run_id, key)}
-
     def _position(self, name: str) -> Position:
         return self.state.positions.get(name, Position())
 
     def _delivered(self, name: str, position: Position) -> None:
         self.state.positions[name] = position
         self.state.save(self.run)
+
+
+def _experiment(client: MlflowClient, name: str, uri: str) -> str:
+    """The id of the experiment called ``name``; it is made when it is not there."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        # A local store is handed an absolute place; a server keeps artifacts where it was told to.
+        store = sqlite_file(uri)
+        place = None if store is None else (_artifacts(store) / describe.key(name)).as_uri()
+        try:
+            kind = {"mlflow.experimentKind": "custom_model_development"}  # or the UI asks, and shows pages for chat bots
+            return str(client.create_experiment(name, artifact_location=place, tags=kind))
+        except Exception:
+            found = client.get_experiment_by_name(name)  # another run may have made it meanwhile
+            if found is None:
+                raise
+    return str(found.experiment_id)
+
+
+def _pictures(client: MlflowClient, run_id: str) -> set[tuple[str, str, str]]:
+    """Key, step and time of the pictures that MLflow has of this run, as its file names say them: other than metrics, they add up."""
+    files = [Path(file.path).name for file in client.list_artifacts(run_id, "images")]
+    parts = [name.replace("%", "+").split("+") for name in files]  # the separator of older versions
+    return {(part[0].replace("~", "/").replace("#", "/"), part[2], part[4]) for part in parts if len(part) > 4}
+
+
+def _points(client: MlflowClient, run_id: str) -> set[tuple[str, int, str]]:
+    """Key, step and value of all points that MLflow has of this run."""
+    keys = client.get_run(run_id).data.metrics
+    return {_point(metric) for key in keys for metric in client.get_metric_history(run_id, key)}
+
+
+def _inside(run: Path, name: str) -> Path | None:
+    """The file ``name`` of the run's folder; None where there is none, or the name leads out of the folder (a stranger's run may)."""
+    path = (run / name).resolve()
+    return path if path.is_relative_to(run.resolve()) and path.is_file() else None
 
 
 def _metrics(line: dict[str, Any]) -> list[Any]:

@@ -47,8 +47,8 @@ def arm(moment: Moment, sign: int) -> None:
 def arm_hook(name: str, step: int, command: list[str]) -> None:
     """Let the command line add a watcher to its run: it comes after all tricks and the display."""
     import ganlab
-    from ganlab.cli import train
     from ganlab.game.hooks import KNOWN
+    from ganlab.runs.workspace import Workspace
 
     left = [command or None]
 
@@ -63,22 +63,20 @@ def arm_hook(name: str, step: int, command: list[str]) -> None:
     scope: dict[str, Any] = {"hook": hook}
     exec(f"def {name}(self, run{', ' + others if others else ''}):\n    hook(run)", scope)  # pluggy reads parameter names
     assassin = type("Assassin", (), {name: ganlab.hookimpl(scope[name])})()
-    place = train.Place
+    make = Workspace.__init__
 
-    def with_the_assassin(*given: Any, **named: Any) -> Any:
-        made = place(*given, **named)
-        made.watchers.append(assassin)
-        return made
+    def with_the_assassin(self: Workspace, *args: Any, **options: Any) -> None:
+        make(self, *args, **options)
+        self.watchers.append(assassin)
 
-    train.Place = with_the_assassin  # type: ignore[misc, assignment]
+    Workspace.__init__ = with_the_assassin  # type: ignore[method-assign]
 
 
 def arm_line(count: int) -> None:
     """The process dies while it appends a line of metrics."""
-    from ganlab.records import folder
-    from ganlab.runs import run
+    from ganlab.records import record
 
-    append, left = folder.append_line, [count]
+    append, left = record.append_line, [count]
 
     def torn(path: Path, *given: Any) -> None:
         if path.name == "metrics.jsonl":
@@ -91,7 +89,7 @@ def arm_line(count: int) -> None:
             file.truncate((before + path.stat().st_size) // 2)
         die()
 
-    run.append_line = torn  # type: ignore[assignment]
+    record.append_line = torn  # type: ignore[assignment]
 
 
 def arm_file(name: str, when: str, count: int) -> None:

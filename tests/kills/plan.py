@@ -156,7 +156,7 @@ class Bench:
             if outcome.finished:
                 return True
             outcome.resumes += 1
-            if "has no checkpoint to go on from" in ended.text:
+            if "has no checkpoint to resume from" in ended.text:
                 return self._anew(case, place, ended, outcome)
         return self._trouble(outcome, ended, 0) or True
 

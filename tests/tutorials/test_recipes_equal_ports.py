@@ -53,8 +53,11 @@ def test_20_steps_in_float32_agree_to_six_digits(
 ) -> None:
     """Where both multiply by torch's own routines, as the ports do.
 
-    Other roundings grow: Adam divides by gradients that are nearly nothing.
+    Other roundings grow: Adam divides by gradients that are nearly nothing. Those of the Keras tutorial's biases, which batch
+    normalization takes out again, are nothing but roundings, and differ between processors.
     """
+    if name == "mnist_keras_batchnorm":
+        most = max(most, 1e-4)
     if by == "torch":
         monkeypatch.setattr(fused, "for_float32", lambda: products.TORCH)
     run, replay = beside(name, mnist_root, "train.dtype=float32", steps=20)

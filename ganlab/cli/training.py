@@ -1,0 +1,73 @@
+"""Train a run in the terminal and say how to resume it when it stops; ``run`` and ``resume`` share this."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from ganlab.cli.exit_codes import INTERRUPTED, SIGNALLED
+from ganlab.errors import GanlabError, PluginError
+from ganlab.records.folder import step_of
+from ganlab.runs.run import Run
+from ganlab.runs.training import execute
+from ganlab.screen.terminal import Display, command
+
+SHOW_CURSOR = "\x1b[?25h"  # the live display hides it
+
+
+def train(run: Run, display: Display) -> None:
+    """Train a run and show how it ended.
+
+    Raises:
+        GanlabError: the run failed; the hint says how to resume it.
+        SystemExit: a signal interrupted the run; the exit code names the signal.
+    """
+    try:
+        status = execute(run, exit_at_once)
+    except GanlabError as error:
+        error.hint = "\n".join([*([error.hint] if error.hint else []), *resume_hints(run, error)])
+        raise
+    display.show_end(run, status)
+    if status == "interrupted":
+        raise SystemExit(SIGNALLED + int(signal.Signals[run.info["signal"]]))
+
+
+def exit_at_once(run: Run) -> NoReturn:
+    """Say what is saved and end the process at once, on a second Ctrl-C. The run's folder survives this as it survives a kill."""
+    names = [path.name for path in run.checkpoints()]
+    how = f"its last checkpoint is {names[-1]}; to resume from it: {command('resume', run)}" if names else "it has no checkpoint yet"
+    os.write(2, f"{SHOW_CURSOR if sys.stderr.isatty() else ''}\nstopped at once. The run is not finished: {how}\n".encode())
+    os._exit(INTERRUPTED)
+
+
+def resume_hints(run: Run, error: GanlabError) -> list[str]:
+    """Return the lines that say which checkpoint a failed run has, and which commands resume it."""
+    checkpoints = run.checkpoints()
+    if not checkpoints:
+        removed = bool(run.info.get("last_checkpoint"))  # somebody has removed the files
+        if removed or run.step <= 1 or not run.path.is_dir():
+            return []
+        interval = f"one is saved every {run.checkpointing.every:,} steps: train.checkpoint_every"
+        return [f"The run cannot be resumed: it has no checkpoint yet ({interval})"]
+    steps = run.step - step_of(checkpoints[-1])
+    lost = f", {steps} step{'s' * (steps > 1)} before the one that failed (resuming repeats them)" if steps else ""
+    hints = [f"The run's last checkpoint is {checkpoints[-1].name}{lost}; to resume from it: {command('resume', run)}"]
+    if isinstance(error, PluginError) and error.trick:
+        hints += [f"After you fix {name}: {command('resume', run)} --changed" for name in _files_of_trick(run, error.trick)]
+        disable = f"--set {_table_of_trick(error.trick)}.enabled=false"
+        hints.append(f"To resume without the trick: {command('resume', run)} --changed {disable}")
+    return hints
+
+
+def _files_of_trick(run: Run, trick: str) -> list[str]:
+    """Return the names of the recipe's plugin files that bring a trick; empty for a trick of an installed plugin."""
+    files = {str(file.path): file.path.name for file in run.recipe.plugins}
+    origins = [choice.entry.origin for choice in run.recipe.tricks if choice.name == trick]
+    return [files[origin] for origin in origins if origin in files]
+
+
+def _table_of_trick(trick: str) -> str:
+    """Return a trick's table as ``--set`` takes it."""
+    return trick if trick == "tracking" else f"tricks.{trick}"

@@ -1,0 +1,239 @@
+"""``run.json`` as one typed model, read and checked in one place. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import pydantic
+from pydantic import ConfigDict
+from typing_extensions import TypedDict  # before Python 3.12 pydantic accepts no other
+
+from ganlab.errors import UsageError
+
+_OPEN = ConfigDict(extra="allow")  # keeps the keys of other versions
+_CLOSED = ConfigDict(extra="forbid")
+
+#: A copy of a plugin file in the run's folder: its name, the path of the original, and the digest of its content.
+PluginCopy = TypedDict("PluginCopy", {"name": str, "from": str, "sha256": str})
+PluginCopy.__pydantic_config__ = _CLOSED  # type: ignore[attr-defined]
+
+
+class GitState(TypedDict, total=False):
+    """The git work tree around the working folder."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    commit: str
+    dirty: bool
+
+
+class UsedDistribution(TypedDict, total=False):
+    """An installed distribution, or a script's plugin, that the recipe uses; ``brings`` lists the parts in words."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    name: str
+    version: str
+    brings: list[str]
+
+
+class UsedData(TypedDict, total=False):
+    """The data set. ``fallback_from``: the data set that the recipe wanted and that was not available; ``why``: the reason."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    use: str
+    size: int
+    fingerprint: str
+    fallback_from: str | None
+    why: str
+
+
+class BestCheckpoint(TypedDict, total=False):
+    """The checkpoint with the best value of the metric ``train.keep_best``: its file in the run's folder, the metric and the value."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    path: str
+    metric: str
+    value: float | None
+
+
+class Resumption(TypedDict, total=False):
+    """One resume: the time (seconds since 1970), and what was ``changed`` in the machine and software.
+
+    ``step`` and ``recipe`` (each change in words) are present if the recipe had changed.
+    """
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    time: float
+    changed: dict[str, Any]
+    step: int
+    recipe: list[str]
+
+
+class SweepMembership(TypedDict, total=False):
+    """The sweep that the run is part of: its name, the run's values of the grid, and the seed."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    name: str
+    combination: dict[str, Any]
+    seed: int
+
+
+class RunInfo(pydantic.BaseModel):
+    """The content of ``run.json``. Times are seconds since 1970. Keys that this version does not know are kept.
+
+    Only keys that were set are written. Every key has a default, so an older run.json can be read.
+    """
+
+    model_config = ConfigDict(extra="allow", validate_assignment=True, strict=True)
+
+    # identity
+    id: str = ""
+    uid: str = ""
+    recipe: str = ""
+    seed: int | None = None
+    set: SweepMembership = {}
+    init_from: str = ""
+    signature: str | None = None
+
+    # progress
+    status: str = "unknown"
+    created: float | None = None
+    started: float | None = None
+    ended: float | None = None
+    counters: dict[str, int] = {}
+    total_steps: int = 0
+    training_seconds: float = 0.0
+    last_checkpoint: str | None = None
+    best_checkpoint: BestCheckpoint | None = None
+    failure: str | None = None
+    signal: str | None = None
+    announcements: list[str] = []
+    findings: list[str] = []
+    not_finite: list[str] = []
+    resumed: list[Resumption] = []
+
+    # what the recipe used
+    data: UsedData = {}
+    plugins: list[PluginCopy] = []
+    script_tricks: list[str] = []
+    distributions: list[UsedDistribution] = []
+    script_plugins: list[UsedDistribution] = []
+
+    # machine and software
+    ganlab: str = ""
+    versions: dict[str, str] = {}
+    git: GitState | None = None
+    user: str = ""
+    host: str = ""
+    platform: str = ""
+    pid: int | None = None
+    process_started: float | None = None
+    boot: float | None = None
+    command: list[str] = []
+    device: str = ""
+    device_name: str = ""
+    dtype: str = ""
+    threads: int | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> RunInfo:
+        """The content of the file ``path``.
+
+        Raises:
+            UsageError: the file is missing or damaged.
+        """
+        try:
+            if not path.is_file():
+                raise FileNotFoundError("[Errno 2] No such file or directory")
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise UsageError(f"{path} cannot be read: {error}", "is this a run's folder? `ganlab runs` lists them") from error
+        if not isinstance(content, dict):
+            raise UsageError(f"{path} is not the run.json of a run: it holds no JSON object")
+        try:
+            return cls(**content)
+        except pydantic.ValidationError as error:
+            key = str(error.errors(include_url=False)[0]["loc"][0])
+            raise UsageError(f"{path} is damaged: its {key} is {content[key]!r}") from error
+        except TypeError as error:  # a key that is the name of a parameter of Python's own, such as "self"
+            raise UsageError(f"{path} is damaged: {error}") from error
+
+    def as_dict(self) -> dict[str, Any]:
+        """All keys that were set, with values as in JSON. Lists and dicts are the model's own, not copies."""
+        return {key: self.value(key) for key in self.keys()}
+
+    def as_json(self) -> str:
+        """The text of the file."""
+        return json.dumps(self.as_dict(), indent=2) + "\n"
+
+    def replaced(self, **values: Any) -> RunInfo:
+        """A copy with other values for some keys."""
+        return RunInfo(**(self.as_dict() | values))
+
+    def keys(self) -> list[str]:
+        """The keys that were set, in the order of the file."""
+        return [*(name for name in type(self).model_fields if name in self.model_fields_set), *(self.model_extra or {})]
+
+    def value(self, key: str) -> Any:
+        """The value of a key that was set.
+
+        Raises:
+            KeyError: the key was not set.
+        """
+        if key in (self.model_extra or {}):
+            return (self.model_extra or {})[key]
+        if key not in self.model_fields_set:
+            raise KeyError(key)
+        return getattr(self, key)
+
+
+class InfoView(MutableMapping[str, Any]):
+    """``run.info``: a :class:`RunInfo` as a mutable mapping with the keys of ``run.json``.
+
+    A value that is assigned to a known key must have the type of that key; else a TypeError is raised.
+    """
+
+    def __init__(self, model: RunInfo) -> None:
+        self.model = model
+
+    def __getitem__(self, key: str) -> Any:
+        return self.model.value(key)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        try:
+            setattr(self.model, key, value)
+        except pydantic.ValidationError as error:
+            expected = error.errors(include_url=False)[0]["msg"]
+            raise TypeError(f"run.info[{key!r}] = {value!r}: {expected[:1].lower()}{expected[1:]}") from None
+
+    def __delitem__(self, key: str) -> None:
+        self.model.value(key)  # raises KeyError
+        if key in type(self.model).model_fields:
+            setattr(self.model, key, type(self.model).model_fields[key].get_default(call_default_factory=True))
+            self.model.model_fields_set.discard(key)
+        else:
+            delattr(self.model, key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.model.keys())
+
+    def __len__(self) -> int:
+        return len(self.model.keys())
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """The value of ``key``, set to ``default`` if it is missing. Returns the stored object, not a copy."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(self) | dict(other)
+
+    def __ior__(self, other: Mapping[str, Any]) -> InfoView:
+        self.update(other)
+        return self
+
+    def __repr__(self) -> str:
+        return repr(self.model.as_dict())

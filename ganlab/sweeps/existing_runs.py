@@ -1,0 +1,161 @@
+"""Which runs of a sweep are on disk already, and whether they were trained with the current recipe. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from ganlab.errors import UsageError
+from ganlab.recipe import Recipe, differences, flatten, to_toml
+from ganlab.recipe.grid import Combination
+from ganlab.records.folder import RunFolder
+from ganlab.records.summaries import RunSummary, list_runs
+from ganlab.sweeps.sweep import Sweep, SweepDefinition, SweepRun
+
+NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
+
+
+def find_sweep(
+    name: str,
+    runs_dir: Path,
+    source: str,
+    overrides: Sequence[str],
+    combinations: Sequence[Combination],
+    seeds: Sequence[int],
+    command: Sequence[str],
+) -> Sweep:
+    """The sweep that a command asks for, with those of its runs that are on disk.
+
+    Args:
+        name: of the sweep; empty for the default, which follows from the other arguments.
+        runs_dir: the folder of all runs.
+        source, overrides: the recipe as it was typed, and the texts of ``--set``.
+        combinations: of the grid. seeds: for each combination.
+        command: what was typed; error messages repeat it.
+
+    Raises:
+        UsageError: the name is invalid or belongs to another sweep, or a run was trained with another recipe than the current one.
+    """
+    if name and not NAME.fullmatch(name):
+        raise UsageError(
+            f"--name {name!r}: the name of a set may contain letters, digits, '_', '-' and '.', and must start with a letter or a digit"
+        )
+    first = combinations[0]
+    definition = SweepDefinition.of(source, first.recipe.path, overrides, first.values)
+    sweep = Sweep(
+        name or definition.default_name(first.recipe.name),
+        runs_dir,
+        definition,
+        [SweepRun(combination, seed) for seed in seeds for combination in combinations],
+    )
+    _refuse_other_definition(sweep)
+    for summary in list_runs(runs_dir):
+        if sweep.assign(summary) is None and summary.info.set.get("name") == sweep.name:
+            sweep.extra_runs.append(summary)
+    for run in sweep.runs:
+        if run.summary is not None:
+            _refuse_changed_recipe(sweep, run, run.summary, command)
+            run.refresh()
+    return sweep
+
+
+def new_runs(runs_dir: Path, known: set[str]) -> list[RunSummary]:
+    """The runs whose folders have appeared since the last call. Their names are added to ``known``."""
+    summaries = []
+    for path in runs_dir.iterdir() if runs_dir.is_dir() else []:
+        if path.name not in known and (path / "run.json").is_file():
+            try:
+                folder = RunFolder(path)
+                summaries.append(RunSummary(folder, folder.read_info()))
+            except UsageError:
+                continue  # its run.json may be incomplete: the next call reads it again
+            known.add(path.name)
+    return summaries
+
+
+def recipe_changes(summary: RunSummary, combination: Combination, seed: int) -> list[str]:
+    """How the current recipe differs from the one that a run was trained with, in words. Empty where it does not.
+
+    Raises:
+        UsageError: the run's recipe cannot be read.
+    """
+    recipe = combination.fallback if summary.info.data.get("fallback_from") and combination.fallback else combination.recipe
+    try:
+        saved_document = tomllib.loads(summary.folder.recipe.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{summary.folder.recipe} cannot be read: {error}",
+            f"`ganlab delete {summary.id}` removes the run; the same command then trains it again",
+        ) from error
+    document = tomllib.loads(to_toml(recipe))  # written and read again, as the saved one was: the order of the tables may change
+    document["train"]["seed"] = seed
+    saved, current = flatten(saved_document), flatten(document)
+    words = [*differences.describe_changes(saved, current).values(), *_changed_plugin_files(summary, recipe)]
+    words += [f"no change at step {step} ({text})" for step, text in summary.changes.items()]
+    key = "train.init_from"
+    return words + ([f"{key} = {current.get(key, '')} (was {saved.get(key, '')})"] if saved.get(key) != current.get(key) else [])
+
+
+def _changed_plugin_files(summary: RunSummary, recipe: Recipe) -> list[str]:
+    digests = {copy["name"]: copy["sha256"] for copy in summary.info.plugins}
+    return [f"the plugin file {file.path.name}" for file in recipe.plugins if digests.get(file.path.name) != file.sha256]
+
+
+def _refuse_other_definition(sweep: Sweep) -> None:
+    """Check that a sweep of this name, if there is one, has the same definition.
+
+    Raises:
+        UsageError: it has not, or its ``set.json`` is damaged.
+    """
+    path = sweep.path / "set.json"
+    if not path.is_file():
+        return
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        saved_definition = {key: saved[key] for key in sweep.definition.as_json()}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{path} is damaged: {error}", "remove the file: it is written again, and each run records which set it belongs to"
+        ) from error
+    if saved_definition != sweep.definition.as_json():
+        raise UsageError(
+            f"set {sweep.name} exists already with another definition; it was made by `{saved.get('command', '')}`",
+            "only the seeds and the values of the grid may change; choose another --name",
+        )
+
+
+def _refuse_changed_recipe(sweep: Sweep, run: SweepRun, summary: RunSummary, command: Sequence[str]) -> None:
+    """Check that a run was trained with the current recipe.
+
+    Raises:
+        UsageError: it was not.
+    """
+    changes = recipe_changes(summary, run.combination, run.seed)
+    # If more than the budget differs, the recipe file was edited too, and the message below must name the edit.
+    only_budget = all(text.removeprefix("no ").startswith(differences.BUDGET) for text in changes)
+    new_set = shlex.join([*_without_name(command), "--name", f"{sweep.name}-2"])
+    if changes and (summary.changes or (only_budget and any(summary.folder.path.glob("recipe.before_step_*.toml")))):
+        raise UsageError(
+            f"run {summary.id} of set {sweep.name} was resumed with another recipe (`ganlab resume`); to belong to the set it would need "
+            f"{'; '.join(changes)}",
+            f"`ganlab delete {shlex.quote(str(summary.folder.path))}` removes it, and the same command then trains it again; "
+            f"or start a new set with the current recipe: {new_set}",
+        )
+    if changes:
+        raise UsageError(
+            f"run {summary.id} of set {sweep.name} was trained with another recipe than the current one, and cannot be compared with new "
+            f"runs: {'; '.join(changes)}",
+            f"restore the recipe; or start a new set with the current one: {new_set}",
+        )
+
+
+def _without_name(command: Sequence[str]) -> list[str]:
+    words = list(command)
+    if "--name" in words:
+        position = words.index("--name")
+        del words[position : position + 2]
+    return words

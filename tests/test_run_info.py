@@ -1,0 +1,72 @@
+"""run.json as one typed model, and ``run.info``, the mutable mapping over it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ganlab.errors import UsageError
+from ganlab.records.run_info import InfoView, RunInfo
+from ganlab.records.summaries import damaged_runs, list_runs
+
+
+def written(folder: Path, **content: object) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.json").write_text(json.dumps(content))
+    return folder / "run.json"
+
+
+def test_what_is_read_is_written_again_with_keys_of_another_version(tmp_path: Path) -> None:
+    content = {
+        "id": "a", "status": "finished", "created": 1, "data": {"use": "ring", "colour": "blue"}, "plugins": [],
+        "mlflow": {"experiment": "e"}, "model_config": 1, "json": [2], "copy": None,
+    }  # fmt: skip
+    info = RunInfo.read(written(tmp_path, **content))
+    assert json.loads(info.as_json()) == content
+    assert (info.status, info.seed, info.total_steps, info.data["use"]) == ("finished", None, 0, "ring")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seed", "1"), ("status", None), ("announcements", [1]), ("counters", {"step": 1.5}), ("resumed", [3]), ("created", "yesterday"),
+        ("plugins", [{"name": "x"}]), ("plugins", [{"name": "x", "from": "y", "sha256": "z", "more": 1}]), ("distributions", [{"name": 1}]),
+        ("set", []), ("best_checkpoint", {"path": 1}), ("git", "main"),
+    ],
+)  # fmt: skip
+def test_a_damaged_value_is_one_sentence_about_one_run(key: str, value: object, tmp_path: Path) -> None:
+    written(tmp_path / "well", id="well", created=1.0)
+    path = written(tmp_path / "damaged", **{key: value})
+    with pytest.raises(UsageError) as caught:
+        RunInfo.read(path)
+    assert caught.value.message == f"{path} is damaged: its {key} is {value!r}"
+    assert [run.id for run in list_runs(tmp_path)] == ["well"]
+    assert damaged_runs(tmp_path) == [caught.value.message]
+
+
+def test_the_view_is_a_mutable_mapping_over_the_model() -> None:
+    model = RunInfo(id="a", data={"use": "ring"})
+    view = InfoView(model)
+    assert dict(view) == {"id": "a", "data": {"use": "ring"}}
+    view.setdefault("announcements", []).append("one")
+    view["announcements"].append("two")
+    view["data"] |= {"why": "far away"}
+    view |= {"status": "running", "of_a_plugin": [1]}
+    assert model.announcements == ["one", "two"]
+    assert (model.status, model.data["why"], view["of_a_plugin"]) == ("running", "far away", [1])
+    assert view | {"id": "b"} == {**view, "id": "b"}
+    assert (view.pop("of_a_plugin"), view.pop("best_checkpoint", "none"), view.get("seed", "none")) == ([1], "none", "none")
+    del view["status"]
+    assert sorted(view) == ["announcements", "data", "id"]
+    assert model.status == "unknown"
+    with pytest.raises(KeyError):
+        del view["status"]
+    with pytest.raises(KeyError):
+        view["seed"]
+
+
+def test_a_value_of_another_type_is_refused_with_its_key() -> None:
+    with pytest.raises(TypeError, match=r"run\.info\['seed'\] = 'one': input should be a valid integer"):
+        InfoView(RunInfo())["seed"] = "one"
