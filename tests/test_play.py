@@ -91,7 +91,7 @@ def test_data_that_are_not_here_are_not_downloaded(mine: Path, tmp_path: Path, m
         play(mine, steps=1)
     message, hint = str(caught.value).split("\n")
     assert message == f"Kuzushiji-MNIST is not in {tmp_path / 'nothing'}/KMNIST/raw yet"
-    assert hint.endswith("; or play it with images that are drawn: overrides=['data={use=\"tiny\",shape=[1,28,28]}']")
+    assert hint.endswith("; or use generated images: overrides=['data={use=\"tiny\",shape=[1,28,28]}']")
     run = play(mine, steps=1, overrides=['data={use="tiny",shape=[1,28,28]}'])
     images = run.dataset.fetch(run.game.draws.order.next()).images
     assert images.shape == (8, 1, 28, 28)
@@ -103,4 +103,4 @@ def test_one_recipe_at_a_time() -> None:
     for arguments, options in ((("ring", "mnist_mlp"), {}), (("ring",), {"recipe": "mnist_mlp"})):
         with pytest.raises(UsageError) as caught:
             play(*arguments, **options)  # type: ignore[arg-type]
-        assert str(caught.value) == "one recipe at a time is played, not 2\nplay them one after the other"
+        assert str(caught.value) == "a run has one recipe, not 2\ncall this once for each recipe"

@@ -1,12 +1,12 @@
-"""For the tests of plugins: play a trick for a few steps, watch the hooks, and see that the rules of the house are kept.
+"""Test helpers for plugin authors: run a trick for a few steps, record hook calls, and check the rules for plugins.
 
 >>> from ganlab.testing import play
 >>> run = play(steps=2)
 >>> run.counters["generator_updates"]
 2
 
-:func:`play` trains a tiny problem on the CPU, in less than a second; :class:`Recorder` writes down the hooks that are called;
-:func:`conform` checks a component or trick against every rule that ganlab's own plugins keep.
+:func:`play` trains a tiny problem on the CPU, in less than a second; :class:`Recorder` records the hooks that are called;
+:func:`conform` checks a component or trick against every rule that ganlab's own plugins follow.
 """
 
 from __future__ import annotations

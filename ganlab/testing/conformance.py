@@ -1,4 +1,4 @@
-"""The conformance kit: a component or trick, checked against all rules in one line."""
+"""The conformance kit: check a component or trick against all rules in one line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from ganlab.errors import PluginError
 from ganlab.registry.entry import Kind
 from ganlab.testing.rules import RULES
-from ganlab.testing.subject import MEASURED, BrokenRule, Subject, refuse_what_is_not_measured
+from ganlab.testing.subject import MEASURED, BrokenRule, Subject, refuse_if_not_measured
 from ganlab.testing.tiny import catalogue
 
 
@@ -19,26 +19,27 @@ def conform(kind: Kind, name: str, *, plugins: Iterable[object] = (), overrides:
 
     Args:
         kind: ``"trick"``, ``"network"``, ``"loss"``, ``"dataset"``, ``"noise"``, ``"optimizer"``, ``"metric"`` or
-            ``"judge"``. Metrics and judges are asked on tiny images.
-        name: as it is registered.
-        plugins: modules or objects with registration hooks, where the plugin is not installed.
-        overrides: what else the recipe needs, as ``--set`` takes it: ``'data={use="digits"}'`` for a network of images.
+            ``"judge"``. Metrics and judges are used on tiny images.
+        name: its registered name.
+        plugins: modules or objects with registration hooks, if the plugin is not installed.
+        overrides: what else the recipe needs, in the syntax of ``--set``: ``'data={use="digits"}'`` for a network of images.
         options: of the component or trick.
 
     Raises:
-        BrokenRule: it does not keep a rule; says which, and what was seen.
-        UsageError: an option is wrong, or its data are not here. PluginError: there is no such component.
+        BrokenRule: it breaks a rule. The message says which, and what was seen.
+        UsageError: an option is wrong, or the data are not available.
+        PluginError: there is no such component.
     """
     plugins = tuple(plugins)
-    found = catalogue(plugins)
-    entry = found.find(kind, name)
+    components = catalogue(plugins)
+    entry = components.find(kind, name)
     if entry is None:
-        raise PluginError(f"no plugin brings a {kind} '{name}'", f"there are: {', '.join(found.names(kind))}")
+        raise PluginError(f"no plugin brings a {kind} '{name}'", f"there are: {', '.join(components.names(kind))}")
     subject = Subject(kind, name, options, plugins, tuple(overrides), entry)
     with tempfile.TemporaryDirectory() as folder:
-        subject.run(folder=Path(folder))  # what cannot be built at all breaks no rule
+        subject.run(folder=Path(folder))  # an error here is no broken rule: the component cannot be built
         if kind in MEASURED:
-            refuse_what_is_not_measured(subject, Path(folder))
+            refuse_if_not_measured(subject, Path(folder))
     for rule, check in RULES.items():
         with tempfile.TemporaryDirectory() as folder:
             try:

@@ -1,4 +1,4 @@
-"""What the conformance kit checks: a component or trick, in a tiny recipe that uses it; and the error when it breaks a rule."""
+"""The subject of a conformance check: a component or trick in a tiny recipe that uses it, and the error if it breaks a rule."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "noise": ("noise",),
     "dataset": ("data",),
 }
-#: What a recipe needs in which samples are measured, unless the caller says otherwise: tiny images, and few of them.
+#: What a recipe needs to measure samples, unless the caller overrides it: tiny images, and few of them.
 EVALUATED = {"evaluation.every": "2", "evaluation.quick_samples": "16", "evaluation.samples": "32", "data": '{use="tiny",shape=[1,8,8]}'}
 MEASURED: dict[str, dict[str, str]] = {
     "metric": {**EVALUATED, "judge": '{use="tiny"}'},
@@ -34,10 +34,10 @@ MEASURED: dict[str, dict[str, str]] = {
 
 
 class BrokenRule(AssertionError):
-    """A component or trick does not keep a rule.
+    """A component or trick breaks a rule.
 
     Attributes:
-        rule: its name, one of ``RULES``.
+        rule: the name of the rule, a key of ``RULES``.
     """
 
     def __init__(self, rule: str, text: str) -> None:
@@ -47,7 +47,15 @@ class BrokenRule(AssertionError):
 
 @dataclass(frozen=True)
 class Subject:
-    """What is checked, and the tiny recipe that uses it."""
+    """A component or trick to check, and the tiny recipe that uses it.
+
+    Attributes:
+        kind, name: of the component or trick.
+        options: its options in the recipe.
+        plugins: modules or objects with registration hooks.
+        overrides: what else the recipe needs, in the syntax of ``--set``.
+        entry: its entry in the catalogue.
+    """
 
     kind: Kind
     name: str
@@ -57,37 +65,37 @@ class Subject:
     entry: Entry
 
     def run(self, *tricks: object, folder: Path, extra: Iterable[str] = ()) -> Run:
-        """A run that uses it, built and not begun."""
+        """A run that uses the subject, built but not started."""
         return prepare(*tricks, steps=STEPS, overrides=[*self.overrides, *self.lines(), *extra], folder=folder, plugins=self.plugins)
 
     def without(self, folder: Path) -> Run:
-        """The same run without it."""
+        """The same run without the subject."""
         return prepare(steps=STEPS, overrides=[*self.overrides], folder=folder, plugins=self.plugins)
 
     def lines(self) -> list[str]:
-        """The overrides that put it into a recipe."""
-        given = [f"{name}={json.dumps(value)}" for name, value in self.options.items()]
+        """The overrides that add the subject to a recipe."""
+        options = [f"{name}={json.dumps(value)}" for name, value in self.options.items()]
         if self.kind in MEASURED:
-            table = f"{{{','.join([f'use={json.dumps(self.name)}', *given])}}}"
-            said = {line.partition("=")[0].strip() for line in self.overrides}
+            table = f"{{{','.join([f'use={json.dumps(self.name)}', *options])}}}"
+            overridden = {line.partition("=")[0].strip() for line in self.overrides}
             where = f"metrics.{self.name}" if self.kind == "metric" else "judge"
-            others = {key: value for key, value in MEASURED[self.kind].items() if key not in said}
-            return [f"{where}={table}", *(f"{key}={value}" for key, value in others.items())]
+            defaults = {key: value for key, value in MEASURED[self.kind].items() if key not in overridden}
+            return [f"{where}={table}", *(f"{key}={value}" for key, value in defaults.items())]
         if self.kind == "trick":
-            return [f"tricks.{self.name}={{{','.join([f'use={json.dumps(self.name)}', *given])}}}"]
+            return [f"tricks.{self.name}={{{','.join([f'use={json.dumps(self.name)}', *options])}}}"]
         optimizer = ['optimizer={use="tiny"}'] if self.kind == "network" else []
-        table = f"{{{','.join([f'use={json.dumps(self.name)}', *given, *optimizer])}}}"
+        table = f"{{{','.join([f'use={json.dumps(self.name)}', *options, *optimizer])}}}"
         return [f"{where}={table}" for where in TABLE[self.kind]]
 
     def choices(self, recipe: Recipe) -> list[Choice]:
-        """Where a recipe picks it."""
+        """Where a recipe picks the subject."""
         players = [choice for player in (recipe.generator, recipe.discriminator) for choice in (player.network, player.optimizer)]
-        every = [recipe.data, recipe.noise, *players, *recipe.losses.values(), *recipe.tricks, *recipe.metrics]
-        every += [recipe.judge] if recipe.judge else []
-        return [choice for choice in every if (choice.kind, choice.use) == (self.kind, self.name)]
+        choices = [recipe.data, recipe.noise, *players, *recipe.losses.values(), *recipe.tricks, *recipe.metrics]
+        choices += [recipe.judge] if recipe.judge else []
+        return [choice for choice in choices if (choice.kind, choice.use) == (self.kind, self.name)]
 
     def objects(self, run: Run) -> list[Any]:
-        """What its factory has made for the run."""
+        """The instances that its factory made for the run."""
         if self.kind == "trick":
             return [trick.instance for trick in run.tricks if trick.name == self.name]
         if self.kind == "metric":
@@ -98,34 +106,39 @@ class Subject:
         if self.kind == "loss":
             return [run.losses[role].instance for role in ROLES]
         players = [run.players[role] for role in ROLES]
-        found: dict[str, list[Any]] = {
+        instances: dict[str, list[Any]] = {
             "network": [player.network for player in players], "optimizer": [player.optimizer for player in players],
             "noise": [run.noise], "dataset": [run.dataset],
         }  # fmt: skip
-        return found[self.kind]
+        return instances[self.kind]
 
 
-def refuse_what_is_not_measured(subject: Subject, folder: Path) -> None:
-    """See that a metric, or a judge, is asked in the tiny recipe at all: what is never called keeps every rule.
+def refuse_if_not_measured(subject: Subject, folder: Path) -> None:
+    """Check that the tiny recipe uses a metric or judge at all: one that is never called would pass every rule.
 
     Raises:
-        UsageError: it is not.
+        UsageError: it does not.
+        BrokenRule: its results are invalid.
     """
     run = subject.run(folder=folder)
     execute(run)
     report = run.evaluations.final
     missing = run.evaluations.evaluator.unfit | ({} if report is None else report.missing)
-    why = missing.get(subject.name) if subject.kind == "metric" else next((w for w in missing.values() if "there is no judge" in w), None)
+    why = (
+        missing.get(subject.name)
+        if subject.kind == "metric"
+        else next((text for text in missing.values() if "there is no judge" in text), None)
+    )
     if why is not None and any(words in why for words in ("raised", "which its `results` do not name", "not a finite number")):
         raise BrokenRule("works_in_every_precision", f"{subject.kind} '{subject.name}' breaks the rule works_in_every_precision: {why}")
     if report is None or why is not None:
         raise UsageError(
-            f"{subject.kind} '{subject.name}' is not asked on the tiny problem: {why or 'nothing is measured'}",
-            "name other data, or another judge: overrides=['data={use=\"ring\"}']",
+            f"{subject.kind} '{subject.name}' is not used on the tiny problem: {why or 'nothing is measured'}",
+            "choose other data, or another judge: overrides=['data={use=\"ring\"}']",
         )
 
 
-def see(kept: bool, subject: Subject, rule: str, text: str) -> None:
-    """Raise :class:`BrokenRule` unless the rule is kept."""
-    if not kept:
+def require(condition: bool, subject: Subject, rule: str, text: str) -> None:
+    """Raise :class:`BrokenRule` unless ``condition`` is true. ``text`` says what was seen instead."""
+    if not condition:
         raise BrokenRule(rule, f"{subject.kind} '{subject.name}' breaks the rule {rule}: {text}")

@@ -1,6 +1,6 @@
-"""The tiny problem, and runs of it: 64 points in the plane, two linear players of a few weights, the logistic loss, plain descent.
+"""The tiny problem for tests, and runs of it: 64 points in the plane, two linear players, the logistic loss, gradient descent.
 
-All of it is defined here: no other plugin is needed to test one.
+It needs no other plugin.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def tiny_data(spec: DatasetSpec, *, size: int = 64, shape: tuple[int, ...] = (2,
     """Points around (2, 2) and (-2, -2), which are also their labels, 1 and 0. Images are light or dark, and within [-1, 1].
 
     Options:
-        size: how many.
-        shape: of one of them: [2], or [channels, height, width] to stand in for images that are not here.
+        size: number of samples.
+        shape: of a sample: [2], or [channels, height, width] to replace images that are not available.
     """
     labels = torch.arange(size) % 2
     centers = (4.0 * labels - 2).view(-1, *[1] * len(shape))
@@ -112,7 +112,7 @@ class TinyNoise:
 
 
 class TinyNetwork(nn.Module):
-    """One linear layer, with dropout and batch normalization before it where wanted; images are flattened for it."""
+    """One linear layer on flattened inputs, optionally after batch normalization and dropout."""
 
     def __init__(self, spec: NetworkSpec, *, dropout: bool = False, batch_norm: bool = False) -> None:
         super().__init__()
@@ -134,13 +134,13 @@ class TinyLoss:
     label_targets: ClassVar[bool] = True
 
     def real(self, turn: Turn) -> Tensor:
-        """BCE of the real scores with their target, 1 unless a trick says otherwise."""
+        """BCE of the real scores with their target, 1 unless a trick sets another."""
         assert turn.real_scores is not None
         target = 1.0 if turn.real_target is None else turn.real_target
         return (nn.functional.softplus(turn.real_scores) - target * turn.real_scores).mean(0)
 
     def fake(self, turn: Turn) -> Tensor:
-        """BCE of the fake scores with their target, 0 unless a trick says otherwise."""
+        """BCE of the fake scores with their target, 0 unless a trick sets another."""
         assert turn.fake_scores is not None
         target = 0.0 if turn.fake_target is None else turn.fake_target
         return (nn.functional.softplus(turn.fake_scores) - target * turn.fake_scores).mean(0)
@@ -152,7 +152,7 @@ class TinyLoss:
 
 
 class TinyMetric:
-    """How far the mean feature of the fakes is from that of real images."""
+    """The distance of the mean features of fakes and real images."""
 
     results: ClassVar[Mapping[str, Better]] = {"tiny": "lower"}
     needs: ClassVar[Needs] = "features"
@@ -164,7 +164,7 @@ class TinyMetric:
 
 
 class TinyClasses:
-    """How far the classes of the fakes are from those of real images."""
+    """The distance of the mean class probabilities of fakes and real images."""
 
     results: ClassVar[Mapping[str, Better]] = {"tiny_classes": "lower"}
     needs: ClassVar[Needs] = "probabilities"
@@ -176,7 +176,7 @@ class TinyClasses:
 
 
 class TinyJudge:
-    """Sees how light an image is, and how much its pixels differ; light ones are of one class, dark ones of the other."""
+    """Features are the mean and the standard deviation of the pixels; classes are dark and light."""
 
     description, identity, classes = "light and contrast", "tiny", 2
 
@@ -199,9 +199,9 @@ def tiny_optimizer(parameters: Iterable[Tensor], *, lr: float = 0.1) -> torch.op
 
 
 class Recorder:
-    """A watcher that writes down hook calls: ``calls`` is a list of words such as ``"before_turn discriminator(real+fake)"``.
+    """A trick that records hook calls: ``calls`` is a list of texts such as ``"before_turn discriminator(real+fake)"``.
 
-    It has every hook but those that decide, ``plan_step`` and ``on_failure``: only one trick of a run may have these.
+    It has every hook except ``plan_step`` and ``on_failure``, which only one trick of a run may have.
     """
 
     def __init__(self) -> None:
@@ -209,15 +209,15 @@ class Recorder:
 
 
 def _record(name: str) -> Any:
-    def hook(self: Recorder, **given: Any) -> None:
-        turn = given.get("turn")
+    def hook(self: Recorder, **arguments: Any) -> None:
+        turn = arguments.get("turn")
         if turn is not None:
             repeat = f" again {turn.repeat}" if turn.repeat else ""
-            words = f"{turn.role}({'+'.join(turn.sides)}){repeat}"
+            text = f"{turn.role}({'+'.join(turn.sides)}){repeat}"
         else:
-            built = given.get("spec") or given.get("player")
-            words = built.role if built else str(given.get("step", given.get("epoch", given.get("status", ""))))
-        self.calls.append(f"{name} {words}".strip())
+            built = arguments.get("spec") or arguments.get("player")
+            text = built.role if built else str(arguments.get("step", arguments.get("epoch", arguments.get("status", ""))))
+        self.calls.append(f"{name} {text}".strip())
 
     parameters = ", ".join(KNOWN[name])
     passed = ", ".join(f"{parameter}={parameter}" for parameter in KNOWN[name])
@@ -232,11 +232,11 @@ for _name in KNOWN.keys() - set(DECIDING):
 
 def catalogue(plugins: Iterable[object] = ()) -> Catalogue:
     """All installed plugins, the tiny problem's components, and ``plugins``: modules or objects with registration hooks."""
-    found = Catalogue.of_installed()
-    found.add(TinyPlugin(), "testing", "ganlab.testing")
+    components = Catalogue.of_installed()
+    components.add(TinyPlugin(), "testing", "ganlab.testing")
     for number, plugin in enumerate(plugins):
-        found.add(plugin, f"plugin{number}", "the test")
-    return found
+        components.add(plugin, f"plugin{number}", "the test")
+    return components
 
 
 def prepare(
@@ -247,33 +247,33 @@ def prepare(
     folder: Path | None = None,
     plugins: Iterable[object] = (),
 ) -> Run:
-    """A run that is built and not yet begun.
+    """Build a run without starting it.
 
     Args:
-        tricks: objects with run hooks, called in this order after those of the recipe. A text or a path among them is the recipe.
-        recipe: a recipe's name or file; empty for the tiny problem. It is played as it stands, with its own data (nothing is downloaded;
-            where they are not here it takes its fallback, as any run does), but for what is set below.
-        steps: length of the run; None leaves it to the recipe and ``overrides``.
-        overrides: as ``--set`` takes them: ``"schedule.order=simultaneous"``, ``"tricks.clamp.use=clamp"``. They go before what is
-            set here: the batch size of 8, the CPU, and no tracker or other default trick.
-        folder: where runs go; None writes nothing at all.
-        plugins: objects with registration hooks, to be used in the recipe.
+        tricks: objects with run hooks, called in this order after those of the recipe. A string or path among them is the recipe.
+        recipe: a recipe's name or file; empty for the tiny problem. Its data are not downloaded; if they are not available, the run uses
+            the recipe's fallback. A recipe runs with a batch size of 8, on the CPU, without tracker or other default tricks.
+        steps: length of the run; None: as the recipe and ``overrides`` say.
+        overrides: in the syntax of ``--set``: ``"schedule.order=simultaneous"``, ``"tricks.clamp.use=clamp"``. They take precedence over
+            ``steps`` and the settings above.
+        folder: the folder for runs; None: nothing is written.
+        plugins: modules or objects with registration hooks, for components that the recipe uses.
 
     Raises:
-        DataUnavailable: the recipe's data are not here, and it has no fallback.
-        UsageError: whatever else makes the run impossible.
+        DataUnavailable: the recipe's data are not available, and it has no fallback.
+        UsageError: the recipe, an override or an option is wrong.
     """
-    named = [thing for thing in tricks if isinstance(thing, str | Path)]
-    if len(named) + bool(recipe) > 1:
-        raise UsageError(f"one recipe at a time is played, not {len(named) + bool(recipe)}", "play them one after the other")
-    recipe = named[0] if named else recipe
-    ours = [*([f"train.steps={steps}"] if steps is not None else []), "train.device=cpu"]
+    recipes = [argument for argument in tricks if isinstance(argument, str | Path)] + ([recipe] if recipe else [])
+    if len(recipes) > 1:
+        raise UsageError(f"a run has one recipe, not {len(recipes)}", "call this once for each recipe")
+    recipe = recipes[0] if recipes else ""
+    settings = [*([f"train.steps={steps}"] if steps is not None else []), "train.device=cpu"]
     if recipe:
-        ours += ["train.batch_size=8", "defaults=false", "tracking.enabled=false"]
+        settings += ["train.batch_size=8", "defaults=false", "tracking.enabled=false"]
     overrides = list(overrides)
-    given = {line.partition("=")[0].strip() for line in overrides}
-    overrides += [line for line in ours if line.partition("=")[0] not in given]
-    watchers = [thing for thing in tricks if not isinstance(thing, str | Path)]
+    overridden = {line.partition("=")[0].strip() for line in overrides}
+    overrides += [line for line in settings if line.partition("=")[0] not in overridden]
+    watchers = [argument for argument in tricks if not isinstance(argument, str | Path)]
     workspace = Workspace(runs=folder or Path("runs"), tell=lambda text: None, watchers=watchers)
     with tempfile.TemporaryDirectory() as temporary:
         if not recipe:
@@ -282,20 +282,20 @@ def prepare(
         try:
             data = find_data(recipe, catalogue(plugins), overrides, workspace, download=False)
         except DataUnavailable as error:
-            other = "or play it with images that are drawn: overrides=['data={use=\"tiny\",shape=[1,28,28]}']"
-            raise DataUnavailable(error.message, f"{error.hint}; {other}") from error
+            generated = "or use generated images: overrides=['data={use=\"tiny\",shape=[1,28,28]}']"
+            raise DataUnavailable(error.message, f"{error.hint}; {generated}") from error
     return assemble(data.recipe, data.dataset, workspace, in_folder=folder is not None)
 
 
 def play(*tricks: object, **options: Any) -> Run:
-    """Play a few steps of the tiny problem or of a recipe, and return the run as it is then.
+    """Train the tiny problem or a recipe for a few steps, and return the run.
 
     >>> play(steps=3).step
     3
     >>> play("ring", steps=3).recipe.name
     'ring'
 
-    The arguments are those of :func:`prepare`.
+    Arguments and errors are those of :func:`prepare`.
     """
     run = prepare(*tricks, **options)
     execute(run)

@@ -1,4 +1,4 @@
-"""What waits for the device: looked for on the CPU, in the calls that would wait for a GPU."""
+"""Detect waits for the device. Works on the CPU: it intercepts the calls that would wait for a GPU."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class Waits:
-    """Notes what brings a value to the host, or has to know one: ``seen`` is a set of words such as ``"item()"``.
+    """Records calls that copy a value to the CPU, or need to know one.
 
     Args:
-        optimizers: torch's own keep their count of steps on the host (``state[p]["step"]``), and reading that waits for nobody.
+        optimizers: their step counts (``state[p]["step"]``) are on the CPU, so reading them is no wait.
+
+    Attributes:
+        seen: the names of the calls, such as ``"item()"``.
     """
 
     def __init__(self, optimizers: Iterable[torch.optim.Optimizer] = ()) -> None:
@@ -24,21 +27,21 @@ class Waits:
         self._operations, self._methods = _Operations(self), _Methods(self)
 
     def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """``function``, with all that it calls being watched."""
+        """Wrap ``function`` to record the waits in it."""
 
-        def call(*given: Any, **named: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
             with self._methods, self._operations:
-                return function(*given, **named)
+                return function(*args, **kwargs)
 
         return call
 
     def is_count(self, tensor: Any) -> bool:
-        """Whether it is an optimizer's count of steps."""
+        """Whether the tensor is an optimizer's step count."""
         return any(state.get("step") is tensor for optimizer in self._optimizers for state in optimizer.state.values())
 
 
 class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees what is computed, from Python or from within torch."""
+    """Intercepts operations, whether Python or torch calls them."""
 
     WORDS: ClassVar = {
         "_local_scalar_dense": "item()", "is_nonzero": "if tensor:", "equal": "torch.equal",
@@ -59,7 +62,7 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class _Methods(TorchFunctionMode):
-    """Sees what copies between host and device, by its name: on the CPU, that computes nothing."""
+    """Intercepts copies between CPU and device by the name of the function, since on the CPU they are no operation."""
 
     WORDS: ClassVar = {Tensor.cpu: "cpu()", Tensor.numpy: "numpy()", Tensor.tolist: "tolist()"}
     FACTORIES: ClassVar = {torch.tensor: "torch.tensor(..., device=...)", torch.as_tensor: "torch.as_tensor(..., device=...)"}
@@ -72,7 +75,7 @@ class _Methods(TorchFunctionMode):
         kwargs = kwargs or {}
         if function in self.WORDS:
             self.waits.seen.add(self.WORDS[function])
-        given = args[0] if args else kwargs.get("data")
-        if function in self.FACTORIES and kwargs.get("device") not in (None, "cpu") and not isinstance(given, Tensor):
-            self.waits.seen.add(self.FACTORIES[function])  # a copy from the host that is waited for; torch.full is none
+        data = args[0] if args else kwargs.get("data")
+        if function in self.FACTORIES and kwargs.get("device") not in (None, "cpu") and not isinstance(data, Tensor):
+            self.waits.seen.add(self.FACTORIES[function])  # a copy from the CPU, which waits; torch.full does not
         return function(*args, **kwargs)
