@@ -10,7 +10,7 @@ RUN_ID = re.compile(r"\b\d{8}-\d{6}-(\w+?)-[0-9a-f]{4}\b")
 #: What is written over before two texts are compared, and what it becomes.
 VARIES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (RUN_ID, r"RUN-\1"),
-    (re.compile(r"on (cpu|cuda\S*) \([^)\n]*\)"), r"on \1"),  # the processor's name
+    (re.compile(r"on (cpu|cuda\S*) \((?:[^()\n]|\([^()\n]*\))*\)"), r"on \1"),  # the processor's name, such as Intel(R) Xeon(R)
     (re.compile(r"^(step [\d,]+ of [^\n]*\n)+(?=step )", re.MULTILINE), ""),  # one every few seconds: the last is compared
     (re.compile(r"^note: MLflow is still being told [^\n]*\n", re.MULTILINE), ""),  # where the machine has other things to do
     (re.compile(r"(cpu +)\d+\.\d(?= )"), r"\1MINUTES"),
