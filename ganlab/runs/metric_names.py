@@ -66,20 +66,21 @@ def _may_be_a_term(run: Run, name: str) -> bool:
     return term in words or (term == "adversarial" and section in roles)
 
 
-def _words(tricks: list[Trick], asked: set[str]) -> Iterator[str]:
-    """The texts in those functions of these tricks, and of all loaded modules of their packages, that use a name ``asked``."""
+def _words(tricks: list[Trick], attributes: set[str]) -> Iterator[str]:
+    """The string constants of all functions that use one of ``attributes``, in these tricks and in the loaded modules of their packages."""
     packages = {type(trick.instance).__module__.partition(".")[0] for trick in tricks} - {"ganlab"}
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in packages and module is not None:
-            for member in list(vars(module).values()):
-                if getattr(member, "__module__", None) == name:
-                    yield from _words_of(member, asked)
+            for value in list(vars(module).values()):
+                if getattr(value, "__module__", None) == name:
+                    yield from _words_of(value, attributes)
     for trick in tricks:  # its class may have been made within a function
-        yield from _words_of(type(trick.instance), asked)
+        yield from _words_of(type(trick.instance), attributes)
 
 
-def _words_of(member: object, asked: set[str]) -> Iterator[str]:
-    for one in vars(member).values() if inspect.isclass(member) else (member,):
-        function = inspect.unwrap(one) if callable(one) else one
-        if inspect.isfunction(function) and asked & set(function.__code__.co_names):
+def _words_of(class_or_function: object, attributes: set[str]) -> Iterator[str]:
+    """The string constants of a function, or of a class's methods, that use one of ``attributes``."""
+    for value in vars(class_or_function).values() if inspect.isclass(class_or_function) else (class_or_function,):
+        function = inspect.unwrap(value) if callable(value) else value
+        if inspect.isfunction(function) and attributes & set(function.__code__.co_names):
             yield from (text for text in function.__code__.co_consts if isinstance(text, str))
