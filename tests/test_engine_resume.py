@@ -17,8 +17,9 @@ from ganlab.errors import GanlabError, UsageError
 from ganlab.recipe import differences
 from ganlab.recipe.differences import describe_changes
 from ganlab.runs.run import Run
-from ganlab.runs.state import state_of
+from ganlab.runs.state import NAMES, parts_of, state_of
 from ganlab.runs.training import execute
+from ganlab.storage import checkpoint
 from ganlab.testing import play, prepare
 
 #: Every kind of state at once: dropout, batch normalization, two optimizers, four tricks with a memory, an epoch of 8 steps.
@@ -368,3 +369,11 @@ def test_init_from_what_does_not_fit_is_refused_and_leaves_no_folder(tmp_path: P
     assert text.startswith(
         f"train.init_from: the generator of {source.checkpoints()[-1]} is another network than the recipe's: Missing key(s)"
     )
+
+
+def test_a_checkpoint_is_the_registry_of_stateful_parts(tmp_path: Path) -> None:
+    run = play(steps=1, folder=tmp_path)
+    parts = parts_of(run.game, run.written.journal, run.checkpointing.best)
+    assert tuple(parts) == NAMES
+    assert all(callable(part.load_state_dict) for part in parts.values())
+    assert set(checkpoint.load(run.checkpoints()[-1])) == set(NAMES)
