@@ -1,6 +1,6 @@
 """Code on pages that is the repository's own, and is never typed twice.
 
-A block after ``<!-- source: docs/examples/hinge.py -->`` holds that file. One after ``<!-- source: ganlab/game/loop.py train plan -->``
+A block after ``<!-- source: docs/examples/hinge.py -->`` holds that file. One after ``<!-- source: ganlab/game/loop.py play_step plan -->``
 holds these functions (or classes, or ``Class.method``) of it. ``python docs/generate.py`` fills the blocks in.
 """
 

@@ -73,7 +73,7 @@ class FinishedRun:
     @cached_property
     def info(self) -> dict[str, Any]:
         """What ``run.json`` holds: seed, versions, device, counters, announcements ..."""
-        return self.folder.read_info().as_dict()
+        return {"data": {}} | self.folder.read_info().as_dict()
 
     @property
     def status(self) -> str:

@@ -457,7 +457,7 @@ def test_a_trick_that_raises_is_named_with_its_own_traceback() -> None:
     assert frames[-1] == "KeyError: 'lost'"
     assert "in before_update" in frames[1]
     assert "in helper" in hint
-    assert "ganlab/engine" not in hint
+    assert "ganlab/game" not in hint
     assert "pluggy" not in hint
     assert isinstance(caught.value.__cause__, KeyError)
 

@@ -93,7 +93,7 @@ def test_a_run_with_plugins_of_a_script_says_how_they_are_brought_again(capsys: 
     run = ganlab.run("ring", given, plugins=[brings], display=False)
     assert run.samples(3).shape == (3, 2)
     assert run.info["script_plugins"] == [{"name": "Plugin", "brings": ["network 'own'"]}]
-    begun = f"run {run.id} was begun by a script with plugins of its own (Plugin); bring them again, from a script: "
+    begun = f"run {run.id} was started by a script with plugins of its own (Plugin); pass them again from a script: "
     resume, look = (f"{begun}`ganlab.{call}({str(run.path)!r}, plugins=[...])`" for call in ("resume", "FinishedRun"))
     for words, text in ((("resume", "last", "--set", "train.steps=25"), resume), (("sample", "last"), look), (("evaluate", "last"), look)):
         capsys.readouterr()

@@ -231,7 +231,8 @@ def test_an_optimizer_that_needs_other_averages_begins_anew(tmp_path: Path) -> N
     path = play(steps=4, overrides=[f"generator.optimizer={ADAM}"], folder=tmp_path).path
     run, _ = again(path, "train.steps=8", "generator.optimizer.amsgrad=true", changed=True)
     assert (
-        run.info["announcements"][0] == "The generator's optimizer begins anew: with its new options it needs other averages than it had."
+        run.info["announcements"][0]
+        == "The generator's optimizer starts from its initial state: with its new options it needs other averages than it had."
     )
     assert execute(run) == "finished"
 

@@ -23,6 +23,8 @@ UPWARD = {
     ("ganlab.hookspecs", "ganlab.runs.run"),
 }  # fmt: skip
 MOST_LINES = {"module": 400, ast.ClassDef: 200, ast.FunctionDef: 50}
+#: Modules of the command line that are not a command's own.
+SHARED_BY_COMMANDS = {"__init__", "build", "commands", "exit_codes", "importing", "options", "sweep", "training"}
 MOST_FILES = 23  # in a room; the command line has one module for each command
 
 
@@ -70,7 +72,7 @@ def test_no_room_is_crowded() -> None:
     assert {room: size for room, size in sizes.items() if size > MOST_FILES} == {}
     commands = (ROOT / "ganlab" / "cli" / "commands.py").read_text(encoding="utf-8")
     named = {node.args[0].value for node in ast.walk(ast.parse(commands)) if _is_command(node)}
-    assert named - {path.stem for path in (ROOT / "ganlab" / "cli").glob("*.py")} == set()
+    assert {path.stem for path in (ROOT / "ganlab" / "cli").glob("*.py")} == named | SHARED_BY_COMMANDS
 
 
 def _is_command(node: ast.AST) -> bool:

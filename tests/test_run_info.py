@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ganlab.errors import UsageError
+from ganlab.errors import PluginError, UsageError
 from ganlab.records.run_info import InfoView, RunInfo
 from ganlab.records.summaries import damaged_runs, list_runs
+from ganlab.testing import prepare
 
 
 def written(folder: Path, **content: object) -> Path:
@@ -70,3 +71,35 @@ def test_the_view_is_a_mutable_mapping_over_the_model() -> None:
 def test_a_value_of_another_type_is_refused_with_its_key() -> None:
     with pytest.raises(TypeError, match=r"run\.info\['seed'\] = 'one': input should be a valid integer"):
         InfoView(RunInfo())["seed"] = "one"
+
+
+def test_any_key_of_a_plugin_is_kept(tmp_path: Path) -> None:
+    view = InfoView(RunInfo())
+    for key in ("_mine", "model_extra", "model_config", "json", "copy"):
+        view[key] = [key]
+        view.setdefault(key, []).append(1)
+    view["findings"] = ("a", "b")
+    assert view.copy() == {"findings": ["a", "b"], **{key: [key, 1] for key in ("_mine", "model_extra", "model_config", "json", "copy")}}
+    assert {"id": "x"} | view == {"id": "x", **view}
+    (tmp_path / "run.json").write_text(view.model.as_json())
+    assert RunInfo.read(tmp_path / "run.json").as_dict() == view.copy()
+    del view["_mine"], view["model_extra"]
+    assert "_mine" not in view and "model_extra" not in view
+
+
+def test_what_is_changed_in_place_is_checked_before_it_is_written() -> None:
+    view = InfoView(RunInfo(announcements=[]))
+    view["announcements"].append(1)
+    with pytest.raises(PluginError, match=r"^run\.info\['announcements'\] = \[1\]: input should be a valid string"):
+        view.model.as_json()
+    view["announcements"] = []
+    view["mine"] = {"a": {1, 2}}
+    with pytest.raises(PluginError, match=r"^run\.info cannot be written to run\.json: .*set"):
+        view.model.as_json()
+
+
+def test_a_run_takes_a_mapping_as_its_info() -> None:
+    run = prepare()
+    run.info = {"status": "new", "mine": 1}
+    run.info |= {"mine": 2}
+    assert dict(run.info) == {"status": "new", "mine": 2}

@@ -147,7 +147,7 @@ def test_points_without_their_data_say_so(ring: FinishedRun, tmp_path: Path, cap
     (stranger / "plugins/evil.py").write_text("raise SystemExit('it was run')")
     code, _out, err = ganlab_says(capsys, "sample", stranger, "--out", "plain.png", "--count", 50)
     assert code == 0
-    assert err.startswith("note: The samples are drawn without their data set, which cannot be had: run ")
+    assert err.startswith("note: The samples are drawn without their data set, which is not available: run ")
     assert "it runs the plugin file plugins/evil.py" in err
     assert f"`ganlab sample {stranger} --trust`" in err
     samples = ring.samples(50)
@@ -196,7 +196,7 @@ def test_a_data_set_draws_its_own_pictures(here: Path, capsys: Capture) -> None:
     assert picture("each/sample_0001.png").shape == (5, 4, 3)
     Path("gone").write_text("")
     code, _out, err = ganlab_says(capsys, "sample", run.path, "--count", 3, "--out", "plain.png")
-    said = "note: The samples are drawn without their data set, which cannot be had: it would be downloaded\nso be it\n"
+    said = "note: The samples are drawn without their data set, which is not available: it would be downloaded\nso be it\n"
     assert (code, err.endswith(said)) == (0, True)
     assert np.array_equal(picture("plain.png"), image_grid(run.samples(3), (0.0, 1.0)))
 

@@ -137,8 +137,8 @@ def test_a_grid_that_is_none_is_refused(text: str, words: str) -> None:
 
 
 def test_options_that_do_not_fit_each_other_are_refused() -> None:
-    assert refused("ring", "--jobs", "2").message == "--jobs is for a set of runs"
-    assert refused("ring", "--retry-failed").message == "--retry-failed is for a set of runs"
+    assert refused("ring", "--jobs", "2").message == "--jobs is for a sweep"
+    assert refused("ring", "--retry-failed").message == "--retry-failed is for a sweep"
     assert refused("ring", "--seeds", "2", "--seed", "5").hint == "to start from that seed: --set train.seed=5 --seeds 2"
     assert "is set twice" in refused("ring", "--set", "train.steps=5", "--grid", "train.steps=1,2").message
     assert "--name 'a/b'" in refused("ring", "--seeds", "2", "--name", "a/b").message
@@ -361,7 +361,7 @@ def test_a_set_knows_its_runs_again_and_takes_more_seeds_and_values(tmp_path: Pa
     narrower = a_sweep(tmp_path, (f"{LR}=1e-4",))
     assert (len(narrower.runs), len(narrower.extra_runs)) == (2, 2)
     assert a_sweep(tmp_path, ("train.steps=5,6",)).name != sweep.name
-    with pytest.raises(UsageError, match=f"set {sweep.name} exists already with another definition; it was made by `ganlab run ring`"):
+    with pytest.raises(UsageError, match=f"sweep {sweep.name} exists already with another definition; it was made by `ganlab run ring`"):
         a_sweep(tmp_path, ("train.steps=5,6",), name=sweep.name)
 
 
@@ -372,10 +372,10 @@ def test_a_run_of_another_recipe_is_not_taken_for_one_of_the_set(tmp_path: Path)
     with pytest.raises(UsageError) as error:
         a_sweep(tmp_path)
     assert error.value.message == (
-        f"run {folder.path.name} of set {sweep.name} was trained with another recipe than the current one, and cannot be compared with new "
-        "runs: train.steps = 3000 (was 2000)"
+        f"run {folder.path.name} of sweep {sweep.name} was trained with another recipe than the current one, and cannot be compared with "
+        "new runs: train.steps = 3000 (was 2000)"
     )
-    assert error.value.hint == (f"restore the recipe; or start a new set with the current one: ganlab run ring --name {sweep.name}-2")
+    assert error.value.hint == (f"restore the recipe; or start a new sweep with the current one: ganlab run ring --name {sweep.name}-2")
 
 
 def test_a_run_that_went_on_with_another_recipe_is_no_more_of_the_set(tmp_path: Path) -> None:
@@ -387,9 +387,9 @@ def test_a_run_that_went_on_with_another_recipe_is_no_more_of_the_set(tmp_path: 
     with pytest.raises(UsageError) as error:
         a_sweep(tmp_path)
     assert str(error.value) == (
-        f"run {folder.path.name} of set {sweep.name} was resumed with another recipe (`ganlab resume`); to belong to the set it would need "
-        f"train.steps = 3000 (was 9000)\n`ganlab delete {folder.path}` removes it, and the same command then trains it again; "
-        f"or start a new set with the current recipe: ganlab run ring --name {sweep.name}-2"
+        f"run {folder.path.name} of sweep {sweep.name} was resumed with another recipe (`ganlab resume`); to belong to the sweep it would "
+        f"need train.steps = 3000 (was 9000)\n`ganlab delete {folder.path}` removes it, and the same command then trains it again; "
+        f"or start a new sweep with the current recipe: ganlab run ring --name {sweep.name}-2"
     )
 
 
@@ -414,7 +414,7 @@ def test_seeds_that_are_listed_leave_no_place_for_another() -> None:
 def test_two_processes_do_not_carry_out_one_set(tmp_path: Path) -> None:
     sweep = a_sweep(tmp_path)
     sweep.open(COMMAND)
-    with pytest.raises(UsageError, match=f"set {sweep.name} is being run by another process"):
+    with pytest.raises(UsageError, match=f"sweep {sweep.name} is being run by another process"):
         a_sweep(tmp_path).open(COMMAND)
     sweep.close()
 

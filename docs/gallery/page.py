@@ -9,7 +9,7 @@ import figures
 from measures import Port, TrainedRecipe, read_all, read_ports
 from training import BUDGETS, SEEDS, WATCHERS
 
-from ganlab.comparison import Group, verdicts
+from ganlab.comparison import RunGroup, verdicts
 from ganlab.recipe import load_recipe
 from ganlab.records.results import Spread
 from ganlab.registry.catalogue import Catalogue
@@ -194,7 +194,7 @@ def derivative(runs: dict[str, TrainedRecipe]) -> str:
     """What the wrong derivative does to D, from the figures."""
     right, wrong = runs["mnist_matlab_adam"], runs["mnist_matlab_published_derivative"]
     highest = max(right.curve("logit/real")[1]), max(wrong.curve("logit/real")[1])
-    (against,) = verdicts([Group("the right one", right.results), Group("the published one", wrong.results)], "frechet_ratio")
+    (against,) = verdicts([RunGroup("the right one", right.results), RunGroup("the published one", wrong.results)], "frechet_ratio")
     lines = [
         "The derivative of the cross-entropy with respect to a logit x is sigmoid(x) - y. The published code computes 2 - "
         "sigmoid(x) - y for "
@@ -239,7 +239,7 @@ def helped(helps: dict[str, TrainedRecipe], runs: dict[str, TrainedRecipe]) -> s
         before = runs[name]
         changed = f"`{after.name}`" if after.name != name else "with " + ", ".join(f"`{text}`" for text in after.overrides)
         for who, one in ((f"`{name}`", before), (changed, after)):
-            seen = [f"{one.first.steps[0]:,}", f"{one.first.info['counters']['images_seen']:,}"]
+            seen = [f"{one.first.steps[0]:,}", f"{one.first.info.counters['images_seen']:,}"]
             rows.append([who, *seen, *(str(one.spread(name)) for name in METRICS), f"{len(one.collapsed)} of {len(one.results)}"])
     head = ["", "steps", "images seen", *METRICS.values(), "collapsed"]
     return f"{HELPED}\n\n{table(head, rows)}\n\n![What helps](tutorials/helped.png)"
@@ -252,8 +252,8 @@ def made(runs: Sequence[TrainedRecipe], ports: Sequence[Port]) -> str:
     return (
         f"```sh\n{beside}\npython docs/gallery train\npython docs/gallery write\n```\n\n"
         "Each trains only what is missing; what was interrupted goes on. Seeds "
-        f"{', '.join(map(str, SEEDS))}; pictures and curves are of seed {SEEDS[0]}. On {info['device']} ({info['device_name']}), "
-        f"{info['threads']} thread, torch {info['versions']['torch']}, ganlab {info['ganlab']}. Minutes are those of a machine "
+        f"{', '.join(map(str, SEEDS))}; pictures and curves are of seed {SEEDS[0]}. On {info.device} ({info.device_name}), "
+        f"{info.threads} thread, torch {info.versions['torch']}, ganlab {info.ganlab}. Minutes are those of a machine "
         "that trained "
         "two at a time, with other work beside, and with a port beside a run of both. The runs were made by several states of this "
         "version, whose digits differ by roundings and by dropout's random numbers; all samples were measured by the same judge."

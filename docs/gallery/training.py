@@ -52,8 +52,8 @@ def finished(folder: Path, name: str, overrides: Sequence[str], seeds: Sequence[
     wanted = _numbers_from(load_recipe(name, _library(), overrides).document)
     found: dict[int, RunSummary] = {}
     for run in list_runs(folder):
-        seed = run.info.get("seed")
-        if run.info.get("recipe") != name or run.status != "finished" or seed not in seeds or _options(run.folder.path) != wanted:
+        seed = run.info.seed
+        if run.info.recipe != name or run.status != "finished" or seed not in seeds or _options(run.folder.path) != wanted:
             continue
         if seed not in found or not (found[seed].folder.path / PORT_SAMPLES).exists():
             found[seed] = run

@@ -10,7 +10,7 @@ import figures
 from measures import TrainedRecipe, read_trained
 from training import train_seeds
 
-from ganlab.comparison import Group, verdicts
+from ganlab.comparison import RunGroup, verdicts
 from ganlab.records.results import Spread
 
 RECIPE, BUDGET, SEEDS = "mnist_adaptive", "train.epochs=40", (0, 1, 2, 3, 4)
@@ -45,12 +45,12 @@ def write(folder: Path, root: Path) -> None:
 
 def section(runs: Mapping[str, TrainedRecipe]) -> str:
     """What stands between the two comments."""
-    base, *others = (Group(name, run.results) for name, run in runs.items())
+    base, *others = (RunGroup(name, run.results) for name, run in runs.items())
     said = {verdict.group: verdict.words.replace(f"than {base.name} ", "") for verdict in verdicts([base, *others], "frechet_ratio")}
     head = ["", "G's updates", *METRICS.values(), "collapsed", f"by FD / floor, against {base.name}"]
     rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, run in runs.items():
-        updates = Spread.of(result.info["counters"]["generator_updates"] for result in run.results)
+        updates = Spread.of(result.info.counters["generator_updates"] for result in run.results)
         numbers = [f"{updates.mean:,.0f}", *(str(run.spread(metric)) for metric in METRICS)]
         words = said.get(name, "").split("; ")[0]
         rows.append(f"| {' | '.join([name, *numbers, f'{len(run.collapsed)} of {len(run.results)}', words])} |")

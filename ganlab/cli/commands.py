@@ -75,7 +75,7 @@ def run_command(recipe: str, overrides: tuple[str, ...], **options: Any) -> None
         return
     for name, value in sweep_options.items():
         if value:
-            raise UsageError(f"--{name.replace('_', '-')} is for a set of runs", "add --seeds or --grid, for instance --seeds 5")
+            raise UsageError(f"--{name.replace('_', '-')} is for a sweep", "add --seeds or --grid, for instance --seeds 5")
     with importing():
         from ganlab.cli.run import run
 

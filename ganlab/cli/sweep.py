@@ -130,7 +130,7 @@ def _show_extra_runs(sweep: Sweep) -> None:
     count = len(sweep.extra_runs)
     if count:
         plural = "run" if count == 1 else "runs"
-        show_lines(f"not in the table: {count} more {plural} of this set, with other seeds or values than those of this command")
+        show_lines(f"not in the table: {count} more {plural} of this sweep, with other seeds or values than those of this command")
 
 
 def show_unfinished(sweep: Sweep, command: Sequence[str]) -> None:

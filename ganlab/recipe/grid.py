@@ -181,7 +181,7 @@ def load_combinations(source: str | Path, catalogue: Lookup, overrides: Sequence
     """
     size = math.prod(len(axis.values) for axis in axes)
     if size > LIMIT:
-        raise UsageError(f"the grid has {size:,} combinations; a set may have at most {LIMIT:,}")
+        raise UsageError(f"the grid has {size:,} combinations; a sweep may have at most {LIMIT:,}")
     combinations: list[Combination] = []
     mistakes: dict[str, None] = {}
     hint = ""

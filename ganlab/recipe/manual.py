@@ -88,4 +88,4 @@ def hooks_of(entry: Entry) -> list[str] | None:
     """The run hooks of a trick's class, in alphabetical order; None if its factory is not a class."""
     if not inspect.isclass(entry.factory):
         return None
-    return [name for name, member in inspect.getmembers(entry.factory, inspect.isfunction) if hasattr(member, "ganlab_impl")]
+    return [name for name, method in inspect.getmembers(entry.factory, inspect.isfunction) if hasattr(method, "ganlab_impl")]

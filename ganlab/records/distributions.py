@@ -55,8 +55,8 @@ def add_missing_plugins(error: RecipeError, folder: RunFolder, info: RunInfo, re
     if script_plugins and any(" there is no " in text for text in error.mistakes):
         function = "resume" if request.command == "resume" else "FinishedRun"
         hints.append(
-            f"run {folder.path.name} was begun by a script with plugins of its own ({', '.join(script_plugins)}); "
-            f"bring them again, from a script: `ganlab.{function}({str(folder.path)!r}, plugins=[...])`"
+            f"run {folder.path.name} was started by a script with plugins of its own ({', '.join(script_plugins)}); "
+            f"pass them again from a script: `ganlab.{function}({str(folder.path)!r}, plugins=[...])`"
         )
     return RecipeError(error.mistakes, "\n".join([*hints, *filter(None, [error.hint])])) if hints else error
 

@@ -40,7 +40,7 @@ class Record:
     def announce(self, text: str) -> None:
         """Print one clear paragraph, and keep it in ``run.json``."""
         if text not in self.info.announcements:  # a resumed run says it again
-            self.info.announcements = [*self.info.announcements, text]
+            InfoView(self.info).setdefault("announcements", []).append(text)
         self.save()
         self.tell(text)
 

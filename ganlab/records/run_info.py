@@ -11,8 +11,9 @@ import pydantic
 from pydantic import ConfigDict
 from typing_extensions import TypedDict  # before Python 3.12 pydantic accepts no other
 
-from ganlab.errors import UsageError
+from ganlab.errors import PluginError, UsageError
 
+IN_PLACE = "a trick or a script has put this into run.info"
 _OPEN = ConfigDict(extra="allow")  # keeps the keys of other versions
 _CLOSED = ConfigDict(extra="forbid")
 
@@ -110,7 +111,7 @@ class RunInfo(pydantic.BaseModel):
     failure: str | None = None
     signal: str | None = None
     announcements: list[str] = []
-    findings: list[str] = []
+    findings: list[Any] = []  # of tricks
     not_finite: list[str] = []
     resumed: list[Resumption] = []
 
@@ -165,8 +166,20 @@ class RunInfo(pydantic.BaseModel):
         return {key: self.value(key) for key in self.keys()}
 
     def as_json(self) -> str:
-        """The text of the file."""
-        return json.dumps(self.as_dict(), indent=2) + "\n"
+        """The text of the file.
+
+        Raises:
+            PluginError: a list or dict was changed in place to something that could not be read again.
+        """
+        content = self.as_dict()
+        try:
+            RunInfo(**content)
+            return json.dumps(content, indent=2) + "\n"
+        except (pydantic.ValidationError, TypeError, ValueError) as error:
+            if isinstance(error, pydantic.ValidationError):
+                key = str(error.errors(include_url=False)[0]["loc"][0])
+                raise PluginError(f"run.info[{key!r}] = {content[key]!r}: {_reason(error)}", IN_PLACE) from None
+            raise PluginError(f"run.info cannot be written to run.json: {error}", IN_PLACE) from None
 
     def replaced(self, **values: Any) -> RunInfo:
         """A copy with other values for some keys."""
@@ -188,6 +201,40 @@ class RunInfo(pydantic.BaseModel):
             raise KeyError(key)
         return getattr(self, key)
 
+    def set_value(self, key: str, value: Any) -> None:
+        """Set a key. Keys that this version does not know take any value.
+
+        Raises:
+            TypeError: the value has not the type of a known key.
+        """
+        if key not in type(self).model_fields:
+            assert self.__pydantic_extra__ is not None
+            self.__pydantic_extra__[key] = value
+            return
+        try:
+            setattr(self, key, list(value) if isinstance(value, tuple) else value)
+        except pydantic.ValidationError as error:
+            raise TypeError(f"run.info[{key!r}] = {value!r}: {_reason(error)}") from None
+
+    def remove(self, key: str) -> None:
+        """Remove a key that was set.
+
+        Raises:
+            KeyError: the key was not set.
+        """
+        self.value(key)
+        if key in type(self).model_fields:
+            setattr(self, key, type(self).model_fields[key].get_default(call_default_factory=True))
+            self.model_fields_set.discard(key)
+        else:
+            assert self.__pydantic_extra__ is not None
+            del self.__pydantic_extra__[key]
+
+
+def _reason(error: pydantic.ValidationError) -> str:
+    text = error.errors(include_url=False)[0]["msg"]
+    return f"{text[:1].lower()}{text[1:]}"
+
 
 class InfoView(MutableMapping[str, Any]):
     """``run.info``: a :class:`RunInfo` as a mutable mapping with the keys of ``run.json``.
@@ -202,19 +249,10 @@ class InfoView(MutableMapping[str, Any]):
         return self.model.value(key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        try:
-            setattr(self.model, key, value)
-        except pydantic.ValidationError as error:
-            expected = error.errors(include_url=False)[0]["msg"]
-            raise TypeError(f"run.info[{key!r}] = {value!r}: {expected[:1].lower()}{expected[1:]}") from None
+        self.model.set_value(key, value)
 
     def __delitem__(self, key: str) -> None:
-        self.model.value(key)  # raises KeyError
-        if key in type(self.model).model_fields:
-            setattr(self.model, key, type(self.model).model_fields[key].get_default(call_default_factory=True))
-            self.model.model_fields_set.discard(key)
-        else:
-            delattr(self.model, key)
+        self.model.remove(key)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.model.keys())
@@ -228,8 +266,15 @@ class InfoView(MutableMapping[str, Any]):
             self[key] = default
         return self[key]
 
+    def copy(self) -> dict[str, Any]:
+        """The keys and values as a plain dict, which ``json.dumps`` takes."""
+        return dict(self)
+
     def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         return dict(self) | dict(other)
+
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(other) | dict(self)
 
     def __ior__(self, other: Mapping[str, Any]) -> InfoView:
         self.update(other)

@@ -84,7 +84,7 @@ class Checkpoints:
 
         Args:
             path, state: the checkpoint's file, and what is in it.
-            other_tricks: the run may have other tricks than the checkpoint: those that it does not know begin anew.
+            other_tricks: the run may have other tricks than the checkpoint: those that it does not know start from their initial state.
             changed: the keys of the recipe that are other than the checkpoint's; an optimizer's are taken from the recipe.
         """
         load_state(self.game, self.record.journal, self.best, path, state, Changes(frozenset(changed), other_tricks))

@@ -71,12 +71,7 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
             trusted.
     """
     folder = summary.folder
-    training_keys = [key for key in request.keys if key.partition(".")[0] not in MEASUREMENT_TABLES]
-    if training_keys:
-        raise UsageError(
-            f"`ganlab evaluate` measures a run as it is, and {training_keys[0]} would make it another",
-            f"--set may change {', '.join(MEASUREMENT_TABLES)}",
-        )
+    _refuse_training_options(request)
     tell = workspace.tell or (lambda text: None)
     path = find_checkpoint(summary, point, tell) if point else _generator_file(summary, request)
     info = folder.read_info()
@@ -107,6 +102,20 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
     if is_own_evaluation:
         write_text(folder.evaluation, to_json(report, step))
     return Measured(summary, report, step, None if point else generator_step.later_step(summary, step), is_own_evaluation)
+
+
+def _refuse_training_options(request: RunRequest) -> None:
+    """Check that ``--set`` changes nothing that training depends on.
+
+    Raises:
+        UsageError: it does.
+    """
+    training_keys = [key for key in request.keys if key.partition(".")[0] not in MEASUREMENT_TABLES]
+    if training_keys:
+        raise UsageError(
+            f"`ganlab evaluate` measures a run as it is, and {training_keys[0]} would make it another",
+            f"--set may change {', '.join(MEASUREMENT_TABLES)}",
+        )
 
 
 def _generator_file(summary: RunSummary, request: RunRequest) -> Path:

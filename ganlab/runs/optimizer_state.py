@@ -1,4 +1,4 @@
-"""The state of an optimizer that goes on with other options than it was saved with."""
+"""Load the state of an optimizer whose options have changed since it was saved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ganlab.recipe import Choice
 def load_optimizer(player: Player, choice: Choice, state: dict[str, Any], recipe_then: dict[str, Any], changed: Collection[str]) -> bool:
     """Load the state of a player's optimizer. It holds the options too: those that the recipe has changed stay the recipe's.
 
-    Another optimizer begins anew, and so does one whose options need other averages than it had (amsgrad, momentum).
+    Another optimizer starts from its initial state, and so does one whose new options need other averages (amsgrad, momentum).
 
     Args:
         player: whose optimizer is put into ``state``.
@@ -28,7 +28,7 @@ def load_optimizer(player: Player, choice: Choice, state: dict[str, Any], recipe
         changed: the keys of the recipe that are other than the checkpoint's.
 
     Returns:
-        Whether the optimizer begins anew because it needs other averages.
+        Whether the optimizer starts from its initial state because it needs other averages.
     """
     table = f"{player.role}.optimizer."
     if not any(key.startswith(table) for key in changed):
@@ -39,12 +39,12 @@ def load_optimizer(player: Player, choice: Choice, state: dict[str, Any], recipe
     groups_now, groups_then = _groups(player.optimizer), _groups(_remade(player, choice, _options_then(recipe_then, table)))
     needed = _averages(_remade(player, choice, {}))
     player.optimizer.load_state_dict(state)
-    begins_anew = bool(player.optimizer.state) and _names(player.optimizer) != needed
-    if begins_anew:
+    starts_over = bool(player.optimizer.state) and _names(player.optimizer) != needed
+    if starts_over:
         player.optimizer.state.clear()
     for group, now, then in zip(player.optimizer.param_groups, groups_now, groups_then, strict=True):
         group.update({key: value for key, value in now.items() if value != then.get(key)})
-    return begins_anew
+    return starts_over
 
 
 def _remade(player: Player, choice: Choice, options: dict[str, Any]) -> torch.optim.Optimizer:

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 
 from ganlab.components import Dataset
+from ganlab.errors import PluginError
+from ganlab.game.factories import owner_of
 from ganlab.recipe import Recipe
 from ganlab.records import distributions
 from ganlab.records.folder import RunFolder
@@ -28,6 +30,10 @@ PACKAGES = ("torch", "numpy", "pluggy", "safetensors", "mlflow", "torchvision")
 
 def provenance_of(recipe: Recipe, folder: RunFolder | None, device: torch.device, dataset: Dataset) -> RunInfo:
     """The content of run.json for a new run."""
+    fingerprint = dataset.fingerprint()
+    if not isinstance(fingerprint, str):
+        hint = "its method fingerprint() returns a short text: equal data, equal text"
+        raise PluginError(f"{owner_of(recipe.data)} gave the fingerprint {fingerprint!r}, which is not a str", hint)
     return RunInfo(
         id=folder.path.name if folder is not None else "",
         uid=secrets.token_hex(16),
@@ -48,7 +54,7 @@ def provenance_of(recipe: Recipe, folder: RunFolder | None, device: torch.device
         seed=recipe.train.seed,
         distributions=distributions.used_distributions(recipe),
         script_plugins=distributions.used_script_plugins(recipe),
-        data={"use": recipe.data.use, "size": len(dataset), "fingerprint": dataset.fingerprint(), "fallback_from": None, "why": ""},
+        data={"use": recipe.data.use, "size": len(dataset), "fingerprint": fingerprint, "fallback_from": None, "why": ""},
         created=time.time(),
         started=None,
         ended=None,

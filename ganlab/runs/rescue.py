@@ -6,7 +6,7 @@ from ganlab.errors import GanlabError, NonFiniteError, UsageError
 from ganlab.game.out_of_memory import is_memory_error, memory_exhausted
 from ganlab.runs.retention import newest_valid
 from ganlab.runs.run import Run
-from ganlab.speed.compiled import compiler_error
+from ganlab.speed.choose import explain
 
 
 def rescued(run: Run, error: Exception) -> bool:
@@ -23,9 +23,9 @@ def rescued(run: Run, error: Exception) -> bool:
         return True
     if type(error) is not GanlabError:  # which a file that cannot be written is: a checkpoint could not be, either
         save(run)
-    words = compiler_error(error, run.recipe)
-    if words is not None:
-        raise words from error
+    explained = explain(error, game)
+    if explained is not None:
+        raise explained from error
     if is_memory_error(error):
         raise memory_exhausted(error, run.recipe, run.device, game.step + game.steps_undone) from error
     return False

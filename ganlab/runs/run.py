@@ -1,9 +1,9 @@
-"""A run: one execution of a recipe while it goes on. This is the ``run`` that every hook is handed."""
+"""A run: one execution of a recipe while it trains. This is the ``run`` that every hook gets."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -20,7 +20,7 @@ from ganlab.game.turn import Group
 from ganlab.recipe import Recipe, Schedule
 from ganlab.records.folder import RunFolder
 from ganlab.records.record import Record
-from ganlab.records.run_info import InfoView
+from ganlab.records.run_info import InfoView, RunInfo
 from ganlab.runs.checkpoints import Checkpoints
 from ganlab.runs.clock import Clock
 from ganlab.runs.evaluations import Evaluations
@@ -85,8 +85,8 @@ class Run:
         return InfoView(self.written.info)
 
     @info.setter
-    def info(self, info: InfoView) -> None:  # `run.info |= {...}` assigns what it has changed in place
-        self.written.info = info.model
+    def info(self, info: Mapping[str, Any]) -> None:
+        self.written.info = info.model if isinstance(info, InfoView) else RunInfo(**info)  # `run.info |= {...}` assigns the view itself
 
     @property
     def tell(self) -> Callable[[str], None]:
@@ -156,6 +156,10 @@ class Run:
     def total_steps(self) -> int:
         return self.game.total_steps
 
+    @total_steps.setter
+    def total_steps(self, steps: int) -> None:
+        self.game.total_steps = steps
+
     @property
     def steps_per_epoch(self) -> int:
         return self.game.steps_per_epoch
@@ -211,7 +215,7 @@ class Run:
         Args:
             path: its file.
             state: what is in it, where that has been read already.
-            other_tricks: the run may have other tricks than the checkpoint: those that it does not know begin anew.
+            other_tricks: the run may have other tricks than the checkpoint: those that it does not know start from their initial state.
             changed: the keys of the recipe that are other than the checkpoint's; an optimizer's are taken from the recipe.
         """
         self.checkpointing.restore(path, checkpoint.load(path) if state is None else state, other_tricks, changed)

@@ -1,4 +1,4 @@
-"""Samples while a run goes on: sheets from noise that is the same all through the run, and in every run of that seed."""
+"""Samples of a run while it trains. The noise of its sheets is the same at every step, and in every run with the same seed."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Changes:
 
     Attributes:
         keys: of the recipe, as ``--set`` takes them.
-        other_tricks: the run may have other tricks than the checkpoint: those that it does not know begin anew.
+        other_tricks: the run may have other tricks than the checkpoint: those that it does not know start from their initial state.
     """
 
     keys: frozenset[str] = frozenset()
@@ -123,13 +123,15 @@ class PlayerState:
         player = self.player
         try:
             player.network.load_state_dict(state["network"])
-            begins_anew = load_optimizer(player, self.choice, state["optimizer"], self.recipe_state.loaded, self.changes.keys)
+            starts_over = load_optimizer(player, self.choice, state["optimizer"], self.recipe_state.loaded, self.changes.keys)
         except (RuntimeError, ValueError) as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip() and "loading state_dict" not in line]
             more = f" (and {len(lines) - 2} more)" if len(lines) > 2 else ""
             raise WrongNetwork(f"{' '.join(lines[:2])}{more}") from error
-        if begins_anew:
-            self.game.announce(f"The {player.role}'s optimizer begins anew: with its new options it needs other averages than it had.")
+        if starts_over:
+            self.game.announce(
+                f"The {player.role}'s optimizer starts from its initial state: with its new options it needs other averages than it had."
+            )
         player.updates = state["updates"]
 
 
@@ -207,7 +209,7 @@ class TrickStates:
         return states
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put it back; tricks that are new, or another one under the same name, begin anew."""
+        """Put it back; new tricks, and another trick under an old name, start from their initial state."""
         for trick in stateful_tricks(self.tricks):
             if trick.name in state and f"tricks.{trick.name}.use" not in self.changes.keys:
                 with blamed(f"{trick.owner}, in its load_state_dict,"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ganlab.game.game import Game
 from ganlab.game.random_streams import TURNS
 from ganlab.records.record import Record
+from ganlab.records.run_info import InfoView
 from ganlab.runs.checkpoints import Checkpoints
 from ganlab.runs.clock import Clock
 from ganlab.runs.evaluations import Evaluations
@@ -103,5 +104,5 @@ class Timetable:
         lost, game.metrics.lost = game.metrics.lost, set()
         explained, game.guard.reported = game.guard.reported, False
         for name in sorted(lost - set(info.not_finite)) if not explained else ():
-            info.not_finite = [*info.not_finite, name]
+            InfoView(info).setdefault("not_finite", []).append(name)
             self.record.announce(f"{name} had values that are not finite, up to step {game.step}; its means are of the others.")

@@ -48,7 +48,7 @@ class SweepDisplay:
 
     def __enter__(self) -> SweepDisplay:
         if not self.quiet:
-            show_lines(f"set {self.sweep.name}: {len(self.sweep.runs)} runs, in {self.sweep.runs_dir}")
+            show_lines(f"sweep {self.sweep.name}: {len(self.sweep.runs)} runs, in {self.sweep.runs_dir}")
             if console.is_terminal:
                 self._live = Live(get_renderable=self._panel, console=console, refresh_per_second=REDRAWS_PER_SECOND)
                 self._live.start()

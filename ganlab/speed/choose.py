@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 
+from ganlab.errors import GanlabError
 from ganlab.game.game import Game
-from ganlab.speed.compiled import Compiled
+from ganlab.speed.compiled import Compiled, compiler_error
 from ganlab.speed.graphs import Graphs
 from ganlab.speed.recorders import RECORDERS
 
@@ -20,3 +21,8 @@ def speed_up(game: Game) -> None:
             player.speed_up(functools.partial(Graphs, device=game.device, announce=game.announce))
     if train.cuda_graphs and game.device.type not in RECORDERS:
         game.announce(f"train.cuda_graphs = true has no effect on the device {game.device}: networks are called without CUDA graphs.")
+
+
+def explain(error: BaseException, game: Game) -> GanlabError | None:
+    """The message for an error that comes from how the networks were called; None for any other error."""
+    return compiler_error(error, game.recipe)

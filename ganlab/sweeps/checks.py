@@ -66,4 +66,4 @@ def refuse_edited_plugins(files: Sequence[PluginFile]) -> None:
         except OSError:
             content = b""
         if content != file.content:
-            raise GanlabError(f"the plugin file {file.path} was edited while the set was running: restore it")
+            raise GanlabError(f"the plugin file {file.path} was edited while the sweep was running: restore it")

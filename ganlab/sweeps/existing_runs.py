@@ -42,7 +42,7 @@ def find_sweep(
     """
     if name and not NAME.fullmatch(name):
         raise UsageError(
-            f"--name {name!r}: the name of a set may contain letters, digits, '_', '-' and '.', and must start with a letter or a digit"
+            f"--name {name!r}: the name of a sweep may contain letters, digits, '_', '-' and '.', and must start with a letter or a digit"
         )
     first = combinations[0]
     definition = SweepDefinition.of(source, first.recipe.path, overrides, first.values)
@@ -119,11 +119,11 @@ def _refuse_other_definition(sweep: Sweep) -> None:
         saved_definition = {key: saved[key] for key in sweep.definition.as_json()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"{path} is damaged: {error}", "remove the file: it is written again, and each run records which set it belongs to"
+            f"{path} is damaged: {error}", "remove the file: it is written again, and each run records which sweep it belongs to"
         ) from error
     if saved_definition != sweep.definition.as_json():
         raise UsageError(
-            f"set {sweep.name} exists already with another definition; it was made by `{saved.get('command', '')}`",
+            f"sweep {sweep.name} exists already with another definition; it was made by `{saved.get('command', '')}`",
             "only the seeds and the values of the grid may change; choose another --name",
         )
 
@@ -137,19 +137,19 @@ def _refuse_changed_recipe(sweep: Sweep, run: SweepRun, summary: RunSummary, com
     changes = recipe_changes(summary, run.combination, run.seed)
     # If more than the budget differs, the recipe file was edited too, and the message below must name the edit.
     only_budget = all(text.removeprefix("no ").startswith(differences.BUDGET) for text in changes)
-    new_set = shlex.join([*_without_name(command), "--name", f"{sweep.name}-2"])
+    new_sweep = shlex.join([*_without_name(command), "--name", f"{sweep.name}-2"])
     if changes and (summary.changes or (only_budget and any(summary.folder.path.glob("recipe.before_step_*.toml")))):
         raise UsageError(
-            f"run {summary.id} of set {sweep.name} was resumed with another recipe (`ganlab resume`); to belong to the set it would need "
-            f"{'; '.join(changes)}",
+            f"run {summary.id} of sweep {sweep.name} was resumed with another recipe (`ganlab resume`); to belong to the sweep it would "
+            f"need {'; '.join(changes)}",
             f"`ganlab delete {shlex.quote(str(summary.folder.path))}` removes it, and the same command then trains it again; "
-            f"or start a new set with the current recipe: {new_set}",
+            f"or start a new sweep with the current recipe: {new_sweep}",
         )
     if changes:
         raise UsageError(
-            f"run {summary.id} of set {sweep.name} was trained with another recipe than the current one, and cannot be compared with new "
+            f"run {summary.id} of sweep {sweep.name} was trained with another recipe than the current one, and cannot be compared with new "
             f"runs: {'; '.join(changes)}",
-            f"restore the recipe; or start a new set with the current one: {new_set}",
+            f"restore the recipe; or start a new sweep with the current one: {new_sweep}",
         )
 
 

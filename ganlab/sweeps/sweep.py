@@ -1,4 +1,4 @@
-"""A sweep: many runs of one recipe, which differ in their seeds and in options. Users call it a set of runs. Imports no torch.
+"""A sweep: many runs of one recipe, which differ in their seeds and in options. Its folder is ``sets/NAME``. Imports no torch.
 
 A sweep has the folder ``sets/NAME`` in the folder of all runs:
 
@@ -165,7 +165,7 @@ class Sweep:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise UsageError(
-                f"set {self.name} is being run by another process", "wait for it, or stop it with Ctrl-C where it runs"
+                f"sweep {self.name} is being run by another process", "wait for it, or stop it with Ctrl-C where it runs"
             ) from None
         except OSError as error:
             reason = cannot_be_written(self.path, error)
