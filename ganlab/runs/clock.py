@@ -32,7 +32,7 @@ class Clock:
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
-        """What goes on in here does not count as training."""
+        """The time within this context does not count as training."""
         began = time.monotonic()
         yield
         self._since += time.monotonic() - began

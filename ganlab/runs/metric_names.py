@@ -14,7 +14,7 @@ from ganlab.runs.run import Run
 def check_best(run: Run) -> None:
     """Say so where nothing gives the metric that ``train.keep_best`` names: by the look of it no checkpoint will be kept as the best.
 
-    It is a warning: a trick may make up its metrics' names while it goes on.
+    It is only a warning: a trick may compose the names of its metrics while it runs.
     """
     name = run.recipe.train.keep_best
     if not name:
