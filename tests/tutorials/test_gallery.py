@@ -85,13 +85,13 @@ def test_it_trains_and_writes(gallery: None, tmp_path: Path, monkeypatch: pytest
 
 def test_the_comparison_of_tricks_is_written_between_its_comments(gallery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import tricks
-    from measures import RunGenerator
+    from measures import TrainedRecipe
 
-    def trained(folder: Path, name: str, overrides: Sequence[str], seeds: Sequence[int]) -> RunGenerator:
+    def trained(folder: Path, name: str, overrides: Sequence[str], seeds: Sequence[int]) -> TrainedRecipe:
         off = sum("enabled=false" in text for text in overrides)
         alike = {"classes": 9.0, "class_kl": 0.1, "coverage": 0.2}
         results = [Planted(alike | {"frechet_ratio": 100.0 + seed - 20 * off + 0.5 * seed * off}, seed) for seed in seeds]
-        return RunGenerator(name, tuple(overrides), results, {}, np.zeros((1, 784), np.uint8))  # type: ignore[arg-type]
+        return TrainedRecipe(name, tuple(overrides), results, {}, np.zeros((1, 784), np.uint8))  # type: ignore[arg-type]
 
     monkeypatch.setattr(tricks, "read_trained", trained)
     (tmp_path / "docs").mkdir()
