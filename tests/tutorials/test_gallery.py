@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from beside import PORTS
 
+from ganlab.records.run_info import RunInfo
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "tutorials.md"
 SHORT = dict.fromkeys(("mnist_matlab_adam", "mnist_matlab_published_derivative", "mnist_one_class"), "train.steps=2")
@@ -121,7 +123,7 @@ class Planted:
 
     @property
     def info(self) -> dict[str, Any]:
-        return {"counters": {"generator_updates": 1000 + self.seed}}
+        return RunInfo(counters={"generator_updates": 1000 + self.seed})
 
 
 def test_the_page_in_the_repository_is_whole() -> None:
