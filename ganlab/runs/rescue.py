@@ -1,4 +1,4 @@
-"""What a run does when a step fails: go on where the recipe or a trick says how, else save as much as can be saved."""
+"""What a run does when a step fails: continue where the recipe or a trick allows it, else save what can be saved."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ganlab.speed.choose import explain
 
 
 def rescued(run: Run, error: Exception) -> bool:
-    """Whether the run can go on: its policy for numbers that are not finite, or a trick, has put it right. If not, it is saved.
+    """Whether the run can continue, because its policy for non-finite numbers or a trick has restored it. Otherwise it is saved.
 
     Raises:
-        MemoryExhausted: in place of an allocator's own error.
-        UsageError: in place of the compiler's own.
+        MemoryExhausted: in place of the allocator's own error.
+        UsageError: in place of the compiler's own error.
     """
     game = run.game
     if isinstance(error, NonFiniteError) and roll_back(run, error):
         return True
     if game.hooks.on_failure(error=error) is True:
         return True
-    if type(error) is not GanlabError:  # which a file that cannot be written is: a checkpoint could not be, either
+    if type(error) is not GanlabError:  # a plain GanlabError: a file cannot be written, and so neither can a checkpoint
         save(run)
     explained = explain(error, game)
     if explained is not None:
@@ -32,7 +32,7 @@ def rescued(run: Run, error: Exception) -> bool:
 
 
 def roll_back(run: Run, error: NonFiniteError) -> bool:
-    """Go back to the last checkpoint with smaller learning rates, if the recipe says so, and not too often."""
+    """Restore the last checkpoint with smaller learning rates, if the recipe asks for it and its limit is not reached."""
     guard = run.game.guard
     times = guard.times + 1
     if guard.policy != "rollback" or times > guard.most or run.folder is None or not run.checkpoints():
@@ -44,7 +44,7 @@ def roll_back(run: Run, error: NonFiniteError) -> bool:
         return False
     for text in skipped:
         run.announce(text)
-    run.restore(path, state)  # its learning rates are those of its moment, and so is its count
+    run.restore(path, state)  # with the learning rates and the count of that step
     factor = run.recipe.train.rollback_lr_factor
     for player in run.players.values():
         for group in player.optimizer.param_groups:
@@ -58,12 +58,12 @@ def roll_back(run: Run, error: NonFiniteError) -> bool:
 
 
 def save(run: Run) -> None:
-    """A checkpoint of the end of the last step whose state is still there; one that cannot be had leaves the last checkpoint.
+    """Save the end of the last step whose state still exists. If that fails, the last checkpoint stays.
 
-    Checkpoints fall between steps. The step that failed is over (a trick raised after its turns, or a turn was not finite, which
-    ends a step), or no update of it has reached the weights yet, and it can be undone: then nothing is lost. Otherwise the weights
-    are no longer those of the step before. Copies of them would cost each step time; the steps since the last checkpoint can be
-    played again instead, and end as they did.
+    Checkpoints fall between steps. The step that failed is either complete (a trick raised after its turns, or a turn was not finite,
+    which ends a step), or none of its updates has reached the weights and it can be undone: then nothing is lost. Otherwise the
+    weights are no longer those of the step before. Copies of them would cost time in each step; the steps since the last checkpoint
+    are trained again instead, with the same result.
     """
     game = run.game
     if run.folder is None or not (game.step_is_complete or game.undo_step()) or not game.step:

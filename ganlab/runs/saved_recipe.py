@@ -1,4 +1,4 @@
-"""The recipe of a run that exists: read from its folder, with its plugin files, as far as the folder may be trusted."""
+"""Load the recipe of an existing run from its folder, with its plugin files, as far as the folder is trusted."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from ganlab.records.run_info import RunInfo
 
 
 def recipe_of(folder: RunFolder, info: RunInfo, library: Lookup, request: RunRequest) -> Recipe:
-    """The recipe of a run, its plugin files loaded; nothing of a stranger's is run or followed unless ``request`` says so.
+    """The recipe of a run; its plugin files are loaded into ``library``.
+
+    No code of another account's run is executed, and no path in it is followed, unless ``request`` trusts it.
 
     Raises:
-        UsageError: a stranger's run leads out of its folder, or a plugin file is not what it was.
+        UsageError: the run is not trusted and refers to something outside of its folder, or a plugin file has changed.
     """
     own = trust.is_own(folder, info)
     if not (own or request.trust):
