@@ -18,6 +18,8 @@ Rules that hold for every run hook:
 - Inside a turn keep values on the device: ``.item()`` waits for the device. ``run.record(name, tensor)`` does not.
 - A trick with state defines ``state_dict()`` and ``load_state_dict(state)``. ganlab saves the state in every checkpoint and restores
   it on resume. Numbers, strings, lists, dicts and tensors are allowed.
+- ``run.stopping = True`` finishes the run after the current step: its samples are measured and its generator is saved, as at the end of
+  its budget. ``run.stop()`` interrupts it as Ctrl-C does: it is saved and can be resumed.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ class StopAt:
     @ganlab.hookimpl
     def before_turn(self, run: Run, turn: Any) -> None:
         if turn.step == self.step:
-            run.stopping = True
+            run.stop()
 
 
 def trick(use: str, name: str = "", **options: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from engine_support import Capture, Plugin, StopAt, lines, resumed, same, trick, weights
+from engine_support import Capture, Plugin, StopAt, hooked, lines, resumed, same, trick, weights
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -308,8 +308,21 @@ def test_the_best_and_round_steps_are_kept_too(best_is: str, pick: Any, tmp_path
 
 def test_a_best_metric_that_is_not_logged_is_told(tmp_path: Path) -> None:
     run = play(steps=8, overrides=["train.keep_best=frechet"], folder=tmp_path)
-    assert run.info["announcements"][1:] == ["train.keep_best = 'frechet': no metric of that name has been logged up to now."]
+    (text,) = run.info["announcements"][1:]
+    assert text.startswith("train.keep_best = 'frechet': no metric of that name has been logged up to now; ")
+    assert "loss/generator" in text
     assert "best_checkpoint" not in run.info
+
+
+def test_a_best_metric_of_a_trick_may_have_any_name(tmp_path: Path) -> None:
+    name = "/".join(("mine", "share"))  # no constant of the trick's code
+    share = hooked(after_step=lambda run, step: run.record(name, float(step)))
+    run = play(share, steps=8, overrides=[f"train.keep_best={name}"], folder=tmp_path)
+    assert run.info["best_checkpoint"]["metric"] == name
+    assert not any("keep_best" in text for text in run.info["announcements"])
+    misspelt = play(share, steps=8, overrides=["train.keep_best=mine/shear"], folder=tmp_path)
+    (text,) = (text for text in misspelt.info["announcements"] if "keep_best" in text)
+    assert "has been logged up to now; did you mean 'mine/share'?" in text
 
 
 def test_the_best_may_be_by_a_mean_over_an_epoch(tmp_path: Path) -> None:

@@ -285,3 +285,33 @@ def test_a_run_whose_lock_cannot_be_seen_is_running_while_its_process_lives(tmp_
         assert status(pid=2**40) == status(pid=None) == "interrupted"
         assert status(host="elsewhere", boot=0) == "running"  # nobody here can tell
     assert status() == "interrupted"
+
+
+LOOK = """
+import sys
+from pathlib import Path
+from ganlab.records.folder import RunFolder
+print("looks", flush=True)
+while True:
+    RunFolder(Path(sys.argv[1])).locked_elsewhere()
+"""
+
+
+def test_readers_do_not_disturb_each_other_nor_the_writer(tmp_path: Path) -> None:
+    make(tmp_path, "mine", status="running")
+    folder = RunFolder(tmp_path / "mine")
+    folder.lock()
+    folder.unlock()  # the lock's file remains
+    listers = [subprocess.Popen([sys.executable, "-c", LOOK, str(folder.path)], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    try:
+        for lister in listers:
+            assert lister.stdout is not None
+            assert lister.stdout.readline() == "looks\n"
+        for _ in range(500):
+            assert not RunFolder(folder.path).locked_elsewhere()
+            folder.lock()
+            folder.unlock()
+    finally:
+        for lister in listers:
+            lister.kill()
+            lister.communicate()

@@ -6,10 +6,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from engine_support import hooked
+from engine_support import hooked, reopened
 
 import ganlab
 from ganlab.errors import MemoryExhausted
@@ -21,6 +22,7 @@ from ganlab.testing import play
 SCRIPT = """
 import resource, sys
 from pathlib import Path
+from typing import Any
 import torch
 import ganlab
 from ganlab.cli import main
@@ -111,6 +113,22 @@ def test_what_allocators_raise(error: Exception) -> None:
 def test_what_others_raise_is_theirs() -> None:
     assert not is_memory_error(RuntimeError("shapes do not match"))
     assert not is_memory_error(ValueError("out of memory"))
+
+
+def test_no_memory_for_the_run_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+
+    path = play(steps=2, folder=tmp_path).path
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr("ganlab.game.metrics.Metrics.__init__", fail)
+    with pytest.raises(
+        MemoryExhausted, match=r"out of memory on cpu before the first step, with train\.batch_size = 8: CUDA out of memory"
+    ):
+        play(steps=2, folder=tmp_path)
+    with pytest.raises(MemoryExhausted, match="out of memory on cpu before the first step"):
+        reopened(path, overrides=("train.steps=4",))
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_network_too_large_to_be_built() -> None:

@@ -253,7 +253,8 @@ def test_a_random_plan_is_the_same_after_a_resume(tmp_path: Path) -> None:
     class Stop:
         @ganlab.hookimpl
         def after_step(self, run: Run, step: int) -> None:
-            run.stopping = step == 3
+            if step == 3:
+                run.stop()
 
     play(part, Stop(), steps=6, folder=tmp_path / "part")
     (path,) = (tmp_path / "part").iterdir()

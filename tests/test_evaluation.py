@@ -352,7 +352,7 @@ def test_stopped_while_it_is_measured_the_run_goes_on_with_that(tmp_path: Path) 
 
         def measure(self, evidence: Evidence) -> dict[str, float]:
             for run in self.runs:
-                run.stopping = True
+                run.stop()
             return super().measure(evidence)
 
     class Watch:
@@ -377,7 +377,7 @@ class Dawdling(Squares):
     def __init__(self, spec: JudgeSpec) -> None:
         self.made.append(1)
         for run in self.runs:
-            run.stopping = True
+            run.stop()
         if spec.stopping():
             raise Stopped
         super().__init__(spec)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -18,14 +19,17 @@ from ganlab.errors import PluginError
 from ganlab.game.blame import misspelt
 from ganlab.testing import play
 
+#: Before Python 3.12 an error of an assignment does not name its object.
+ON_ASSIGNMENT = "yes" if sys.version_info >= (3, 12) else ""
+
 #: By what is done with what a hook is given: the class of that, the name that it has not, and what was meant.
 SLIPS: dict[str, tuple[str, Callable[[Any], Any], str, str]] = {
-    "turn, set": ("before_scores", lambda turn: setattr(turn, "faek", turn.fake), "Turn.faek", "fake"),
+    "turn, set": ("before_scores", lambda turn: setattr(turn, "faek", turn.fake), "Turn.faek", ON_ASSIGNMENT and "fake"),
     "turn, read": ("before_scores", lambda turn: turn.fakes, "Turn.fakes", "fake"),
     "turn, nothing near": ("before_scores", lambda turn: setattr(turn, "zzz", 3), "Turn.zzz", ""),
-    "player, set": ("after_build", lambda player: setattr(player, "netwrok", 3), "Player.netwrok", "network"),
+    "player, set": ("after_build", lambda player: setattr(player, "netwrok", 3), "Player.netwrok", ON_ASSIGNMENT and "network"),
     "player, read": ("after_build", lambda player: player.netwrok, "Player.netwrok", "network"),
-    "spec, set": ("before_build", lambda spec: setattr(spec, "inputshape", 3), "NetworkSpec.inputshape", "input_shape"),
+    "spec, set": ("before_build", lambda spec: setattr(spec, "inputshape", 3), "NetworkSpec.inputshape", ON_ASSIGNMENT and "input_shape"),
     "run, read": ("before_run", lambda run: run.stoping, "Run.stoping", "stopping"),
     "tensor, read": ("before_scores", lambda turn: turn.fake.men(), "Tensor.men", "mean"),
 }

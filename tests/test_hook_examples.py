@@ -303,9 +303,10 @@ def test_example_after_step(tmp_path: Path) -> None:
 def test_example_after_epoch() -> None:
     still = ['generator={use="tiny",optimizer={use="tiny",lr=0.0}}', 'discriminator={use="mlp",hidden=[32],optimizer={use="adam",lr=0.05}}']
     run = play(trick("after_epoch"), overrides=still, steps=2000)
-    assert run.info["status"] == "interrupted"
-    (told,) = run.info["announcements"]
-    assert told == f"D has won in epoch {run.epoch}: the run stops."
+    assert (run.info["status"], run.info["ended_by"]) == ("finished", "StopWhenWon")
+    assert run.info["announcements"] == [
+        f"D has won in epoch {run.epoch}: the run stops.", f"At step {run.step:,} of 2,000, StopWhenWon ended the run."
+    ]  # fmt: skip
     assert run.step == 8 * run.epoch < 2000
     assert play(trick("after_epoch"), steps=16).info["status"] == "finished"
 
@@ -386,7 +387,7 @@ def test_example_sync(tmp_path: Path) -> None:
 def test_the_example_of_after_step_goes_on_where_it_was(tmp_path: Path) -> None:
     rates: list[float] = []
     look = hooked(after_step=lambda run: rates.append(run.players["generator"].optimizer.param_groups[0]["lr"]))
-    stop = hooked(after_step=lambda run, step: setattr(run, "stopping", step == 2))
+    stop = hooked(after_step=lambda run, step: run.stop() if step == 2 else None)
     options: dict[str, Any] = {"steps": 5, "folder": tmp_path, "plugins": [TrickOf("after_step")]}
     run = play(stop, overrides=['tricks.decay={use="after_step"}'], **options)
     execute(reopened(run.path, look, plugins=(TrickOf("after_step"),)))

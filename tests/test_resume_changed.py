@@ -59,7 +59,7 @@ class Mine:
         self.count += 1
         run.record("mine/count", float(self.count))
         if run.step == STOP:
-            run.stopping = True
+            run.stop()
     def state_dict(self):
         return {"count": self.count}
     def load_state_dict(self, state):
@@ -149,7 +149,7 @@ def test_what_depends_on_the_budget_is_said(tmp_path: Path) -> None:
     run, _ = again(path, "train.steps=4000")
     assert run.info["announcements"][-1] == (
         "The budget is now 4,000 steps (it was 100). This also changes: sheets are 100 steps apart (were 2); "
-        "checkpoints are 100 steps apart (were 8); trick 'health' depends on it."
+        "checkpoints are 100 steps apart (were 8)."
     )
 
 

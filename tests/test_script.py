@@ -30,7 +30,8 @@ class Counting:
     def after_step(self, run: Any, step: int) -> None:
         self.count += 1
         run.record("mine/count", float(self.count))
-        run.stopping = run.stopping or step == self.stop
+        if step == self.stop:
+            run.stop()
 
     def state_dict(self) -> dict[str, int]:
         return {"count": self.count}

@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from ganlab.speed.thread_waiting import WAIT_SETTINGS
+from ganlab.cli.process import WAIT_SETTINGS
 from support.busy import Seen, look_around, share_of_others, working_seconds
 from support.setting import HERE
 from support.waiting import POLICIES

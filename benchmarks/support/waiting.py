@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganlab.speed.thread_waiting import WAIT_SETTINGS
+from ganlab.cli.process import WAIT_SETTINGS
 
 #: In words, and what the environment of every contestant says of it.
 POLICIES: dict[str, tuple[str, dict[str, str]]] = {

@@ -1,4 +1,4 @@
-"""Import a command's libraries without garbage collection, with Ctrl-C ending the process at once. Imports nothing that is slow."""
+"""Import a command's libraries: without garbage collection, with Ctrl-C ending the process at once, without torch's compiler."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ def importing() -> Iterator[None]:
     """Put this around the imports that a command needs: they are faster, and Ctrl-C during them is not lost."""
     with _exit_on_interrupt(), _no_collection():
         yield
+        if "torch" in sys.modules:
+            from ganlab.cli.lazy_compiler import delay_compiler_import
+
+            delay_compiler_import()
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ def train(run: Run, display: Display) -> None:
         raise
     display.show_end(run, status)
     if status == "interrupted":
-        raise SystemExit(SIGNALLED + int(signal.Signals[run.info["signal"]]))
+        raise SystemExit(SIGNALLED + int(signal.Signals[run.info.get("signal") or "SIGINT"]))
 
 
 def exit_at_once(run: Run) -> NoReturn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import traceback
 from contextlib import suppress
 from pathlib import Path
@@ -53,21 +52,13 @@ class blamed:  # noqa: N801 - reads as a word: `with blamed(owner):`
 
 
 def misspelt(error: BaseException) -> str:
-    """The suggestion ``; did you mean 'x'?`` for an AttributeError; empty if no attribute has a similar name.
-
-    The error holds the object whose attribute is missing. Before Python 3.12, an error of an assignment does not: then the object is among
-    the local variables of the frame that raised it.
-    """
-    match = re.fullmatch(r"'(\w+)' object has no attribute '(\w+)'", str(error)) if isinstance(error, AttributeError) else None
-    if match is None:
+    """The suggestion ``; did you mean 'x'?`` for an AttributeError; empty if its object has no attribute with a similar name."""
+    if not isinstance(error, AttributeError) or error.obj is None or not error.name:
         return ""
-    frames = list(traceback.walk_tb(error.__traceback__))
-    candidates = [getattr(error, "obj", None), *frames[-1][0].f_locals.values()]
-    with suppress(Exception):  # dir() and getattr() of a plugin's object may raise anything
-        subject = next(value for value in candidates if type(value).__name__ == match[1])
-        near = closest(match[2], (name for name in dir(subject) if not name.startswith("_")))
-        return f"; did you mean '{near}'?" if near else ""
-    return ""
+    near: str | None = None
+    with suppress(Exception):  # dir() of a torch module whose __init__ did not call super().__init__() raises
+        near = closest(error.name, (name for name in dir(error.obj) if not name.startswith("_")))
+    return f"; did you mean '{near}'?" if near else ""
 
 
 def own_traceback(error: BaseException) -> str:

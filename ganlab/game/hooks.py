@@ -44,10 +44,12 @@ class Trick:
                 methods[name] = getattr(self.instance, name)
         return methods
 
-    def asks_for(self, attribute: str) -> bool:
-        """Whether the trick's code reads an attribute of this name, such as ``total_steps``, from any object."""
-        functions = [value for kind in type(self.instance).__mro__ for value in vars(kind).values() if inspect.isfunction(value)]
-        return any(attribute in function.__code__.co_names for function in functions)
+
+@dataclass
+class Calling:
+    """The trick whose hook is running now; None outside of hooks."""
+
+    trick: Trick | None = None
 
 
 class _Handle:
@@ -61,10 +63,11 @@ class Hooks:
 
     Attributes:
         relay: pluggy's hook relay, which adds no arguments.
+        calling: the trick whose hook is running now.
     """
 
-    def __init__(self, relay: pluggy.HookRelay, constant: Mapping[str, Any]) -> None:
-        self.relay, self._constant = relay, constant
+    def __init__(self, relay: pluggy.HookRelay, constant: Mapping[str, Any], calling: Calling) -> None:
+        self.relay, self.calling, self._constant = relay, calling, constant
         for hook, parameters in KNOWN.items():
             added = {name: value for name, value in constant.items() if name in parameters}
             setattr(self, hook, functools.partial(getattr(relay, hook), **added))
@@ -120,12 +123,13 @@ def connect(tricks: list[Trick], streams: Streams, announce: Callable[[str], Non
             check_implementation(trick.owner, name, method, KNOWN)
             if name in DECIDING and (first := deciders.setdefault(name, trick)) is not trick:
                 raise PluginError(f"{first.owner} and {trick.owner} both decide {name}", "only one trick of a recipe may; switch one off")
+    calling = Calling()
     for trick in reversed(tricks):  # pluggy calls the trick that was registered first last
         handle = _Handle()
         for name, method in trick.methods().items():
-            setattr(handle, name, _wrapped(trick, name, method, streams, announce))
+            setattr(handle, name, _wrapped(trick, name, method, streams, announce, calling))
         manager.register(handle, trick.name)
-    return Hooks(manager.hook, constant)
+    return Hooks(manager.hook, constant, calling)
 
 
 def transcript_of(hooks: Hooks) -> dict[str, list[str]]:
@@ -134,7 +138,9 @@ def transcript_of(hooks: Hooks) -> dict[str, list[str]]:
     return {name: tricks for name, tricks in called.items() if tricks}
 
 
-def _wrapped(trick: Trick, hook: str, method: Callable[..., Any], streams: Streams, announce: Callable[[str], None]) -> Callable[..., Any]:
+def _wrapped(
+    trick: Trick, hook: str, method: Callable[..., Any], streams: Streams, announce: Callable[[str], None], calling: Calling
+) -> Callable[..., Any]:
     """A trick's hook method that seeds its random stream, names the trick in errors, and checks its result."""
     base = streams.base(f"trick/{trick.name}/{hook}")
     blame = blamed(f"{trick.owner}, in its hook {hook}", trick.name, streams)
@@ -143,9 +149,13 @@ def _wrapped(trick: Trick, hook: str, method: Callable[..., Any], streams: Strea
     @functools.wraps(method)
     def call(*args: Any) -> Any:
         reseed(base)
-        with blame:
-            result = method(*args)
-            return result if result is None else read(result)
+        outer, calling.trick = calling.trick, trick  # a hook may call another: run.show_picture calls on_images
+        try:
+            with blame:
+                result = method(*args)
+                return result if result is None else read(result)
+        finally:
+            calling.trick = outer
 
     parameters = list(inspect.signature(method).parameters)
     if hook in TRACED_HOOKS and "turn" in parameters and not getattr(trick.instance, "only_watches", False):

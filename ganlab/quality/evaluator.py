@@ -36,7 +36,6 @@ from ganlab.quality.metric_checks import check_metric
 from ganlab.quality.real_samples import RealSamples
 from ganlab.quality.report import Report
 from ganlab.recipe import Choice, Recipe
-from ganlab.speed.lazy_compiler import delay_compiler_import
 
 TRAINING = 100_000  # at most so many training samples are passed to metrics
 
@@ -215,7 +214,6 @@ class Evaluator:
             raise NoJudge(self._no_judge_reason)
         try:
             complete, held_out = self._judge_data()
-            delay_compiler_import()  # a judge may be trained
             spec = JudgeSpec(complete, held_out, self.cache, self.device, self.tell, lambda: self._stopping())
             return AttributedJudge(make(choice, spec), owner_of(choice))
         except Stopped:

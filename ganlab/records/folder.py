@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import re
 import secrets
@@ -66,28 +67,38 @@ class RunFolder:
         Raises:
             UsageError: another process is writing this run, or its folder cannot be written.
         """
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:  # a subclass of OSError
-            raise UsageError(
-                f"run {self.path.name} is being written by another process", "wait for it, or stop it with Ctrl-C where it runs"
-            ) from None
-        except OSError as error:
-            reason = cannot_be_written(self.path, error)
-            raise UsageError(reason.message, reason.hint) from error
+        while True:
+            try:
+                self._lock.acquire(timeout=0)
+                return
+            except Timeout:  # a subclass of OSError
+                if self.locked_elsewhere():
+                    raise UsageError(
+                        f"run {self.path.name} is being written by another process", "wait for it, or stop it with Ctrl-C where it runs"
+                    ) from None
+                time.sleep(0.001)  # a reader looked at the lock just now
+            except OSError as error:
+                reason = cannot_be_written(self.path, error)
+                raise UsageError(reason.message, reason.hint) from error
 
     def unlock(self) -> None:
         """Let other processes write this run again."""
         self._lock.release()
 
     def locked_elsewhere(self) -> bool:
-        """Whether another process is writing this run now."""
+        """Whether another process is writing this run now.
+
+        A reader takes a shared lock for a moment. So readers do not mistake each other for the writer, whose lock is exclusive.
+        """
         if self._lock.is_locked:
             return False
         try:
-            with self._lock.acquire(timeout=0):
+            with open(self._lock.lock_file, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 return False
-        except (Timeout, OSError):
+        except FileNotFoundError:
+            return False
+        except OSError:
             return True
 
     def read_info(self) -> RunInfo:

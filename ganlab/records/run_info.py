@@ -108,6 +108,8 @@ class RunInfo(pydantic.BaseModel):
     training_seconds: float = 0.0
     last_checkpoint: str | None = None
     best_checkpoint: BestCheckpoint | None = None
+    ended_by: str = ""  # the trick that finished the run before its budget was spent
+    read_total_steps: list[str] = []  # the tricks that have read run.total_steps: a longer budget may change what they do
     failure: str | None = None
     signal: str | None = None
     announcements: list[str] = []

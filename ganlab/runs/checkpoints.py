@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from ganlab.errors import did_you_mean
 from ganlab.game.game import Game
 from ganlab.game.guard import check_weights
 from ganlab.records.record import Record
@@ -15,7 +16,6 @@ from ganlab.runs import retention
 from ganlab.runs.clock import Clock
 from ganlab.runs.retention import Best
 from ganlab.runs.state import Changes, load_state, state_of
-from ganlab.speed.allocator import trim_heap
 from ganlab.storage import checkpoint
 from ganlab.storage.atomic import flush
 
@@ -31,6 +31,7 @@ class Checkpoints:
         self.game, self.record, self.clock = game, record, clock
         self.best = Best(game.recipe.train)
         self._patience = 60 * (game.recipe.train.checkpoint_minutes or math.inf)  # seconds
+        self._told_of_best = False
         self._saved_at = math.inf  # when the last checkpoint was written, by the clock; training has not begun
 
     @property
@@ -65,15 +66,21 @@ class Checkpoints:
         path = folder.checkpoint_path(game.step)
         flush(folder.metrics)  # a checkpoint vouches for the lines before it
         self.best.consider(game.step)
-        if self.best.metric and self.best.latest is None:
-            self.record.announce(f"train.keep_best = '{self.best.metric}': no metric of that name has been logged up to now.")
+        self._check_best()
         self.write(path)
         self._saved_at = time.monotonic()
         retention.note(self.record.info, folder, path, self.best)
         self.record.save()
         retention.prune(folder, game.recipe.train, self.best)
         game.hooks.after_checkpoint(step=game.step, path=path)
-        trim_heap()  # of this, and of sheets and figures since the last one
+
+    def _check_best(self) -> None:
+        """Announce once that no metric of the name in ``train.keep_best`` has been logged, when a checkpoint is written."""
+        best = self.best
+        if best.metric and best.latest is None and not self._told_of_best:
+            self._told_of_best = True
+            nearest = did_you_mean(best.metric, sorted(best.others))
+            self.record.announce(f"train.keep_best = '{best.metric}': no metric of that name has been logged up to now; {nearest}.")
 
     def write(self, path: Path) -> None:
         """Write the state as it is to ``path``, and nothing else."""

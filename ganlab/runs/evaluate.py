@@ -27,7 +27,6 @@ from ganlab.runs.evaluations import to_json
 from ganlab.runs.generators import find_checkpoint, generator_at_checkpoint
 from ganlab.runs.saved_recipe import recipe_of
 from ganlab.runs.workspace import Workspace
-from ganlab.speed.thread_waiting import adaptive_waiting
 from ganlab.storage.atomic import write_text
 
 #: The tables that ``ganlab evaluate --set`` may change; training depends on none of them.
@@ -94,10 +93,9 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
     latent = law.sample(count, fixed_noise(recipe.train.seed, "evaluation", device), device, dtype)
     labels = evaluator.labels(count) if accepts_labels(generator.network) else None
     autocast = torch.autocast(device.type, torch.bfloat16) if recipe.train.autocast != "off" else contextlib.nullcontext()
-    with adaptive_waiting(torch.get_num_threads()):  # the run may be training at the same time
-        with torch.no_grad(), autocast, tf32(recipe.train.tf32):
-            fakes = in_chunks(generator, latent, labels, recipe.train.seed, device, dtype, math.prod(dataset.shape))
-        report = evaluator.measure(fakes, quick=False)
+    with torch.no_grad(), autocast, tf32(recipe.train.tf32):
+        fakes = in_chunks(generator, latent, labels, recipe.train.seed, device, dtype, math.prod(dataset.shape))
+    report = evaluator.measure(fakes, quick=False)
     step, is_own_evaluation = generator.info["step"], not (request.overrides or point)
     if is_own_evaluation:
         write_text(folder.evaluation, to_json(report, step))

@@ -17,7 +17,6 @@ from ganlab.records.record import Record
 from ganlab.records.results import last_lines
 from ganlab.runs.clock import Clock
 from ganlab.runs.sampler import Sampler
-from ganlab.speed.allocator import trim_heap
 from ganlab.storage.atomic import write_text
 
 
@@ -71,7 +70,6 @@ class Evaluations:
     def quick(self) -> dict[str, float]:
         """Measure with the quick metrics: values as ``quality/...``; empty where the run was stopped while its judge was made."""
         report = self._measure(quick=True)
-        trim_heap()
         return {} if report.stopped else {f"quality/{name}": value for name, value in report.values.items()}
 
     def catch_up(self) -> None:

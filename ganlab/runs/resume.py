@@ -62,7 +62,7 @@ def _resume(folder: RunFolder, library: Lookup, workspace: Workspace, request: R
             f"to start one from this run: {_new_run_command(folder)}",
         )
     if info.status == "finished" and not (request.overrides or request.changed):
-        raise _finished_error(folder)
+        raise _finished_error(folder, info)
     recipe = recipe_of(folder, info, library, request)
     _check_script_tricks(folder, info, workspace, request)
     path, state, skipped = newest_valid(folder)
@@ -135,10 +135,10 @@ def _build_and_restore(
     device = find_device(recipe.train.device)
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
-    run = Run(recipe, folder, device, DTYPES[recipe.train.dtype])
-    run.written.info = _resumed_info(info, provenance_of(recipe, folder, device, dataset))
-    run.written.read_only = True
     with memory_errors_in_words(recipe, device):
+        run = Run(recipe, folder, device, DTYPES[recipe.train.dtype])
+        run.written.info = _resumed_info(info, provenance_of(recipe, folder, device, dataset))
+        run.written.read_only = True
         prepare(run, dataset, workspace)
         _check_budget(run, folder, info, state["step"])
         other_tricks = any(differences.is_part_of(key, ("tricks",)) for key in changes) or run.info["script_tricks"] != info.script_tricks
@@ -161,14 +161,20 @@ def _check_budget(run: Run, folder: RunFolder, info: RunInfo, step: int) -> None
             f"set a larger budget, for example `--set train.steps={2 * step}`",
         )
     if info.status == "finished" and step == run.total_steps:
-        raise _finished_error(folder)
+        raise _finished_error(folder, info)
 
 
-def _finished_error(folder: RunFolder) -> UsageError:
+def _finished_error(folder: RunFolder, info: RunInfo) -> UsageError:
     files = folder.checkpoint_files()
     if not files:
         return UsageError(
             f"run {folder.path.name} is finished, and its checkpoints are gone", f"to train it again: `ganlab run {folder.recipe}`"
+        )
+    if info.ended_by:
+        return UsageError(
+            f"run {folder.path.name} is finished: {info.ended_by} ended it at step {step_of(files[-1]):,} of {info.total_steps:,}",
+            "to train it longer, change what ended it (`--changed --set tricks.NAME.OPTION=...`), or start a new run with its networks: "
+            + _new_run_command(folder),
         )
     return UsageError(
         f"run {folder.path.name} is finished",
@@ -228,8 +234,8 @@ def _what_follows_the_budget(run: Run, info: RunInfo) -> list[str]:
     if run.evaluations.evaluator.wanted(quick=True):
         intervals["quick evaluations"] = (evaluation_interval(run.recipe.evaluation, before), run.evaluations.every)
     dependents = [f"{name} are {now} steps apart (were {was})" for name, (was, now) in intervals.items() if was != now]
-    chosen = {choice.name for choice in run.recipe.tricks}
-    dependents += [f"trick '{trick.name}' depends on it" for trick in run.tricks if trick.name in chosen and trick.asks_for("total_steps")]
+    tricks = {trick.name for trick in run.tricks}
+    dependents += [f"trick '{name}' reads it" for name in info.read_total_steps if name in tricks]
     return [f"This also changes: {'; '.join(dependents)}."] if dependents else []
 
 
@@ -242,6 +248,7 @@ def _resumed_info(old: RunInfo, new: RunInfo) -> RunInfo:
     return old.replaced(
         status="interrupted",
         resumed=[*old.resumed, {"time": time.time(), "changed": changed}],
+        ended_by=old.ended_by if old.status != "finished" else "",  # only its evaluation was interrupted
         failure=None,
         signal=None,
         ended=None,

@@ -23,6 +23,7 @@ class Best:
         metric: its name; empty for none.
         step, value: of the best checkpoint; None before there is one.
         latest: the metric's latest value.
+        others: the names of all metrics that this process has logged.
     """
 
     def __init__(self, train: Train) -> None:
@@ -30,9 +31,11 @@ class Best:
         self.step: int | None = None
         self.value: float | None = None
         self.latest: float | None = None
+        self.others: set[str] = set()
 
     def note(self, metrics: dict[str, float]) -> None:
         """Metrics have been logged."""
+        self.others |= metrics.keys()
         value = metrics.get(self.metric)
         self.latest = value if value is not None and math.isfinite(value) else self.latest
 

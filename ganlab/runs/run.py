@@ -45,7 +45,8 @@ class Run:
         step, images_seen: counters, with ``epoch`` and each player's ``updates``; all together in ``counters``.
         total_steps, steps_per_epoch: the budget.
         resumed_from: the step that a resumed run went on from, or None.
-        stopping: set to True, it ends the run after the step that is going on.
+        stopping: set to True by a trick or a script, it finishes the run after the current step, before its budget is spent.
+            interrupted: as Ctrl-C: the run is saved after the current step, and can be resumed; ``stop()`` sets it.
         info: what ``run.json`` holds; ``save_info()`` writes it. tell: prints one clear paragraph.
         hooks: pluggy's relay to the tricks; tricks: these, in recipe order.
         vetoed_by: for each player, the names of the tricks that vetoed the latest of its turns that was vetoed.
@@ -55,7 +56,7 @@ class Run:
     def __init__(self, recipe: Recipe, folder: RunFolder | None, device: torch.device, dtype: torch.dtype) -> None:
         self.recipe, self.folder, self.device, self.dtype, self.seed = recipe, folder, device, dtype, recipe.train.seed
         self.resumed_from: int | None = None
-        self.stopping = False
+        self.interrupted = False
         self.written = Record(folder, log.warning, self._progress)
         self.game = Game(recipe, device, dtype, self.announce)
         clock = Clock()
@@ -64,8 +65,13 @@ class Run:
 
     def steps(self) -> Iterator[int]:
         """The steps that are left, until the budget is spent or the run is asked to stop."""
-        while self.game.step < self.game.total_steps and not self.stopping:
+        while not (self.is_complete or self.interrupted):
             yield self.game.begin_step()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no step is left: the budget is spent, or a trick has ended the run."""
+        return self.game.step >= self.game.total_steps or bool(self.written.info.ended_by)
 
     # -- what tricks and scripts use ---------------------------------------------------------------------------------------
 
@@ -153,7 +159,22 @@ class Run:
         return self.game.counters
 
     @property
+    def stopping(self) -> bool:
+        return self.interrupted or bool(self.written.info.ended_by)
+
+    @stopping.setter
+    def stopping(self, stopping: bool) -> None:
+        if stopping != self.stopping:
+            trick = self.game.hooks.calling.trick
+            self.written.info.ended_by = (trick.owner if trick else "a script") if stopping else ""
+
+    def stop(self) -> None:
+        """Stop after the current step, as Ctrl-C does: the run is saved, and can be resumed."""
+        self.interrupted = True
+
+    @property
     def total_steps(self) -> int:
+        self._note_reader()
         return self.game.total_steps
 
     @total_steps.setter
@@ -219,6 +240,13 @@ class Run:
             changed: the keys of the recipe that are other than the checkpoint's; an optimizer's are taken from the recipe.
         """
         self.checkpointing.restore(path, checkpoint.load(path) if state is None else state, other_tricks, changed)
+
+    def _note_reader(self) -> None:
+        """Keep in ``run.json`` which trick reads the budget: a longer one may change what it does."""
+        trick = self.game.hooks.calling.trick
+        known = self.written.info.read_total_steps
+        if trick is not None and trick.name not in known and not getattr(trick.instance, "only_watches", False):
+            self.written.info.read_total_steps = [*known, trick.name]
 
     def _progress(self) -> dict[str, Any]:
         """What ``run.json`` says of how far the run is; it may be half built."""

@@ -29,12 +29,12 @@ def ended_by_signals(run: Run, leave: Callable[[Run], None] | None = None) -> It
         return
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        if run.stopping and number == signal.SIGINT:
+        if run.interrupted and number == signal.SIGINT:
             if leave is not None:
                 leave(run)
             raise KeyboardInterrupt
-        if not run.stopping:
-            run.stopping = True
+        if not run.interrupted:
+            run.stop()
             run.info["signal"] = signal.Signals(number).name
 
     before = {number: signal.signal(number, stop) for number in ENDING}

@@ -20,13 +20,11 @@ from ganlab.records import plugin_files, trust
 from ganlab.records.folder import RunFolder
 from ganlab.runs.device import DTYPES, find_device
 from ganlab.runs.evaluations import Evaluations
-from ganlab.runs.metric_names import check_best
 from ganlab.runs.provenance import provenance_of
 from ganlab.runs.retention import newest_valid
 from ganlab.runs.run import Run
 from ganlab.runs.workspace import Workspace
 from ganlab.speed.choose import speed_up
-from ganlab.speed.lazy_compiler import delay_compiler_import
 from ganlab.storage import checkpoint
 from ganlab.storage.atomic import write_text
 
@@ -83,12 +81,12 @@ def assemble(recipe: Recipe, dataset: Dataset, workspace: Workspace, in_folder: 
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
     folder = RunFolder.create(workspace.runs, recipe.name) if in_folder else None
-    run = Run(recipe, folder, device, dtype)
     try:
-        run.written.info = provenance_of(recipe, folder, device, dataset)
-        if workspace.sweep:
-            run.info["set"] = workspace.sweep
         with memory_errors_in_words(recipe, device):
+            run = Run(recipe, folder, device, dtype)
+            run.written.info = provenance_of(recipe, folder, device, dataset)
+            if workspace.sweep:
+                run.info["set"] = workspace.sweep
             prepare(run, dataset, workspace)
             if recipe.train.init_from:
                 load_weights(run, recipe.train.init_from)
@@ -115,15 +113,19 @@ def prepare(run: Run, dataset: Dataset, workspace: Workspace) -> None:
         build_game(run, dataset, watchers)
         timetable = run.timetable
         timetable.evaluations = Evaluations(
-            run.game, run.written, timetable.sampler, timetable.clock, timetable.write_metrics, lambda: run.stopping, workspace.cache_root()
+            run.game,
+            run.written,
+            timetable.sampler,
+            timetable.clock,
+            timetable.write_metrics,
+            lambda: run.interrupted,
+            workspace.cache_root(),
         )
-    check_best(run)
     run.info["total_steps"] = run.total_steps
 
 
 def build_game(run: Run, dataset: Dataset, watchers: list[Trick]) -> None:
     """Build the run's game. Its networks are compiled or captured where the recipe asks for it."""
-    delay_compiler_import()
     build(run.game, dataset, watchers, {"run": run})
     speed_up(run.game)
 

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-import torch
-
 from ganlab.errors import GanlabError
 from ganlab.game.loop import play_step
 from ganlab.game.precision import tf32
@@ -16,8 +14,6 @@ from ganlab.generators.description import description
 from ganlab.runs.rescue import rescued
 from ganlab.runs.run import Run
 from ganlab.runs.signals import ended_by_signals
-from ganlab.speed.allocator import keep_freed_memory
-from ganlab.speed.thread_waiting import adaptive_waiting
 from ganlab.storage import checkpoint
 
 
@@ -35,18 +31,17 @@ def execute(run: Run, leave: Callable[[Run], None] | None = None) -> str:
         GanlabError, or whatever a step raised: status is then ``"failed"``.
     """
     run.info |= {"status": "running", "started": run.info.get("started") or time.time()}
-    with ended_by_signals(run, leave), adaptive_waiting(torch.get_num_threads()):
+    with ended_by_signals(run, leave):
         return _execute(run)
 
 
 def _execute(run: Run) -> str:
     """Train, and close the run in any case."""
     status = "failed"
-    keep_freed_memory()
     try:
         with default_generators_restored(run.device), tf32(run.recipe.train.tf32):
             _train(run)
-        status = "finished" if run.step >= run.total_steps and not run.evaluations.cut_short else "interrupted"
+        status = "finished" if run.is_complete and not run.evaluations.cut_short else "interrupted"
     except KeyboardInterrupt:  # the second one: leave at once, with the last checkpoint
         status = "interrupted"
         raise
@@ -75,11 +70,13 @@ def _train(run: Run) -> None:
             if not rescued(run, error):
                 raise
     run.timetable.clock.stop(run.step)
+    if run.written.info.ended_by:
+        run.announce(f"At step {run.step:,} of {run.total_steps:,}, {run.written.info.ended_by} ended the run.")
     if run.step < run.total_steps:
         run.checkpointing.save()
     if run.folder is not None:
         checkpoint.save(run.folder.generator, description(run.game), "generator")
-    if run.step >= run.total_steps:
+    if run.is_complete:
         run.evaluations.at_end()
 
 

@@ -161,6 +161,8 @@ def resume_call(run: Run) -> str:
 class NotebookDisplay:
     """A watcher that shows a run in the output of the notebook cell that trains it. Use it in a ``with`` statement."""
 
+    only_watches = True
+
     def __init__(self) -> None:
         self.run: Run | None = None
         self.progress = Progress()

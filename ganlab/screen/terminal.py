@@ -108,6 +108,8 @@ class Display:
     Use it in a ``with`` statement, which restores the terminal.
     """
 
+    only_watches = True
+
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
         self.run: Run | None = None

@@ -1,4 +1,4 @@
-"""Faster execution of the same game: compiled networks, CUDA graphs, settings of the process.
+"""Faster execution of the same game: compiled networks and CUDA graphs.
 
 Without this package, every recipe that does not ask for it trains to the same bits.
 """

@@ -54,7 +54,8 @@ class StopAt:
 
     @hookimpl
     def before_turn(self, run: Run, turn: Turn) -> None:
-        run.stopping = run.stopping or turn.step == self.step
+        if turn.step == self.step:
+            run.stop()
 
 
 class VetoAndRepeat:

@@ -4,7 +4,7 @@ import ganlab
 
 
 class StopWhenWon:
-    """The run ends as Ctrl-C ends it: with a checkpoint, to be resumed with other numbers."""
+    """The run finishes early: its samples are measured, and its generator is saved."""
 
     @ganlab.hookimpl
     def after_epoch(self, run, epoch, means):
