@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import functools
+import importlib.metadata
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -27,6 +29,19 @@ os.environ["GANLAB_STATE"] = _state
 os.environ.setdefault("GANLAB_CACHE", str(Path(_state) / "cache"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def _read_once(read: Callable[..., Any]) -> Callable[..., Any]:
+    """``importlib.metadata.entry_points`` that reads the metadata once for each import path."""
+    cached = functools.cache(lambda _path, **options: read(**options))
+    return lambda **options: cached(
+        tuple((folder, os.path.isdir(folder) and os.stat(folder).st_mtime_ns) for folder in sys.path), **options
+    )
+
+
+# Tests do not wait for the disk, nor read the metadata of all installed packages for each run.
+os.fsync = lambda handle: None
+importlib.metadata.entry_points = _read_once(importlib.metadata.entry_points)
 
 
 @pytest.hookimpl(optionalhook=True)

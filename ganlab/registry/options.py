@@ -19,6 +19,7 @@ RESERVED = frozenset({"use", "name", "enabled", "optimizer"})
 _NOT_VALUES = frozenset({"property", "cached_property", "classmethod", "staticmethod", "member_descriptor"})
 
 
+@functools.lru_cache(maxsize=1024)  # a model takes 4 ms, and a script or a notebook makes the catalogue for each run
 def options_model(factory: Callable[..., Any], owner: str) -> type[pydantic.BaseModel]:
     """The model whose fields are ``factory``'s options: dataclass fields, or keyword-only parameters.
 
