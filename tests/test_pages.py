@@ -16,10 +16,11 @@ import re
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
-from page_blocks import DOCS, ROOT, blocks_of, name_of, pages
+from page_blocks import ROOT, blocks_of, name_of, pages
 from page_commands import check_command, commands
 from page_match import same
 from page_run import PageRun
@@ -33,9 +34,17 @@ from ganlab.storage.checkpoint import load
 
 #: The blocks that are not run, by page: how many. Their reasons stand before them, and are printed by `pytest -rP -k without`.
 NOT_RUN = {"docs/health.md": 1, "docs/reliability.md": 1, "docs/tracking.md": 1}
+#: Pages that train for more than some seconds.
+SLOW = {"README.md", "docs/compare.md", "docs/first_run.md", "docs/sampling.md", "docs/script.md", "docs/tutorial/"}
 
 
-@pytest.mark.parametrize("page", pages(), ids=name_of)
+def marked(page: Path) -> Any:
+    """The page as a test's parameter."""
+    slow = name_of(page).startswith(tuple(SLOW))
+    return pytest.param(page, id=name_of(page), marks=[pytest.mark.slow] if slow else [])
+
+
+@pytest.mark.parametrize("page", [marked(page) for page in pages()])
 def test_a_page_does_what_it_shows(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
@@ -49,6 +58,27 @@ def test_a_page_does_what_it_shows(page: Path, tmp_path: Path, monkeypatch: pyte
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
     assert len(run.done) == len(blocks_of(page))
+    AFTERWARDS.get(name_of(page), lambda run: None)(run)
+
+
+def the_trick_of_the_readme_clips_and_its_generator_samples(run: PageRun) -> None:
+    images = run.module.images
+    assert (tuple(images.shape), bool(images.abs().max() <= 1)) == ((16, 1, 28, 28), True)
+    few = {"train.steps": 3, "data.samples": 600, "tracking.enabled": False}
+    clipped = ganlab.run("clipped_ring.toml", {**few, "tricks.weight_clipping.limit": 0.03125}, display=False)
+    weights = load(clipped.path / "checkpoints" / "step_000000003.safetensors")["discriminator"]["network"].values()
+    assert max(float(weight.abs().max()) for weight in weights) == 0.03125
+
+
+def the_scripts_of_the_page_go_on(run: PageRun) -> None:
+    assert run.module.longer.info["counters"]["step"] == 300
+
+
+#: What is true of a page's blocks besides what they print.
+AFTERWARDS = {
+    "README.md": the_trick_of_the_readme_clips_and_its_generator_samples,
+    "docs/script.md": the_scripts_of_the_page_go_on,
+}
 
 
 @pytest.mark.parametrize("page", pages(), ids=name_of)
@@ -110,14 +140,6 @@ def test_what_counts_as_the_same_output(shown: str, printed: str, expected: bool
 # -- what pages say of their blocks ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PageRun:
-    monkeypatch.chdir(tmp_path)
-    run = PageRun(ROOT / "README.md", tmp_path)
-    run.run()
-    return run
-
-
 def test_the_recipe_of_the_readme_does_what_its_comments_say(tmp_path: Path) -> None:
     path = tmp_path / "my_recipe.toml"
     path.write_text(next(block.text for block in blocks_of(ROOT / "README.md") if block.language == "toml"))
@@ -126,19 +148,3 @@ def test_the_recipe_of_the_readme_does_what_its_comments_say(tmp_path: Path) -> 
     assert tricks["adaptive_generator_steps"]["max_updates"] == 10
     assert {"clamp", "gradient_clipping", "label_smoothing"} < set(tricks)
     assert (recipe.losses["generator"].options["saturating"], recipe.train.epochs) == (False, 20)
-
-
-def test_the_trick_of_the_readme_clips_and_its_generator_samples(readme: PageRun) -> None:
-    images = readme.module.images
-    assert (tuple(images.shape), bool(images.abs().max() <= 1)) == ((16, 1, 28, 28), True)
-    few = {"train.steps": 3, "data.samples": 600, "tracking.enabled": False}
-    run = ganlab.run("clipped_ring.toml", {**few, "tricks.weight_clipping.limit": 0.03125}, display=False)
-    weights = load(run.path / "checkpoints" / "step_000000003.safetensors")["discriminator"]["network"].values()
-    assert max(float(weight.abs().max()) for weight in weights) == 0.03125
-
-
-def test_the_scripts_of_the_page_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    run = PageRun(DOCS / "script.md", tmp_path)
-    run.run()
-    assert run.module.longer.info["counters"]["step"] == 300
