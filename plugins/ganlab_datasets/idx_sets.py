@@ -13,11 +13,11 @@ from torch import Tensor
 from ganlab.components import DatasetSpec, ResidentDataset
 from ganlab.errors import DataUnavailable, UsageError
 from ganlab_datasets.classes import Classes, classes_of, keep_classes
-from ganlab_datasets.download import PATIENCE, DownloadFailed, download
 from ganlab_datasets.idx import find_idx, read_idx
 from ganlab_datasets.values import ValueRange, scale_and_offset
 
 SIDE = 28
+PATIENCE = 15.0  # seconds; with the import of torchvision, a run without a network knows that within 20 s
 DIGITS = tuple(str(digit) for digit in range(10))
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
@@ -56,7 +56,7 @@ def mnist(
 ) -> ResidentDataset:
     """Handwritten digits: 60,000 grey images of 28 x 28 pixels in 10 classes (LeCun et al., 1998).
 
-    Read from ``MNIST/raw`` in the data folder, plain or ``.gz``; downloaded into it by torchvision when it is not there.
+    Read from ``MNIST/raw`` in the data folder, plain or ``.gz``; downloaded into it when it is not there.
 
     Args:
         spec: where to look, and whether the network may be used.
@@ -82,7 +82,7 @@ def fashion_mnist(
 ) -> ResidentDataset:
     """Clothes: 60,000 grey images of 28 x 28 pixels in 10 classes (Xiao, Rasul and Vollgraf, 2017, arXiv:1708.07747).
 
-    Read from ``FashionMNIST/raw`` in the data folder, plain or ``.gz``; downloaded into it by torchvision when it is not there.
+    Read from ``FashionMNIST/raw`` in the data folder, plain or ``.gz``; downloaded into it when it is not there.
 
     Args:
         spec: where to look, and whether the network may be used.
@@ -108,7 +108,7 @@ def kmnist(
 ) -> ResidentDataset:
     """Cursive Japanese characters: 60,000 grey images of 28 x 28 pixels in 10 classes (Clanuwat et al., 2018, arXiv:1812.01718).
 
-    Read from ``KMNIST/raw`` in the data folder, plain or ``.gz``; downloaded into it by torchvision when it is not there.
+    Read from ``KMNIST/raw`` in the data folder, plain or ``.gz``; downloaded into it when it is not there.
 
     Args:
         spec: where to look, and whether the network may be used.
@@ -156,6 +156,8 @@ def _obtain(which: IdxSet, spec: DatasetSpec, raw: Path, split: str, patience: f
         raise DataUnavailable(
             f"{which.title} is not in {raw} yet", f"`ganlab run` downloads it where the network allows. Without the network, {by_hand}"
         )
+    from ganlab_datasets.download import DownloadFailed, download  # imports requests
+
     try:
         download(which.folder, spec.root, patience, lambda: not _missing(which, raw, split))
     except DownloadFailed as error:
