@@ -7,9 +7,9 @@ dropped, because its options belong to another component. A player's optimizer s
 from __future__ import annotations
 
 from ganlab.recipe.places import Node
+from ganlab.roles import ROLES
 
-_COMPONENTS = ("data", "noise", "sampling_noise", "generator", "discriminator", "judge", "tracking")
-_LOSS_ROLES = ("generator", "discriminator")
+_COMPONENTS = ("data", "noise", "sampling_noise", *ROLES, "judge", "tracking")
 #: Arrays of tables, each table with a name.
 LISTED = ("tricks", "metrics")
 
@@ -81,11 +81,11 @@ def merge_loss(lower: Node, upper: Node) -> Node:
 
     A layer with the loss of one player keeps the other player's loss; a layer with one loss for both replaces both.
     """
-    split_below, split_above = (any(role in node.table for role in _LOSS_ROLES) for node in (lower, upper))
+    split_below, split_above = (any(role in node.table for role in ROLES) for node in (lower, upper))
     if split_below and not split_above:
         return upper
     if split_above and not split_below:
-        lower = lower.with_table(dict.fromkeys(_LOSS_ROLES, lower))
+        lower = lower.with_table(dict.fromkeys(ROLES, lower))
     if not split_above:
         return merge_component(lower, upper)
     table = dict(lower.table)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.errors import UsageError
-from ganlab.game.build import ROLES
 from ganlab.quality.attributed_judge import AttributedJudge
 from ganlab.recipe import Choice, Recipe
 from ganlab.registry.entry import Entry, Kind
+from ganlab.roles import ROLES
 from ganlab.runs.run import Run
 from ganlab.runs.training import execute
 from ganlab.testing.tiny import prepare
