@@ -402,6 +402,14 @@ def test_a_metric_that_is_not_a_number() -> None:
     assert breaks("works_in_every_precision", "metric", Lost) == "it is not a finite number"
 
 
+def test_a_metric_that_raises() -> None:
+    class Raising(Measure):
+        def measure(self, evidence: Evidence) -> dict[str, float]:
+            raise LookupError("no such sample")
+
+    assert "LookupError: no such sample" in breaks("works_in_every_precision", "metric", Raising)
+
+
 def test_a_metric_that_draws_from_numpy() -> None:
     class Gambling(Measure):
         def measure(self, evidence: Evidence) -> dict[str, float]:

@@ -90,6 +90,14 @@ class Recipe:
     sampling_noise: Choice | None = None
 
     @property
+    def choices(self) -> list[Choice]:
+        """All choices that are not switched off. One loss of both players is listed once."""
+        losses = {id(choice): choice for choice in self.losses.values()}.values()
+        players = [choice for player in (self.generator, self.discriminator) for choice in (player.network, player.optimizer)]
+        listed = [self.data, self.noise, self.sampling_noise, *losses, *players, *self.metrics, self.judge, *self.tricks]
+        return [choice for choice in listed if choice is not None]
+
+    @property
     def sampling_law(self) -> Choice:
         """The latent distribution that samples are made from."""
         return self.sampling_noise or self.noise
