@@ -10,15 +10,15 @@ from ganlab.recipe.tables import Evaluation, Schedule, Train
 from ganlab.registry.entry import Entry, Kind, PluginFile
 
 #: The tables of a recipe that pick each kind, in the order in which a catalogue lists the kinds.
-TABLES_OF: dict[Kind, str] = {
-    "dataset": "[data]",
-    "noise": "[noise] and [sampling_noise]",
-    "network": "[generator] and [discriminator]",
-    "optimizer": "[generator.optimizer] and [discriminator.optimizer]",
-    "loss": "[loss]",
-    "metric": "[[metrics]]",
-    "judge": "[judge]",
-    "trick": "[[tricks]]",
+TABLES_OF: dict[Kind, tuple[str, ...]] = {
+    "dataset": ("[data]",),
+    "noise": ("[noise]", "[sampling_noise]"),
+    "network": ("[generator]", "[discriminator]"),
+    "optimizer": ("[generator.optimizer]", "[discriminator.optimizer]"),
+    "loss": ("[loss]",),
+    "metric": ("[[metrics]]",),
+    "judge": ("[judge]",),
+    "trick": ("[[tricks]]",),
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pydantic
 
+from ganlab.recipe.choices import TABLES_OF
 from ganlab.recipe.documented import option_texts
 from ganlab.recipe.shipped import shipped_recipes
 from ganlab.recipe.tables import EVALUATION_OPTIONS, SCHEDULE_OPTIONS, TRAIN_OPTIONS, Evaluation, Schedule, Train
@@ -22,12 +23,11 @@ from ganlab.registry.options import summary
 from ganlab.roles import ROLES
 
 _NAME = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
-_KINDS: tuple[Kind, ...] = ("dataset", "noise", "network", "optimizer", "loss", "metric", "judge", "trick")
 
 
 def schema(catalogue: Lookup) -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of recipes that pick from ``catalogue``."""
-    entries = {kind: [entry for name in catalogue.names(kind) if (entry := catalogue.find(kind, name))] for kind in _KINDS}
+    entries = {kind: [entry for name in catalogue.names(kind) if (entry := catalogue.find(kind, name))] for kind in TABLES_OF}
     tables = _tables()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

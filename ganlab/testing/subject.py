@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from ganlab.evaluation import NoJudge
 from ganlab.quality.attributed_judge import AttributedJudge
 from ganlab.quality.evaluator import Evaluator
 from ganlab.recipe import Choice, Recipe
+from ganlab.recipe.script_arguments import override_list
 from ganlab.registry.entry import Entry, Kind
 from ganlab.roles import ROLES
 from ganlab.runs.run import Run
@@ -76,18 +76,14 @@ class Subject:
 
     def lines(self) -> list[str]:
         """The overrides that add the subject to a recipe."""
-        options = [f"{name}={json.dumps(value)}" for name, value in self.options.items()]
-        if self.kind in MEASURED:
-            table = f"{{{','.join([f'use={json.dumps(self.name)}', *options])}}}"
-            overridden = {line.partition("=")[0].strip() for line in self.overrides}
-            where = f"metrics.{self.name}" if self.kind == "metric" else "judge"
-            defaults = {key: value for key, value in MEASURED[self.kind].items() if key not in overridden}
-            return [f"{where}={table}", *(f"{key}={value}" for key, value in defaults.items())]
-        if self.kind == "trick":
-            return [f"tricks.{self.name}={{{','.join([f'use={json.dumps(self.name)}', *options])}}}"]
-        optimizer = ['optimizer={use="tiny"}'] if self.kind == "network" else []
-        table = f"{{{','.join([f'use={json.dumps(self.name)}', *options, *optimizer])}}}"
-        return [f"{where}={table}" for where in TABLE[self.kind]]
+        table = {"use": self.name, **self.options, **({"optimizer": {"use": "tiny"}} if self.kind == "network" else {})}
+        overridden = {line.partition("=")[0].strip() for line in self.overrides}
+        defaults = {key: value for key, value in MEASURED.get(self.kind, {}).items() if key not in overridden}
+        named = {"metric": (f"metrics.{self.name}",), "judge": ("judge",), "trick": (f"tricks.{self.name}",)}
+        return [
+            *override_list(dict.fromkeys((named | TABLE)[self.kind], table)),
+            *(f"{key}={value}" for key, value in defaults.items()),
+        ]
 
     def choices(self, recipe: Recipe) -> list[Choice]:
         """Where a recipe picks the subject."""
