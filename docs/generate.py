@@ -17,8 +17,10 @@ from sources import pages_with_sources
 from ganlab.cli import cli
 from ganlab.hookspecs import RegistrationHooks, RunHooks
 from ganlab.recipe import schema
-from ganlab.recipe.manual import snippet
+from ganlab.recipe.documented import option_texts
+from ganlab.recipe.manual import options_of, snippet
 from ganlab.registry.catalogue import HOOK_OF, Catalogue
+from ganlab.registry.entry import Entry
 
 HERE = Path(__file__).resolve().parent
 ABOUT_EXAMPLES = """\
@@ -94,16 +96,16 @@ def components_page() -> str:
     for kind in HOOK_OF:
         parts.append(f"\n## {titles[kind]}\n")
         for entry in catalogue.entries([kind]):
-            document = (inspect.getdoc(entry.factory) or "").replace("Options:\n", "Options:\n\n")
             table = f"```toml\n{snippet(entry)}\n```"
-            parts.append(f"\n### `{entry.name}`\n\nFrom plugin `{entry.plugin}`.\n\n{table}\n\n{listed(document)}\n")
+            parts.append(f"\n### `{entry.name}`\n\nFrom plugin `{entry.plugin}`.\n\n{table}\n\n{listed(entry)}\n")
     return "".join(parts).replace("\n\n```\n", "\n```\n")
 
 
-def listed(document: str) -> str:
-    """A docstring's indented option lines as a Markdown list."""
-    head, mark, options = document.partition("Options:\n\n")
-    lines: list[str] = []
+def listed(entry: Entry) -> str:
+    """A docstring with its options as a Markdown list. Options that only their annotations describe come first."""
+    head, _, options = (inspect.getdoc(entry.factory) or "").partition("Options:\n")
+    texts = option_texts(entry.factory)
+    lines = [f"- `{option.name}`: {option.text}" for option in options_of(entry) if option.text and option.name not in texts]
     for line in options.splitlines():
         depth = len(line) - len(line.lstrip())
         if depth == 4 and ":" in line:
@@ -111,7 +113,7 @@ def listed(document: str) -> str:
             lines.append(f"- `{name}`:{text}")
         else:
             lines.append(f"  {line.strip()}" if line.strip() else "")
-    return head + mark + "\n".join(lines)
+    return "\n".join([head.rstrip(), "\nOptions:\n", *lines]) if lines else head
 
 
 def pages() -> dict[Path, str]:

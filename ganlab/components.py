@@ -23,17 +23,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+
+from ganlab.roles import Role as Role
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ganlab.game.turn import Turn
-
-Role = Literal["generator", "discriminator"]
 
 
 @dataclass(slots=True)  # a hook that assigns to a misspelt name gets an error
@@ -78,9 +78,7 @@ class Batch:
 
 @runtime_checkable
 class Loss(Protocol):
-    """The loss of both players. Each method reads the turn's scores, ``(batch,)``, and returns a scalar.
-
-    Reduce over dim 0 only: in a cohort the scores are ``(batch, lanes)`` and a loss returns ``(lanes,)``.
+    """The loss of both players. Each method reads the turn's scores, ``(batch,)``, and returns one number, a tensor of shape ``()``.
 
     A loss that compares real with fake scores (relativistic losses) sets ``pairs = True``. Then ``discriminator`` is called once
     per turn, with both sides scored, in place of ``real`` and ``fake``, and real scores are available in the generator's turn, too.

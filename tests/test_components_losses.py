@@ -1,4 +1,4 @@
-"""The losses: values and gradients against PyTorch's own, targets, lanes, and what is refused."""
+"""The losses: values and gradients against PyTorch's own, targets, and what is refused."""
 
 from __future__ import annotations
 
@@ -105,25 +105,6 @@ def test_relativistic_bce_compares_pair_by_pair() -> None:
     agree(lambda s: loss.generator(turn(real, s)), lambda s: binary_cross_entropy_with_logits(s - real, ones))
     shifted = loss.discriminator(turn(real + 5, fake + 5))
     torch.testing.assert_close(shifted, loss.discriminator(turn(real, fake)))
-
-
-@pytest.mark.parametrize(
-    ("loss", "methods"),
-    [
-        (BCE(), ["real", "fake", "generator"]),
-        (BCE(saturating=True, real_label=0.9, fake_label=0.2), ["real", "fake", "generator"]),
-        (BCE(generator_label=0.7), ["generator"]),
-        (BCE(derivative="matlab_published"), ["real", "fake", "generator"]),
-        (RelativisticBCE(), ["discriminator", "generator"]),
-    ],
-)
-def test_three_lanes_at_once_are_three_calls(loss: Any, methods: list[str]) -> None:
-    real, fake = torch.randn(2, 7, 3, generator=torch.Generator().manual_seed(1)).unbind()
-    for method in methods:
-        together = getattr(loss, method)(turn(real, fake))
-        assert together.shape == (3,)
-        alone = torch.stack([getattr(loss, method)(turn(real[:, lane], fake[:, lane])) for lane in range(3)])
-        torch.testing.assert_close(together, alone)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from ganlab.pictures import save_png
 from ganlab.registry.catalogue import Catalogue
 from ganlab.registry.entry import Entry
 from ganlab.testing import RULES, BrokenRule, conform, play
-from ganlab.testing.tiny import TinyJudge, TinyLoss, TinyNetwork, TinyNoise
+from ganlab.testing.tiny import TinyJudge, TinyNetwork, TinyNoise
 from ganlab.testing.waits import Waits
 
 #: What a recipe must have besides, for a first-party entry.
@@ -100,29 +100,6 @@ class OnlyFloat32(nn.Module):
 
 def test_works_in_every_precision() -> None:
     assert "expected m1 and m2 to have the same dtype" in breaks("works_in_every_precision", "network", OnlyFloat32)
-
-
-class OverAll(TinyLoss):
-    """A loss that reduces over all dimensions."""
-
-    def real(self, turn: ganlab.Turn) -> Tensor:
-        assert turn.real_scores is not None
-        return nn.functional.softplus(-turn.real_scores).mean()
-
-
-class Centred:
-    """A score trick that takes a mean over everything."""
-
-    @ganlab.hookimpl
-    def after_scores(self, turn: ganlab.Turn) -> None:
-        if turn.real_scores is not None:
-            turn.real_scores = turn.real_scores - turn.real_scores.mean()
-
-
-def test_reduces_over_the_batch_only() -> None:
-    assert breaks("reduces_over_the_batch_only", "loss", OverAll) == "its real of scores (8, 3) has shape ()"
-    said = breaks("reduces_over_the_batch_only", "trick", Centred)
-    assert said == "the real scores of 3 lanes at once differ from those of each lane alone"
 
 
 class Gambler:
@@ -423,6 +400,14 @@ def test_a_metric_that_is_not_a_number() -> None:
             return {"mine": float("nan")}
 
     assert breaks("works_in_every_precision", "metric", Lost) == "it is not a finite number"
+
+
+def test_a_metric_that_raises() -> None:
+    class Raising(Measure):
+        def measure(self, evidence: Evidence) -> dict[str, float]:
+            raise LookupError("no such sample")
+
+    assert "LookupError: no such sample" in breaks("works_in_every_precision", "metric", Raising)
 
 
 def test_a_metric_that_draws_from_numpy() -> None:

@@ -192,7 +192,7 @@ def test_damaged_files(tmp_path: Path, name: str, content: bytes, why: str) -> N
     with pytest.raises(UsageError) as caught:
         mnist(here(tmp_path))
     assert not isinstance(caught.value, DataUnavailable)  # which a fallback would answer
-    assert str(caught.value) == f"{path} is damaged: {why}\ndelete it and run again, to have it downloaded anew: rm '{path}'"
+    assert str(caught.value) == f"{path} is damaged: {why}\ndelete it and run again to download it anew: rm '{path}'"
 
 
 @pytest.mark.parametrize("keep", [0, 5, 60])
@@ -203,7 +203,7 @@ def test_damaged_compressed_files(tmp_path: Path, keep: int) -> None:
     with pytest.raises(UsageError) as caught:
         mnist(here(tmp_path))
     assert caught.value.message.startswith(f"{path} is damaged: it ")
-    assert caught.value.hint == f"delete it and run again, to have it downloaded anew: rm '{path}'"
+    assert caught.value.hint == f"delete it and run again to download it anew: rm '{path}'"
 
 
 def test_images_and_labels_that_do_not_belong_together(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_images_and_labels_that_do_not_belong_together(tmp_path: Path) -> None:
         mnist(here(tmp_path))
     assert str(caught.value) == (
         f"{raw / IMAGES} holds 20 images, and {raw / LABELS} 19 labels: they do not belong together\n"
-        f"delete both and run again, to have them downloaded anew: rm '{raw / IMAGES}' '{raw / LABELS}'"
+        f"delete both and run again to download them anew: rm '{raw / IMAGES}' '{raw / LABELS}'"
     )
 
 
@@ -224,7 +224,7 @@ def test_a_label_that_no_class_has(tmp_path: Path) -> None:
         mnist(here(tmp_path))
     assert str(caught.value) == (
         f"{raw / LABELS} is damaged: it holds the label 10, and MNIST has 10 classes\n"
-        f"delete it and run again, to have it downloaded anew: rm '{raw / LABELS}'"
+        f"delete it and run again to download it anew: rm '{raw / LABELS}'"
     )
 
 
@@ -236,7 +236,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(np, "fromfile", refuse)  # the tests may run as root, who may read everything
     with pytest.raises(UsageError) as caught:
         mnist(here(tmp_path))
-    assert str(caught.value) == f"{path} cannot be read: Permission denied\nsee who may read it: ls -l {path}"
+    assert str(caught.value) == f"{path} cannot be read: Permission denied\ncheck its permissions: ls -l {path}"
 
 
 def test_the_options_survive_the_resolved_recipe() -> None:

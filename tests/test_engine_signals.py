@@ -20,8 +20,8 @@ from engine_support import reopened, same, weights
 import ganlab
 from ganlab.records.summaries import find_run
 from ganlab.runs.run import Run
-from ganlab.runs.signals import ENDING
 from ganlab.runs.training import execute
+from ganlab.signal_handlers import STOPPING
 from ganlab.testing import play, prepare
 
 RECIPE = """
@@ -86,7 +86,7 @@ def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-@pytest.mark.parametrize("number", ENDING)
+@pytest.mark.parametrize("number", [signal.Signals[name] for name in STOPPING])
 def test_one_signal_stops_the_run_with_everything_saved(number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with started(tmp_path) as process:
@@ -157,7 +157,7 @@ def test_a_run_that_is_killed_is_seen_as_interrupted(tmp_path: Path) -> None:
 
 
 def test_handlers_of_signals_are_put_back() -> None:
-    before = [signal.getsignal(number) for number in ENDING]
+    before = [signal.getsignal(signal.Signals[name]) for name in STOPPING]
     inside: list[object] = []
 
     class Look:
@@ -166,7 +166,7 @@ def test_handlers_of_signals_are_put_back() -> None:
             inside.append(signal.getsignal(signal.SIGINT))
 
     play(Look(), steps=1)
-    assert [signal.getsignal(number) for number in ENDING] == before
+    assert [signal.getsignal(signal.Signals[name]) for name in STOPPING] == before
     assert inside[0] is not before[0]
 
 

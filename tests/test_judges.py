@@ -92,7 +92,7 @@ def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
     assert read(file) is None
     told: list[str] = []
     assert classifier(spec_of(data, tmp_path, told), images=200).identity == first.identity
-    assert len(told) == 1 and told[0].startswith("A classifier is trained on the ")
+    assert len(told) == 1 and told[0].startswith("A classifier is trained once, on the ")
     assert read(file) is not None
 
 
@@ -123,7 +123,7 @@ def test_without_a_cache_it_is_made_and_that_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     told: list[str] = []
     classifier(spec_of(data_of(classes=(0, 1)), tmp_path / "file", told), images=200)
-    assert told[-1].startswith(f"The judge cannot be kept in {tmp_path / 'file' / 'judges'} and will be made again next time: ")
+    assert told[-1].startswith(f"The judge cannot be written to {tmp_path / 'file' / 'judges'} and must be made again next time: ")
 
 
 def test_held_out_images_are_what_it_is_measured_on(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_automatic_takes_what_fits(tmp_path: Path, cache: Path, monkeypatch: pyt
     told: list[str] = []
     assert automatic(spec_of(colour, tmp_path, told)).description.startswith("a convolutional network with random weights")
     assert told == [
-        "Colour images are judged by 'random_network', for the judge 'inception' needs torch-fidelity, which is not installed. "
+        "Colour images are judged by 'random_network', because the judge 'inception' needs torch-fidelity, which is not installed. "
         "pip install 'ganlab[inception]'"
     ]
 
@@ -182,9 +182,9 @@ def test_inception_says_where_its_weights_belong(tmp_path: Path, monkeypatch: py
     with pytest.raises(UsageError) as error:
         inception(spec_of(colour, tmp_path, told))
     place = tmp_path / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth"
-    assert told == [f"The weights of Inception (95 MB) are downloaded to {place}, once."]
+    assert told == [f"Downloading the weights of Inception (95 MB) to {place}. This happens once."]
     assert str(error.value) == (
-        "the weights of Inception cannot be had: OSError: no route to host\nwhere the network does not allow it, put torch-fidelity's "
+        "the weights of Inception cannot be loaded: OSError: no route to host\nwithout a network, put torch-fidelity's "
         f"weights-inception-2015-12-05-6726825d.pth at {place}, or use another judge: "
         '[judge] use = "classifier" for labelled images, "random_network" for others'
     )
@@ -272,7 +272,7 @@ def test_a_damaged_file_of_inceptions_weights_is_named(tmp_path: Path, monkeypat
     with pytest.raises(UsageError) as error:
         inception(spec_of(coloured(8), tmp_path))
     assert (
-        error.value.message.startswith("the weights of Inception cannot be had: ")
+        error.value.message.startswith("the weights of Inception cannot be loaded: ")
         and str(tmp_path / "checkpoints" / FILE) in error.value.hint
     )
 
@@ -281,7 +281,7 @@ def test_inception_sees_colour_or_grey_and_nothing_else(tmp_path: Path) -> None:
     four = ganlab.ResidentDataset(torch.zeros(4, 4, 8, 8, dtype=torch.uint8), scale=1 / 255, range=(0.0, 1.0))
     with pytest.raises(UsageError) as error:
         inception(spec_of(four, tmp_path))
-    assert error.value.message == "the judge 'inception' sees images of three channels, or of one, and these have 4"
+    assert error.value.message == "the judge 'inception' is for images with three channels or one, and these have 4"
 
 
 # -- what data sets tell of themselves -------------------------------------------------------------------------------------
@@ -449,8 +449,8 @@ def test_it_is_told_in_minutes(tmp_path: Path) -> None:
     told: list[str] = []
     classifier(spec_of(data_of(classes=(0, 1)), tmp_path, told), images=2000)
     assert told == [
-        "A classifier is trained on the 300 labelled images, once, to judge samples by. It is shown 2,000 of them, which takes less than a "
-        "minute. It is kept for all later runs of these data."
+        "A classifier is trained once, on the 300 labelled images, to judge samples. It sees 2,000 images, "
+        "which takes less than a minute, and is kept for later runs on these data."
     ]
 
 

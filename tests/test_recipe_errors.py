@@ -64,7 +64,8 @@ def test_a_broken_plugin_is_named_when_something_is_not_found() -> None:
         "plugin 'odd' (odd-plugin 0.3) could not be loaded: ModuleNotFoundError: No module named 'even'"
     )
     with pytest.raises(RecipeError) as caught:
-        load(changed("modes = 8", "modes = 0"), catalogue=catalogue)
+        load(changed("modes = 8", "modes = 0"), "tricks.x there is no y=1", catalogue=catalogue)
+    assert " there is no " in caught.value.mistakes[1]  # which are words of the recipe
     assert "odd" not in str(caught.value)
 
 

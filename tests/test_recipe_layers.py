@@ -360,6 +360,9 @@ def test_an_override_that_only_the_recipe_can_take_is_wrong_only_once_the_fallba
     assert mistakes(BASE + FALLBACK, "data.modes=3", fallback=True) == [
         "--set data.modes=3: dataset 'digits' has no option 'modes'; choices: classes"
     ]
+    assert mistakes(BASE + FALLBACK, "fallback.data.modes=3") == [
+        "--set fallback.data.modes=3: dataset 'digits' has no option 'modes'; choices: classes"
+    ]
 
 
 def test_a_recipe_without_fallback_cannot_take_one() -> None:

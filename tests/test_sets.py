@@ -87,14 +87,15 @@ def test_seeds_follow_the_recipes_own_or_are_named() -> None:
 
 def test_mistakes_are_told_before_anything_begins_and_all_at_once(tmp_path: Path) -> None:
     words = ("--grid", "generator.optimizer.lrr=1e-4,2e-4", "--grid", "train.batch_size=0,64", "--runs-dir", str(tmp_path / "runs"))
-    error = refused("ring", *words)
+    error = refused("ring", *words, "--set", "data.modes=0")
     assert isinstance(error, RecipeError)
-    assert [text.partition(";")[0] for text in error.mistakes[:2]] == [
+    assert [text.partition(";")[0] for text in error.mistakes[:3]] == [
+        "--set data.modes=0: data.modes must be a whole number from 1 to 1000, not 0",
         "--grid generator.optimizer.lrr=1e-4: optimizer 'adam' has no option 'lrr'",
         "--grid train.batch_size=0: train.batch_size must be a whole number of at least 1, not 0",
     ], error.mistakes
-    assert "did you mean 'lr'" in error.mistakes[0]
-    assert len(error.mistakes) == 3
+    assert "did you mean 'lr'" in error.mistakes[1]
+    assert len(error.mistakes) == 4
     assert not (tmp_path / "runs").exists()
 
 

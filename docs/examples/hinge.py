@@ -9,13 +9,13 @@ class Hinge:
     """Push real scores above 1 and fake scores below -1, and no further."""
 
     def real(self, turn):
-        return relu(1 - turn.real_scores).mean(0)
+        return relu(1 - turn.real_scores).mean()
 
     def fake(self, turn):
-        return relu(1 + turn.fake_scores).mean(0)
+        return relu(1 + turn.fake_scores).mean()
 
     def generator(self, turn):
-        return -turn.fake_scores.mean(0)
+        return -turn.fake_scores.mean()
 
 
 @ganlab.hookimpl

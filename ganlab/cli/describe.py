@@ -6,8 +6,9 @@ from pathlib import Path
 
 from ganlab.cli.build import build_run
 from ganlab.components import Role
+from ganlab.roles import ROLES
 from ganlab.runs.run import Run
-from ganlab.screen.summary import ROLES, facts, layers_of
+from ganlab.screen.summary import facts, layers_of
 from ganlab.screen.terminal import show_facts, show_lines, show_table
 
 

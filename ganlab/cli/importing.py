@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 
 from ganlab.cli.exit_codes import INTERRUPTED
+from ganlab.signal_handlers import handle_signals
 
 
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
     """Put this around the imports that a command needs: they are faster, and Ctrl-C during them is not lost."""
-    with _exit_on_interrupt(), _no_collection():
+    with handle_signals(_exit_at_once, "SIGINT"), _no_collection():
         yield
         if "torch" in sys.modules:
             from ganlab.cli.lazy_compiler import delay_compiler_import
@@ -24,22 +23,10 @@ def importing() -> Iterator[None]:
             delay_compiler_import()
 
 
-@contextlib.contextmanager
-def _exit_on_interrupt() -> Iterator[None]:
-    """End the process on Ctrl-C. Some libraries swallow a KeyboardInterrupt that is raised while they are imported."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread can set signal handlers
-        yield
-        return
-
-    def exit_at_once(_number: int, _frame: object) -> None:
-        os.write(2, b"stopped\n")
-        os._exit(INTERRUPTED)
-
-    before = signal.signal(signal.SIGINT, exit_at_once)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _exit_at_once(_number: int, _frame: object) -> None:
+    """A handler for Ctrl-C. Some libraries swallow a KeyboardInterrupt that is raised while they are imported."""
+    os.write(2, b"stopped\n")
+    os._exit(INTERRUPTED)
 
 
 @contextlib.contextmanager

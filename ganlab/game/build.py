@@ -7,15 +7,14 @@ from typing import Any
 
 from torch import nn
 
-from ganlab.components import Dataset, NetworkSpec, Role
+from ganlab.components import Dataset, NetworkSpec
 from ganlab.errors import RecipeError
 from ganlab.game.factories import check_parts, make, make_loss, make_noise, owner_of, sampling_law
 from ganlab.game.game import Game
 from ganlab.game.hooks import Trick, connect
 from ganlab.game.player import Player
 from ganlab.game.random_streams import default_generators_restored, derive, seed_default_generators
-
-ROLES: tuple[Role, Role] = ("generator", "discriminator")
+from ganlab.roles import ROLES, Role
 
 
 def build(game: Game, dataset: Dataset, extra: list[Trick], constant: Mapping[str, Any]) -> None:

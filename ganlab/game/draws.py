@@ -12,6 +12,7 @@ from ganlab.game.data_order import DataOrder
 from ganlab.game.random_streams import Streams
 from ganlab.game.turn import Turn
 from ganlab.recipe import Recipe
+from ganlab.roles import ROLES
 
 
 def draw_latent(law: Noise, use: str, count: int, generator: torch.Generator, device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -41,7 +42,7 @@ class Draws:
 
     def __init__(self, recipe: Recipe, dataset: Dataset, noise: Noise, streams: Streams, dtype: torch.dtype) -> None:
         self.recipe, self.dataset, self.noise, self.streams, self.dtype = recipe, dataset, noise, streams, dtype
-        self.counts = {role: recipe.train.batch_of(role) for role in ("generator", "discriminator")}
+        self.counts = {role: recipe.train.batch_of(role) for role in ROLES}
         contiguous, pinned = recipe.schedule.real_batches == "contiguous", streams.device.type == "cuda"
         self.order = DataOrder(len(dataset), self.counts["discriminator"], streams.seed, contiguous, pinned)
         self._batch: tuple[int, Batch, bool] | None = None  # step, batch, whether the discriminator has used it

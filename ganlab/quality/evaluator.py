@@ -169,6 +169,7 @@ class Evaluator:
             report.missing[choice.name] = error.message
         except GanlabError as error:
             report.missing[choice.name] = error.message
+            report.faulty |= {choice.name} if isinstance(error, PluginError) else set()
             if choice.name not in self._failures_announced:  # it may fail in each evaluation
                 self.warn(f"A metric is not measured: {error}")
             self._failures_announced.add(choice.name)
@@ -180,6 +181,7 @@ class Evaluator:
         else:
             finite = {name: value for name, value in values.items() if math.isfinite(value)}
             report.missing |= dict.fromkeys((name for name in values if name not in finite), "it is not a finite number")
+            report.faulty |= {choice.name} if len(finite) < len(values) else set()
             report.values |= finite
             report.better |= {name: metric.results[name] for name in finite}
             report.collapsed = "; ".join(filter(None, [report.collapsed, collapsed]))

@@ -16,6 +16,7 @@ class Report:
         about: what the numbers were measured on: ``samples`` (number of fakes), ``real`` and ``held_out`` (number of these), ``judge`` and
             ``judge_identity`` if a judge was used, and the facts that metrics noted.
         missing: why a metric was not measured, by the metric's name in the recipe.
+        faulty: the names of those metrics that raised an exception, or whose results are not valid numbers.
         collapsed: why a metric considers the samples collapsed, in half a sentence; empty if none does.
         seconds: the duration, making the samples included.
         stopped: whether something was not measured because the evaluation was asked to stop.
@@ -25,6 +26,7 @@ class Report:
     better: dict[str, str] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    faulty: set[str] = field(default_factory=set)
     collapsed: str = ""
     seconds: float = 0.0
     stopped: bool = False

@@ -10,15 +10,15 @@ from ganlab.recipe.tables import Evaluation, Schedule, Train
 from ganlab.registry.entry import Entry, Kind, PluginFile
 
 #: The tables of a recipe that pick each kind, in the order in which a catalogue lists the kinds.
-TABLES_OF: dict[Kind, str] = {
-    "dataset": "[data]",
-    "noise": "[noise] and [sampling_noise]",
-    "network": "[generator] and [discriminator]",
-    "optimizer": "[generator.optimizer] and [discriminator.optimizer]",
-    "loss": "[loss]",
-    "metric": "[[metrics]]",
-    "judge": "[judge]",
-    "trick": "[[tricks]]",
+TABLES_OF: dict[Kind, tuple[str, ...]] = {
+    "dataset": ("[data]",),
+    "noise": ("[noise]", "[sampling_noise]"),
+    "network": ("[generator]", "[discriminator]"),
+    "optimizer": ("[generator.optimizer]", "[discriminator.optimizer]"),
+    "loss": ("[loss]",),
+    "metric": ("[[metrics]]",),
+    "judge": ("[judge]",),
+    "trick": ("[[tricks]]",),
 }
 
 
@@ -88,6 +88,14 @@ class Recipe:
     metrics: list[Choice]
     judge: Choice | None = None
     sampling_noise: Choice | None = None
+
+    @property
+    def choices(self) -> list[Choice]:
+        """All choices that are not switched off. One loss of both players is listed once."""
+        losses = {id(choice): choice for choice in self.losses.values()}.values()
+        players = [choice for player in (self.generator, self.discriminator) for choice in (player.network, player.optimizer)]
+        listed = [self.data, self.noise, self.sampling_noise, *losses, *players, *self.metrics, self.judge, *self.tricks]
+        return [choice for choice in listed if choice is not None]
 
     @property
     def sampling_law(self) -> Choice:

@@ -50,6 +50,7 @@ class Chooser:
         entry = self.catalogue.find(kind, use.value)
         if entry is None:
             self.mistakes.add(use.place, self._no_such(kind, label, use.value))
+            self.mistakes.unknown_component = True
             return None
         owner = f"{kind} '{use.value}'"
         table = node.without("use", *other_keys)
@@ -124,7 +125,7 @@ class Chooser:
         text = f"{label}.use: there is no {kind} {show(word)}; "
         other_kinds = [other for other in get_args(Kind) if other != kind and self.catalogue.find(other, word)]
         if other_kinds and closest(word, self.catalogue.names(kind)) is None:
-            return f"{text}it is {with_article(other_kinds[0])}, for {TABLES_OF[other_kinds[0]]} ({self.choices_text(kind)})"
+            return f"{text}it is {with_article(other_kinds[0])}, for {' and '.join(TABLES_OF[other_kinds[0]])} ({self.choices_text(kind)})"
         return text + did_you_mean(word, self.catalogue.names(kind))
 
 

@@ -188,21 +188,14 @@ def load_combinations(source: str | Path, catalogue: Lookup, overrides: Sequence
     for indices in itertools.product(*(range(len(axis.values)) for axis in axes)):
         grid_overrides = tuple(axis.overrides()[index] for axis, index in zip(axes, indices, strict=True))
         try:
-            recipe = load_recipe(source, catalogue, [*overrides, *grid_overrides])
-            fallback = load_recipe(source, catalogue, [*overrides, *grid_overrides], fallback=True) if recipe.has_fallback else None
+            recipe = load_recipe(source, catalogue, overrides, grid=grid_overrides)
+            fallback = load_recipe(source, catalogue, overrides, grid=grid_overrides, fallback=True) if recipe.has_fallback else None
         except RecipeError as error:
             hint = hint or error.hint
-            mistakes |= dict.fromkeys(_as_typed(text, grid_overrides) for text in error.mistakes)
+            mistakes |= dict.fromkeys(error.mistakes)
             continue
         values = {axis.key: axis.values[index] for axis, index in zip(axes, indices, strict=True)}
         combinations.append(Combination(values, grid_overrides, recipe, fallback))
     if mistakes:
         raise RecipeError(list(mistakes), hint)
     return combinations
-
-
-def _as_typed(mistake: str, grid_overrides: Sequence[str]) -> str:
-    """A mistake with ``--grid`` in place of ``--set`` where it quotes a value of the grid."""
-    for text in grid_overrides:
-        mistake = mistake.replace(f"--set {show_text(text)}", f"--grid {show_text(text)}")
-    return mistake

@@ -19,7 +19,9 @@ from ganlab.registry.lookup import Lookup
 _DEFAULTS_ORDER = OVERRIDES - 1  # mistakes in the defaults come after those in the recipe's own files
 
 
-def load_recipe(source: str | Path, catalogue: Lookup, overrides: Iterable[str] = (), *, fallback: bool = False) -> Recipe:
+def load_recipe(
+    source: str | Path, catalogue: Lookup, overrides: Iterable[str] = (), *, grid: Iterable[str] = (), fallback: bool = False
+) -> Recipe:
     """Load the recipe ``source``, checked and complete.
 
     The layers, the lowest first: the defaults, the recipes that it extends, the recipe, its ``[fallback]`` (if ``fallback``), and
@@ -29,6 +31,7 @@ def load_recipe(source: str | Path, catalogue: Lookup, overrides: Iterable[str] 
         source: a file, or the name of a shipped recipe.
         catalogue: where components and tricks are looked up. The recipe's plugin files are loaded into it.
         overrides: ``"a.b=c"``, as from ``--set``; the value is TOML, or a bare word.
+        grid: further overrides, which messages call ``--grid``.
         fallback: apply the recipe's ``[fallback]``; the resolved document then has none.
 
     Raises:
@@ -39,7 +42,7 @@ def load_recipe(source: str | Path, catalogue: Lookup, overrides: Iterable[str] 
     path = find_recipe(source)
     source_text = str(source)
     mistakes = Mistakes()
-    override_layer = read_overrides(overrides, mistakes)
+    override_layer = read_overrides(overrides, grid, mistakes)
     try:
         recipe_layer = reduce(merge, read_chain(path, mistakes))
         defaults = _defaults(recipe_layer, override_layer, mistakes)
@@ -95,8 +98,9 @@ def _with_fallback(
     document = assemble(defaults, merge(recipe_layer.without("fallback"), fallback_table), override_layer.without("fallback"))
     recipe = Resolver(document, catalogue, fallback_mistakes).recipe(path)
     for place, text in fallback_mistakes.texts:
-        if requested or place.line is not None or place.source.startswith("--set fallback"):
+        if requested or place.line is not None or place.table == "fallback":
             mistakes.add(place, text)
+            mistakes.unknown_component |= fallback_mistakes.unknown_component
     return recipe
 
 
@@ -105,8 +109,7 @@ def _error(mistakes: Mistakes, catalogue: Lookup, source_text: str) -> RecipeErr
     broken = "; ".join(
         f"plugin '{plugin.plugin}' ({plugin.origin}) could not be loaded: {_first_line(plugin.why)}" for plugin in catalogue.broken
     )
-    not_found = any(" there is no " in text for _, text in mistakes.texts)
-    return mistakes.error(source_text, broken if not_found else "")
+    return mistakes.error(source_text, broken if mistakes.unknown_component else "")
 
 
 def _first_line(text: str) -> str:

@@ -8,23 +8,13 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
+from ganlab.recipe.choices import TABLES_OF
 from ganlab.recipe.documented import option_texts
 from ganlab.recipe.words import describe, options_schema, schema_at
 from ganlab.recipe.write import in_toml
-from ganlab.registry.entry import Entry, Kind
+from ganlab.registry.entry import Entry
 from ganlab.registry.options import plain
 
-#: The table that picks each kind, for a piece of recipe. A network may go into [discriminator], too.
-HEADS: dict[Kind, str] = {
-    "dataset": "[data]",
-    "noise": "[noise]",
-    "network": "[generator]",
-    "optimizer": "[generator.optimizer]",
-    "loss": "[loss]",
-    "metric": "[[metrics]]",
-    "judge": "[judge]",
-    "trick": "[[tricks]]",
-}
 #: The placeholder in a piece of recipe for a required value; a recipe with it is refused.
 TO_BE_GIVEN = "..."
 
@@ -73,7 +63,7 @@ def default_options(entry: Entry) -> dict[str, Any]:
 
 def snippet(entry: Entry) -> str:
     """A table for a recipe with every option at its default, to copy and shorten."""
-    lines = [HEADS[entry.kind], f"use = {in_toml(entry.name)}"]
+    lines = [TABLES_OF[entry.kind][0], f"use = {in_toml(entry.name)}"]
     for option in options_of(entry):
         if option.required:
             lines.append(f"{option.name} = {TO_BE_GIVEN}  # must be given: {option.expected}".rstrip(": "))

@@ -6,10 +6,12 @@ dropped, because its options belong to another component. A player's optimizer s
 
 from __future__ import annotations
 
-from ganlab.recipe.places import Node
+from collections.abc import Callable
 
-_COMPONENTS = ("data", "noise", "sampling_noise", "generator", "discriminator", "judge", "tracking")
-_LOSS_ROLES = ("generator", "discriminator")
+from ganlab.recipe.places import Node
+from ganlab.roles import ROLES
+
+_COMPONENTS = ("data", "noise", "sampling_noise", *ROLES, "judge", "tracking")
 #: Arrays of tables, each table with a name.
 LISTED = ("tricks", "metrics")
 
@@ -31,15 +33,18 @@ def _merge_key(key: str, lower: Node, upper: Node) -> Node:
         return upper
     if key in _COMPONENTS:
         return merge_component(lower, upper)
-    if key == "loss":
-        return merge_loss(lower, upper)
     if key in LISTED:
-        return merge_listed(lower, upper)
-    if key == "train":
-        return merge_train(lower, upper)
-    if key == "fallback":
-        return merge(lower, upper)
-    return merge_tables(lower, upper)
+        return _by_key(lower, upper, merge_component)
+    special = {"loss": merge_loss, "train": merge_train, "fallback": merge}
+    return special.get(key, merge_tables)(lower, upper)
+
+
+def _by_key(lower: Node, upper: Node, merge_values: Callable[[Node, Node], Node]) -> Node:
+    """Merge two tables: keys of the lower one keep their position, new ones are appended."""
+    table = dict(lower.table)
+    for key, node in upper.table.items():
+        table[key] = merge_values(table[key], node) if key in table else node
+    return _joined(lower, upper, table)
 
 
 def _joined(lower: Node, upper: Node, table: dict[str, Node]) -> Node:
@@ -49,12 +54,7 @@ def _joined(lower: Node, upper: Node, table: dict[str, Node]) -> Node:
 
 def merge_tables(lower: Node, upper: Node) -> Node:
     """Key by key, recursively; anything but two tables is replaced."""
-    if not (lower.is_table and upper.is_table):
-        return upper
-    table = dict(lower.table)
-    for key, node in upper.table.items():
-        table[key] = merge_tables(table[key], node) if key in table else node
-    return _joined(lower, upper, table)
+    return _by_key(lower, upper, merge_tables) if lower.is_table and upper.is_table else upper
 
 
 def merge_component(lower: Node, upper: Node) -> Node:
@@ -81,25 +81,14 @@ def merge_loss(lower: Node, upper: Node) -> Node:
 
     A layer with the loss of one player keeps the other player's loss; a layer with one loss for both replaces both.
     """
-    split_below, split_above = (any(role in node.table for role in _LOSS_ROLES) for node in (lower, upper))
+    split_below, split_above = (any(role in node.table for role in ROLES) for node in (lower, upper))
     if split_below and not split_above:
         return upper
     if split_above and not split_below:
-        lower = lower.with_table(dict.fromkeys(_LOSS_ROLES, lower))
+        lower = lower.with_table(dict.fromkeys(ROLES, lower))
     if not split_above:
         return merge_component(lower, upper)
-    table = dict(lower.table)
-    for key, node in upper.table.items():
-        table[key] = merge_component(table[key], node) if key in table else node
-    return _joined(lower, upper, table)
-
-
-def merge_listed(lower: Node, upper: Node) -> Node:
-    """By name: an existing one is changed in its position, a new one is appended."""
-    table = dict(lower.table)
-    for name, node in upper.table.items():
-        table[name] = merge_component(table[name], node) if name in table else node
-    return _joined(lower, upper, table)
+    return _by_key(lower, upper, merge_component)
 
 
 def merge_train(lower: Node, upper: Node) -> Node:

@@ -12,7 +12,7 @@ from ganlab.errors import RecipeError
 #: The path of a value in a document: keys of tables, and positions in lists.
 Way = tuple[str | int, ...]
 
-OVERRIDES = 1_000_000  # the order of `--set`: after all files
+OVERRIDES = 1_000_000  # the order of overrides: after all files
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,16 @@ class Place:
     """The place where a value was written.
 
     Attributes:
-        source: the file as a person would type it, or ``--set a.b=c``.
-        line: in that file, from 1; None for ``--set``.
+        source: the file as a person would type it, or the override: ``--set a.b=c``, ``--grid a.b=c``.
+        line: in that file, from 1; None for an override.
         order: the position of the source among all sources (the recipe itself first); mistakes are sorted by it.
+        table: the top-level key of the recipe that an override sets; empty in a file.
     """
 
     source: str
     line: int | None = None
     order: int = 0
+    table: str = ""
 
     def __str__(self) -> str:
         return self.source if self.line is None else f"{self.source}:{self.line}"
@@ -101,9 +103,14 @@ class Node:
 
 @dataclass
 class Mistakes:
-    """All mistakes so far, each with its place and without duplicates."""
+    """All mistakes so far, each with its place and without duplicates.
+
+    Attributes:
+        unknown_component: whether one of them is a component or trick that no loaded plugin brings.
+    """
 
     texts: dict[tuple[Place, str], None] = field(default_factory=dict)
+    unknown_component: bool = False
 
     def add(self, place: Place, text: str) -> None:
         """Add a mistake."""
@@ -123,7 +130,7 @@ class Mistakes:
         lines = list(dict.fromkeys(f"{place}: {text}" for place, text in ordered))  # the same `--set` may be typed twice
         what = "put it right" if len(lines) == 1 else "put these right"
         hint = f"{what}, then `ganlab check {recipe}`; `ganlab schema` prints all that a recipe may say"
-        return RecipeError(lines, f"{more}\n{hint}" if more else hint)
+        return RecipeError(lines, f"{more}\n{hint}" if more else hint, unknown_component=self.unknown_component)
 
 
 def dotted(label: str, path: Way) -> str:

@@ -19,12 +19,12 @@ from ganlab.recipe.tables import EVALUATION_OPTIONS, SCHEDULE_OPTIONS, TRAIN_OPT
 from ganlab.registry.entry import Kind
 from ganlab.registry.lookup import Lookup
 from ganlab.registry.options import plain
+from ganlab.roles import ROLES
 
 TOP_LEVEL = (
-    "name", "description", "extends", "defaults", "plugins", "data", "noise", "sampling_noise", "generator", "discriminator", "loss",
+    "name", "description", "extends", "defaults", "plugins", "data", "noise", "sampling_noise", *ROLES, "loss",
     "schedule", "tricks", "train", "evaluation", "judge", "metrics", "tracking", "fallback",
 )  # fmt: skip
-ROLES = ("generator", "discriminator")
 
 Table = TypeVar("Table", Schedule, Train, Evaluation)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pydantic
 
+from ganlab.recipe.choices import TABLES_OF
 from ganlab.recipe.documented import option_texts
 from ganlab.recipe.shipped import shipped_recipes
 from ganlab.recipe.tables import EVALUATION_OPTIONS, SCHEDULE_OPTIONS, TRAIN_OPTIONS, Evaluation, Schedule, Train
@@ -19,14 +20,14 @@ from ganlab.recipe.words import Schema, options_schema
 from ganlab.registry.entry import Entry, Kind
 from ganlab.registry.lookup import Lookup
 from ganlab.registry.options import summary
+from ganlab.roles import ROLES
 
 _NAME = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
-_KINDS: tuple[Kind, ...] = ("dataset", "noise", "network", "optimizer", "loss", "metric", "judge", "trick")
 
 
 def schema(catalogue: Lookup) -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of recipes that pick from ``catalogue``."""
-    entries = {kind: [entry for name in catalogue.names(kind) if (entry := catalogue.find(kind, name))] for kind in _KINDS}
+    entries = {kind: [entry for name in catalogue.names(kind) if (entry := catalogue.find(kind, name))] for kind in TABLES_OF}
     tables = _tables()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -83,7 +84,7 @@ def _head() -> Schema:
 
 
 def _tables() -> Schema:
-    players = {role: {"$ref": "#/$defs/network", "description": f"The {role}'s network, and its optimizer."} for role in _ROLES}
+    players: Schema = {role: {"$ref": "#/$defs/network", "description": f"The {role}'s network, and its optimizer."} for role in ROLES}
     return {
         "data": {"$ref": "#/$defs/data", "description": "The training data."},
         "noise": {"$ref": "#/$defs/noise", "description": "The distribution of the latent, the generator's input."},
@@ -105,9 +106,6 @@ def _tables() -> Schema:
         "judge": {"$ref": "#/$defs/judge", "description": "The network that looks at images for the metrics."},
         "tracking": {"$ref": "#/$defs/tracking", "description": "The trick that sends the run to a tracker; called last."},
     }
-
-
-_ROLES = ("generator", "discriminator")
 
 
 def _component(entries: list[Entry], more: Schema | None = None) -> Schema:
@@ -177,7 +175,7 @@ def _without_titles(value: Any) -> Any:
 
 def _loss(entries: list[Entry]) -> Schema:
     component = _component(entries)
-    players = {role: {"$ref": "#/$defs/player_loss"} for role in _ROLES}
+    players = {role: {"$ref": "#/$defs/player_loss"} for role in ROLES}
     split = {"title": "a loss for each player", "properties": players, "minProperties": 1, "additionalProperties": False}
     return {"type": "object", "oneOf": [*component["oneOf"], split]}
 
@@ -205,13 +203,13 @@ def _whole(entries: dict[Kind, list[Entry]]) -> Schema:
     player = _required(entries["network"])
     player = {**player, "required": ["use", "optimizer"], "properties": {"optimizer": _required(entries["optimizer"])}}
     loss = _required(entries["loss"])
-    split = {"required": list(_ROLES), "properties": dict.fromkeys(_ROLES, loss)}
+    split = {"required": list(ROLES), "properties": dict.fromkeys(ROLES, loss)}
     return {
-        "required": ["data", "noise", *_ROLES, "loss", "train"],
+        "required": ["data", "noise", *ROLES, "loss", "train"],
         "properties": {
             "data": _required(entries["dataset"]),
             "noise": _required(entries["noise"]),
-            **dict.fromkeys(_ROLES, player),
+            **dict.fromkeys(ROLES, player),
             "loss": {"anyOf": [loss, split]},
             "train": {"anyOf": [{"required": ["steps"]}, {"required": ["epochs"]}]},
         },

@@ -76,14 +76,8 @@ def trick_list(tricks: Iterable[object]) -> list[object]:
     Raises:
         UsageError: ``tricks`` is not a list of objects.
     """
-    checked = _object_list(tricks, "tricks", "tricks=[MyTrick()]")
-    for trick in checked:
-        if isinstance(trick, str | os.PathLike):
-            raise UsageError(
-                f"tricks are objects with hooks, not the text '{os.fspath(trick)}'",
-                f'a trick of a plugin is switched on by overrides={{"tricks.{trick}.use": "{trick}"}}',
-            )
-    return checked
+    hint = 'a trick of a plugin is switched on by overrides={{"tricks.{0}.use": "{0}"}}'
+    return _object_list(tricks, "tricks", "tricks=[MyTrick()]", "objects with hooks", hint)
 
 
 def plugin_list(plugins: Iterable[object]) -> list[object]:
@@ -92,21 +86,27 @@ def plugin_list(plugins: Iterable[object]) -> list[object]:
     Raises:
         UsageError: ``plugins`` is not a list of objects.
     """
-    checked = _object_list(plugins, "plugins", "plugins=[my_module]")
-    for plugin in checked:
-        if isinstance(plugin, str | os.PathLike):
-            raise UsageError(
-                f"plugins are modules or objects with hooks, not the text '{os.fspath(plugin)}'",
-                'name a file in the recipe, `plugins = ["my_plugin.py"]`; or import it, and pass the module',
-            )
-    return checked
+    hint = 'name a file in the recipe, `plugins = ["my_plugin.py"]`; or import it, and pass the module'
+    return _object_list(plugins, "plugins", "plugins=[my_module]", "modules or objects with hooks", hint)
 
 
-def _object_list(argument: object, name: str, example: str) -> list[object]:
-    """Return an argument as a list; a text becomes a list of one, which the caller refuses."""
+def _object_list(argument: object, name: str, example: str, members: str, hint: str) -> list[object]:
+    """Return an argument as a list of objects.
+
+    Args:
+        argument: its value.
+        name: of the argument.
+        example: of a call with it.
+        members: what the list must have.
+        hint: for a text in place of an object; ``{0}`` is replaced by the text.
+    """
     if isinstance(argument, str | os.PathLike):
-        return [argument]
+        argument = [argument]
     if not isinstance(argument, Iterable) or isinstance(argument, type):
         kind = f"the class {argument.__name__}" if isinstance(argument, type) else f"a {type(argument).__name__}"
         raise UsageError(f"{name} is a list, not {kind}", f"write {example}")
-    return list(argument)
+    objects = list(argument)
+    for member in objects:
+        if isinstance(member, str | os.PathLike):
+            raise UsageError(f"{name} are {members}, not the text '{os.fspath(member)}'", hint.format(member))
+    return objects

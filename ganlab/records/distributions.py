@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from ganlab.errors import RecipeError
-from ganlab.recipe import Choice, Recipe
+from ganlab.recipe import Recipe
 from ganlab.records.folder import RunFolder
 from ganlab.records.request import RunRequest
 from ganlab.records.run_info import RunInfo, UsedDistribution
@@ -24,7 +24,7 @@ def used_distributions(recipe: Recipe) -> list[UsedDistribution]:
     ganlab's own distribution is left out.
     """
     parts_by_distribution: dict[tuple[str, str], list[str]] = {}
-    for choice in _choices(recipe):
+    for choice in recipe.choices:
         if choice.entry.distribution is not None:
             part = f"{choice.kind} '{choice.use}'"
             parts = parts_by_distribution.setdefault(choice.entry.distribution, [])
@@ -35,7 +35,7 @@ def used_distributions(recipe: Recipe) -> list[UsedDistribution]:
 def used_script_plugins(recipe: Recipe) -> list[UsedDistribution]:
     """The script's plugins that the recipe uses, for run.json: ``name``, and in ``brings`` which parts."""
     parts_by_plugin: dict[str, set[str]] = {}
-    for choice in _choices(recipe):
+    for choice in recipe.choices:
         if choice.entry.origin == SCRIPT:
             parts_by_plugin.setdefault(choice.entry.plugin, set()).add(f"{choice.kind} '{choice.use}'")
     return [{"name": name, "brings": sorted(parts)} for name, parts in sorted(parts_by_plugin.items())]
@@ -52,20 +52,13 @@ def add_missing_plugins(error: RecipeError, folder: RunFolder, info: RunInfo, re
     """
     hints = [hint for listed in _listed(info) if (hint := _install_hint(folder, *listed))]
     script_plugins = [plugin.get("name", "") for plugin in info.script_plugins]
-    if script_plugins and any(" there is no " in text for text in error.mistakes):
+    if script_plugins and error.unknown_component:
         function = "resume" if request.command == "resume" else "FinishedRun"
         hints.append(
             f"run {folder.path.name} was started by a script with plugins of its own ({', '.join(script_plugins)}); "
             f"pass them again from a script: `ganlab.{function}({str(folder.path)!r}, plugins=[...])`"
         )
     return RecipeError(error.mistakes, "\n".join([*hints, *filter(None, [error.hint])])) if hints else error
-
-
-def _choices(recipe: Recipe) -> Iterator[Choice]:
-    yield from (recipe.data, recipe.noise, *([recipe.sampling_noise] if recipe.sampling_noise else []))
-    for player in (recipe.generator, recipe.discriminator):
-        yield from (player.network, player.optimizer)
-    yield from (*recipe.losses.values(), *recipe.tricks, *recipe.metrics, *([recipe.judge] if recipe.judge else []))
 
 
 def _listed(info: RunInfo) -> Iterator[tuple[str, str, str]]:

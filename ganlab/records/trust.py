@@ -96,11 +96,8 @@ def refuse_strangers_options(folder: RunFolder, recipe: Recipe, request: RunRequ
     Raises:
         UsageError: an option can; the message lists them.
     """
-    players = [choice for player in (recipe.generator, recipe.discriminator) for choice in (player.network, player.optimizer)]
-    noises = [recipe.noise, *([recipe.sampling_noise] if recipe.sampling_noise else [])]
-    losses = {id(choice): choice for choice in recipe.losses.values()}.values()
     reasons = []
-    for choice in [recipe.data, *noises, *losses, *players, *recipe.metrics, *([recipe.judge] if recipe.judge else []), *recipe.tricks]:
+    for choice in recipe.choices:
         table = f"{choice.kind}s.{choice.name}" if choice.kind in ("trick", "metric") and choice.name != "tracking" else choice.name
         for name in _free_texts(choice):
             if not is_part_of(f"{table}.{name}", request.keys):

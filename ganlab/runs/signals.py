@@ -1,17 +1,14 @@
-"""Signals that stop a run after its step: Ctrl-C, SIGTERM of a service manager, SIGUSR1 of a batch scheduler before it evicts a job."""
+"""Signals that stop a run after its step."""
 
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from ganlab.runs.run import Run
-
-#: The signals of these that the platform has.
-ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+from ganlab.signal_handlers import STOPPING, handle_signals
 
 
 @contextmanager
@@ -24,9 +21,6 @@ def ended_by_signals(run: Run, leave: Callable[[Run], None] | None = None) -> It
         run: ``info["signal"]`` gets the name of the signal.
         leave: ends the process at once; None raises KeyboardInterrupt, which a script or notebook survives.
     """
-    if threading.current_thread() is not threading.main_thread():  # Python delivers signals to the main thread only
-        yield
-        return
 
     def stop(number: int, _frame: FrameType | None) -> None:
         if run.interrupted and number == signal.SIGINT:
@@ -37,9 +31,5 @@ def ended_by_signals(run: Run, leave: Callable[[Run], None] | None = None) -> It
             run.stop()
             run.info["signal"] = signal.Signals(number).name
 
-    before = {number: signal.signal(number, stop) for number in ENDING}
-    try:
+    with handle_signals(stop, *STOPPING):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

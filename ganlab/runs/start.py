@@ -10,7 +10,7 @@ import torch
 
 from ganlab.components import Dataset
 from ganlab.errors import DataUnavailable, UsageError
-from ganlab.game.build import ROLES, build
+from ganlab.game.build import build
 from ganlab.game.factories import make_data
 from ganlab.game.hooks import Trick
 from ganlab.game.out_of_memory import memory_errors_in_words
@@ -18,6 +18,7 @@ from ganlab.game.random_streams import default_generators_restored
 from ganlab.recipe import Lookup, Recipe, display, load_recipe, to_toml
 from ganlab.records import plugin_files, trust
 from ganlab.records.folder import RunFolder
+from ganlab.roles import ROLES
 from ganlab.runs.device import DTYPES, find_device
 from ganlab.runs.evaluations import Evaluations
 from ganlab.runs.provenance import provenance_of

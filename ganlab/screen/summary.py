@@ -8,12 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ganlab.components import Role
 from ganlab.game.game import Game
 from ganlab.game.player import Player
 from ganlab.game.random_streams import default_generators_restored
-
-ROLES: tuple[Role, Role] = ("generator", "discriminator")
+from ganlab.roles import ROLES
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
 from ganlab.errors import GanlabError, UsageError
-from ganlab.runs.signals import ENDING
+from ganlab.signal_handlers import STOPPING, handle_signals
 from ganlab.sweeps.existing_runs import new_runs
 from ganlab.sweeps.membership import membership_environment
 from ganlab.sweeps.sweep import Sweep, SweepRun
@@ -65,7 +64,7 @@ class SweepRunner:
         for run in self.sweep.runs:
             self.watcher.changed(run)
         new_runs(self.sweep.runs_dir, self._known_folders)
-        with self._signals_counted():
+        with handle_signals(self._count_signal, *STOPPING):
             while True:
                 self._forward_signals()
                 self._assign_new_folders()
@@ -157,21 +156,8 @@ class SweepRunner:
             self._forwarded += 1
             self.pool.signal()
 
-    @contextlib.contextmanager
-    def _signals_counted(self) -> Iterator[None]:
-        """Inside, signals are counted in place of ending this process."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def count(number: int, _frame: FrameType | None) -> None:
-            if self.stopped_by is None or number == signal.SIGINT:
-                self.stopped_by = self.stopped_by or signal.Signals(number)
-                self.interrupts += 1
-
-        previous_handlers = {number: signal.signal(number, count) for number in ENDING}
-        try:
-            yield
-        finally:
-            for number, handler in previous_handlers.items():
-                signal.signal(number, handler)
+    def _count_signal(self, number: int, _frame: FrameType | None) -> None:
+        """A signal handler."""
+        if self.stopped_by is None or number == signal.SIGINT:
+            self.stopped_by = self.stopped_by or signal.Signals(number)
+            self.interrupts += 1

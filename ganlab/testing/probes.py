@@ -1,14 +1,12 @@
-"""How the rules observe a component or trick: resumed runs, random draws, calls within a turn, lanes of scores."""
+"""How the rules observe a component or trick: resumed runs, random draws, calls within a turn."""
 
 from __future__ import annotations
 
 import functools
-import inspect
 import json
 import random
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,7 +25,7 @@ from ganlab.runs.workspace import Workspace
 from ganlab.testing.subject import Subject, require
 from ganlab.testing.tiny import catalogue
 
-STOP, LANES, BATCH = 3, 3, 8
+STOP = 3
 #: Hooks that are called within a turn, which must not wait for the device.
 IN_A_TURN = ("may_play", "before_turn", "before_scores", "after_scores", "loss_terms", "before_update", "after_update", "play_again")
 #: The methods of components that are called within a turn; those of metrics and judges are called between turns.
@@ -175,52 +173,3 @@ def wrap(subject: Subject, run: Run, wrapper: Callable[[Callable[..., Any]], Cal
                 setattr(instance, name, wrapper(getattr(instance, name)))
                 wrapped = True
     return wrapped
-
-
-# -- lanes -----------------------------------------------------------------------------------------------------------------
-
-
-def _scores(generator: torch.Generator) -> Tensor:
-    return 2 * torch.randn(BATCH, LANES, generator=generator)
-
-
-def lanes_of_a_loss(subject: Subject, run: Run, rule: str) -> None:
-    """Require that a loss gives the same for several lanes of scores at once, (batch, lanes), as for each lane alone."""
-    generator = torch.Generator().manual_seed(0)
-    real, fake = _scores(generator), _scores(generator)
-    for loss in subject.objects(run)[:1]:
-        for name in METHODS["loss"]:
-            if not callable(getattr(loss, name, None)):
-                continue
-            together = getattr(loss, name)(_turn(real, fake))
-            alone = [getattr(loss, name)(_turn(real[:, lane], fake[:, lane])) for lane in range(LANES)]
-            require(
-                together.shape == (LANES,), subject, rule, f"its {name} of scores {tuple(real.shape)} has shape {tuple(together.shape)}"
-            )
-            same = torch.allclose(together, torch.stack(alone), rtol=1e-5, atol=1e-6)
-            require(same, subject, rule, f"its {name} of {LANES} lanes at once differs from that of each lane alone")
-
-
-def lanes_of_a_score_trick(subject: Subject, run: Run, method: Callable[..., Any], rule: str) -> None:
-    """Require that a trick's ``after_scores`` changes several lanes of scores, (batch, lanes), as it changes each lane alone."""
-    generator = torch.Generator().manual_seed(0)
-    real, fake = _scores(generator), _scores(generator)
-    parameters = inspect.signature(method).parameters
-
-    def after(real: Tensor, fake: Tensor) -> Turn:
-        turn = Turn(run.players["discriminator"], ("real", "fake"), 1, real_scores=real, fake_scores=fake)
-        arguments = {"run": run, "turn": turn}
-        method(**{name: arguments[name] for name in parameters})
-        return turn
-
-    together = after(real.clone(), fake.clone())
-    alone = [after(real[:, lane].clone(), fake[:, lane].clone()) for lane in range(LANES)]
-    for side in ("real_scores", "fake_scores"):
-        expected = torch.stack([getattr(turn, side) for turn in alone], dim=-1)
-        actual = getattr(together, side)
-        same = actual.shape == expected.shape and torch.allclose(actual, expected, rtol=1e-5, atol=1e-6)
-        require(same, subject, rule, f"the {side.replace('_', ' ')} of {LANES} lanes at once differ from those of each lane alone")
-
-
-def _turn(real: Tensor, fake: Tensor) -> Any:
-    return SimpleNamespace(real_scores=real, fake_scores=fake, real_target=None, fake_target=None)

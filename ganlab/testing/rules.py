@@ -21,8 +21,6 @@ from ganlab.testing.probes import (
     compare_with_resumed,
     draws_of,
     generators,
-    lanes_of_a_loss,
-    lanes_of_a_score_trick,
     same_generators,
     wrap,
 )
@@ -120,18 +118,6 @@ def waits_for_no_device(subject: Subject, folder: Path) -> None:
     )
 
 
-def reduces_over_the_batch_only(subject: Subject, folder: Path) -> None:
-    """For scores (batch, lanes) it computes the same as for each lane alone: it reduces over dim 0 only."""
-    rule = "reduces_over_the_batch_only"
-    if subject.kind == "loss":
-        lanes_of_a_loss(subject, subject.run(folder=folder), rule)
-    elif subject.kind == "trick":
-        run = subject.run(folder=folder)
-        for trick in run.tricks:
-            if trick.name == subject.name and "after_scores" in trick.methods():
-                lanes_of_a_score_trick(subject, run, trick.methods()["after_scores"], rule)
-
-
 def works_in_every_precision(subject: Subject, folder: Path) -> None:
     """It trains in float64, in bfloat16 autocast, and on each available device, and the weights stay finite."""
     settings = [*([f"train.device={device}"] for device in probes.devices()), ["train.dtype=float64"], ["train.autocast=bfloat16"]]
@@ -180,7 +166,7 @@ def errors_name_it(subject: Subject, folder: Path) -> None:
 RULES: dict[str, Callable[[Subject, Path], None]] = {
     check.__name__: check
     for check in (
-        options_round_trip, works_in_every_precision, reduces_over_the_batch_only, moves_no_other_randomness, makes_one_pass_of_many,
+        options_round_trip, works_in_every_precision, moves_no_other_randomness, makes_one_pass_of_many,
         waits_for_no_device, resumes_exactly, survives_veto_and_repeat, errors_name_it,
     )
 }  # fmt: skip

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ganlab.errors import UsageError
-from ganlab.game.build import ROLES
+from ganlab.evaluation import NoJudge
 from ganlab.quality.attributed_judge import AttributedJudge
+from ganlab.quality.evaluator import Evaluator
 from ganlab.recipe import Choice, Recipe
+from ganlab.recipe.script_arguments import override_list
 from ganlab.registry.entry import Entry, Kind
+from ganlab.roles import ROLES
 from ganlab.runs.run import Run
 from ganlab.runs.training import execute
 from ganlab.testing.tiny import prepare
@@ -74,25 +76,18 @@ class Subject:
 
     def lines(self) -> list[str]:
         """The overrides that add the subject to a recipe."""
-        options = [f"{name}={json.dumps(value)}" for name, value in self.options.items()]
-        if self.kind in MEASURED:
-            table = f"{{{','.join([f'use={json.dumps(self.name)}', *options])}}}"
-            overridden = {line.partition("=")[0].strip() for line in self.overrides}
-            where = f"metrics.{self.name}" if self.kind == "metric" else "judge"
-            defaults = {key: value for key, value in MEASURED[self.kind].items() if key not in overridden}
-            return [f"{where}={table}", *(f"{key}={value}" for key, value in defaults.items())]
-        if self.kind == "trick":
-            return [f"tricks.{self.name}={{{','.join([f'use={json.dumps(self.name)}', *options])}}}"]
-        optimizer = ['optimizer={use="tiny"}'] if self.kind == "network" else []
-        table = f"{{{','.join([f'use={json.dumps(self.name)}', *options, *optimizer])}}}"
-        return [f"{where}={table}" for where in TABLE[self.kind]]
+        table = {"use": self.name, **self.options, **({"optimizer": {"use": "tiny"}} if self.kind == "network" else {})}
+        overridden = {line.partition("=")[0].strip() for line in self.overrides}
+        defaults = {key: value for key, value in MEASURED.get(self.kind, {}).items() if key not in overridden}
+        named = {"metric": (f"metrics.{self.name}",), "judge": ("judge",), "trick": (f"tricks.{self.name}",)}
+        return [
+            *override_list(dict.fromkeys((named | TABLE)[self.kind], table)),
+            *(f"{key}={value}" for key, value in defaults.items()),
+        ]
 
     def choices(self, recipe: Recipe) -> list[Choice]:
         """Where a recipe picks the subject."""
-        players = [choice for player in (recipe.generator, recipe.discriminator) for choice in (player.network, player.optimizer)]
-        choices = [recipe.data, recipe.noise, *players, *recipe.losses.values(), *recipe.tricks, *recipe.metrics]
-        choices += [recipe.judge] if recipe.judge else []
-        return [choice for choice in choices if (choice.kind, choice.use) == (self.kind, self.name)]
+        return [choice for choice in recipe.choices if (choice.kind, choice.use) == (self.kind, self.name)]
 
     def objects(self, run: Run) -> list[Any]:
         """The instances that its factory made for the run."""
@@ -122,20 +117,24 @@ def refuse_if_not_measured(subject: Subject, folder: Path) -> None:
     """
     run = subject.run(folder=folder)
     execute(run)
-    report = run.evaluations.final
-    missing = run.evaluations.evaluator.unfit | ({} if report is None else report.missing)
-    why = (
-        missing.get(subject.name)
-        if subject.kind == "metric"
-        else next((text for text in missing.values() if "there is no judge" in text), None)
-    )
-    if why is not None and any(words in why for words in ("raised", "which its `results` do not name", "not a finite number")):
-        raise BrokenRule("works_in_every_precision", f"{subject.kind} '{subject.name}' breaks the rule works_in_every_precision: {why}")
-    if report is None or why is not None:
+    evaluator, report = run.evaluations.evaluator, run.evaluations.final
+    missing = evaluator.unfit | ({} if report is None else report.missing)
+    why = missing.get(subject.name, "") if subject.kind == "metric" else _no_judge_reason(evaluator)
+    if report is not None and subject.kind == "metric" and subject.name in report.faulty:
+        require(False, subject, "works_in_every_precision", "; ".join(missing.values()))
+    if report is None or why:
         raise UsageError(
             f"{subject.kind} '{subject.name}' is not used on the tiny problem: {why or 'nothing is measured'}",
             "choose other data, or another judge: overrides=['data={use=\"ring\"}']",
         )
+
+
+def _no_judge_reason(evaluator: Evaluator) -> str:
+    try:
+        _ = evaluator.judge
+    except NoJudge as error:
+        return error.message
+    return ""
 
 
 def require(condition: bool, subject: Subject, rule: str, text: str) -> None:

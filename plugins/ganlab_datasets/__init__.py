@@ -1,7 +1,7 @@
-"""The data sets that ganlab comes with, for a recipe's ``[data]`` table.
+"""The data sets that ganlab comes with, for the table ``[data]`` of a recipe.
 
-``mnist``, ``fashion_mnist`` and ``kmnist`` are read from disk or downloaded; ``digits`` needs no network; ``ring`` and ``grid``
-are drawn; ``image_folder`` is the user's own images.
+``mnist``, ``fashion_mnist`` and ``kmnist`` are read from disk or downloaded; ``digits`` needs no download; ``ring`` and ``grid``
+are drawn; ``image_folder`` reads the user's own images.
 """
 
 from __future__ import annotations
@@ -17,6 +17,5 @@ __all__ = ["digits", "fashion_mnist", "grid", "image_folder", "kmnist", "mnist",
 
 @hookimpl
 def register_datasets(register: Register) -> None:
-    """The seven data sets, under the names of their factories."""
     for factory in (mnist, fashion_mnist, kmnist, digits, ring, grid, image_folder):
         register(factory.__name__, factory)

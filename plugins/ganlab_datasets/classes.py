@@ -1,21 +1,25 @@
-"""The option ``classes``: keep the images of some classes only."""
+"""The option ``classes`` of data sets, which keeps the images of some classes only."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from ganlab.errors import UsageError, did_you_mean
 
-Classes = tuple[int | str, ...]
-LISTED = 20  # choices that a message shows
+Classes = Annotated[
+    tuple[int | str, ...],
+    Field(description="keep these classes only, by number or name; empty keeps all. Labels are counted anew from 0."),
+]
+LISTED = 20  # classes in a message
 
 
 def pick_classes(wanted: Sequence[int | str], names: Sequence[str]) -> list[int]:
-    """The labels of the classes wanted, each given by its number or its name; sorted. All of them when none is wanted.
+    """The labels of classes that are given by number or name, sorted; all labels if none is given.
 
     Raises:
         UsageError: there is no such class, or one is named twice.
@@ -49,7 +53,7 @@ def _called(label: int, names: Sequence[str]) -> str:
 
 
 def classes_of(names: Sequence[str]) -> AfterValidator:
-    """A check of the option while the recipe is read, for data sets whose classes are known beforehand."""
+    """A check of the option when the recipe is loaded, for data sets with known classes."""
 
     def check(wanted: Classes) -> Classes:
         try:
@@ -62,16 +66,16 @@ def classes_of(names: Sequence[str]) -> AfterValidator:
 
 
 def keep_classes(labels: Tensor, names: Sequence[str], wanted: Sequence[int | str]) -> tuple[Tensor | None, Tensor, tuple[str, ...]]:
-    """Which samples have a class that is wanted, and what their labels are when only these classes are left.
+    """Select the samples of some classes.
 
     Args:
         labels: int64 ``(count,)``.
         names: of all classes, one for each label.
-        wanted: numbers or names; empty for all.
+        wanted: numbers or names of classes; empty for all.
 
     Returns:
-        Positions of the samples to keep, int64 ``(kept,)`` (None: all), their labels, counted anew from 0 in the order of the old
-        ones, and the names of the classes left.
+        Positions of the samples, int64 ``(kept,)``, or None for all; their new labels, which keep the order of the old ones and are
+        counted from 0; the names of the selected classes.
 
     Raises:
         UsageError: there is no such class, one is named twice, or one has no samples.
@@ -82,10 +86,10 @@ def keep_classes(labels: Tensor, names: Sequence[str], wanted: Sequence[int | st
     counts = torch.bincount(labels, minlength=len(names))
     empty = [label for label in picked if not counts[label]]
     if empty:
-        here = [label for label in range(len(names)) if counts[label]]
+        present = [label for label in range(len(names)) if counts[label]]
         raise UsageError(
             f"class {_called(empty[0], names)} has no images",
-            f"classes with images: {', '.join(_called(label, names) for label in here[:LISTED]) or 'none'}",
+            f"classes with images: {', '.join(_called(label, names) for label in present[:LISTED]) or 'none'}",
         )
     renumbered = torch.full((len(names),), -1, dtype=torch.int64)
     renumbered[picked] = torch.arange(len(picked))

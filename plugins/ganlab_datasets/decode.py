@@ -1,4 +1,4 @@
-"""One image file, of whatever kind and size, as a square of uint8."""
+"""Decodes an image file of any kind and size to a square of uint8."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 SUFFIXES = (*PICTURES, ".npy")
-MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # Pillow's name for so many channels
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # Pillow's modes by number of channels
 DEEP = ("I;16", "I;16B", "I;16L", "I;16N")  # 16 bits a pixel
 
 
 def decode(path: Path, size: int, channels: int) -> np.ndarray:
-    """Read an image, scale its shorter side to ``size`` and cut out the middle.
+    """Read an image, scale its shorter side to ``size`` and crop the centre.
 
-    A picture is turned as its camera says, converted to grey (1 channel), grey and alpha (2), RGB (3) or RGBA (4); what is
-    transparent becomes white where there is no channel for it; of an animation the first frame is taken. A ``.npy`` file is
-    uint8 ``(height, width)`` or ``(height, width, channels)``, of any number of channels, which must be ``channels``.
+    A picture is rotated as its EXIF data say, and converted to grey (1 channel), grey and alpha (2), RGB (3) or RGBA (4). Without an
+    alpha channel, transparent pixels become white. Animations give their first frame. A ``.npy`` file is uint8 ``(height, width)`` or
+    ``(height, width, channels)``.
 
     Returns:
         uint8 ``(channels, size, size)``.
 
     Raises:
-        UsageError: the file is damaged, or does not have the channels asked for.
+        UsageError: the file is damaged, or has another number of channels.
     """
     try:
         bands = _read_array(path, channels) if path.suffix.lower() == ".npy" else [_read_picture(path, size, channels)]
@@ -52,7 +52,7 @@ def _read_picture(path: Path, size: int, channels: int) -> Picture:
             "a picture has 1 to 4; data of other channel counts must be .npy files, or set data.channels",
         )
     with Image.open(path) as opened:
-        opened.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded at a fraction of its size, and many times as fast
+        opened.draft(None, (2 * size, 2 * size))  # decodes a large JPEG at a fraction of its size, many times as fast
         image: Picture = ImageOps.exif_transpose(opened)
         image.load()
     if image.mode in DEEP:
@@ -73,9 +73,9 @@ def _read_array(path: Path, channels: int) -> list[Picture]:
     array = np.load(path, allow_pickle=False)
     array = array[:, :, None] if array.ndim == 2 else array
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != channels:
-        found = f"{array.dtype} {tuple(array.shape)}"
         raise UsageError(
-            f"{path} holds {found}, not uint8 (height, width, {channels})", "save it so, or set data.channels to what the files have"
+            f"{path} holds {array.dtype} {tuple(array.shape)}, not uint8 (height, width, {channels})",
+            "save it so, or set data.channels to what the files have",
         )
     return [Image.fromarray(np.ascontiguousarray(array[:, :, channel])) for channel in range(channels)]
 
@@ -86,5 +86,5 @@ def _square(image: Picture, size: int) -> Picture:
     side = min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) / 2
     if side == size:
-        left, top = int(left), int(top)  # nothing is scaled: pixels are kept as they are, and not moved by a half
+        left, top = int(left), int(top)  # without scaling, pixels stay as they are, and are not moved by half a pixel
     return image.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))

@@ -1,139 +1,140 @@
-"""Downloads through torchvision (its mirrors, its checksums) that end: with the data, or with a reason.
-
-First the mirrors are probed; then a process of its own downloads into a folder beside the target, and is stopped when no bytes
-arrive any more. What is complete is moved into place. A lock lets one process download, and others wait for it.
-"""
+"""Downloads the data sets that torchvision knows, from torchvision's mirrors, with its md5 sums and into its folders."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import logging
-import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+import queue
+import threading
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ganlab_datasets.probe import probe
-from ganlab_datasets.worker import READY
+import requests
+from filelock import FileLock, Timeout
 
-PATIENCE = 15.0  # seconds; with the imports before it, whether data can be had is decided within 20 s
-STARTING = 60.0  # seconds that the process may take to import torchvision
 WAITING = 600.0  # seconds that another process may take for the same download
-POLL = 0.1  # seconds
-OUTPUT = "worker.txt"  # what the process says
+CHUNK = 2**16  # bytes
+GZIP = 16 + zlib.MAX_WBITS  # zlib's number for the format of .gz files
+HEADERS = {"User-Agent": "pytorch/vision", "Accept-Encoding": "identity"}  # torchvision's own name, which all mirrors accept
 log = logging.getLogger("ganlab.data")
 
 
 class DownloadFailed(Exception):
-    """Why a download did not succeed, in a sentence or two that follow a colon."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where torchvision gets a data set from: addresses, and files with their md5 sums."""
-
-    mirrors: tuple[str, ...]
-    resources: tuple[tuple[str, str], ...]
-
-
-def source_of(dataset: str) -> Source:
-    """What torchvision knows of the data set of that class name."""
-    from torchvision import datasets  # 1.1 s to import
-
-    known = getattr(datasets, dataset)
-    return Source(tuple(known.mirrors), tuple(known.resources))
+    """Why a data set could not be downloaded, or a file not from one mirror. The text follows a colon."""
 
 
 def download(dataset: str, root: Path, patience: float, complete: Callable[[], bool]) -> None:
-    """Download a data set into ``root/<dataset>/raw``, where torchvision would put it. Files that are there are left alone.
+    """Download a data set into ``root/<dataset>/raw``, unpacked, as torchvision does. Existing files are kept.
 
     Args:
-        dataset: torchvision's class name.
-        root: made when it does not exist.
-        patience: seconds without a byte after which a mirror is given up.
-        complete: asked again when the lock has been waited for: another process may have brought the data.
+        dataset: the name of torchvision's class.
+        root: created if it does not exist.
+        patience: seconds until some mirror must have answered, and later seconds without a byte after which a mirror is given up.
+        complete: whether the data are there; called once this process has the lock, since another one may have downloaded them.
 
     Raises:
-        DownloadFailed: the network or the disk does not allow it.
+        DownloadFailed: no mirror has sent the files, or they cannot be written.
     """
-    from filelock import FileLock, Timeout
+    from torchvision import datasets  # takes 1.1 s
 
-    source = source_of(dataset)
-    answers = probe(source.mirrors, source.resources[-1][0], time.monotonic() + patience, patience)  # the last is the smallest
-    usable = [mirror for mirror, why in answers.items() if not why]
-    if not usable:
-        raise DownloadFailed(_reasons("none of its mirrors has it", answers))
+    source = getattr(datasets, dataset)
+    reasons: dict[str, str] = {}
+    mirrors = _from_first_answering(source.mirrors, source.resources[-1][0], patience, reasons)
+    part = root / f".{dataset}.part"
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / f".{dataset}.lock", timeout=WAITING):
-            if not complete():
-                _download_locked(dataset, root, Source(tuple(usable), source.resources), patience, answers)
+        if mirrors:
+            root.mkdir(parents=True, exist_ok=True)
+            with FileLock(root / f".{dataset}.lock", timeout=WAITING):
+                try:
+                    if complete() or _from_any(mirrors, source.resources, root / dataset / "raw", part, patience, reasons):
+                        return
+                finally:
+                    part.unlink(missing_ok=True)
     except Timeout as error:
         raise DownloadFailed(f"another process has been downloading it for {WAITING:g} s (lock {root}/.{dataset}.lock)") from error
     except OSError as error:
         raise DownloadFailed(f"{root} cannot be written to ({error.strerror or error})") from error
+    raise DownloadFailed(f"no mirror has sent it ({'; '.join(f'{mirror}: {why}' for mirror, why in reasons.items())})")
 
 
-def _download_locked(dataset: str, root: Path, source: Source, patience: float, answers: dict[str, str]) -> None:
-    aside = root / f".{dataset}.part"
-    # What a process that was killed has left there is used as far as it is whole: the lock says that nobody else does.
+def _from_first_answering(mirrors: Sequence[str], filename: str, patience: float, reasons: dict[str, str]) -> Sequence[str]:
+    """The mirrors without those before the first that answers. All together have ``patience`` seconds; no lock is held meanwhile."""
+    for number, mirror in enumerate(mirrors):
+        try:
+            _request(f"{mirror}{filename}", patience / len(mirrors)).close()
+        except DownloadFailed as error:
+            reasons[mirror] = str(error)
+        else:
+            return mirrors[number:]
+    return []
+
+
+def _from_any(
+    mirrors: Sequence[str], resources: Sequence[tuple[str, str]], raw: Path, part: Path, patience: float, reasons: dict[str, str]
+) -> bool:
+    """Download the missing files from the first mirror that sends them. Returns whether all are there."""
+    for mirror in mirrors:
+        log.info("downloading %s from %s into %s", raw.parent.name, mirror, raw.parent.parent)
+        try:
+            for filename, md5 in resources:
+                target = raw / filename.removesuffix(".gz")
+                if not target.exists():
+                    _fetch(f"{mirror}{filename}", md5, part, patience)
+                    raw.mkdir(parents=True, exist_ok=True)
+                    part.replace(target)
+            return True
+        except DownloadFailed as error:
+            reasons[mirror] = str(error)
+    return False
+
+
+def _fetch(url: str, md5: str, part: Path, patience: float) -> None:
+    """Download a .gz file and unpack it into ``part``."""
+    unpacker, digest = zlib.decompressobj(GZIP), hashlib.md5(usedforsecurity=False)
+    with _request(url, patience) as response, part.open("wb") as file:
+        try:
+            for chunk in response.iter_content(CHUNK):
+                digest.update(chunk)
+                file.write(unpacker.decompress(chunk))
+        except requests.RequestException as error:
+            raise DownloadFailed(_reason(error, patience)) from error
+        except zlib.error as error:
+            raise DownloadFailed(f"{url.rpartition('/')[2]} is not a .gz file (a login page?)") from error
+    if digest.hexdigest() != md5:
+        raise DownloadFailed(f"{url.rpartition('/')[2]} has the md5 sum {digest.hexdigest()}, not {md5}")
+
+
+def _request(url: str, seconds: float) -> requests.Response:
+    """Request a file. The body of the response is not read yet; reading raises an exception after ``seconds`` without a byte.
+
+    A thread waits for the response, since no time limit of a socket covers the resolution of a name, or headers that come byte by byte.
+    """
+    responses: queue.SimpleQueue[requests.Response | Exception] = queue.SimpleQueue()
+
+    def get() -> None:
+        try:
+            responses.put(requests.get(url, headers=HEADERS, stream=True, timeout=seconds))
+        except Exception as error:
+            responses.put(error)
+
+    threading.Thread(target=get, name=f"download {url}", daemon=True).start()
     try:
-        for mirror in source.mirrors:
-            log.info("downloading %s from %s into %s", dataset, mirror, root)
-            answers[mirror] = _fetch(dataset, aside, mirror, source.resources, patience)
-            if not answers[mirror]:
-                return _move(aside / dataset / "raw", root / dataset / "raw", source)
-        raise DownloadFailed(_reasons("its mirrors answered, but", answers))
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        response = responses.get(timeout=seconds)
+    except queue.Empty:
+        response = TimeoutError()
+    if isinstance(response, Exception):
+        raise DownloadFailed(_reason(response, seconds)) from response
+    if response.status_code != requests.codes.ok:
+        response.close()
+        raise DownloadFailed(f"HTTP {response.status_code} {response.reason}")
+    return response
 
 
-def _reasons(what: str, answers: dict[str, str]) -> str:
-    return f"{what} (" + "; ".join(f"{mirror}: {why}" for mirror, why in answers.items()) + ")"
-
-
-def _fetch(dataset: str, aside: Path, mirror: str, resources: tuple[tuple[str, str], ...], patience: float) -> str:
-    """Have a process download from one mirror. An empty string when all is there, else why not."""
-    raw = aside / dataset / "raw"
-    raw.mkdir(parents=True, exist_ok=True)
-    for unpacked in (path for path in raw.iterdir() if path.suffix != ".gz"):
-        unpacked.unlink()  # may be half unpacked; compressed files are kept, as torchvision checks their md5 sums
-    request = json.dumps({"dataset": dataset, "folder": str(aside), "mirrors": [mirror], "resources": resources})
-    command = [sys.executable, "-P", str(Path(__file__).with_name("worker.py")), request]
-    with ExitStack() as stack:
-        output = stack.enter_context((aside / OUTPUT).open("w"))
-        process = stack.enter_context(
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.DEVNULL, start_new_session=True)
-        )
-        stack.callback(process.kill)  # before it is waited for; nothing happens when it has ended
-        stalled = _watch(process, aside, patience)
-    if stalled or process.returncode == 0:
-        return stalled
-    said = (aside / OUTPUT).read_text().strip().split("\n")[-1]
-    return said if said not in ("", READY) else f"the process that downloads ended with {process.returncode}"
-
-
-def _watch(process: subprocess.Popen[bytes], aside: Path, patience: float) -> str:
-    """Wait while bytes arrive. An empty string when the process has ended by itself, else why it must be stopped."""
-    size, since = -1, time.monotonic()
-    while process.poll() is None:
-        started = (aside / OUTPUT).read_text().startswith(READY)
-        now_there = sum(path.stat().st_size for path in aside.rglob("*") if path.is_file())
-        if now_there != size:
-            size, since = now_there, time.monotonic()
-        if time.monotonic() - since > (patience if started else STARTING):
-            return f"no bytes arrived for {patience:g} s" if started else f"torchvision could not be imported in {STARTING:g} s"
-        time.sleep(POLL)
-    return ""
-
-
-def _move(raw: Path, target: Path, source: Source) -> None:
-    target.mkdir(parents=True, exist_ok=True)
-    for resource, _ in source.resources:
-        name = resource.removesuffix(".gz")
-        if not (target / name).exists():
-            (raw / name).replace(target / name)
+def _reason(error: BaseException, seconds: float) -> str:
+    """The operating system's words for an error, which is the innermost of those that requests and urllib3 raise."""
+    while error.__context__ is not None:
+        error = error.__context__
+    if isinstance(error, TimeoutError):
+        return f"no bytes arrived for {round(seconds, 1):g} s"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""The user's own images: kept in memory when they fit, streamed from the disk when they do not. Both give the same numbers."""
+"""Data sets of the user's own images, kept in memory if they fit, else streamed from disk. Both give the same batches."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     import numpy as np
 
 GIB = 2**30
-TRIED = 64  # images decoded before the first step when they are streamed, to find early what is wrong with all of them
+TRIED = 64  # streamed images that are decoded before the first step, to find mistakes early
 
 
 class ImageFolder:
-    """Image files as a data set: decoded once and kept, or decoded each time.
+    """Image files as a data set: decoded once and kept, or decoded for each batch.
 
     Args:
         listing: the files and their labels.
-        size: height and width that all are brought to.
-        channels: of every image.
+        size: height and width of the decoded images.
+        channels: of each image.
         range: the values shown for black and for white.
         resident: whether to keep all images in the device's memory.
-        held_out: gives images of the same law that are never trained on, where there are any.
-        complete: gives the images of every class, where these are of some only.
+        held_out: returns images that are not used for training, if there are any.
+        complete: returns the images of all classes, if these are of some only.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ImageFolder:
         return len(self.listing.files)
 
     def place(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Decode all images, if they are to be kept; else a few of them, so that what is wrong with all is found now.
+        """Decode all images if they are kept in memory, else a few to find mistakes early.
 
         Raises:
             UsageError: a file is damaged, or does not have the channels asked for.
@@ -89,7 +89,7 @@ class ImageFolder:
             return self._memory.fetch(indices)
         try:
             images = self._reader.read(indices)
-        except UsageError as error:  # which would say that nothing has been trained
+        except UsageError as error:  # a UsageError means that nothing was trained
             raise GanlabError(error.message, error.hint) from error
         if self.device.type == "cuda":
             images = images.pin_memory().to(self.device, non_blocking=True)  # returns before it has been copied
@@ -97,7 +97,7 @@ class ImageFolder:
         return Batch(shown, None if self._labels is None else self._labels[indices.to(self._labels.device, non_blocking=True)])
 
     def prefetch(self, indices: Tensor) -> None:
-        """Begin to decode the images at ``indices``, unless all are in memory."""
+        """Start to decode the images at ``indices``, unless all are in memory."""
         if self._memory is None:
             self._reader.start(indices)
 
@@ -108,7 +108,7 @@ class ImageFolder:
         return image_grid(samples, self.range)
 
     def fingerprint(self) -> str:
-        """A digest of the files' names and sizes in bytes, of the classes and of what is made of them; the files are not read."""
+        """A digest of the files' names and sizes in bytes, the classes, and the shape and range of the images. Reads no file."""
         digest = hashlib.sha256(repr((self.shape, self.range, self.class_names)).encode())
         for file, size in zip(self.listing.files, self.listing.sizes, strict=True):
             digest.update(f"{file}\0{size}\0".encode("utf-8", "surrogateescape"))
@@ -124,40 +124,37 @@ def _named(path: object) -> object:
 def image_folder(
     spec: DatasetSpec,
     *,
-    path: Annotated[Path, BeforeValidator(_named), Field(description="the folder; below it every image is taken")],
-    size: Annotated[int, Field(ge=1, le=4096, description="height and width that all images are brought to, in pixels")] = 64,
-    channels: Annotated[int, Field(ge=1, le=256, description="1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; any number for .npy files")] = 3,
+    path: Annotated[Path, BeforeValidator(_named)],
+    size: Annotated[int, Field(ge=1, le=4096)] = 64,
+    channels: Annotated[int, Field(ge=1, le=256)] = 3,
     range: ValueRange = (-1.0, 1.0),
-    labels: Annotated[Labels, Field(description="whether the first sub-folders are classes")] = "folders",
+    labels: Labels = "folders",
     classes: Classes = (),
-    resident: Annotated[Literal["auto", "always", "never"], Field(description="keep all images in memory; auto: if they fit")] = "auto",
-    memory: Annotated[float, Field(gt=0, description="GiB that decoded images may take when `resident` is auto")] = 4.0,
-    held_out: Annotated[Path | None, Field(description="another folder of such images, never trained on, for metrics")] = None,
+    resident: Literal["auto", "always", "never"] = "auto",
+    memory: Annotated[float, Field(gt=0)] = 4.0,
+    held_out: Path | None = None,
 ) -> ImageFolder:
-    """Your own images: every picture in a folder and below it, of any size and channel count, streamed when they do not fit.
+    """Your own images: every image in a folder and its sub-folders, of any size and channel count, streamed if they do not fit in memory.
 
-    The shorter side is scaled to ``size`` and the middle is cut out. Pictures are png, jpg, jpeg, bmp, webp, gif, tif and tiff files;
-    a ``.npy`` file, uint8 ``(height, width, channels)``, may have any number of channels. Other files are left out, as are hidden ones.
+    The shorter side is scaled to ``size``, and the centre is cropped. Files are png, jpg, jpeg, bmp, webp, gif, tif and tiff; ``.npy``
+    files, uint8 ``(height, width, channels)``, may have any number of channels. Hidden and other files are ignored.
 
-    Args:
-        spec: not needed; nothing is read from the data folder.
+    Options:
         path: the folder, relative to the recipe's; ``~`` is the home folder.
-        size: height and width that all images are brought to, in pixels.
+        size: height and width of the images that the networks see, in pixels.
         channels: 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGBA; any number for ``.npy`` files.
-        range: the values shown for black and for white.
-        labels: ``"folders"`` takes the first sub-folders, if there are any, as classes; ``"none"`` has no classes.
-        classes: keep these classes only, by name or number; empty keeps all. Labels are counted anew from 0.
+        labels: ``"folders"`` makes each direct sub-folder a class, if there are any; ``"none"`` has no classes.
         resident: ``"always"`` decodes all images before the first step and keeps them in the device's memory, ``"never"`` decodes
-            them when they are needed, ``"auto"`` keeps them if they take no more than ``memory``.
-        memory: GiB, of one byte for each pixel and channel.
-        held_out: another folder of such images, with the same sub-folders, that are never trained on: metrics hold fakes against them, too.
+            them for each batch, ``"auto"`` keeps them if they take at most ``memory``.
+        memory: GiB, with one byte for each pixel and channel.
+        held_out: another folder with the same sub-folders, whose images are not used for training; metrics compare fakes with them, too.
 
     Raises:
         UsageError: no such folder, no images in it, no such class, or a class without images.
     """
 
     if held_out is not None and not held_out.is_dir():
-        raise UsageError(f"data.held_out: there is no folder {held_out}", "name the folder of the images that are never trained on")
+        raise UsageError(f"data.held_out: there is no folder {held_out}", "name the folder of the images that are not used for training")
 
     def images(folder: Path, classes: Classes, kept: bool) -> ImageFolder:
         others = (

@@ -1,4 +1,4 @@
-"""IDX files, the format of MNIST: a magic number, the sizes, then the bytes (described on https://yann.lecun.com/exdb/mnist/)."""
+"""Reads IDX files, the format of MNIST: a magic number, the sizes, then the bytes (https://yann.lecun.com/exdb/mnist/)."""
 
 from __future__ import annotations
 
@@ -12,23 +12,20 @@ import numpy as np
 
 from ganlab.errors import UsageError
 
-UNSIGNED_BYTE = 0x08  # the only type of value that MNIST's files have
+UNSIGNED_BYTE = 0x08  # the type of all values in MNIST's files
 
 
 def find_idx(folder: Path, name: str) -> Path | None:
-    """The file of that name in ``folder``, plain or else compressed (``.gz``); None when neither is there."""
+    """The file ``name`` in ``folder``, else ``name.gz``; None if neither exists."""
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
 def read_idx(path: Path, shape: tuple[int | None, ...]) -> np.ndarray:
-    """The bytes that an IDX file holds.
+    """The content of an IDX file, uint8, writable.
 
     Args:
         path: the file; compressed if its name ends in ``.gz``.
-        shape: what the file must hold; None for a size that may be any, at least 1.
-
-    Returns:
-        uint8, of the file's shape, writable.
+        shape: the shape that the file must have; None for a size of at least 1.
 
     Raises:
         UsageError: the file cannot be read, is damaged, or holds something else.
@@ -41,7 +38,7 @@ def read_idx(path: Path, shape: tuple[int | None, ...]) -> np.ndarray:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _damaged(path, f"it cannot be unpacked: {error}") from error
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}", f"see who may read it: ls -l {path}") from error
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}", f"check its permissions: ls -l {path}") from error
     return _values(path, content, shape)
 
 
@@ -63,4 +60,4 @@ def _values(path: Path, content: np.ndarray, shape: tuple[int | None, ...]) -> n
 
 
 def _damaged(path: Path, why: str) -> UsageError:
-    return UsageError(f"{path} is damaged: {why}", f"delete it and run again, to have it downloaded anew: rm '{path}'")
+    return UsageError(f"{path} is damaged: {why}", f"delete it and run again to download it anew: rm '{path}'")

@@ -1,4 +1,4 @@
-"""The image files of a folder, and the classes that its sub-folders are."""
+"""Lists the image files of a folder, with its sub-folders as classes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Labels = Literal["folders", "none"]
 
 @dataclass(frozen=True)
 class Listing:
-    """Image files, by name.
+    """The image files of a folder.
 
     Attributes:
         root: the folder.
-        files: paths below it, with ``/``, sorted.
+        files: paths relative to it, with ``/``, sorted.
         sizes: in bytes.
-        labels: int64 ``(count,)``, or None when there are no classes.
+        labels: int64 ``(count,)``, or None if there are no classes.
         class_names: one for each label.
     """
 
@@ -36,9 +36,9 @@ class Listing:
 
 
 def list_images(path: str | Path, labels: Labels) -> Listing:
-    """All image files in a folder and below it, sorted by name; hidden files and folders are left out.
+    """List all image files in a folder and its sub-folders, without hidden ones.
 
-    As in torchvision's ``ImageFolder``, each sub-folder is a class, when there are any and ``labels`` does not say otherwise.
+    As in torchvision's ``ImageFolder``, each direct sub-folder is a class, unless ``labels`` is ``"none"``.
 
     Raises:
         UsageError: there is no such folder, no image in it, images beside sub-folders of images, or a sub-folder without images.
@@ -46,11 +46,11 @@ def list_images(path: str | Path, labels: Labels) -> Listing:
     root = Path(path).expanduser()
     if not root.is_dir():
         raise _no_folder(root)
-    found, others = _walk(root)
-    if not found:
+    image_sizes, others = _walk(root)
+    if not image_sizes:
         raise UsageError(f"{root} has no images{_instead(others)}", f"files are taken by their ending: {' '.join(SUFFIXES)}")
-    files = sorted(found)
-    sizes = [found[file] for file in files]
+    files = sorted(image_sizes)
+    sizes = [image_sizes[file] for file in files]
     if labels == "none" or all("/" not in file for file in files):
         return Listing(root, files, sizes, None, ())
     names = _classes(root, files)
@@ -59,11 +59,11 @@ def list_images(path: str | Path, labels: Labels) -> Listing:
 
 
 def _walk(root: Path) -> tuple[dict[str, int], list[str]]:
-    """Sizes of the images by path, and what else there is. Links to folders are followed, but nowhere twice.
+    """The sizes of the images by path, and the names of other files. Follows links to folders, but visits no folder twice.
 
-    With os and strings rather than Path, as there may be a million files.
+    Uses os and strings in place of Path: there may be a million files.
     """
-    found: dict[str, int] = {}
+    image_sizes: dict[str, int] = {}
     others: list[str] = []
     seen: set[tuple[int, int]] = set()
     for folder, subfolders, names in os.walk(root, followlinks=True, onerror=_unreadable):
@@ -78,14 +78,14 @@ def _walk(root: Path) -> tuple[dict[str, int], list[str]]:
             if _hidden(name) or os.path.splitext(name)[1].lower() not in SUFFIXES:
                 others.append(name)
                 continue
-            found[name if below == "." else f"{below}/{name}"] = _size(os.path.join(folder, name))
-    return found, others
+            image_sizes[name if below == "." else f"{below}/{name}"] = _size(os.path.join(folder, name))
+    return image_sizes, others
 
 
 def _size(path: str) -> int:
     try:
         return os.stat(path).st_size
-    except OSError as error:  # a link to nowhere
+    except OSError as error:  # such as a broken link
         _unreadable(error)
 
 

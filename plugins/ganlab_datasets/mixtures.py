@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians in the plane: data whose modes one can count, for seeing at a glance which of them a generator has lost."""
+"""Mixtures of Gaussians in the plane, whose lost modes can be seen and counted."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor
 from ganlab.components import DatasetSpec, ResidentDataset
 
 Positive = Annotated[float, Field(gt=0, le=1e6)]
-Samples = Annotated[int, Field(ge=1, le=10_000_000, description="how many points are drawn, the same number of each mode")]
-Deviation = Annotated[float, Field(ge=0, le=1e6, description="of each mode, in both directions")]
+Samples = Annotated[int, Field(ge=1, le=10_000_000)]
+Deviation = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class Mixture(ResidentDataset):
@@ -26,7 +26,7 @@ class Mixture(ResidentDataset):
 
     def __init__(self, centres: Tensor, standard_deviation: float, samples: int, seed: int) -> None:
         modes = len(centres)
-        labels = torch.arange(samples) % modes  # as even as may be; the engine shuffles
+        labels = torch.arange(samples) % modes  # evenly; the engine shuffles
         noise = torch.randn(samples, 2, generator=torch.Generator().manual_seed(seed))
         self.centres, self.standard_deviation = centres, standard_deviation
         super().__init__(centres[labels] + standard_deviation * noise, labels, class_names=[f"mode {mode}" for mode in range(modes)])
@@ -43,12 +43,11 @@ def ring(
 ) -> Mixture:
     """A ring of Gaussians in the plane (the toy problem of Metz et al., 2017, arXiv:1611.02163, whose numbers are the defaults).
 
-    Args:
-        spec: gives the seed that the points are drawn from.
-        modes: how many Gaussians, evenly spaced on a circle around the origin; mode 0 is on the first axis.
+    Options:
+        modes: number of Gaussians, evenly spaced on a circle around the origin; mode 0 is on the first axis.
         radius: of the circle.
         standard_deviation: of each Gaussian, in both directions.
-        samples: how many points; mode i has the points i, i + modes, i + 2 modes ...
+        samples: number of points; mode i has the points i, i + modes, i + 2 modes ...
     """
     angles = torch.arange(modes, dtype=torch.float64) * (2 * math.pi / modes)
     centres = radius * torch.stack((angles.cos(), angles.sin()), dim=1)  # (modes, 2)
@@ -65,12 +64,11 @@ def grid(
 ) -> Mixture:
     """A square grid of Gaussians in the plane (the toy problem of Srivastava et al., 2017, arXiv:1705.07761, with 25 modes).
 
-    Args:
-        spec: gives the seed that the points are drawn from.
+    Options:
         side: Gaussians in a row, and rows; ``side * side`` modes around the origin, row by row.
         spacing: distance between neighbours.
         standard_deviation: of each Gaussian, in both directions.
-        samples: how many points; mode i has the points i, i + modes, i + 2 modes ...
+        samples: number of points; mode i has the points i, i + modes, i + 2 modes ...
     """
     places = (torch.arange(side, dtype=torch.float32) - (side - 1) / 2) * spacing
     return Mixture(torch.cartesian_prod(places, places), standard_deviation, samples, spec.seed)

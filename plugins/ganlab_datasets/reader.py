@@ -1,4 +1,4 @@
-"""Decodes image files by number, in a few threads, ahead of the training where it can."""
+"""Decodes image files by index, in a few threads, ahead of the training if it is told which come next."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from torch import Tensor
 from ganlab.errors import UsageError
 from ganlab_datasets.decode import decode
 
-AHEAD = 4  # batches that may wait to be fetched; older ones are dropped
-THREADS = 8  # at most; Pillow decodes outside Python's lock
-SHOWN = 5  # mistakes that a message lists
+AHEAD = 4  # batches that wait to be read, at most; the oldest are dropped
+THREADS = 8  # at most; Pillow releases Python's lock while it decodes
+SHOWN = 5  # mistakes in a message
 
 
 @dataclass
@@ -27,21 +27,21 @@ class _Pending:
 
 
 class Reader:
-    """Images by number, as uint8 ``(batch, channels, size, size)`` on the CPU. What it gives depends on the files only, not on time.
+    """Images by index, as uint8 ``(batch, channels, size, size)`` on the CPU.
 
     Args:
         paths: of the files.
-        size: height and width that images are brought to.
+        size: height and width of the decoded images.
         channels: of each image.
     """
 
     def __init__(self, paths: Sequence[Path], size: int, channels: int) -> None:
         self._paths, self._size, self._channels = paths, size, channels
         self._pool: ThreadPoolExecutor | None = None
-        self._pending: dict[bytes, _Pending] = {}  # by the numbers asked for, oldest first
+        self._pending: dict[bytes, _Pending] = {}  # by indices, oldest first
 
     def start(self, indices: Tensor) -> None:
-        """Begin to decode the images at ``indices``, int64 ``(batch,)``."""
+        """Start to decode the images at ``indices``, int64 ``(batch,)``."""
         key = indices.numpy().tobytes()
         if key in self._pending:
             return
@@ -51,10 +51,10 @@ class Reader:
                 task.cancel()
 
     def read(self, indices: Tensor) -> Tensor:
-        """The images at ``indices``, int64 ``(batch,)``; waits for them.
+        """Wait for the images at ``indices``, int64 ``(batch,)``, and return them.
 
         Raises:
-            UsageError: files that cannot be read; all of them in one message.
+            UsageError: some files cannot be read; the message lists them.
         """
         pending = self._pending.pop(indices.numpy().tobytes(), None) or self._submit(indices)
         errors = [error for task in pending.tasks if (error := task.exception())]
@@ -71,7 +71,7 @@ class Reader:
         return torch.from_numpy(pending.images)
 
     def close(self) -> None:
-        """End the threads; the next call starts new ones."""
+        """End the threads. The next call starts new ones."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._pool = None
@@ -84,4 +84,4 @@ class Reader:
         return _Pending(images, [self._pool.submit(self._fill, images, place, index) for place, index in enumerate(indices.tolist())])
 
     def _fill(self, images: np.ndarray, place: int, index: int) -> None:
-        images[place] = decode(self._paths[index], self._size, self._channels)  # numpy, as torch would start threads of its own here
+        images[place] = decode(self._paths[index], self._size, self._channels)  # numpy: torch would start threads

@@ -1,4 +1,4 @@
-"""Handwritten digits that need no network: those that come with scikit-learn."""
+"""The handwritten digits of scikit-learn, which need no download."""
 
 from __future__ import annotations
 
@@ -12,21 +12,16 @@ from ganlab_datasets.classes import Classes, classes_of, keep_classes
 from ganlab_datasets.values import LEVELS, ValueRange, scale_and_offset
 
 NAMES = tuple(str(digit) for digit in range(10))
-INK = 16  # the highest value of a stored pixel: how many of the 4 x 4 dots of the scan under it are inked
+INK = 16  # the highest value of a stored pixel, which is a count of black dots in 4 x 4 of the scan
 BOX, MARGIN = 20, 4  # MNIST draws its digits into 20 x 20 pixels and leaves 4 around them
-CONTRAST = 1.6  # makes up for what enlarging blurs, so that strokes are white and have edges as MNIST's do
+CONTRAST = 1.6  # restores the contrast that enlarging blurs, to that of MNIST
 
 
 def digits(spec: DatasetSpec, *, range: ValueRange = (-1.0, 1.0), classes: Annotated[Classes, classes_of(NAMES)] = ()) -> ResidentDataset:
-    """Handwritten digits without the network: the 1,797 images in scikit-learn, enlarged to 28 x 28 pixels, in 10 classes.
+    """Handwritten digits without a download: the 1,797 images of scikit-learn, enlarged to 28 x 28 pixels, in 10 classes.
 
-    The images have 8 x 8 pixels (Alpaydin and Kaynak, 1998). They are enlarged to 20 x 20 by bicubic interpolation, given back the
-    contrast that this costs, and put into a margin of 4 pixels, which is how MNIST lays out its digits.
-
-    Args:
-        spec: not needed; nothing is read from the data folder.
-        range: the values shown for black and for white.
-        classes: keep these digits only; empty keeps all. Labels are counted anew from 0.
+    The images have 8 x 8 pixels (Alpaydin and Kaynak, 1998). They are enlarged to 20 x 20 by bicubic interpolation, which costs contrast;
+    the contrast is restored, and a margin of 4 pixels is added, as in MNIST.
 
     Raises:
         UsageError: a class does not exist.
@@ -45,7 +40,7 @@ def digits(spec: DatasetSpec, *, range: ValueRange = (-1.0, 1.0), classes: Annot
 
 
 def _enlarge(images: Tensor) -> Tensor:
-    """From ``(count, 1, 8, 8)`` of 0 to 16 to uint8 ``(count, 1, 28, 28)``."""
+    """``(count, 1, 8, 8)`` with values from 0 to 16, to uint8 ``(count, 1, 28, 28)``."""
     ink = torch.nn.functional.interpolate(images / INK, size=(BOX, BOX), mode="bicubic", align_corners=False)
     ink = ((ink - 0.5) * CONTRAST + 0.5).clamp(0, 1)
     return torch.nn.functional.pad(ink * LEVELS, (MARGIN,) * 4).round().to(torch.uint8)

@@ -1,4 +1,4 @@
-"""The option ``range``: between which two values the networks see the 256 levels of a stored pixel."""
+"""The option ``range`` of data sets of images: the values that the networks see for black and for white."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ LEVELS = 255  # the highest value of a uint8 pixel
 
 
 def ordered(range: tuple[float, float]) -> tuple[float, float]:
-    """``range`` itself, when its first number is below its second.
+    """Return ``range`` if its first number is less than its second.
 
     Raises:
-        ValueError: it is not, or one of them is not finite. (pydantic reports it with the line of the recipe.)
+        ValueError: it is not, or a number is not finite. pydantic reports it with the line of the recipe.
     """
     low, high = range
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
@@ -32,7 +32,7 @@ ValueRange = Annotated[
 
 
 def scale_and_offset(range: tuple[float, float]) -> tuple[float, float]:
-    """The ``scale`` and ``offset`` with which a uint8 pixel x becomes ``x * scale + offset``, from ``range[0]`` to ``range[1]``.
+    """The ``scale`` and ``offset`` that map a uint8 pixel x to ``x * scale + offset``, from ``range[0]`` to ``range[1]``.
 
     Raises:
         UsageError: the range is empty or not finite.

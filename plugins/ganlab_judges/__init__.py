@@ -1,4 +1,4 @@
-"""First-party judges: what sees images for the metrics."""
+"""First-party judges: the networks that look at images for the metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judge that fits the data, where the recipe does not name one."""
+"""The judge ``automatic``, which chooses another one by the data."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ganlab_judges.random_network import random_network
 def automatic(spec: JudgeSpec) -> Judge:
     """The judge that fits the data: ``inception`` for colour images, ``classifier`` for labelled ones, ``random_network`` for others.
 
-    Where Inception's weights, or torch-fidelity, cannot be had, colour images are judged like others, and that is said.
+    Without torch-fidelity, or without Inception's weights, colour images are judged like others, and a message says so.
     """
     if spec.data.shape[0] == 3:
         try:
             return inception(spec)
         except GanlabError as error:
             other = "classifier" if len(spec.data.class_names) > 1 else "random_network"
-            spec.tell(f"Colour images are judged by '{other}', for {error.message}. {error.hint}".strip())
+            spec.tell(f"Colour images are judged by '{other}', because {error.message}. {error.hint}".strip())
     return classifier(spec) if len(spec.data.class_names) > 1 else random_network(spec)

@@ -1,4 +1,4 @@
-"""The judge for labelled images: a small classifier, trained once on the data and kept."""
+"""The judge for labelled images: a small classifier, trained once on the data and cached."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ganlab_judges import kept, training
 from ganlab_judges.content import digest
 from ganlab_judges.network import SmallNetwork, multiplications, shrunk_by
 
-RECIPE = 1  # goes up when what is trained, or how, changes: files of other numbers are not used
-MOST_PASSES = 20  # over the data, however few these are
-IMAGES = 300_000  # that it is shown
-WORK = 2e12  # multiplications in which it is shown fewer: three times what MNIST takes
+RECIPE = 1  # increased when the network or its training changes: files with other numbers are not used
+MOST_PASSES = 20  # over the data
+IMAGES = 300_000  # in training
+WORK = 2e12  # multiplications in training, at most: three times those for MNIST
 
 
 class Classifier:
@@ -40,7 +40,7 @@ class Classifier:
 
     @torch.no_grad()
     def classify(self, features: Tensor) -> Tensor:
-        """The probabilities of images with these features: no image is looked at twice."""
+        """The probabilities of images with these features, without another pass over the images."""
         logits = self.network.head(features.to(self.device)).float().cpu()
         probabilities: Tensor = logits.div(self.facts["temperature"]).softmax(dim=1)
         return probabilities
@@ -52,18 +52,18 @@ def classifier(
     features: Annotated[int, Field(ge=2, le=2048)] = 64,
     images: Annotated[int, Field(ge=100)] | None = None,
 ) -> Classifier:
-    """A small convolutional classifier, trained once on the labelled data and then kept in the cache folder (``GANLAB_CACHE``).
+    """A small convolutional classifier, trained once on the labelled data and kept in the cache folder (``GANLAB_CACHE``).
 
-    Its features are the activations of its last hidden layer. It learns from all classes of the data set, also where the recipe takes
-    some only, and whatever range the recipe shows the images in, so recipes of one data set share it. Its accuracy and its expected
-    calibration error are measured on the held-out images, or on a sixth of the data that it is then not trained on; its confidence is set
-    right by temperature scaling (Guo et al. 2017, arXiv:1706.04599). On MNIST it needs one to two minutes on two cores and has 99.2 %
-    of the test images right. Images whose shorter side has 96 pixels or more are looked at smaller, with 48 to 80.
+    Its features are the activations of its last hidden layer. It is trained on all classes of the data set, even if the recipe uses only
+    some, and does not depend on the recipe's range of values, so all recipes of a data set share it. Its accuracy and its expected
+    calibration error are measured on the held-out images, or else on a sixth of the data that is left out of its training. Its
+    confidence is calibrated by temperature scaling (Guo et al. 2017, arXiv:1706.04599). On MNIST it takes one to two minutes on two cores
+    and classifies 99.2 % of the test images correctly. Images whose shorter side has 96 pixels or more are downscaled to 48 to 80.
 
     Options:
         features: width of the last hidden layer.
-        images: how many images it is shown in training, each batch moved by up to a pixel; no more than 20 passes over the data. Left
-            out, 300,000, and of large images fewer, so that it takes about three times as long as on MNIST: 64,500 of 3 x 64 x 64.
+        images: number of images in training, each batch shifted by up to a pixel; at most 20 passes over the data. Left out, 300,000,
+            but fewer large images (64,500 of 3 x 64 x 64), to take at most about three times as long as MNIST.
 
     Raises:
         UsageError: the data have no labels, or one class only.
@@ -76,14 +76,14 @@ def classifier(
     smaller = (by,) if by > 1 else ()
     name = digest(spec.data, "classifier", RECIPE, features, images, measured_on, *smaller)
     path = spec.cache / "judges" / f"classifier-{name}.safetensors"
-    found = kept.get(path, lambda: _make(spec, features, images), spec.tell, spec.stopping)
+    stored = kept.get(path, lambda: _make(spec, features, images), spec.tell, spec.stopping)
     network = SmallNetwork(tuple(spec.data.shape), features, len(spec.data.class_names))
-    network.load_state_dict(found.weights)
-    return Classifier(network, found.facts, spec.device)
+    network.load_state_dict(stored.weights)
+    return Classifier(network, stored.facts, spec.device)
 
 
 def usual_images(shape: tuple[int, ...]) -> int:
-    """How many images of that shape it is shown where the recipe does not say.
+    """The default number of training images, for images of ``shape``.
 
     >>> [usual_images(shape) for shape in ((1, 28, 28), (3, 32, 32), (3, 64, 64))]
     [300000, 300000, 64500]
@@ -92,7 +92,7 @@ def usual_images(shape: tuple[int, ...]) -> int:
 
 
 def in_words(seconds: float) -> str:
-    """A time that is not exactly known.
+    """An estimated time.
 
     >>> in_words(8), in_words(100), in_words(3000)
     ('less than a minute', 'about 2 minutes', 'about 50 minutes')
@@ -107,13 +107,13 @@ def _make(spec: JudgeSpec, features: int, images: int) -> kept.Kept:
 
     def tell(seconds: float) -> None:
         spec.tell(
-            f"A classifier is trained on the {len(parts.learnt):,} labelled images, once, to judge samples by. It is shown {shown:,} "
-            f"of them, which takes {in_words(seconds)}. It is kept for all later runs of these data."
+            f"A classifier is trained once, on the {len(parts.learnt):,} labelled images, to judge samples. It sees {shown:,} images, "
+            f"which takes {in_words(seconds)}, and is kept for later runs on these data."
         )
 
     network = training.train(spec.data, parts.learnt, features, shown, spec.device, tell, spec.stopping)
     logits, labels = training.logits_of(network, parts.measured, parts.indices, spec.device)
-    half = len(labels) // 2  # the temperature is found on one half and judged on the other
+    half = len(labels) // 2  # the temperature is fitted on one half and evaluated on the other
     temperature = training.temperature_for(logits[:half], labels[:half]) if half else 1.0
     accuracy = float((logits.argmax(dim=1) == labels).double().mean())
     weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}

@@ -1,4 +1,4 @@
-"""A digest of what a data set shows, whatever range of values a recipe shows it in: judges are kept under it."""
+"""A digest of a data set's content that does not depend on the recipe's range of values. It names the files of judges."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from ganlab.components import Dataset
 from ganlab.evaluation import pictures
 
-LOOKED_AT = 1000  # images that the digest is made of
+LOOKED_AT = 1000  # images in the digest
 
 
 def images_and_labels(dataset: Dataset, indices: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -20,11 +20,11 @@ def images_and_labels(dataset: Dataset, indices: Tensor) -> tuple[Tensor, Tensor
 
 
 def digest(dataset: Dataset, *more: object) -> str:
-    """16 hexadecimal characters of the data set's size, shape, classes and some of its images, and of ``more``."""
-    found = hashlib.sha256(repr((len(dataset), tuple(dataset.shape), tuple(dataset.class_names), more)).encode())
+    """16 hexadecimal characters that depend on the data set's size, shape, classes and some images, and on ``more``."""
+    content = hashlib.sha256(repr((len(dataset), tuple(dataset.shape), tuple(dataset.class_names), more)).encode())
     chosen = torch.linspace(0, len(dataset) - 1, min(LOOKED_AT, len(dataset)), dtype=torch.float64).long()
     images, labels = images_and_labels(dataset, chosen)
-    found.update((images * 255).round().to(torch.uint8).contiguous().numpy().data)
+    content.update((images * 255).round().to(torch.uint8).contiguous().numpy().data)
     if labels is not None:
-        found.update(labels.contiguous().numpy().data)
-    return found.hexdigest()[:16]
+        content.update(labels.contiguous().numpy().data)
+    return content.hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Judges on the disk: a safetensors file each, made by one process while others wait for it."""
+"""Judges on disk: one safetensors file each, made by one process while others wait for it."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from torch import Tensor
 
 from ganlab.evaluation import Stopped
 
-PATIENCE = 1800  # seconds that a process waits for another to finish the same judge
+PATIENCE = 1800  # seconds that a process waits for another one that makes the same judge
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What the file of a judge holds: its weights, and what is known of it."""
+    """The content of a judge's file: its weights, and facts about it."""
 
     weights: dict[str, Tensor]
     facts: dict[str, Any]
 
 
 def identity(weights: dict[str, Tensor]) -> str:
-    """16 hexadecimal characters that tell these weights from all others."""
-    found = hashlib.sha256()
+    """16 hexadecimal characters of a digest of the weights."""
+    digest = hashlib.sha256()
     for name in sorted(weights):
-        found.update(name.encode())
-        found.update(weights[name].detach().cpu().contiguous().numpy().data)
-    return found.hexdigest()[:16]
+        digest.update(name.encode())
+        digest.update(weights[name].detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()[:16]
 
 
 def read(path: Path) -> Kept | None:
-    """What the file holds; None where there is none, or it is damaged."""
+    """The content of a file; None if it does not exist or is damaged."""
     try:
         with safe_open(path, "pt") as file:
             facts = json.loads((file.metadata() or {})["judge"])
@@ -51,35 +51,39 @@ def read(path: Path) -> Kept | None:
 
 
 def get(path: Path, make: Callable[[], Kept], tell: Callable[[str], None], stopping: Callable[[], bool] = lambda: False) -> Kept:
-    """The judge in the file ``path``, made and written there when it is not; ``tell`` is told when it cannot be.
+    """The judge in the file ``path``. If the file does not exist, the judge is made and written to it.
+
+    Args:
+        path: the file.
+        make: makes the judge.
+        tell: prints that another process is waited for, or that the file cannot be written.
+        stopping: whether to stop waiting for another process.
 
     Raises:
-        Stopped: ``stopping`` said so while another process was waited for.
+        Stopped: ``stopping`` returned True.
     """
-    found = read(path)
-    if found is not None:
-        return found
+    if (stored := read(path)) is not None:
+        return stored
     with _alone(path, tell, stopping):
-        found = read(path)  # another process may have made it in the meantime
-        if found is not None:
-            return found
-        found = make()
+        if (stored := read(path)) is not None:  # another process has made it
+            return stored
+        made = make()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             aside = path.with_suffix(f".{os.getpid()}.part")
             try:
-                safetensors.torch.save_file(found.weights, aside, {"judge": json.dumps(found.facts)})
+                safetensors.torch.save_file(made.weights, aside, {"judge": json.dumps(made.facts)})
                 aside.replace(path)
             finally:
                 aside.unlink(missing_ok=True)
         except (OSError, SafetensorError) as error:
-            tell(f"The judge cannot be kept in {path.parent} and will be made again next time: {error}. GANLAB_CACHE names another folder.")
-    return found
+            tell(f"The judge cannot be written to {path.parent} and must be made again next time: {error}. Another folder: GANLAB_CACHE.")
+    return made
 
 
 @contextlib.contextmanager
 def _alone(path: Path, tell: Callable[[str], None], stopping: Callable[[], bool]) -> Iterator[None]:
-    """One process at a time; where no lock can be had, all at once: each writes the same in one move."""
+    """Let one process at a time make a judge. Without a lock several may do it: they write the same file, atomically."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_suffix(".lock"))
@@ -88,11 +92,11 @@ def _alone(path: Path, tell: Callable[[str], None], stopping: Callable[[], bool]
         except Timeout:
             tell(f"Another process is making the judge {path.name}; this one waits for it.")
             _wait(lock, stopping)
-    except OSError:  # a Timeout is one, too
+    except OSError:  # including Timeout
         yield
         return
     try:
-        for left in path.parent.glob(f"{path.stem}.*.part"):  # by a process that was killed; nobody else writes this judge now
+        for left in path.parent.glob(f"{path.stem}.*.part"):  # left by a process that was killed; no other process writes now
             left.unlink(missing_ok=True)
         yield
     finally:
@@ -100,11 +104,11 @@ def _alone(path: Path, tell: Callable[[str], None], stopping: Callable[[], bool]
 
 
 def _wait(lock: FileLock, stopping: Callable[[], bool]) -> None:
-    """Until the other process is done.
+    """Wait for a lock.
 
     Raises:
-        Timeout: that took too long.
-        Stopped: ``stopping`` said so.
+        Timeout: after ``PATIENCE`` seconds.
+        Stopped: ``stopping`` returned True.
     """
     until = time.monotonic() + PATIENCE
     while True:

@@ -1,4 +1,4 @@
-"""The network of judges: a small convolutional one, for images of any size and number of channels."""
+"""The network of judges: a small convolutional network for images of any size and number of channels."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-LARGEST = 64  # pixels of a shorter side, about, that is looked at
-SMALLEST = 7  # pixels: blocks halve an image until its shorter side has no more than this
-WIDTHS = (24, 48, 96, 128)  # channels of the blocks; the last stands for all further ones
+LARGEST = 64  # pixels: about the longest shorter side of the network's input
+SMALLEST = 7  # pixels: blocks halve an image until its shorter side is at most this
+WIDTHS = (24, 48, 96, 128)  # channels of the blocks; further ones have those of the last
 
 
 def widths_for(height: int, width: int) -> list[int]:
-    """The channels of the blocks for images of that size; at least one block.
+    """The channels of each block, for images of this size; at least one block.
 
     >>> widths_for(28, 28), widths_for(64, 64), widths_for(8, 8)
     ([24, 48], [24, 48, 96, 128], [24])
     """
-    found: list[int] = []
+    widths: list[int] = []
     side = min(height, width)
-    while not found or side > SMALLEST:
-        found.append(WIDTHS[min(len(found), len(WIDTHS) - 1)])
+    while not widths or side > SMALLEST:
+        widths.append(WIDTHS[min(len(widths), len(WIDTHS) - 1)])
         side //= 2
-    return found
+    return widths
 
 
 def shrunk_by(height: int, width: int) -> int:
-    """By which whole number both sides are divided, so that the shorter one comes near :data:`LARGEST` from above.
+    """The whole number that both sides are divided by, which brings the shorter one near :data:`LARGEST`.
 
     >>> shrunk_by(64, 64), shrunk_by(95, 200), shrunk_by(128, 128), shrunk_by(1024, 300)
     (1, 1, 2, 5)
@@ -37,7 +37,7 @@ def shrunk_by(height: int, width: int) -> int:
 
 
 def multiplications(shape: tuple[int, ...]) -> int:
-    """How many the blocks take for one image, once.
+    """The number of multiplications in a forward pass of the blocks, for one image.
 
     >>> multiplications((1, 28, 28)), multiplications((3, 64, 64))
     (2201472, 30965760)
@@ -52,18 +52,18 @@ def multiplications(shape: tuple[int, ...]) -> int:
 
 
 def bare(layer: type[nn.Module], *options: int, **more: int) -> Any:
-    """A layer whose weights are not set yet, which leaves torch's default generators where they are.
+    """A layer with uninitialised weights, made without torch's default generators.
 
-    It is what ``torch.nn.utils.skip_init`` makes, whose ``to_empty`` imports sympy, which takes half a second.
+    As ``torch.nn.utils.skip_init``, which takes half a second to import sympy.
     """
-    made = layer(*options, device="meta", **more)
-    for name, parameter in list(made.named_parameters(recurse=False)):
-        setattr(made, name, nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype)))
-    return made
+    bare_layer = layer(*options, device="meta", **more)
+    for name, parameter in list(bare_layer.named_parameters(recurse=False)):
+        setattr(bare_layer, name, nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype)))
+    return bare_layer
 
 
 class Halving(nn.Module):
-    """The largest number of each 2 x 2, as ``torch.nn.MaxPool2d(2)`` gives it, and outside of training in a quarter of its time."""
+    """``torch.nn.MaxPool2d(2)``; outside of training four times as fast."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
@@ -74,15 +74,14 @@ class Halving(nn.Module):
 
 
 class SmallNetwork(nn.Module):
-    """Blocks of a 3 x 3 convolution, ReLU and halving; a hidden layer, whose activations are the features; logits of the classes.
+    """Blocks of a 3 x 3 convolution, ReLU and max-pooling; a hidden layer, whose activations are the features; logits of the classes.
 
-    Large images are made smaller first, by :func:`shrunk_by`. Its weights are not set: :func:`initialize` or ``load_state_dict`` does
-    that, and torch's default generators stay where they are.
+    Large images are downscaled first, see :func:`shrunk_by`. The weights are set by :func:`initialize` or ``load_state_dict``.
 
     Args:
         shape: of one image, ``(channels, height, width)``.
         features: width of the hidden layer.
-        classes: of the logits.
+        classes: number of logits.
     """
 
     def __init__(self, shape: tuple[int, ...], features: int, classes: int) -> None:
@@ -116,7 +115,7 @@ def initialize(network: nn.Module, generator: torch.Generator) -> None:
 
 @torch.no_grad()
 def shifted(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """The images moved by up to ``most`` pixels in both directions, all of a batch alike; what comes in is black."""
+    """The images shifted by up to ``most`` pixels in both directions, all images of a batch alike, and padded with black."""
     if most == 0:
         return images
     down, right = (int(number) for number in torch.randint(-most, most + 1, (2,), generator=generator))

@@ -1,4 +1,4 @@
-"""How a judge computes on a GPU: equal judges give equal answers, and equal trainings equal judges."""
+"""The precision of judges on a GPU: results are reproducible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @contextlib.contextmanager
 def full_precision() -> Iterator[None]:
-    """cuDNN multiplies with all bits of float32 and adds up in one order, where it is used at all; then all is as before."""
+    """Within this context cuDNN, if it is used, is deterministic and multiplies float32 in full precision."""
     cudnn = torch.backends.cudnn
-    with cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False):  # left out, enabled would be False
+    with cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False):  # without it, enabled would be False
         yield

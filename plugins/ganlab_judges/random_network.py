@@ -1,4 +1,4 @@
-"""The judge for images without labels: features that no training has made."""
+"""The judge for images without labels: a network with random weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganlab_judges.network import bare, initialize, widths_for
 
 
 class _Body(nn.Module):
-    """Blocks of convolution, leaky ReLU and halving; of each block's output the mean and the standard deviation over the places."""
+    """Blocks of convolution, leaky ReLU and average pooling; the features are projected means and standard deviations of their outputs."""
 
     basis: Tensor  # (statistics, features)
 
@@ -32,18 +32,18 @@ class _Body(nn.Module):
         self.register_buffer("basis", basis)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        x, found = images * 2 - 1, []
+        x, statistics = images * 2 - 1, []
         for block in self.blocks:
             x = nn.functional.leaky_relu(block(x), 0.2)
-            found += [x.mean(dim=(2, 3)), x.flatten(2).std(dim=2, correction=0)]
+            statistics += [x.mean(dim=(2, 3)), x.flatten(2).std(dim=2, correction=0)]
             if min(x.shape[-2:]) > 1:
                 x = nn.functional.avg_pool2d(x, 2)
-        features = torch.cat(found, dim=1) @ self.basis
+        features = torch.cat(statistics, dim=1) @ self.basis
         return features, features[:, :0]
 
 
 class RandomNetwork:
-    """A network with its initial weights as a judge; see :class:`ganlab.evaluation.Judge`."""
+    """A network with random weights as a judge; see :class:`ganlab.evaluation.Judge`."""
 
     classes = 0
 
@@ -65,15 +65,15 @@ def random_network(
     features: Annotated[int, Field(ge=2, le=2048)] = 64,
     seed: Annotated[int, Field(ge=0)] = 0,
 ) -> RandomNetwork:
-    """A convolutional network with random weights, for images that have no labels: needs no training, no download and no network.
+    """A convolutional network with random weights, for images without labels: needs no training and no download.
 
-    Random features see textures, contrasts and shapes, and tell distributions apart (Naeem et al. 2020, arXiv:2002.09797, section 5,
-    use them where those trained on ImageNet do not fit); they do not know what things are, so trust differences between runs of one
-    data set, not the numbers themselves. Of each block's output they are the mean and the standard deviation over all places, turned to
-    ``features`` directions.
+    Random features depend on textures, contrasts and shapes, and distinguish distributions (Naeem et al. 2020, arXiv:2002.09797, section
+    5, use them where features trained on ImageNet do not fit). They know no objects: compare runs on one data set, and do not trust the
+    numbers themselves. They are the means and standard deviations over all places of each block's output, projected to ``features``
+    directions.
 
     Options:
-        features: how many, at most.
+        features: number of features, at most.
         seed: of the weights.
     """
     return RandomNetwork(_Body(tuple(spec.data.shape), features, seed), spec.device)

@@ -1,4 +1,4 @@
-"""How a classifier becomes a judge: trained on the labelled data, its confidence set right, its accuracy measured on other images."""
+"""Training of the classifier that judges: on the labelled data, with calibration and accuracy measured on other images."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ganlab_judges.precision import full_precision
 
 BATCH = 100
 LEARNING_RATE = 2e-3
-MOST_SHIFT = 1  # pixels
+MOST_SHIFT = 1  # pixels by which training images are shifted
 BINS = 15  # of confidence, for the calibration error
-TIMED = 12  # batches by which the time for all is reckoned, the first one apart
-PATIENCE = 10.0  # seconds, in which there may be fewer
-CHUNK = 500  # images seen at once
-NUMBERS = {"cpu": 2**16, "other": 2**21}  # in these, at most: what a few layers make of them is to stay in the processor's cache
+TIMED = 12  # batches from which the duration is estimated, without the first
+PATIENCE = 10.0  # seconds after which fewer batches suffice for the estimate
+CHUNK = 500  # images in a forward pass, at most
+NUMBERS = {"cpu": 2**16, "other": 2**21}  # of the input of a forward pass, at most: activations should fit in the processor's cache
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which images are learnt from, and which are kept apart to measure on; the latter are of ``measured``."""
+    """Indices of the training images, and of the images of ``measured`` that accuracy is measured on."""
 
     learnt: Tensor
     measured: Dataset
@@ -36,7 +36,7 @@ class Split:
 
 
 def split(data: Dataset, held_out: Dataset | None) -> Split:
-    """All of ``data`` to learn, and the held-out images to measure on; without these, or their labels, every sixth image of ``data``."""
+    """Train on all of ``data`` and measure on the held-out images; if these are missing or unlabelled, measure on a sixth of ``data``."""
     if held_out is not None and tuple(held_out.class_names) == tuple(data.class_names):
         return Split(torch.arange(len(data)), held_out, torch.randperm(len(held_out), generator=torch.Generator().manual_seed(0)))
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
@@ -45,7 +45,7 @@ def split(data: Dataset, held_out: Dataset | None) -> Split:
 
 
 def batches(indices: Tensor, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """``steps`` full batches (or all indices, where there are fewer) from shuffled passes over ``indices``."""
+    """``steps`` full batches from shuffled passes over ``indices``; a batch has all indices if they are fewer than a batch."""
     size = min(BATCH, len(indices))
     order, at = torch.empty(0, dtype=torch.int64), 0
     for _ in range(steps):
@@ -56,11 +56,11 @@ def batches(indices: Tensor, steps: int, generator: torch.Generator) -> Iterator
 
 
 class Clock:
-    """Tells once how long all steps will take, by the first of them; what a device does first of all does not count.
+    """Estimates once, from the first steps, how long all steps will take. The first step is not counted: devices warm up.
 
     Args:
-        steps: how many there are.
-        tell: called with the seconds.
+        steps: number of all steps.
+        tell: called with the estimate in seconds.
     """
 
     def __init__(self, steps: int, tell: Callable[[float], None]) -> None:
@@ -69,7 +69,7 @@ class Clock:
         self.told = False
 
     def tick(self, done: int) -> None:
-        """``done`` steps are behind us."""
+        """Call this after each step; ``done`` is the number of steps so far."""
         now = time.monotonic()
         if done == 1:
             self.began = now
@@ -87,18 +87,18 @@ def train(
     tell: Callable[[float], None] = lambda seconds: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> SmallNetwork:
-    """A classifier that has seen ``images`` images; the same every time on one machine.
+    """Train a classifier. The result is reproducible on one machine.
 
     Args:
-        data: with labels. learnt: the indices to learn from.
+        data: with labels. learnt: indices of the training images.
         features: width of the hidden layer.
-        images: how many it is shown in all.
-        device: where to compute.
-        tell: told, after the first batches, how many seconds it will take.
-        stopping: asked before each batch.
+        images: number of images in all batches.
+        device: that it is trained on.
+        tell: called after the first batches with an estimate of the duration in seconds.
+        stopping: whether to stop; called before each batch.
 
     Raises:
-        Stopped: ``stopping`` said so.
+        Stopped: ``stopping`` returned True.
     """
     generator = torch.Generator().manual_seed(0)
     network = SmallNetwork(tuple(data.shape), features, len(data.class_names))
@@ -128,24 +128,24 @@ def train(
 def seen(network: nn.Module, images: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
     """Features and logits of images in [0, 1], on the CPU."""
     at_once = max(1, min(CHUNK, NUMBERS.get(device.type, NUMBERS["other"]) // math.prod(images.shape[1:])))
-    with full_precision():  # equal judges give equal answers, also on a GPU
+    with full_precision():  # equal judges give equal results, also on a GPU
         parts = [network(images[start : start + at_once].to(device)) for start in range(0, len(images), at_once)]
     return torch.cat([features.float().cpu() for features, _ in parts]), torch.cat([logits.float().cpu() for _, logits in parts])
 
 
 def logits_of(network: nn.Module, data: Dataset, indices: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
     """The logits of some images of a data set, and their labels."""
-    found, right = [], []
+    logits, right = [], []
     for start in range(0, len(indices), CHUNK):
         images, labels = images_and_labels(data, indices[start : start + CHUNK])
         assert labels is not None
-        found.append(seen(network, images, device)[1])
+        logits.append(seen(network, images, device)[1])
         right.append(labels)
-    return torch.cat(found), torch.cat(right)
+    return torch.cat(logits), torch.cat(right)
 
 
 def temperature_for(logits: Tensor, labels: Tensor) -> float:
-    """What logits must be divided by for their likelihood to be the highest (Guo et al. 2017, arXiv:1706.04599), from 0.25 to 8."""
+    """The temperature, from 0.25 to 8, that maximises the likelihood (Guo et al. 2017, arXiv:1706.04599). Logits are divided by it."""
     tried = torch.logspace(-2, 3, 101, base=2.0, dtype=torch.float64)
     losses = torch.stack([nn.functional.cross_entropy(logits.double() / t, labels) for t in tried])
     return float(tried[losses.argmin()])

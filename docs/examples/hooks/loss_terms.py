@@ -11,4 +11,4 @@ class ModeSeeking:
         if turn.role == "generator":
             (z, other_z), (x, other_x) = turn.latent.chunk(2), turn.fake.chunk(2)  # (batch / 2, ...) each
             distance, spread = ((a - b).abs().flatten(1).mean(1) for a, b in ((z, other_z), (x, other_x)))
-            turn.loss_terms["mode_seeking"] = (distance / (spread + 1e-5)).mean(0)
+            turn.loss_terms["mode_seeking"] = (distance / (spread + 1e-5)).mean()

@@ -7,13 +7,13 @@ class LeastSquares:
     """A gradient that does not vanish where the discriminator is sure of itself."""
 
     def real(self, turn):
-        return (turn.real_scores - 1).square().mean(0)
+        return (turn.real_scores - 1).square().mean()
 
     def fake(self, turn):
-        return turn.fake_scores.square().mean(0)
+        return turn.fake_scores.square().mean()
 
     def generator(self, turn):
-        return (turn.fake_scores - 1).square().mean(0)
+        return (turn.fake_scores - 1).square().mean()
 
 
 @ganlab.hookimpl
