@@ -14,27 +14,12 @@ from ganlab.game.random_streams import default_generators_restored
 from ganlab.generators.exported_folder import CONFIG, WEIGHTS, read_exported, write_exported
 from ganlab.generators.loaded import LoadedGenerator, rebuilt
 from ganlab.generators.programs import read_onnx, read_torch, write_onnx, write_torch
-from ganlab.generators.verification import BATCHES as BATCHES
-from ganlab.generators.verification import SampleFunction, first_line, verify_samples
+from ganlab.generators.sampling import SampleFunction
+from ganlab.generators.verification import Verification, first_line, verify_samples
 from ganlab.recipe import Lookup
 from ganlab.storage.output_files import refuse_existing, staged
 
 EXTRAS = ("onnx", "onnxscript", "onnxruntime")
-
-
-@dataclass(frozen=True)
-class ExportResult:
-    """The files that an export wrote, and the result of their verification.
-
-    Attributes:
-        files: the paths.
-        difference: the largest absolute difference between a value of the file's samples and of the generator's.
-        tolerance: the largest difference that is accepted.
-    """
-
-    files: list[Path]
-    difference: float
-    tolerance: float
 
 
 @dataclass(frozen=True)
@@ -66,7 +51,9 @@ FORMATS = {
 }
 
 
-def export_generator(generator: LoadedGenerator, kind: str, out: Path, library: Lookup, force: bool = False) -> ExportResult:
+def export_generator(
+    generator: LoadedGenerator, kind: str, out: Path, library: Lookup, force: bool = False
+) -> tuple[list[Path], Verification]:
     """Write a generator as ``"safetensors"`` (a folder: weights, and ``config.json``), ``"onnx"`` or ``"torch"`` (a ``.pt2`` file).
 
     The write is atomic: if the verification fails, ``out`` stays as it was.
@@ -77,6 +64,9 @@ def export_generator(generator: LoadedGenerator, kind: str, out: Path, library: 
         out: the file, or the folder.
         library: finds the network to verify a safetensors export.
         force: replace existing files.
+
+    Returns:
+        The files, and the result of their verification.
 
     Raises:
         UsageError: there is no such format, ``out`` exists, or a library is missing.
@@ -99,9 +89,9 @@ def export_generator(generator: LoadedGenerator, kind: str, out: Path, library: 
                 f"network '{generator.info['use']}' cannot be exported as {kind}: {type(error).__name__}: {first_line(error)}",
                 "its forward() must be traceable for any batch size; `--format safetensors` exports any network",
             ) from error
-        difference, tolerance = verify_samples(generator, exported, kind)
+        verification = verify_samples(generator, exported, kind)
         names = [file.name for file in sorted(stage.iterdir())]
-    return ExportResult([folder / name for name in names], difference, tolerance)
+    return [folder / name for name in names], verification
 
 
 def usual_place(kind: str, name: str) -> Path:

@@ -13,10 +13,10 @@ from ganlab.components import NetworkSpec
 from ganlab.errors import GanlabError, UsageError, did_you_mean
 from ganlab.game.blame import blamed
 from ganlab.game.player import accepts_labels
-from ganlab.game.random_streams import default_generators_restored, derive, seed_default_generators
+from ganlab.game.random_streams import default_generators_restored
 from ganlab.generators import latents
 from ganlab.generators.exported_folder import CONFIG, WEIGHTS, read_exported
-from ganlab.generators.sampling import CHUNK
+from ganlab.generators.sampling import in_chunks
 from ganlab.recipe import Lookup
 from ganlab.registry.options import validate_options
 from ganlab.storage import checkpoint
@@ -99,13 +99,8 @@ class LoadedGenerator(nn.Module):
     @torch.no_grad()
     def make(self, latent: Tensor, seed: int = 0, labels: Tensor | None = None) -> Tensor:
         """Samples for ``latent``, made in chunks. If the network itself draws random numbers, ``seed`` determines them."""
-        samples = []
-        with default_generators_restored(latent.device), blamed(f"network '{self.info['use']}'"):
-            for start in range(0, len(latent), CHUNK):
-                seed_default_generators(derive(seed, "sampling", start), latent.device)
-                chunk = slice(start, start + CHUNK)
-                samples.append(self(latent[chunk], None if labels is None else labels[chunk]))
-        return torch.cat(samples)
+        with blamed(f"network '{self.info['use']}'"):
+            return in_chunks(self, latent, labels, seed, latent.device, self.info["spec"]["output_shape"])
 
 
 def load_generator(path: str | os.PathLike[str]) -> LoadedGenerator:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ganlab.generators.exported_folder import CONFIG, config_of
 from ganlab.generators.loaded import LoadedGenerator
-from ganlab.generators.verification import SampleFunction, fixed_inputs
+from ganlab.generators.sampling import SampleFunction
+from ganlab.generators.verification import fixed_inputs
 
 ERRORS_ONLY = 3  # log severity of onnxruntime
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ganlab.game.game import Game
 from ganlab.numbers import round_up
@@ -97,24 +94,11 @@ class Evaluations:
             return
         self.final = report
         self.write_metrics({f"final/{name}": value for name, value in report.values.items()})
-        write_text(folder.evaluation, to_json(report, self.game.step))
+        write_text(folder.evaluation, report.to_json(self.game.step))
 
     def _measure(self, quick: bool) -> Report:
-        count = self.evaluator.count(quick)
-        started = time.monotonic()
         with self.clock.stopped():
-            latent = self.sampler.fixed_latent(count, "evaluation")
-            labels = self.evaluator.labels(count) if self.game.players["generator"].takes_labels else None
-            fakes = self.sampler.generate(latent, labels)
-            report = self.evaluator.measure(fakes, quick, self.stopping)
-        report.seconds = time.monotonic() - started
+            report = self.evaluator.measure_generator(self.sampler.source, quick, self.stopping)
         self.seconds += report.seconds
         self.record.write_clock(self.game.step, {f"speed/{'quick' if quick else 'final'}_evaluation_seconds": report.seconds})
         return report
-
-
-def to_json(report: Report, step: int) -> str:
-    """The content of ``evaluation.json``: the step, the values, what they were measured on, and what could not be measured."""
-    content: dict[str, Any] = {"step": step, "values": report.values, "better": report.better}
-    content |= {"collapsed": report.collapsed, "about": report.about, "not_measured": report.missing}
-    return json.dumps({**content, "seconds": round(report.seconds, 3)}, indent=2) + "\n"
