@@ -31,7 +31,7 @@ def draw(noise: Any, use: str, count: int, seed: int, like: Tensor, truncation: 
     Raises:
         UsageError: ``count``, ``seed`` or ``truncation`` is invalid, or the law has no method ``truncated``.
     """
-    count, seed = checked_count(count), checked_seed(seed)
+    count, seed = checked_integer("count", count, 1, MAX_SAMPLES), checked_integer("seed", seed, 0, MAX_SEED)
     if truncation is not None and (isinstance(truncation, bool) or not isinstance(truncation, Real)):
         raise UsageError(f"truncation = {truncation!r} is not a number", HINT_FOR_TRUNCATION)
     generator = torch.Generator(like.device).manual_seed(seed)
@@ -47,16 +47,6 @@ def draw(noise: Any, use: str, count: int, seed: int, like: Tensor, truncation: 
     with blamed(f"noise '{use}'"):
         latent = noise.truncated(count, truncation, generator, like.device, like.dtype)
     return latent
-
-
-def checked_count(count: int) -> int:
-    """``count``, if it is a valid number of samples. Raises UsageError otherwise."""
-    return checked_integer("count", count, 1, MAX_SAMPLES)
-
-
-def checked_seed(seed: int) -> int:
-    """``seed``, if it is a valid seed. Raises UsageError otherwise."""
-    return checked_integer("seed", seed, 0, MAX_SEED)
 
 
 def checked_integer(name: str, value: int, minimum: int, maximum: int) -> int:

@@ -54,8 +54,8 @@ class LoadedGenerator(nn.Module):
         Raises:
             UsageError: a number is invalid, the generator takes no labels, there is no such class, or the law does not support truncation.
         """
-        count, seed = latents.checked_count(count), latents.checked_seed(seed)
-        return self.make(self.draw_latents(count, seed, truncation), seed, self.labels_for(count, label))
+        latent = self.draw_latents(count, seed, truncation)
+        return self.make(latent, seed, self.labels_for(len(latent), label))
 
     def interpolate(
         self, rows: int, columns: int, seed: int = 0, label: int | str | None = None, truncation: float | None = None
@@ -68,7 +68,6 @@ class LoadedGenerator(nn.Module):
         Args, Raises:
             as :meth:`sample`.
         """
-        seed = latents.checked_seed(seed)
         rows = latents.checked_integer("rows", rows, 1, latents.MAX_SAMPLES // 2)
         columns = latents.checked_integer("columns", columns, 1, latents.MAX_SAMPLES)
         latents.checked_integer("rows * columns", rows * columns, 1, latents.MAX_SAMPLES)

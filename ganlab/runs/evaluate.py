@@ -57,7 +57,7 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
     Args:
         summary: the run.
         library: the components that its recipe may pick.
-        workspace: the folders of data and cache, and who is told.
+        workspace: the folders of data and cache; its ``tell`` gets announcements.
         request: ``overrides`` may change what is measured.
         point: ``"last"``, ``"best"`` or a step: the checkpoint whose generator is measured; empty: ``generator.safetensors``.
 
@@ -83,9 +83,9 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
     else:
         generator = rebuilt(path, read_description(path), library)
         _announce_outdated(summary, generator.info["step"], tell)
-    law, shape = sampling_law(recipe, make_noise(recipe.noise)), dataset.shape
     generator.network.to(device)
-    source = SampleSource(generator, generator.takes_labels, recipe, law, shape, device, dtype)
+    noise = sampling_law(recipe, make_noise(recipe.noise))
+    source = SampleSource(generator, generator.takes_labels, recipe, noise, dataset.shape, device, dtype)
     with adaptive_waiting(torch.get_num_threads()):  # the run may be training at the same time
         report = evaluator.measure_generator(source, quick=False)
     step, is_own_evaluation = generator.info["step"], not (request.overrides or point)

@@ -24,11 +24,11 @@ def evaluation_interval(evaluation: Evaluation, total_steps: int) -> int:
 
 
 class Evaluations:
-    """Measures a run's samples when that is due, and writes the results down.
+    """Measures a run's samples when that is due, and logs the results.
 
     Args:
-        game: the run's, with its data placed.
-        record, sampler, clock: of the same run.
+        game: the run's game, with its data placed.
+        record, sampler, clock: those of the same run.
         write_metrics: appends a line to ``metrics.jsonl``.
         stopping: returns whether the run was asked to stop.
         cache: the folder in which judges keep files.
@@ -59,14 +59,14 @@ class Evaluations:
         self.evaluator = Evaluator(game.recipe, game.dataset, cache, game.device, lambda text: record.tell(text), record.announce)
 
     def due(self, step: int) -> bool:
-        """Whether a quick evaluation is due at ``step``, which is logged: the first such step in each interval, and the last of the run."""
+        """Whether a quick evaluation is due at the logged step ``step``: at the first one in each interval, and at the run's last."""
         log_every = self.game.recipe.train.log_every
         if not self.every or not self.evaluator.wanted(quick=True):
             return False
         return step // self.every > (step - log_every) // self.every or step == self.game.total_steps
 
     def quick(self) -> dict[str, float]:
-        """Measure with the quick metrics: values as ``quality/...``; empty where the run was stopped while its judge was made."""
+        """Measure the quick metrics. Returns them as ``quality/...``, or nothing if the run was stopped while its judge was made."""
         report = self._measure(quick=True)
         trim_heap()
         return {} if report.stopped else {f"quality/{name}": value for name, value in report.values.items()}
@@ -82,7 +82,7 @@ class Evaluations:
                 self.write_metrics(metrics)
 
     def at_end(self) -> None:
-        """Measure with all metrics, if the recipe asks for it: values as ``final/...`` and in ``evaluation.json``."""
+        """Measure all metrics, if the recipe asks for it. Log them as ``final/...``, and write ``evaluation.json``."""
         folder = self.record.folder
         if not self.game.recipe.evaluation.at_end or folder is None or not self.evaluator.wanted(quick=False):
             return
