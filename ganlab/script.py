@@ -137,9 +137,8 @@ class FinishedRun:
         """
         from ganlab.generators import formats
 
-        kind = formats.kind_of(None if out is None else Path(out)) if kind is None else kind
-        target = formats.usual_place(kind, self.id) if out is None else Path(out)
-        files, _verification = formats.export_generator(self.generator, kind, target, self._catalogue, force)
+        kind, path = formats.destination(kind, None if out is None else Path(out), self.id, force)
+        files, _verification = formats.export_generator(self.generator, kind, path, self._catalogue)
         return files
 
     def picture(self, count: int = 64, seed: int = 0) -> Image:

@@ -145,8 +145,14 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "error: `ganlab evaluate` measures a run as it is, and train.seed would make it another\n"
         "hint: --set may change evaluation, metrics, judge, plugins\n"
     )
-    (path / "generator.safetensors").unlink()
     info = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps(info | {"status": "running", "host": "another machine"}))
+    assert ganlab("evaluate", str(path)) == 2
+    assert " ".join(capsys.readouterr().err.split()) == (
+        f"error: run {path.name} is running: its generator.safetensors is from before it was resumed "
+        f"hint: wait until it ends, or press Ctrl-C or use its last checkpoint: `ganlab evaluate {path} --checkpoint last`"
+    )
+    (path / "generator.safetensors").unlink()
     for status, why in (("interrupted", "it was killed"), ("failed", "it failed")):
         (path / "run.json").write_text(json.dumps(info | {"status": status}))
         assert ganlab("evaluate", str(path)) == 2

@@ -1,4 +1,4 @@
-"""The inputs of a generator when a user samples it: latents (drawn, truncated or interpolated) and labels."""
+"""The inputs of a generator when a user samples it: latents (drawn, truncated or interpolated) and the class."""
 
 from __future__ import annotations
 
@@ -86,29 +86,12 @@ def rows_between(noise: Any, ends: Tensor, columns: int) -> Tensor:
     return torch.lerp(start, end, share.view(-1, *[1] * (ends.dim() - 1)))
 
 
-def labels_for(count: int, label: int | str | None, classes: int, names: list[str], device: torch.device) -> Tensor | None:
-    """Labels for ``count`` samples.
-
-    Args:
-        count: number of samples.
-        label: the class of all samples, by number or name; None: all classes in turn.
-        classes: number of classes that the generator takes; 0 if it takes no labels.
-        names: of the classes; may be empty.
-        device: of the labels.
-
-    Returns:
-        ``(count,)``; None if the generator takes no labels.
+def class_number(label: int | str, classes: int, names: list[str]) -> int:
+    """The number of the class ``label``, out of ``classes``. A name takes precedence over a number; ``names`` may be empty.
 
     Raises:
-        UsageError: there is no class ``label``.
+        UsageError: there is no such class.
     """
-    if label is None:
-        return torch.arange(count, device=device) % classes if classes else None
-    return torch.full((count,), _class_number(label, classes, names), device=device)
-
-
-def _class_number(label: int | str, classes: int, names: list[str]) -> int:
-    """The number of the class ``label``: a name takes precedence over a number."""
     if str(label) in names:
         return names.index(str(label))
     try:

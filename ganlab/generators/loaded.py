@@ -92,8 +92,11 @@ class LoadedGenerator(nn.Module):
                 f"the generator, network '{self.info['use']}', takes no labels, so the class of a sample cannot be chosen",
                 "sample without a class",
             )
+        device = next(self.network.parameters()).device
+        if label is None:
+            return torch.arange(count, device=device) % classes if classes else None
         names = [str(name) for name in self.info["class_names"]]
-        return latents.labels_for(count, label, classes, names, next(self.network.parameters()).device)
+        return torch.full((count,), latents.class_number(label, classes, names), device=device)
 
     @torch.no_grad()
     def make(self, latent: Tensor, seed: int = 0, labels: Tensor | None = None) -> Tensor:
