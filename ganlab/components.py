@@ -196,11 +196,12 @@ class ResidentDataset:
         """Does nothing: all samples are in memory."""
 
     def picture(self, samples: Tensor) -> np.ndarray:
-        from ganlab.pictures import image_grid, scatter
+        from ganlab.pictures import SCATTERED, are_images, sheet
 
-        if len(self.shape) == 1:
-            return scatter(samples, self.images)
-        return image_grid(samples, self.range, self.columns)
+        numbers = self.images[:1].numel() == 1  # a histogram shows all of them
+        shown = self.images if numbers else self.images[:SCATTERED]
+        data = None if are_images(self.shape) else shown.float() * self.scale + self.offset
+        return sheet(samples, data, self.range, self.columns)
 
     def fingerprint(self) -> str:
         import hashlib

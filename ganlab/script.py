@@ -26,7 +26,7 @@ from ganlab.records.metric_lines import whole_lines
 from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary, find_run
 from ganlab.registry.catalogue import Catalogue
-from ganlab.runs.generators import open_generator
+from ganlab.runs.generators import RunGenerator, open_generator
 from ganlab.runs.resume import resume_run
 from ganlab.runs.run import Run
 from ganlab.runs.start import open_run
@@ -58,6 +58,7 @@ class FinishedRun:
     def __init__(self, path: str | Path, runs_dir: str | Path = "runs", plugins: Iterable[object] = ()) -> None:
         self._plugins = plugin_list(plugins)
         self.folder: RunFolder = find_run(Path(runs_dir), str(path)).folder
+        self._data_root: Path | None = None  # that it was trained with, if this process trained it
         self._display_cell: int | None = None  # the notebook cell that showed it while it trained
 
     @property
@@ -96,7 +97,7 @@ class FinishedRun:
             rows.setdefault(record["step"], {}).update(record["metrics"])
         return pandas.DataFrame.from_dict(rows, orient="index", dtype=float).rename_axis("step")
 
-    @cached_property
+    @property
     def generator(self) -> LoadedGenerator:
         """The trained generator, on the CPU and in eval mode: ``generator(latent)``.
 
@@ -104,8 +105,12 @@ class FinishedRun:
             GanlabError: there is none (the run was killed, or failed), its network is not installed, or it needs a plugin file of
                 somebody else.
         """
-        summary, workspace = RunSummary(self.folder, self.folder.read_info()), Workspace()
-        return open_generator(summary, self._catalogue, RunRequest(command="sample"), workspace.data_root(), warn, draw=False).generator
+        return self._opened.generator
+
+    @cached_property
+    def _opened(self) -> RunGenerator:
+        summary, data_root = RunSummary(self.folder, self.folder.read_info()), Workspace(data=self._data_root).data_root()
+        return open_generator(summary, self._catalogue, RunRequest(command="sample"), data_root, warn)
 
     @cached_property
     def _catalogue(self) -> Catalogue:
@@ -132,19 +137,15 @@ class FinishedRun:
         """
         from ganlab.generators import formats
 
-        kind = formats.kind_of(None if out is None else Path(out)) if kind is None else kind
-        target = formats.usual_place(kind, self.id) if out is None else Path(out)
-        return formats.export_generator(self.generator, kind, target, self._catalogue, force).files
+        kind, path = formats.destination(kind, None if out is None else Path(out), self.id, force)
+        files, _verification = formats.export_generator(self.generator, kind, path, self._catalogue)
+        return files
 
     def picture(self, count: int = 64, seed: int = 0) -> Image:
-        """Draw ``count`` samples as one picture, which a notebook displays: a grid of images, or a scatter plot of points."""
+        """Draw ``count`` samples as one picture, which a notebook displays: images in a grid, points over the data."""
         import PIL.Image
 
-        from ganlab.pictures import image_grid, scatter
-
-        samples = self.samples(count, seed)
-        points = samples.dim() == 2
-        return PIL.Image.fromarray(scatter(samples, samples) if points else image_grid(samples, self.generator.info["range"]))
+        return PIL.Image.fromarray(self._opened.sheet(self.samples(count, seed)))
 
     @property
     def sheets(self) -> list[Path]:
@@ -256,6 +257,7 @@ def _train(workspace: Workspace, display: bool, build: Callable[[], Run], plugin
         if watcher:
             watcher.show_end(run, status)
     finished = FinishedRun(run.path, plugins=plugins)
+    finished._data_root = workspace.data
     finished._display_cell = current_cell() if display else None
     return finished
 

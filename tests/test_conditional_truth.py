@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import ganlab
 from ganlab.evaluation import JudgeSpec, pictures
-from ganlab.quality.evaluator import Evaluator
+from ganlab.quality.real_samples import RealSamples
 from ganlab.records.request import RunRequest
 from ganlab.records.summaries import find_run
 from ganlab.runs.evaluate import evaluate_run
@@ -107,7 +107,7 @@ def test_a_perfect_conditional_generator_is_perfect(tmp_path: Path, data: str, s
 
 
 def test_with_classes_in_turn_it_would_not_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Evaluator, "labels", lambda self, count: torch.arange(count) % len(self.dataset.class_names))
+    monkeypatch.setattr(RealSamples, "labels", lambda self, count: torch.arange(count) % len(self.dataset.class_names))
     path, _, _ = measured(tmp_path, *CASES[1][:1], CASES[1][1]())
     assert json.loads((path / "evaluation.json").read_text())["values"]["class_kl"] > 0.1
 
@@ -115,9 +115,9 @@ def test_with_classes_in_turn_it_would_not_be(tmp_path: Path, monkeypatch: pytes
 def test_the_labels_have_the_law_of_the_data_and_are_in_turn_without_any(tmp_path: Path) -> None:
     data = uneven(ganlab.DatasetSpec(Path("nowhere"), 0, False))
     run = play(steps=1, overrides=['data={use="uneven"}'], plugins=[Plugin(datasets={"uneven": uneven})])
-    found = run.evaluations.evaluator.labels(len(data))
+    found = run.evaluations.evaluator.real.labels(len(data))
     assert found is not None and data.labels is not None
     assert torch.equal(found.bincount(), data.labels.bincount())
     bare = ganlab.ResidentDataset(torch.zeros(7, 2), class_names=("a", "b", "c"))
     run.evaluations.evaluator.real.dataset = bare
-    assert run.evaluations.evaluator.labels(5).tolist() == [0, 1, 2, 0, 1]  # type: ignore[union-attr]
+    assert run.evaluations.evaluator.real.labels(5).tolist() == [0, 1, 2, 0, 1]  # type: ignore[union-attr]

@@ -218,7 +218,9 @@ def test_arrays_may_have_any_number_of_channels(tmp_path: Path) -> None:
         save(tmp_path / f"{number}.npy", pixels)
     data = placed(image_folder(SPEC, path=str(tmp_path), size=6, channels=7, range=(0.0, 255.0)))
     assert np.array_equal(data.fetch(torch.tensor([1])).images[0].numpy(), pixels[:, 1:7].transpose(2, 0, 1))
-    assert data.picture(data.fetch(torch.arange(3)).images).shape[2] == 3
+    assert data.picture(data.fetch(torch.arange(3)).images).shape == (2 * 8 + 2, 2 * 8 + 2, 3)
+    data.columns = 3
+    assert data.picture(data.fetch(torch.arange(3)).images).shape == (8 + 2, 3 * 8 + 2, 3)
     assert np.array_equal(decode(save(tmp_path / "flat.npy", pixels[..., 0]), 6, 1)[0], pixels[:, 1:7, 0])
 
 

@@ -63,6 +63,7 @@ def test_it_finds_what_the_run_found_at_its_end(tmp_path: Path, capsys: pytest.C
     assert written(path) == before
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == f"{path.name}, step 30"
+    assert json.loads((path / "evaluation.json").read_text())["seconds"] > 0
     assert lines[3].split() == ["modes", f"{before['values']['modes']:.0f}", "higher", "is", "better"]
     assert ["real", "500"] in [line.split() for line in lines]
 
@@ -120,7 +121,9 @@ def test_where_there_is_no_end_a_checkpoint_is_named(tmp_path: Path, capsys: pyt
     path = trained(tmp_path, "train.checkpoint_every=10")
     (path / "generator.safetensors").unlink()
     assert ganlab("evaluate", str(path)) == 2
-    assert f"or measure its last checkpoint: `ganlab evaluate {path} --checkpoint last`" in " ".join(capsys.readouterr().err.split())
+    assert f"the file is gone hint: use its last checkpoint: `ganlab evaluate {path} --checkpoint last`" in " ".join(
+        capsys.readouterr().err.split()
+    )
     assert ganlab("evaluate", str(path), "--checkpoint", "last") == 0
     assert ganlab("evaluate", str(path), "--checkpoint", "7") == 2
     assert f"run {path.name} has no checkpoint of step 7" in " ".join(capsys.readouterr().err.split())
@@ -142,20 +145,26 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "error: `ganlab evaluate` measures a run as it is, and train.seed would make it another\n"
         "hint: --set may change evaluation, metrics, judge, plugins\n"
     )
-    (path / "generator.safetensors").unlink()
     info = json.loads((path / "run.json").read_text())
-    for status, why in (("interrupted", "it was killed before it could write one"), ("failed", "it failed before it could write one")):
+    (path / "run.json").write_text(json.dumps(info | {"status": "running", "host": "another machine"}))
+    assert ganlab("evaluate", str(path)) == 2
+    assert " ".join(capsys.readouterr().err.split()) == (
+        f"error: run {path.name} is running: its generator.safetensors is from before it was resumed "
+        f"hint: wait until it ends, or press Ctrl-C or use its last checkpoint: `ganlab evaluate {path} --checkpoint last`"
+    )
+    (path / "generator.safetensors").unlink()
+    for status, why in (("interrupted", "it was killed"), ("failed", "it failed")):
         (path / "run.json").write_text(json.dumps(info | {"status": status}))
         assert ganlab("evaluate", str(path)) == 2
         assert " ".join(capsys.readouterr().err.split()) == (
             f"error: run {path.name} has no generator.safetensors: {why} "
-            f"hint: `ganlab resume {path}` resumes it; Ctrl-C then writes one "
-            f"or measure its last checkpoint: `ganlab evaluate {path} --checkpoint last`"
+            f"hint: resume it: `ganlab resume {path}` "
+            f"or use its last checkpoint: `ganlab evaluate {path} --checkpoint last`"
         )
     (path / "run.json").write_text(json.dumps(info | {"status": "running", "host": "another machine"}))
     assert ganlab("evaluate", str(path)) == 2
     assert " ".join(capsys.readouterr().err.split()).startswith(
-        f"error: run {path.name} has no generator.safetensors: it is still running hint: wait until it ends, or press Ctrl-C or measure "
+        f"error: run {path.name} has no generator.safetensors: it is still being trained hint: wait until it ends, or press Ctrl-C or use "
     )
 
 

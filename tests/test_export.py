@@ -22,7 +22,8 @@ from ganlab.generators import formats
 from ganlab.generators.exported_folder import CONFIG
 from ganlab.generators.formats import Format, export_generator
 from ganlab.generators.loaded import LoadedGenerator
-from ganlab.generators.verification import BATCHES, SampleFunction
+from ganlab.generators.sampling import SampleFunction
+from ganlab.generators.verification import verify_samples
 from ganlab.recipe import load_recipe, shipped_recipes
 from ganlab.registry.catalogue import Catalogue
 from ganlab.script import FinishedRun
@@ -83,10 +84,11 @@ def of_recipe(name: str) -> LoadedGenerator:
 def test_every_shipped_recipes_generator(kind: str, recipe: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fused, "for_float32", lambda: products.TORCH)  # a program of torch's has torch's products
     generator = of_recipe(recipe)
-    made = export_generator(generator, kind, here / "made" / KINDS[kind], LIBRARY)
-    assert made.difference <= made.tolerance <= 1e-4
-    assert made.difference == 0 or kind == "onnx"
-    assert all(file.is_file() for file in made.files)
+    files, verification = export_generator(generator, kind, here / "made" / KINDS[kind], LIBRARY)
+    assert verification.difference <= verification.tolerance <= 1e-4
+    assert verification.difference == 0 or kind == "onnx"
+    assert verification.batches == (1, 2, 7, 64)
+    assert all(file.is_file() for file in files)
     assert [path.name for path in here.iterdir()] == ["made"]
 
 
@@ -231,9 +233,12 @@ def test_the_check_sees_what_is_wrong(kind: str, ring: FinishedRun, here: Path, 
         assert list(here.iterdir()) == []
 
 
-def test_batches_are_of_several_sizes_with_one_alone() -> None:
-    assert BATCHES[0] == 1
-    assert len(set(BATCHES)) >= 3
+@pytest.mark.parametrize(("side", "batches"), [(500, (1, 2, 7, 64)), (1000, (1, 2, 7, 16)), (3000, (1, 2))])
+def test_batches_of_large_samples_are_smaller(side: int, batches: tuple[int, ...]) -> None:
+    spec = {"role": "generator", "input_shape": (4,), "output_shape": (1, side, side), "classes": 0}
+    generator, seen = wrapped(nn.Linear(4, 2), spec=spec), []
+    assert verify_samples(generator, lambda latent, labels: (seen.append(len(latent)), generator(latent))[1], "onnx").batches == batches
+    assert seen == list(batches)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ import pytest
 import torch
 from PIL import Image
 from sample_support import DIGITS, RING, ganlab_says, made, own_network
+from torch import nn
 
 import ganlab
 from ganlab.cli.sample import Layout
 from ganlab.errors import GanlabError, UsageError
+from ganlab.game.random_streams import derive
 from ganlab.generators.latents import rows_between
+from ganlab.generators.loaded import LoadedGenerator
 from ganlab.pictures import image_grid, scatter
 from ganlab.records.summaries import find_run
 from ganlab.runs.generators import RunGenerator
@@ -92,6 +96,36 @@ def test_more_samples_than_memory_holds_are_refused_in_words(digits: FinishedRun
     assert ganlab_says(capsys, "sample", digits.path, "--count", 4) == (
         2, "", "error: there is not enough memory for 4 samples at once\nhint: draw fewer, with other seeds\n"
     )  # fmt: skip
+
+
+class CountingNetwork(nn.Module):
+    """Draws its samples at random, and records the size of each batch."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape, self.batches = shape, list[int]()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        self.batches.append(len(latent))
+        return self.weight * torch.rand(len(latent), 1).expand(-1, prod(self.shape)).view(-1, *self.shape)
+
+
+@pytest.mark.parametrize(("side", "batches"), [(2, [1000, 1000, 500]), (1024, [16, 16, 8]), (5000, [1] * 3)])
+def test_large_samples_are_made_in_smaller_chunks(digits: FinishedRun, side: int, batches: list[int]) -> None:
+    loaded, count = digits.generator, sum(batches)
+    spec = {**loaded.info["spec"], "output_shape": (1, side, side)}
+    generator = LoadedGenerator(CountingNetwork((1, side, side)), loaded.noise, {**loaded.info, "spec": spec})
+    samples = generator.sample(count, seed=3)
+    assert generator.network.batches == batches and len(samples) == count
+    start = 0
+    for batch in batches:  # each chunk has random numbers of its own, which depend on its place
+        torch.manual_seed(derive(3, "sampling", start))
+        assert torch.equal(samples[start : start + batch, 0, 0, 0], torch.rand(batch, 1)[:, 0])
+        start += batch
+    generator.network.batches.clear()
+    generator.interpolate(1, count)
+    assert generator.network.batches == batches
 
 
 @pytest.mark.parametrize(
@@ -215,11 +249,11 @@ def test_columns_of_data_sets_that_draw_themselves(digits: FinishedRun) -> None:
             return np.full((len(samples) // self.columns, self.columns, 3), 1, np.uint8)
 
     samples = digits.samples(6)
-    tiled = RunGenerator(digits.generator, Tiles()).sheet(samples, 3)  # type: ignore[arg-type]
+    tiled = RunGenerator(digits.generator, Tiles).sheet(samples, 3)  # type: ignore[arg-type]
     assert tiled.shape == (2 * 6 + 2, 3 * 5 + 2, 3)
     assert (tiled[2:6, 2:5] == 1).all()  # one sample in each
     sheets = Sheets()
-    assert RunGenerator(digits.generator, sheets).sheet(samples, 3).shape == (2, 3, 3)  # type: ignore[arg-type]
+    assert RunGenerator(digits.generator, lambda: sheets).sheet(samples, 3).shape == (2, 3, 3)  # type: ignore[arg-type]
     assert sheets.columns == 9
 
 
@@ -401,7 +435,7 @@ def test_what_cannot_be_is_one_message(words: list[str], message: str, digits: F
 
 def test_points_have_no_grid_and_no_single_pictures(ring: FinishedRun, here: Path, capsys: Capture) -> None:
     code, _out, err = ganlab_says(capsys, "sample", ring.path, "--grid", "2x2")
-    message = "samples of this run are points, shown in one scatter plot: it has no grid"
+    message = "samples of this run are points, shown in one plot: it has no grid"
     assert (code, err) == (2, f"error: {message}\nhint: use --count N\n")
     code, _out, err = ganlab_says(capsys, "sample", ring.path, "--out", "folder")
     assert (code, err.splitlines()[0]) == (2, f"error: samples of run {ring.id} are points, which are drawn in one picture")
@@ -461,18 +495,19 @@ def test_a_run_that_was_killed_says_what_to_type(ring: FinishedRun, tmp_path: Pa
         code, _out, err = ganlab_says(capsys, "sample", killed)
         assert (code, err) == (
             2,
-            f"error: run {ring.id} has no generator yet: {why}\nhint: resume it: `ganlab resume {killed}`\n"
+            f"error: run {ring.id} has no generator.safetensors: {why}\nhint: resume it: `ganlab resume {killed}`\n"
             f"or use its last checkpoint: `ganlab sample {killed} --checkpoint last`\n",
         )
     (killed / "run.json").write_text(json.dumps({**info, "status": "running", "host": "elsewhere"}))
     err = ganlab_says(capsys, "sample", killed)[2]
     assert err == (
-        f"error: run {ring.id} has no generator yet: it is still being trained\n"
-        f"hint: use its last checkpoint: `ganlab sample {killed} --checkpoint last`\n"
+        f"error: run {ring.id} has no generator.safetensors: it is still being trained\n"
+        f"hint: wait until it ends, or press Ctrl-C\nor use its last checkpoint: `ganlab sample {killed} --checkpoint last`\n"
     )
     assert ganlab_says(capsys, "sample", killed, "--checkpoint", "last", "--out", "last.png")[0] == 0
+    (killed / "run.json").write_text(json.dumps({**info, "status": "finished"}))
     shutil.rmtree(killed / "checkpoints")
-    assert "hint: it has no checkpoint either, so far" in ganlab_says(capsys, "sample", killed)[2]
+    assert ganlab_says(capsys, "sample", killed)[2] == f"error: run {ring.id} has no generator.safetensors: the file is gone\n"
 
 
 # --- strangers -------------------------------------------------------------------------------------------------------------------
@@ -499,6 +534,7 @@ def test_a_strangers_images_need_no_trust_where_the_network_is_installed(
     digits: FinishedRun, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("GANLAB_STATE", str(tmp_path / "another account"))
+    monkeypatch.delattr("ganlab.runs.generators.make_data")  # the range of the data is enough to draw them
     assert ganlab_says(capsys, "sample", digits.path, "--out", "x.png") == (
         0, f"x.png: 64 samples of {digits.id}, step 4, seed 0\n", ""
     )  # fmt: skip

@@ -145,7 +145,7 @@ def test_a_trick_that_raises_leaves_a_run_to_look_at() -> None:
         ganlab.run("ring", SMALL, tricks=[Sick()], display=False)
     run = ganlab.FinishedRun("last")
     assert (run.status, list(run.metrics.index)) == ("failed", [5])
-    with pytest.raises(ganlab.GanlabError, match=r"has no generator yet: it failed\nresume it: `ganlab resume "):
+    with pytest.raises(ganlab.GanlabError, match=r"has no generator.safetensors: it failed\nresume it: `ganlab resume "):
         run.samples(1)
     assert ganlab.resume(run.path, changed=True, display=False).status == "finished"
 

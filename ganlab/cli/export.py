@@ -20,19 +20,15 @@ def export(
     from ganlab.runs.generators import open_generator
     from ganlab.runs.workspace import Workspace
 
-    kind = kind or formats.kind_of(out)
-    out = out or formats.usual_place(kind, summary.id)
-    formats.check_out(kind, out, force)
-    if kind == "onnx":
-        formats.require_extras()
+    kind, out = formats.destination(kind, out, summary.id, force)
     catalogue = Catalogue.of_installed(announce_plugin_files(warn))
     request, root = RunRequest(trust=trust, command="export"), Workspace(data=data_root).data_root()
-    generator = open_generator(summary, catalogue, request, root, warn, checkpoint, draw=False).generator
-    exported = formats.export_generator(generator, kind, out, catalogue, force)
-    sizes = ", ".join(f"{file} ({file.stat().st_size / 1000:,.0f} kB)" for file in exported.files)
-    tolerated = f"differ by at most {exported.difference:.2g} (accepted: {exported.tolerance:.2g})"
-    result = tolerated if exported.difference else "are the same, bit for bit"
-    batches = ", ".join(map(str, formats.BATCHES))
+    generator = open_generator(summary, catalogue, request, root, warn, checkpoint).generator
+    files, verification = formats.export_generator(generator, kind, out, catalogue)
+    sizes = ", ".join(f"{file} ({file.stat().st_size / 1000:,.0f} kB)" for file in files)
+    tolerated = f"differ by at most {verification.difference:.2g} (accepted: {verification.tolerance:.2g})"
+    result = tolerated if verification.difference else "are the same, bit for bit"
+    batches = ", ".join(map(str, verification.batches))
     show_lines(
         f"generator of {summary.id}, step {generator.info['step']:,}: {sizes}",
         f"checked: reloaded, its samples of fixed latents {result}, in batches of {batches}",

@@ -58,7 +58,7 @@ class Layout:
             return cls(count or (POINTS if points else IMAGES), None)
         rows, columns = size
         if points:
-            raise UsageError("samples of this run are points, shown in one scatter plot: it has no grid", "use --count N")
+            raise UsageError("samples of this run are points, shown in one plot: it has no grid", "use --count N")
         if count not in (None, rows * columns):
             raise UsageError(f"--grid {grid} has {rows * columns} places, and --count asks for {count} samples", "use one of the two")
         return cls(rows * columns, columns)

@@ -11,6 +11,7 @@ from torch.nn.utils import parametrize
 
 from ganlab.components import Dataset, ResidentDataset
 from ganlab.game.game import Game
+from ganlab.pictures import are_images
 from ganlab.registry.options import plain
 
 DrawnAs = Literal["images", "data"]
@@ -40,7 +41,7 @@ def description(game: Game) -> dict[str, Any]:
 
 def drawn_as(dataset: Dataset) -> DrawnAs:
     """How to draw samples of a data set: as a grid of ``"images"``, which needs its range only, or with the ``"data"`` set itself."""
-    default_picture = getattr(type(dataset), "picture", None) is ResidentDataset.picture and len(dataset.shape) == 3
+    default_picture = getattr(type(dataset), "picture", None) is ResidentDataset.picture and are_images(dataset.shape)
     return "images" if default_picture and getattr(dataset, "columns", None) is None else "data"
 
 

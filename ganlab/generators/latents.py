@@ -1,4 +1,4 @@
-"""The inputs of a generator when a user samples it: latents (drawn, truncated or interpolated) and labels."""
+"""The inputs of a generator when a user samples it: latents (drawn, truncated or interpolated) and the class."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def draw(noise: Any, use: str, count: int, seed: int, like: Tensor, truncation: 
     Raises:
         UsageError: ``count``, ``seed`` or ``truncation`` is invalid, or the law has no method ``truncated``.
     """
-    count, seed = checked_count(count), checked_seed(seed)
+    count, seed = checked_integer("count", count, 1, MAX_SAMPLES), checked_integer("seed", seed, 0, MAX_SEED)
     if truncation is not None and (isinstance(truncation, bool) or not isinstance(truncation, Real)):
         raise UsageError(f"truncation = {truncation!r} is not a number", HINT_FOR_TRUNCATION)
     generator = torch.Generator(like.device).manual_seed(seed)
@@ -47,16 +47,6 @@ def draw(noise: Any, use: str, count: int, seed: int, like: Tensor, truncation: 
     with blamed(f"noise '{use}'"):
         latent = noise.truncated(count, truncation, generator, like.device, like.dtype)
     return latent
-
-
-def checked_count(count: int) -> int:
-    """``count``, if it is a valid number of samples. Raises UsageError otherwise."""
-    return checked_integer("count", count, 1, MAX_SAMPLES)
-
-
-def checked_seed(seed: int) -> int:
-    """``seed``, if it is a valid seed. Raises UsageError otherwise."""
-    return checked_integer("seed", seed, 0, MAX_SEED)
 
 
 def checked_integer(name: str, value: int, minimum: int, maximum: int) -> int:
@@ -96,29 +86,12 @@ def rows_between(noise: Any, ends: Tensor, columns: int) -> Tensor:
     return torch.lerp(start, end, share.view(-1, *[1] * (ends.dim() - 1)))
 
 
-def labels_for(count: int, label: int | str | None, classes: int, names: list[str], device: torch.device) -> Tensor | None:
-    """Labels for ``count`` samples.
-
-    Args:
-        count: number of samples.
-        label: the class of all samples, by number or name; None: all classes in turn.
-        classes: number of classes that the generator takes; 0 if it takes no labels.
-        names: of the classes; may be empty.
-        device: of the labels.
-
-    Returns:
-        ``(count,)``; None if the generator takes no labels.
+def class_number(label: int | str, classes: int, names: list[str]) -> int:
+    """The number of the class ``label``, out of ``classes``. A name takes precedence over a number; ``names`` may be empty.
 
     Raises:
-        UsageError: there is no class ``label``.
+        UsageError: there is no such class.
     """
-    if label is None:
-        return torch.arange(count, device=device) % classes if classes else None
-    return torch.full((count,), _class_number(label, classes, names), device=device)
-
-
-def _class_number(label: int | str, classes: int, names: list[str]) -> int:
-    """The number of the class ``label``: a name takes precedence over a number."""
     if str(label) in names:
         return names.index(str(label))
     try:

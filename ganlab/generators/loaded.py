@@ -13,10 +13,10 @@ from ganlab.components import NetworkSpec
 from ganlab.errors import GanlabError, UsageError, did_you_mean
 from ganlab.game.blame import blamed
 from ganlab.game.player import accepts_labels
-from ganlab.game.random_streams import default_generators_restored, derive, seed_default_generators
+from ganlab.game.random_streams import default_generators_restored
 from ganlab.generators import latents
 from ganlab.generators.exported_folder import CONFIG, WEIGHTS, read_exported
-from ganlab.generators.sampling import CHUNK
+from ganlab.generators.sampling import in_chunks
 from ganlab.recipe import Lookup
 from ganlab.registry.options import validate_options
 from ganlab.storage import checkpoint
@@ -54,8 +54,8 @@ class LoadedGenerator(nn.Module):
         Raises:
             UsageError: a number is invalid, the generator takes no labels, there is no such class, or the law does not support truncation.
         """
-        count, seed = latents.checked_count(count), latents.checked_seed(seed)
-        return self.make(self.draw_latents(count, seed, truncation), seed, self.labels_for(count, label))
+        latent = self.draw_latents(count, seed, truncation)
+        return self.make(latent, seed, self.labels_for(len(latent), label))
 
     def interpolate(
         self, rows: int, columns: int, seed: int = 0, label: int | str | None = None, truncation: float | None = None
@@ -68,7 +68,6 @@ class LoadedGenerator(nn.Module):
         Args, Raises:
             as :meth:`sample`.
         """
-        seed = latents.checked_seed(seed)
         rows = latents.checked_integer("rows", rows, 1, latents.MAX_SAMPLES // 2)
         columns = latents.checked_integer("columns", columns, 1, latents.MAX_SAMPLES)
         latents.checked_integer("rows * columns", rows * columns, 1, latents.MAX_SAMPLES)
@@ -93,19 +92,17 @@ class LoadedGenerator(nn.Module):
                 f"the generator, network '{self.info['use']}', takes no labels, so the class of a sample cannot be chosen",
                 "sample without a class",
             )
+        device = next(self.network.parameters()).device
+        if label is None:
+            return torch.arange(count, device=device) % classes if classes else None
         names = [str(name) for name in self.info["class_names"]]
-        return latents.labels_for(count, label, classes, names, next(self.network.parameters()).device)
+        return torch.full((count,), latents.class_number(label, classes, names), device=device)
 
     @torch.no_grad()
     def make(self, latent: Tensor, seed: int = 0, labels: Tensor | None = None) -> Tensor:
         """Samples for ``latent``, made in chunks. If the network itself draws random numbers, ``seed`` determines them."""
-        samples = []
-        with default_generators_restored(latent.device), blamed(f"network '{self.info['use']}'"):
-            for start in range(0, len(latent), CHUNK):
-                seed_default_generators(derive(seed, "sampling", start), latent.device)
-                chunk = slice(start, start + CHUNK)
-                samples.append(self(latent[chunk], None if labels is None else labels[chunk]))
-        return torch.cat(samples)
+        with blamed(f"network '{self.info['use']}'"):
+            return in_chunks(self, latent, labels, seed, latent.device, self.info["spec"]["output_shape"])
 
 
 def load_generator(path: str | os.PathLike[str]) -> LoadedGenerator:

@@ -6,26 +6,14 @@ import json
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganlab.generators.exported_folder import CONFIG, config_of
 from ganlab.generators.loaded import LoadedGenerator
-from ganlab.generators.verification import SampleFunction, fixed_inputs
+from ganlab.generators.sampling import SampleFunction
+from ganlab.generators.verification import fixed_inputs
 
 ERRORS_ONLY = 3  # log severity of onnxruntime
-
-
-class ExportableNetwork(nn.Module):
-    """A network with the fixed signature ``(latent, labels)``, as exporters need it, whatever the network calls its labels."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
-        """``(batch, *noise shape)`` to ``(batch, *data shape)``; ``labels``, ``(batch,)``, if the network takes them."""
-        samples: Tensor = self.network(latent) if labels is None else self.network(latent, labels=labels)
-        return samples
 
 
 def write_torch(generator: LoadedGenerator, path: Path) -> None:
@@ -78,12 +66,12 @@ def read_onnx(path: Path) -> SampleFunction:
 
 
 def _export(generator: LoadedGenerator) -> tuple[torch.export.ExportedProgram, tuple[Tensor, ...]]:
-    """Export the network for any batch size with torch.export. Returns the program, and the inputs that it was traced with."""
+    """Export the generator for any batch size with torch.export. Returns the program, and the inputs that it was traced with."""
     latent, labels = fixed_inputs(generator, 2)
     inputs = (latent,) if labels is None else (latent, labels)
     batch = torch.export.Dim("batch", min=1)
     shapes = tuple({0: batch} for _ in inputs)
-    program = torch.export.export(ExportableNetwork(generator.network).eval(), inputs, dynamic_shapes=shapes)
+    program = torch.export.export(generator, inputs, dynamic_shapes=shapes)
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # it contains paths of this machine
     return program, inputs

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ganlab.errors import GanlabError
 from ganlab.generators.loaded import LoadedGenerator
+from ganlab.generators.sampling import SampleFunction, chunk_size
 
-BATCHES = (1, 2, 7, 64)  # sizes of the batches that are compared
+BATCHES = (1, 2, 7, 64)  # sizes of the batches that are compared, if the samples are not too large
 SEED = 20240229  # of their latents
 TOLERANCE = 1e-5  # relative to the largest absolute value of a sample
 
-#: What a reader of an exported file returns: maps latents and labels (or None) to samples.
-SampleFunction = Callable[[Tensor, Tensor | None], Tensor]
+
+@dataclass(frozen=True)
+class Verification:
+    """The result of a comparison.
+
+    Attributes:
+        difference: the largest absolute difference between a value of the file's samples and of the generator's.
+        tolerance: the largest difference that is accepted.
+        batches: the sizes of the batches that were compared.
+    """
+
+    difference: float
+    tolerance: float
+    batches: tuple[int, ...]
 
 
-def verify_samples(generator: LoadedGenerator, exported: SampleFunction, kind: str) -> tuple[float, float]:
+def verify_samples(generator: LoadedGenerator, exported: SampleFunction, kind: str) -> Verification:
     """Compare the samples of an exported file with the generator's, on fixed latents in batches of several sizes.
 
     Args:
@@ -26,14 +39,13 @@ def verify_samples(generator: LoadedGenerator, exported: SampleFunction, kind: s
         exported: the file, read again.
         kind: its format, for error messages.
 
-    Returns:
-        The largest absolute difference of a value, and the largest that is accepted.
-
     Raises:
         GanlabError: the difference is larger, a shape differs, or the file cannot be run with a batch.
     """
     difference = largest_value = 0.0
-    for count in BATCHES:
+    largest_batch = max(2, chunk_size(generator.info["spec"]["output_shape"]))  # two samples show whether one depends on the other
+    batches = tuple(sorted({min(count, largest_batch) for count in BATCHES}))
+    for count in batches:
         latent, labels = fixed_inputs(generator, count)
         try:
             with torch.no_grad():
@@ -48,7 +60,7 @@ def verify_samples(generator: LoadedGenerator, exported: SampleFunction, kind: s
     if not difference <= tolerance:
         question = "does the network draw random numbers itself, or depend on the whole batch?"
         raise _mismatch(kind, f"they differ by up to {difference:.2g}, and {tolerance:.2g} is accepted; {question}")
-    return difference, tolerance
+    return Verification(difference, tolerance, batches)
 
 
 def fixed_inputs(generator: LoadedGenerator, count: int) -> tuple[Tensor, Tensor | None]:

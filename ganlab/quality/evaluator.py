@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,7 @@ from ganlab.game.factories import make, owner_of
 from ganlab.game.out_of_memory import is_memory_error
 from ganlab.game.precision import tf32
 from ganlab.game.random_streams import default_generators_restored, derive, seed_default_generators
+from ganlab.generators.sampling import SampleSource
 from ganlab.quality.attributed_judge import AttributedJudge
 from ganlab.quality.metric_checks import check_metric
 from ganlab.quality.real_samples import RealSamples
@@ -116,9 +118,15 @@ class Evaluator:
         evaluation = self.recipe.evaluation
         return min(evaluation.quick_samples if quick else evaluation.samples, len(self.dataset))
 
-    def labels(self, count: int) -> Tensor | None:
-        """Labels for ``count`` fakes of a generator that takes labels, see :meth:`RealSamples.labels`."""
-        return self.real.labels(count)
+    def measure_generator(self, source: SampleSource, quick: bool, stopping: Callable[[], bool] = lambda: False) -> Report:
+        """Make samples of a generator from fixed noise, and measure them. Args as :meth:`measure`."""
+        started = time.monotonic()
+        count = self.count(quick)
+        latent = source.fixed_latent(count, "evaluation")
+        fakes = source.generate(latent, self.real.labels(count) if source.takes_labels else None)
+        report = self.measure(fakes, quick, stopping)
+        report.seconds = time.monotonic() - started
+        return report
 
     def measure(self, fakes: Tensor, quick: bool, stopping: Callable[[], bool] = lambda: False) -> Report:
         """Measure samples.

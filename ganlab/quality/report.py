@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,3 +31,9 @@ class Report:
     collapsed: str = ""
     seconds: float = 0.0
     stopped: bool = False
+
+    def to_json(self, step: int) -> str:
+        """The content of ``evaluation.json``, for samples of the generator at ``step``."""
+        content: dict[str, Any] = {"step": step, "values": self.values, "better": self.better}
+        content |= {"collapsed": self.collapsed, "about": self.about, "not_measured": self.missing}
+        return json.dumps({**content, "seconds": round(self.seconds, 3)}, indent=2) + "\n"

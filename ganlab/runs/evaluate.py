@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +10,8 @@ import torch
 
 from ganlab.errors import UsageError
 from ganlab.game.factories import make_data, make_noise, sampling_law
-from ganlab.game.player import accepts_labels
-from ganlab.game.precision import tf32
 from ganlab.generators.loaded import read_description, rebuilt
-from ganlab.generators.sampling import fixed_noise, in_chunks
+from ganlab.generators.sampling import SampleSource
 from ganlab.quality.evaluator import Evaluator
 from ganlab.quality.report import Report
 from ganlab.recipe import Lookup
@@ -23,8 +19,7 @@ from ganlab.records import generator_step
 from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary
 from ganlab.runs.device import DTYPES, find_device
-from ganlab.runs.evaluations import to_json
-from ganlab.runs.generators import find_checkpoint, generator_at_checkpoint
+from ganlab.runs.generators import find_checkpoint, generator_at_checkpoint, generator_file
 from ganlab.runs.saved_recipe import recipe_of
 from ganlab.runs.workspace import Workspace
 from ganlab.storage.atomic import write_text
@@ -61,7 +56,7 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
     Args:
         summary: the run.
         library: the components that its recipe may pick.
-        workspace: the folders of data and cache, and who is told.
+        workspace: the folders of data and cache; its ``tell`` gets announcements.
         request: ``overrides`` may change what is measured.
         point: ``"last"``, ``"best"`` or a step: the checkpoint whose generator is measured; empty: ``generator.safetensors``.
 
@@ -72,7 +67,7 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
     folder = summary.folder
     _refuse_training_options(request)
     tell = workspace.tell or (lambda text: None)
-    path = find_checkpoint(summary, point, tell) if point else _generator_file(summary, request)
+    path = find_checkpoint(summary, point, tell) if point else _ended_generator(summary, request)
     info = folder.read_info()
     recipe = recipe_of(folder, info, library, request)
     dataset = make_data(recipe, workspace.data_root())
@@ -87,18 +82,13 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
     else:
         generator = rebuilt(path, read_description(path), library)
         _announce_outdated(summary, generator.info["step"], tell)
-    law = sampling_law(recipe, make_noise(recipe.noise))
     generator.network.to(device)
-    count = evaluator.count(quick=False)
-    latent = law.sample(count, fixed_noise(recipe.train.seed, "evaluation", device), device, dtype)
-    labels = evaluator.labels(count) if accepts_labels(generator.network) else None
-    autocast = torch.autocast(device.type, torch.bfloat16) if recipe.train.autocast != "off" else contextlib.nullcontext()
-    with torch.no_grad(), autocast, tf32(recipe.train.tf32):
-        fakes = in_chunks(generator, latent, labels, recipe.train.seed, device, dtype, math.prod(dataset.shape))
-    report = evaluator.measure(fakes, quick=False)
+    noise = sampling_law(recipe, make_noise(recipe.noise))
+    source = SampleSource(generator, generator.takes_labels, recipe, noise, dataset.shape, device, dtype)
+    report = evaluator.measure_generator(source, quick=False)
     step, is_own_evaluation = generator.info["step"], not (request.overrides or point)
     if is_own_evaluation:
-        write_text(folder.evaluation, to_json(report, step))
+        write_text(folder.evaluation, report.to_json(step))
     return Measured(summary, report, step, None if point else generator_step.later_step(summary, step), is_own_evaluation)
 
 
@@ -116,27 +106,21 @@ def _refuse_training_options(request: RunRequest) -> None:
         )
 
 
-def _generator_file(summary: RunSummary, request: RunRequest) -> Path:
+def _ended_generator(summary: RunSummary, request: RunRequest) -> Path:
     """The file ``generator.safetensors`` of a run that has ended.
 
     Raises:
-        UsageError: there is none, or the run is running.
+        UsageError: there is none, or the run has been resumed and is running.
     """
-    folder, command = summary.folder, generator_step.last_checkpoint_command(summary, request)
-    alternative = f"\nor measure its last checkpoint: {command}" if command else ""
-    if not folder.generator.is_file():
-        why = {"failed": "it failed before it could write one", "running": "it is still running"}
-        wait, resume = "wait until it ends, or press Ctrl-C", f"{RunRequest().command_line(folder.path)} resumes it; Ctrl-C then writes one"
+    path = generator_file(summary, request)
+    if summary.status == "running" or summary.folder.locked_elsewhere():
+        command = generator_step.last_checkpoint_command(summary, request)
+        alternative = f"\nor use its last checkpoint: {command}" if command else ""
         raise UsageError(
-            f"run {summary.id} has no generator.safetensors: {why.get(summary.status, 'it was killed before it could write one')}",
-            f"{wait if summary.status == 'running' else resume}{alternative}",
-        )
-    if summary.status == "running" or folder.locked_elsewhere():
-        raise UsageError(
-            f"run {summary.id} is running: its generator.safetensors is from before it was resumed",
+            f"run {summary.id} is running: its {path.name} is from before it was resumed",
             f"wait until it ends, or press Ctrl-C{alternative}",
         )
-    return folder.generator
+    return path
 
 
 def _announce_outdated(summary: RunSummary, step: int, tell: Callable[[str], None]) -> None:

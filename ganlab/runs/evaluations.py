@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ganlab.game.game import Game
 from ganlab.numbers import round_up
@@ -26,11 +23,11 @@ def evaluation_interval(evaluation: Evaluation, total_steps: int) -> int:
 
 
 class Evaluations:
-    """Measures a run's samples when that is due, and writes the results down.
+    """Measures a run's samples when that is due, and logs the results.
 
     Args:
-        game: the run's, with its data placed.
-        record, sampler, clock: of the same run.
+        game: the run's game, with its data placed.
+        record, sampler, clock: those of the same run.
         write_metrics: appends a line to ``metrics.jsonl``.
         stopping: returns whether the run was asked to stop.
         cache: the folder in which judges keep files.
@@ -61,14 +58,14 @@ class Evaluations:
         self.evaluator = Evaluator(game.recipe, game.dataset, cache, game.device, lambda text: record.tell(text), record.announce)
 
     def due(self, step: int) -> bool:
-        """Whether a quick evaluation is due at ``step``, which is logged: the first such step in each interval, and the last of the run."""
+        """Whether a quick evaluation is due at the logged step ``step``: at the first one in each interval, and at the run's last."""
         log_every = self.game.recipe.train.log_every
         if not self.every or not self.evaluator.wanted(quick=True):
             return False
         return step // self.every > (step - log_every) // self.every or step == self.game.total_steps
 
     def quick(self) -> dict[str, float]:
-        """Measure with the quick metrics: values as ``quality/...``; empty where the run was stopped while its judge was made."""
+        """Measure the quick metrics. Returns them as ``quality/...``, or nothing if the run was stopped while its judge was made."""
         report = self._measure(quick=True)
         return {} if report.stopped else {f"quality/{name}": value for name, value in report.values.items()}
 
@@ -83,7 +80,7 @@ class Evaluations:
                 self.write_metrics(metrics)
 
     def at_end(self) -> None:
-        """Measure with all metrics, if the recipe asks for it: values as ``final/...`` and in ``evaluation.json``."""
+        """Measure all metrics, if the recipe asks for it. Log them as ``final/...``, and write ``evaluation.json``."""
         folder = self.record.folder
         if not self.game.recipe.evaluation.at_end or folder is None or not self.evaluator.wanted(quick=False):
             return
@@ -95,24 +92,11 @@ class Evaluations:
             return
         self.final = report
         self.write_metrics({f"final/{name}": value for name, value in report.values.items()})
-        write_text(folder.evaluation, to_json(report, self.game.step))
+        write_text(folder.evaluation, report.to_json(self.game.step))
 
     def _measure(self, quick: bool) -> Report:
-        count = self.evaluator.count(quick)
-        started = time.monotonic()
         with self.clock.stopped():
-            latent = self.sampler.fixed_latent(count, "evaluation")
-            labels = self.evaluator.labels(count) if self.game.players["generator"].takes_labels else None
-            fakes = self.sampler.generate(latent, labels)
-            report = self.evaluator.measure(fakes, quick, self.stopping)
-        report.seconds = time.monotonic() - started
+            report = self.evaluator.measure_generator(self.sampler.source, quick, self.stopping)
         self.seconds += report.seconds
         self.record.write_clock(self.game.step, {f"speed/{'quick' if quick else 'final'}_evaluation_seconds": report.seconds})
         return report
-
-
-def to_json(report: Report, step: int) -> str:
-    """The content of ``evaluation.json``: the step, the values, what they were measured on, and what could not be measured."""
-    content: dict[str, Any] = {"step": step, "values": report.values, "better": report.better}
-    content |= {"collapsed": report.collapsed, "about": report.about, "not_measured": report.missing}
-    return json.dumps({**content, "seconds": round(report.seconds, 3)}, indent=2) + "\n"

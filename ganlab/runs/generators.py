@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from ganlab.game.factories import make_data
 from ganlab.game.random_streams import default_generators_restored
 from ganlab.generators.description import description, drawn_as
 from ganlab.generators.loaded import LoadedGenerator, rebuilt
-from ganlab.pictures import image_grid, scatter, tiled
+from ganlab.pictures import are_images, image_grid, sheet, tiled
 from ganlab.recipe import Lookup, Recipe
 from ganlab.records import generator_step, trust
 from ganlab.records.folder import RunFolder, step_of
@@ -39,22 +39,27 @@ class RunGenerator:
 
     Attributes:
         generator: on the CPU and in eval mode.
-        dataset: None where the range of the data is enough to draw, or where the data set is not available.
+        load_data: loads the data set. Returns None where the range of the data is enough to draw, or where the data are not available.
     """
 
     generator: LoadedGenerator
-    dataset: Dataset | None = None
+    load_data: Callable[[], Dataset | None]
+
+    @cached_property
+    def dataset(self) -> Dataset | None:
+        """The data set; loaded when the first picture is drawn."""
+        return self.load_data()
 
     @property
     def draws_points(self) -> bool:
         """Whether samples are points, all drawn in one picture, and not images."""
-        return len(self.generator.info["spec"]["output_shape"]) == 1
+        return not are_images(self.generator.info["spec"]["output_shape"])
 
     def sheet(self, samples: Tensor, columns: int | None = None) -> np.ndarray:
         """``samples``, ``(count, *data shape)``, in one picture with this number of ``columns``: uint8, ``(height, width, 3)``."""
-        dataset, limits = self.dataset, self.generator.info["range"]
+        dataset = self.dataset
         if dataset is None:
-            return scatter(samples, samples) if self.draws_points else image_grid(samples, limits and tuple(limits), columns)
+            return sheet(samples, None, self.generator.info["range"], columns)
         with blamed("the data set, in picture(),"):
             if columns is None or self.draws_points:
                 return dataset.picture(samples)
@@ -67,20 +72,12 @@ class RunGenerator:
     def single(self, sample: Tensor) -> np.ndarray:
         """One sample, ``(*data shape)``, as a picture of its own."""
         if self.dataset is None or drawn_as(self.dataset) == "images":
-            limits = self.generator.info["range"]
-            return image_grid(sample[None], limits and tuple(limits), 1, pad=0)
-        with blamed("the data set, in picture(),"):
-            return self.dataset.picture(sample[None])
+            return image_grid(sample[None], self.generator.info["range"], 1, pad=0)
+        return self.sheet(sample[None])
 
 
 def open_generator(
-    summary: RunSummary,
-    library: Lookup,
-    request: RunRequest,
-    data_root: Path,
-    tell: Callable[[str], None],
-    point: str = "",
-    draw: bool = True,
+    summary: RunSummary, library: Lookup, request: RunRequest, data_root: Path, tell: Callable[[str], None], point: str = ""
 ) -> RunGenerator:
     """Load the generator of a run that has ended, or of its checkpoint ``point``.
 
@@ -91,41 +88,36 @@ def open_generator(
         data_root: the folder of the data sets; nothing is downloaded.
         tell: called with one paragraph for each thing that a person must know.
         point: ``"last"``, ``"best"`` or a step; empty: ``generator.safetensors``.
-        draw: whether samples will be drawn, for which the data set may be needed.
 
     Raises:
         UsageError: there is no such generator, or the run was made by another account and is not trusted.
         GanlabError: the generator cannot be read, or needs a component that is not installed.
     """
     folder, info = summary.folder, summary.folder.read_info()
-    typed, request = (
-        request,
-        replace(request, trust=request.trust or trust.is_own(folder, info)),
-    )  # the run's copy of a plugin file is enough
+    own_request = replace(request, trust=request.trust or trust.is_own(folder, info))  # the run's copy of a plugin file is enough
     if point:
-        return generator_at_checkpoint(find_checkpoint(summary, point, tell), recipe_of(folder, info, library, request), library, data_root)
-    if not folder.generator.is_file():
-        raise _no_generator(summary, typed)
-    state = checkpoint.load(folder.generator, "generator")
-    recipe = recipe_of(folder, info, library, request) if _needs_files(state, library, request) else None
-    generator = rebuilt(folder.generator, state, library)
+        recipe = recipe_of(folder, info, library, own_request)
+        return generator_at_checkpoint(find_checkpoint(summary, point, tell), recipe, library, data_root)
+    path = generator_file(summary, request)
+    state = checkpoint.load(path, "generator")
+    installed = library.find("network", str(state.get("use"))) and library.find("noise", str(dict(state.get("noise", {})).get("use")))
+    loaded_recipe = None if installed else recipe_of(folder, info, library, own_request)  # it loads the run's plugin files
+    generator = rebuilt(path, state, library)
     outdated = generator_step.describe_outdated_generator(summary, generator.info["step"])
     if outdated:
-        later = generator_step.last_checkpoint_command(summary, typed)
+        later = generator_step.last_checkpoint_command(summary, request)
         tell(f"{outdated}: that one is used.{f' To use its last checkpoint: {later}' if later else ''}")
-    dataset = None
-    if draw and generator.info["drawn_as"] == "data":
+
+    def load_data() -> Dataset | None:
+        if generator.info["drawn_as"] == "images":
+            return None
         try:
-            dataset = make_data(recipe or recipe_of(folder, info, library, request), data_root, download=False)
+            return make_data(loaded_recipe or recipe_of(folder, info, library, own_request), data_root, download=False)
         except UsageError as error:
             tell(f"The samples are drawn without their data set, which is not available: {error}")
-    return RunGenerator(generator, dataset)
+            return None
 
-
-def _needs_files(state: dict[str, Any], library: Lookup, request: RunRequest) -> bool:
-    """Whether the generator needs components of the run's plugin files, which :func:`recipe_of` loads if they may be trusted."""
-    picked = (("network", state.get("use", "")), ("noise", dict(state.get("noise", {})).get("use", "")))
-    return any(library.find(kind, str(name)) is None for kind, name in picked)  # type: ignore[arg-type]
+    return RunGenerator(generator, load_data)
 
 
 def generator_at_checkpoint(path: Path, recipe: Recipe, library: Lookup, data_root: Path) -> RunGenerator:
@@ -141,7 +133,7 @@ def generator_at_checkpoint(path: Path, recipe: Recipe, library: Lookup, data_ro
             run.game.step = state["step"]
         except (KeyError, RuntimeError) as error:
             raise GanlabError(f"checkpoint {path} is of another generator than its recipe's: {str(error).splitlines()[0]}") from error
-        return RunGenerator(rebuilt(path, description(run.game), library), dataset)
+        return RunGenerator(rebuilt(path, description(run.game), library), lambda: dataset)
 
 
 def find_checkpoint(summary: RunSummary, point: str, tell: Callable[[str], None]) -> Path:
@@ -171,11 +163,22 @@ def find_checkpoint(summary: RunSummary, point: str, tell: Callable[[str], None]
     return files[int(point)]
 
 
-def _no_generator(summary: RunSummary, request: RunRequest) -> UsageError:
-    """The error that says why a run has no generator, and what to do."""
+def generator_file(summary: RunSummary, request: RunRequest) -> Path:
+    """The file ``generator.safetensors`` of a run. ``request`` is quoted in errors.
+
+    Raises:
+        UsageError: the run has none. The message says why, and what to do.
+    """
     folder: RunFolder = summary.folder
-    why = {"running": "it is still being trained", "interrupted": "it was killed", "failed": "it failed"}.get(summary.status, "it is gone")
-    hints = [f"resume it: {RunRequest().command_line(folder.path)}"] if summary.status in ("interrupted", "failed") else []
-    if folder.checkpoint_files():
-        hints.append(f"use its last checkpoint: {generator_step.last_checkpoint_command(summary, request)}")
-    return UsageError(f"run {summary.id} has no generator yet: {why}", "\nor ".join(hints) or "it has no checkpoint either, so far")
+    if folder.generator.is_file():
+        return folder.generator
+    resume = f"resume it: {RunRequest().command_line(folder.path)}"
+    reasons = {
+        "running": ("it is still being trained", "wait until it ends, or press Ctrl-C"),
+        "interrupted": ("it was killed", resume),
+        "failed": ("it failed", resume),
+    }
+    why, hint = reasons.get(summary.status, ("the file is gone", ""))
+    checkpoint_command = generator_step.last_checkpoint_command(summary, request)
+    hints = [hint, f"use its last checkpoint: {checkpoint_command}" if checkpoint_command else ""]
+    raise UsageError(f"run {summary.id} has no {folder.generator.name}: {why}", "\nor ".join(filter(None, hints)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,18 +9,16 @@ import torch
 from torch import Tensor
 
 from ganlab.game.blame import blamed
-from ganlab.game.draws import draw_latent
 from ganlab.game.game import Game
-from ganlab.game.precision import tf32
-from ganlab.generators.sampling import fixed_noise, in_chunks
+from ganlab.generators.sampling import SampleSource
 from ganlab.numbers import round_down
-from ganlab.pictures import save_png
+from ganlab.pictures import are_images, save_png
 from ganlab.recipe import Train
 
 if TYPE_CHECKING:
     import numpy as np
 
-POINTS = 1000  # of a 2-D sheet, where an image sheet has train.samples images
+POINTS = 1000  # on a sheet of points, unless train.samples is larger
 
 
 def sheet_interval(train: Train, total_steps: int) -> int:
@@ -44,24 +41,26 @@ class Sampler:
     def count(self) -> int:
         """How many samples are on a sheet."""
         samples = self.game.recipe.train.samples
-        return samples if len(self.game.dataset.shape) > 1 else max(POINTS, samples)
+        return samples if are_images(self.game.dataset.shape) else max(POINTS, samples)
+
+    @property
+    def source(self) -> SampleSource:
+        """The generator as it is now, with what its samples depend on."""
+        game, player = self.game, self.game.players["generator"]
+        return SampleSource(
+            player, player.takes_labels, game.recipe, game.sampling_noise, game.dataset.shape, game.device, game.dtype, player.evaluating
+        )
 
     def fixed_latent(self, count: int, name: str = "sheet") -> Tensor:
-        """``count`` latents of the law for sampling, ``(count, *noise shape)``, which depend on the seed and ``name`` alone.
-
-        A longer draw does not begin like a shorter one.
-        """
-        game = self.game
-        source = fixed_noise(game.seed, name, game.device)
-        return draw_latent(game.sampling_noise, game.recipe.sampling_law.use, count, source, game.device, game.dtype)
+        """As :meth:`ganlab.generators.sampling.SampleSource.fixed_latent`."""
+        return self.source.fixed_latent(count, name)
 
     def generate(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples for ``latent``, on the CPU: ``(count, *data shape)``. The generator is in eval mode, and left as it was."""
-        game, generator = self.game, self.game.players["generator"]
-        if labels is None and generator.takes_labels and game.dataset.class_names:
-            labels = torch.arange(len(latent)) % len(game.dataset.class_names)
-        with generator.evaluating(), game.autocast(), tf32(game.recipe.train.tf32):
-            return in_chunks(generator, latent, labels, game.seed, game.device, game.dtype, math.prod(game.dataset.shape))
+        player, class_names = self.game.players["generator"], self.game.dataset.class_names
+        if labels is None and player.takes_labels and class_names:
+            labels = torch.arange(len(latent)) % len(class_names)
+        return self.source.generate(latent, labels)
 
     def sheet(self, path: Path) -> np.ndarray:
         """Draw the sheet of the run's fixed noise, and save it as a PNG at ``path``: uint8, ``(height, width, 3)``."""

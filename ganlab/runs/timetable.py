@@ -1,4 +1,4 @@
-"""What happens after a step, and at which interval: metrics are logged, samples drawn and measured, checkpoints saved."""
+"""What a run does after each step, and at which interval: log metrics, draw and measure samples, save checkpoints."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ class Timetable:
     """The intervals of a run. The game knows none of them.
 
     Attributes:
-        sampler: draws the sheets. checkpoints: saves. clock: the time of training.
-        evaluations: measures the samples; there once the data are.
+        sampler: draws the sheets.
+        checkpoints: saves checkpoints.
+        clock: measures the time of training.
+        evaluations: measures the samples. Set after the data set has been built.
     """
 
     evaluations: Evaluations
@@ -27,9 +29,9 @@ class Timetable:
         self.sampler, self.checkpoints, self.clock = sampler, checkpoints, clock
 
     def after_step(self, step: int) -> None:
-        """Call ``after_step``; then log, draw a sheet and save, where that is due.
+        """Call the hook ``after_step``. Then log, draw a sheet and save, if each is due.
 
-        A trick that raises does not keep the others from finishing the step, so that it can be saved.
+        If a trick raises, the other tricks still finish the step. A rescue can then save it.
 
         Raises:
             NonFiniteError: a turn was not finite, and the recipe does not say to skip it.
@@ -56,10 +58,10 @@ class Timetable:
             self.checkpoints.save()
 
     def log_metrics(self) -> list[Exception]:
-        """Bring the interval's metrics to the host, write them down, and hand them to the tricks.
+        """Copy the interval's metrics to the CPU, write them to ``metrics.jsonl``, and pass them to the hook ``on_metrics``.
 
         Returns:
-            What tricks raised.
+            The errors that tricks raised.
         """
         game = self.game
         game.guard.read()
@@ -76,7 +78,7 @@ class Timetable:
         return raised
 
     def write_metrics(self, metrics: dict[str, float]) -> None:
-        """Append a line to ``metrics.jsonl``, and see whether one of its values makes a checkpoint the best."""
+        """Append a line to ``metrics.jsonl``, and check whether its values make a checkpoint the best."""
         self.record.write_metrics(self.game.step, metrics)
         self.checkpoints.best.note(metrics)
 
@@ -88,10 +90,10 @@ class Timetable:
             self.game.hooks.on_images(step=self.game.step, name="samples", picture=picture, path=path)
 
     def _finish_epoch(self) -> list[Exception]:
-        """Write down the epoch's means of both players' losses, as the tutorials report them, and hand all means to the tricks.
+        """Log the epoch's means of both players' losses, as tutorials report them, and pass all means to the hook ``after_epoch``.
 
         Returns:
-            What tricks raised.
+            The errors that tricks raised.
         """
         means = self.game.metrics.epoch()
         if self.record.folder is not None:
@@ -99,7 +101,7 @@ class Timetable:
         return self.game.hooks.call_each("after_epoch", epoch=self.game.epoch, means=means)
 
     def _announce_lost_values(self) -> None:
-        """Announce once each metric that had values that were not finite, where no turn that was not finite explains it."""
+        """Announce each metric that had non-finite values, once, unless the guard has reported a non-finite turn."""
         game, info = self.game, self.record.info
         lost, game.metrics.lost = game.metrics.lost, set()
         explained, game.guard.reported = game.guard.reported, False

@@ -53,6 +53,7 @@ class ImageFolder:
         self.shape: tuple[int, ...] = (channels, size, size)
         self.range: tuple[float, float] | None = range
         self.class_names: Sequence[str] = listing.class_names
+        self.columns: int | None = None  # of the picture; None: as square as possible
         self.scale, self.offset = scale_and_offset(range)
         self.device, self.dtype = torch.device("cpu"), torch.float32
         self._labels = listing.labels
@@ -105,7 +106,7 @@ class ImageFolder:
         """A sheet of images."""
         from ganlab.pictures import image_grid
 
-        return image_grid(samples, self.range)
+        return image_grid(samples, self.range, self.columns)
 
     def fingerprint(self) -> str:
         """A digest of the files' names and sizes in bytes, the classes, and the shape and range of the images. Reads no file."""
