@@ -42,10 +42,16 @@ class UsageError(GanlabError):
 
 
 class RecipeError(UsageError):
-    """A recipe has mistakes. ``mistakes`` holds all of them, each as ``file:line: text``, in the order of the file."""
+    """A recipe has mistakes.
 
-    def __init__(self, mistakes: list[str], hint: str = "") -> None:
-        self.mistakes = mistakes
+    Args:
+        mistakes: all of them, each as ``file:line: text``, in the order of the file.
+        hint: as in :class:`GanlabError`.
+        missing_component: whether no plugin brings one of its components.
+    """
+
+    def __init__(self, mistakes: list[str], hint: str = "", *, missing_component: bool = False) -> None:
+        self.mistakes, self.missing_component = mistakes, missing_component
         super().__init__("\n".join(mistakes), hint)
 
 

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from ganlab.cli import main
-from ganlab.comparison import differences, grouped, main_metric, margin, read_result, verdicts
+from ganlab.comparison import Spread, confidence_interval, differences, grouped, main_metric, verdicts
 from ganlab.comparison.page import SIGN, page
 from ganlab.errors import UsageError
 from ganlab.pictures import save_png
 from ganlab.records.folder import RunFolder
+from ganlab.records.results import RunResult
 from ganlab.records.summaries import RunSummary, list_runs
 
 BETTER = {"frechet_distance": "lower", "coverage": "higher", "samples_seen": "neither"}
@@ -30,7 +31,7 @@ def made(
     path = runs / f"20260101-000000-{name}-{len(list(runs.glob('*'))):04x}"
     (path / "samples").mkdir(parents=True)
     about = {"samples": 1000, "judge": "eyes", "judge_identity": "1"} | info.pop("about", {})
-    collapsed = info.pop("collapsed", "")
+    collapsed, main_results = info.pop("collapsed", ""), info.pop("main_results", [])
     data = {
         "recipe": name,
         "seed": seed,
@@ -49,14 +50,15 @@ def made(
     save_png(np.full((8, 8, 3), 40 * seed, np.uint8), path / "samples/step_000000100.png")
     if values is not None:
         evaluation = {"step": 100, "values": values, "better": {key: BETTER[key] for key in values}}
-        (path / "evaluation.json").write_text(json.dumps(evaluation | {"about": about, "collapsed": collapsed}))
+        evaluation |= {"about": about, "collapsed": collapsed, "main_results": main_results}
+        (path / "evaluation.json").write_text(json.dumps(evaluation))
     return RunSummary(RunFolder(path), RunFolder(path).read_info())
 
 
 def results(runs: Path, groups: dict[str, list[float]], metric: str = "frechet_distance", **more: Any) -> Any:
     """Groups of runs, of seeds 0, 1, 2 ..., with the values given."""
     runs_of = [made(runs, name, seed, {metric: value}, **more) for name, found in groups.items() for seed, value in enumerate(found)]
-    return grouped([read_result(run) for run in runs_of])
+    return grouped([RunResult(run) for run in runs_of])
 
 
 def ganlab(*words: str) -> int:
@@ -70,7 +72,7 @@ def ganlab(*words: str) -> int:
 
 def test_runs_of_one_recipe_are_one_group_whatever_their_seeds(tmp_path: Path) -> None:
     found = [made(tmp_path, "a", 1), made(tmp_path, "b", 0, recipe="[generator]\nlr = 2"), made(tmp_path, "a", 0)]
-    groups = grouped([read_result(run) for run in found])
+    groups = grouped([RunResult(run) for run in found])
     assert [(group.name, [result.seed for result in group.results]) for group in groups] == [("a", [0, 1]), ("b", [0])]
     assert differences(groups) == {"generator.lr": [1, 2]}
 
@@ -78,7 +80,7 @@ def test_runs_of_one_recipe_are_one_group_whatever_their_seeds(tmp_path: Path) -
 def test_changed_recipes_of_one_name_are_told_apart_by_what_differs(tmp_path: Path) -> None:
     base = '[[tricks]]\nuse = "clamp"\nmargin = 0.1\n[[tricks]]\nuse = "packing"\nenabled = %s\nsize = 2\n[generator]\nlr = %s'
     runs = [made(tmp_path, "a", recipe=base % pair) for pair in (("true", "1"), ("false", "1"), ("true", "2"))]
-    groups = grouped([read_result(run) for run in runs])
+    groups = grouped([RunResult(run) for run in runs])
     assert [group.name for group in groups] == [
         "a generator.lr=1",
         "a generator.lr=1 without packing",
@@ -89,7 +91,7 @@ def test_changed_recipes_of_one_name_are_told_apart_by_what_differs(tmp_path: Pa
 
 def test_how_samples_are_measured_makes_no_other_recipe(tmp_path: Path) -> None:
     runs = [made(tmp_path, "a", recipe=f"[evaluation]\nsamples = {count}\n[judge]\nseed = {count}") for count in (10, 20)]
-    assert len(grouped([read_result(run) for run in runs])) == 1
+    assert len(grouped([RunResult(run) for run in runs])) == 1
 
 
 def test_what_was_changed_on_the_way_is_another_recipe_and_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,11 +99,11 @@ def test_what_was_changed_on_the_way_is_another_recipe_and_is_told(tmp_path: Pat
     resumed = {"time": 0.0, "changed": {"threads": 2}}
     on_the_way = made(tmp_path, "a", 0, {"coverage": 0.1}, resumed=[resumed, changed])
     whole = [made(tmp_path, "a", seed, {"coverage": 0.5}, resumed=[resumed]) for seed in (0, 1)]
-    groups = grouped([read_result(run) for run in (*whole, on_the_way)])
+    groups = grouped([RunResult(run) for run in (*whole, on_the_way)])
     assert [(group.name, group.seeds) for group in groups] == [("a", [0, 1]), ("a changed at step 40", [0])]
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
     assert f"{on_the_way.id} changed at step 40: lr = 2 (was 1); k = 1 (was 0)." in " ".join(capsys.readouterr().out.split())
-    assert len(grouped([read_result(made(tmp_path, "b", resumed=odd)) for odd in ([], [{}], [{"step": 3}])])) == 1
+    assert len(grouped([RunResult(made(tmp_path, "b", resumed=odd)) for odd in ([], [{}], [{"step": 3}])])) == 1
     for odd in (None, 3, [4], [{"recipe": 5}]):
         with pytest.raises(UsageError, match=re.escape(f"is damaged: its resumed is {odd!r}")):
             made(tmp_path, "b", resumed=odd)
@@ -113,15 +115,15 @@ def test_two_changes_at_one_step_have_names_and_verdicts_of_their_own(tmp_path: 
             resumed = [{"step": 40, "recipe": [words]}] if words else []
             made(tmp_path, "a", seed, {"coverage": 0.5 + seed / 100}, resumed=resumed)
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
-    out = [line.strip().split("  ")[0] for line in capsys.readouterr().out.partition("against a:")[2].splitlines()]
-    assert out[1:3] == ["a changed at step 40", "a changed at step 40 (2)"]
+    out = [line.split("  ")[0] for line in capsys.readouterr().out.partition("against a\n")[2].splitlines()]
+    assert out[:3] == ["a", "a changed at step 40", "a changed at step 40 (2)"]
 
 
 def test_folders_that_cannot_be_read_have_no_results(tmp_path: Path) -> None:
     run = made(tmp_path, "a", values={"coverage": 1.0})
     (run.folder.path / "evaluation.json").write_text("{]")
     (run.folder.path / "recipe.toml").write_text("= 3")
-    result = read_result(run)
+    result = RunResult(run)
     assert (result.values, result.options, result.collapsed) == ({}, {}, "")
     assert result.curves == {"loss/generator": [(1, 1.0), (2, 0.5)], "quality/coverage": [(1, 0.5)]}
 
@@ -129,14 +131,37 @@ def test_folders_that_cannot_be_read_have_no_results(tmp_path: Path) -> None:
 # -- statistics ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("mean", "deviation", "text"),
+    [
+        (629.84, 218.6, "630 ± 220"),
+        (0.01228, 0.0039, "0.0123 ± 0.0039"),
+        (4.6, 1.52, "4.6 ± 1.5"),
+        (-0.4, 9.97, "-0.4 ± 10.0"),
+        (9.0, 0.0, "9 ± 0"),
+        (1.5, 1e-12, "1.5 ± 1e-12"),
+        (3e9, 2.34e8, "3e+09 ± 2.3e+08"),
+    ],
+)
+def test_a_mean_is_told_as_far_as_its_deviation_goes(mean: float, deviation: float, text: str) -> None:
+    assert str(Spread(mean, deviation, 3)) == text
+
+
+def test_the_spread_is_of_finite_values_with_n_minus_1() -> None:
+    spread = Spread.of([1.0, 3.0, math.nan])
+    assert (spread.mean, spread.deviation, spread.count, str(spread)) == (2.0, math.sqrt(2), 2, "2.0 ± 1.4")
+    assert (str(Spread.of([0.5])), str(Spread.of([]))) == ("0.5", "-")
+
+
 def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
     generator = np.random.default_rng(0)
     hits = 0
     for _ in range(2000):
         values = list(generator.normal(3.0, 2.0, size=5))
-        hits += abs(sum(values) / 5 - 3.0) < margin(values)
+        low, high = confidence_interval(values) or (math.nan, math.nan)
+        hits += low < 3.0 < high
     assert hits / 2000 == pytest.approx(0.95, abs=0.015)
-    assert math.isnan(margin([1.0]))
+    assert confidence_interval([1.0]) is None
 
 
 def test_luck_is_called_better_no_more_often_than_it_may(tmp_path: Path) -> None:
@@ -198,15 +223,24 @@ def test_collapsed_and_failed_runs_are_counted(tmp_path: Path) -> None:
         made(tmp_path, "a", seed, {"coverage": 0.8 + seed / 100})
         more: dict[str, Any] = {"status": "failed"} if seed == 2 else {"collapsed": "3 of 10 classes"} if seed else {}
         made(tmp_path, "b", seed, None if seed == 2 else {"coverage": 0.7 - seed / 2}, **more)
-    groups = grouped([read_result(run) for run in list_runs(tmp_path)])
+    groups = grouped([RunResult(run) for run in list_runs(tmp_path)])
     assert verdicts(groups, "coverage")[0].words.endswith("; collapsed in 1 of 3; failed in 1 of 3")
 
 
-def test_what_a_comparison_goes_by(tmp_path: Path) -> None:
-    values = {"a": {"frechet_distance": 1.0}, "b": {}}
-    runs = [made(tmp_path, name, values={"samples_seen": 1.0, "coverage": 1.0, **more}) for name, more in values.items()]
-    groups = grouped([read_result(run) for run in runs])
+def test_the_main_metric_is_the_first_main_result_that_all_runs_have(tmp_path: Path) -> None:
+    every = {"samples_seen": 1.0, "coverage": 1.0}
+    values = {"a": {"frechet_distance": 1.0, **every}, "b": every}
+    main_results = {"a": ["samples_seen", "frechet_distance", "coverage"], "b": ["samples_seen", "coverage"]}
+    runs = [made(tmp_path, name, values=values[name], main_results=main_results[name]) for name in values]
+    groups = grouped([RunResult(run) for run in runs])
     assert (main_metric(groups), main_metric(groups[:1]), main_metric([])) == ("coverage", "frechet_distance", None)
+
+
+@pytest.mark.parametrize("main_results", [None, [], 3, [4], ["gone"]])
+def test_without_main_results_the_first_metric_with_a_direction_counts(tmp_path: Path, main_results: object) -> None:
+    """Evaluations of version 0.1 have none."""
+    run = made(tmp_path, "a", values={"samples_seen": 1.0, "coverage": 1.0, "frechet_distance": 1.0}, main_results=main_results)
+    assert main_metric(grouped([RunResult(run)])) == "coverage"
 
 
 # -- the command -----------------------------------------------------------------------------------------------------------
@@ -220,31 +254,35 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     report = tmp_path / "report.html"
     assert ganlab("compare", "--runs-dir", str(runs), "--recipe", "plain", "--recipe", "clipped", "--html", str(report)) == 0
     assert capsys.readouterr().out == (
-        "                        plain      clipped\n"
-        "frechet distance ↓  21 ± 2.48  10.5 ± 1.24\n"
-        "coverage ↑            0.5 ± 0      0.6 ± 0\n"
-        "minutes             1.0 ± 0.0    1.0 ± 0.0\n"
-        "seeds                       3            3\n"
-        "collapsed              0 of 3       0 of 3\n"
-        "failed                 0 of 3       0 of 3\n"
-        "mean ± 95 % confidence interval\n"
+        "                         plain       clipped\n"
+        "frechet distance ↓  21.0 ± 1.0  10.50 ± 0.50\n"
+        "coverage ↑             0.5 ± 0       0.6 ± 0\n"
+        "minutes                  1 ± 0         1 ± 0\n"
+        "seeds                        3             3\n"
+        "collapsed               0 of 3        0 of 3\n"
+        "failed                  0 of 3        0 of 3\n"
+        "mean ± standard deviation over seeds\n"
         "\n"
         "option        plain  clipped\n"
         "generator.lr  1      2\n"
         "\n"
-        "by frechet distance, against plain:\n"
-        "  clipped  better than plain (3 seeds, p = 0.00076)\n"
+        "verdict, by frechet distance:\n"
+        "recipe   mean over seeds       against plain\n"
+        "plain    95 % CI 18.5 to 23.5\n"
+        "clipped  95 % CI 9.26 to 11.7  better than plain (3 seeds, p = 0.00076)\n"
         "\n"
         f"{report} has the curves and the samples, too\n"
     )
     assert ganlab("compare", "--runs-dir", str(runs), "--by", "coverage") == 0
-    assert "by coverage, against clipped:\n  plain  no difference shown with 3 seeds (p = 0.25)" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "verdict, by coverage:\nrecipe   mean over seeds     against clipped\nclipped  95 % CI 0.6 to 0.6\n" in out
+    assert "\nplain    95 % CI 0.5 to 0.5  no difference shown with 3 seeds (p = 0.25)\n" in out
 
 
 def test_the_report_needs_nothing_else_and_runs_nothing(tmp_path: Path) -> None:
     evil = made(tmp_path, "<script>alert(1)</script>".replace("/", "-"), values={"coverage": 0.5})
     other = made(tmp_path, "other", values={"coverage": 0.4}, recipe='[data]\npath = "</td><img src=x>"')
-    text = page(grouped([read_result(evil), read_result(other)]), "coverage")
+    text = page(grouped([RunResult(evil), RunResult(other)]), "coverage")
     tags: list[tuple[str, dict[str, str | None]]] = []
 
     class Reader(HTMLParser):
@@ -381,13 +419,13 @@ def test_the_plus_minus_is_explained_where_there_is_one(tmp_path: Path, capsys: 
     made(tmp_path, "a", 1, status="failed")
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
     out = capsys.readouterr().out
-    assert ("±" in out.partition("mean ±")[0]) is ("mean ± 95 %" in out)
+    assert ("±" in out.partition("mean ±")[0]) is ("mean ± standard" in out)
     made(tmp_path, "b", 0, {"coverage": 0.5})
     assert ganlab("compare", "--runs-dir", str(tmp_path), "--recipe", "b") == 0
     assert "±" not in capsys.readouterr().out
     made(tmp_path, "b", 1, {"coverage": 0.75})
     assert ganlab("compare", "--runs-dir", str(tmp_path), "--recipe", "b") == 0
-    assert "\nmean ± 95 % confidence interval\n" in capsys.readouterr().out
+    assert "\nmean ± standard deviation over seeds\n" in capsys.readouterr().out
 
 
 def test_the_table_has_the_metrics_that_are_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -451,7 +489,7 @@ def test_links_of_a_strangers_run_are_not_followed(tmp_path: Path) -> None:
     for name in ("evaluation.json", "samples/step_000000100.png", "recipe.toml"):
         (run.folder.path / name).unlink()
         (run.folder.path / name).symlink_to(secret)
-    result = read_result(run)
+    result = RunResult(run)
     assert (result.values, result.last_sheet, result.options) == ({}, None, {})
 
 
@@ -472,7 +510,7 @@ def test_runs_that_lack_the_number_are_not_left_out_in_silence(tmp_path: Path) -
     for seed in range(5):
         made(tmp_path, "a", seed, {"frechet_distance": 2.0 + seed / 10, "coverage": 0.5 + seed / 100})
         made(tmp_path, "b", seed, {"coverage": 0.1 + seed / 100} | ({"frechet_distance": 1.0 + seed / 10} if seed < 2 else {}))
-    groups = grouped([read_result(run) for run in list_runs(tmp_path)])
+    groups = grouped([RunResult(run) for run in list_runs(tmp_path)])
     assert better.keys() == groups[0].results[0].better.keys()
     assert main_metric(groups) == "coverage"
     (verdict,) = verdicts(groups, "frechet_distance")
@@ -484,7 +522,7 @@ def test_a_failed_first_run_does_not_take_the_verdict_away(tmp_path: Path) -> No
     for seed in range(1, 4):
         made(tmp_path, "a", seed, {"coverage": 0.5 + seed / 100})
         made(tmp_path, "b", seed, {"coverage": 0.9 + seed / 200})
-    groups = grouped([read_result(run) for run in list_runs(tmp_path)])
+    groups = grouped([RunResult(run) for run in list_runs(tmp_path)])
     assert main_metric(groups) == "coverage"
     assert verdicts(groups, "coverage")[0].words.startswith("better than a (3 seeds")
 
@@ -493,7 +531,7 @@ def test_several_runs_of_one_seed_count_once_and_that_is_said(tmp_path: Path, ca
     made(tmp_path, "a", 0, {"coverage": 0.5}, created=1.0)
     made(tmp_path, "a", 0, {"coverage": 0.7}, created=2.0)
     made(tmp_path, "a", 0, {"coverage": 0.1}, created=3.0, status="failed")
-    groups = grouped([read_result(run) for run in list_runs(tmp_path)])
+    groups = grouped([RunResult(run) for run in list_runs(tmp_path)])
     assert (groups[0].measured("coverage"), groups[0].seeds) == ({0: 0.7}, [0])
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
     out = " ".join(capsys.readouterr().out.split())

@@ -22,7 +22,7 @@ from ganlab.errors import GanlabError, RecipeError, UsageError
 from ganlab.recipe import to_toml
 from ganlab.recipe.grid import load_combinations, read_axes, read_seeds, split_values
 from ganlab.records.folder import RunFolder
-from ganlab.records.results import RunResult, Spread, latest, spreads
+from ganlab.records.results import RunResult, latest
 from ganlab.records.run_info import RunInfo
 from ganlab.records.summaries import find_run, process_lives
 from ganlab.screen import sweep_display
@@ -209,14 +209,15 @@ def ended(each: Pool) -> list[workers.Worker]:
     ("command", "reason"),
     [
         ("exit 0", ""),
-        ("echo 'note: x'; echo 'error: no room'; echo 'left'; echo 'hint: go'; exit 1", "no room left"),
+        ("printf 'no room\\nleft' > $GANLAB_SWEEP_FAILURE_FILE; echo 'hint: go'; exit 1", "no room left"),
         ("echo hm; exit 3", "exit code 3: hm"),
         ("kill -9 $$", "killed by SIGKILL, as the system does when there is no memory left"),
         ("kill -15 $$", "killed by SIGTERM"),
     ],
 )
 def test_why_a_process_failed(command: str, reason: str, fake: Path) -> None:
-    (fake / "log").write_text("error: of another time\n")
+    (fake / "log").write_text("of another time\n")
+    (fake / "log.error").write_text("of another time")
     with Pool([Share(1)]) as each:
         share = each.free_share()
         assert share is not None
@@ -278,44 +279,22 @@ def test_a_run_is_read_from_its_folder(tmp_path: Path) -> None:
         {"step": 5, "metrics": {"loss/generator": 1.0, "loss/discriminator": 2.0}},
         {"step": 9, "metrics": {"loss/generator": None}},
     ]
-    one = result(made(tmp_path, 1, lines, seed=3, findings=["fakes_alike"], set={"name": "x"}))
+    one = result(made(tmp_path, 1, lines, seed=3))
     one.folder.recipe.write_text('defaults = false\nname = "ring"\n[train]\nseed = 3\nsteps = 9\n[tracking]\nuse = "mlflow"\n')
-    assert (one.recipe, one.seed, one.status, one.minutes, one.steps) == ("ring", 3, "finished", 1.0, (9, 9))
-    assert (one.findings, one.sweep) == (["fakes_alike"], {"name": "x"})
+    assert (one.recipe, one.seed, one.status, one.minutes, one.step) == ("ring", 3, "finished", 1.0, 9)
     assert one.options == {"train.steps": 9}
-    assert (one.final, list(one.numbers)) == ({}, ["loss/discriminator", "loss/generator"])
+    assert (one.values, list(one.numbers)) == ({}, ["loss/discriminator", "loss/generator"])
     assert math.isnan(one.numbers["loss/generator"])
+    one.folder.evaluation.write_text('{"step": 9, "values": {"modes": 8}}')
+    assert result(one.folder).numbers == {"modes": 8.0}
     with open(one.folder.metrics, "a") as file:
         file.write('{"step": 9, "time": 0, "metrics": {"final/modes": 8}}\n{"step": 10, "met')
-    assert result(one.folder).numbers == {"modes": 8.0}
     assert latest(one.folder) == (9, pytest.approx({"loss/generator": math.nan, "loss/discriminator": 2.0, "final/modes": 8}, nan_ok=True))
 
 
 def test_the_last_lines_are_read_from_the_end_of_a_long_file(tmp_path: Path) -> None:
     folder = made(tmp_path, 1, [{"step": step, "metrics": {"loss/generator": step}} for step in range(5000)])
     assert latest(folder) == (4999, {"loss/generator": 4999.0})
-
-
-@pytest.mark.parametrize(
-    ("mean", "deviation", "text"),
-    [
-        (629.84, 218.6, "630 ± 220"),
-        (0.01228, 0.0039, "0.0123 ± 0.0039"),
-        (4.6, 1.52, "4.6 ± 1.5"),
-        (-0.4, 9.97, "-0.4 ± 10.0"),
-        (9.0, 0.0, "9 ± 0"),
-        (1.5, 1e-12, "1.5 ± 1e-12"),
-        (3e9, 2.34e8, "3e+09 ± 2.3e+08"),
-    ],
-)
-def test_a_mean_is_told_as_far_as_its_deviation_goes(mean: float, deviation: float, text: str) -> None:
-    assert str(Spread(mean, deviation, 3)) == text
-
-
-def test_the_spread_is_of_finite_values_with_n_minus_1() -> None:
-    spread = Spread.of([1.0, 3.0, math.nan])
-    assert (spread.mean, spread.deviation, spread.count, str(spread)) == (2.0, math.sqrt(2), 2, "2.0 ± 1.4")
-    assert (str(Spread.of([0.5])), str(Spread.of([]))) == ("0.5", "-")
 
 
 # -- the set -------------------------------------------------------------------------------------------------------------------
@@ -329,8 +308,8 @@ def a_sweep(runs: Path, grid: tuple[str, ...] = (f"{LR}=1e-4,2e-4",), seeds: str
 def add(sweep: Sweep, number: int, **info: object) -> RunFolder:
     """The folder of one of the sweep's runs, as far as a sweep reads it."""
     run = sweep.runs[number]
-    lines: list[dict[str, object]] = [{"step": 9, "metrics": {"final/modes": number}}]
-    folder = made(sweep.runs_dir, number, lines, set=sweep.membership_of(run), seed=run.seed, **info)
+    folder = made(sweep.runs_dir, number, [], set=sweep.membership_of(run), seed=run.seed, **info)
+    folder.evaluation.write_text(json.dumps({"step": 9, "values": {"modes": number}}))
     folder.recipe.write_text(to_toml(run.combination.recipe).replace("seed = 0", f"seed = {run.seed}"))
     return folder
 
@@ -440,7 +419,6 @@ def test_the_summary_has_the_spread_over_the_seeds(tmp_path: Path) -> None:
         [f"{LR}=0.0002", "1 of 2", "1", "", "1", "1.0"],
     ]
     assert result_rows(combinations, 80) == [list(column) for column in zip(*wide, strict=True)]
-    assert set(spreads(combinations[0].results)) == {"modes"}
 
 
 def test_a_terminal_shows_a_table_that_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

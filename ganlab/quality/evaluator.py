@@ -183,6 +183,7 @@ class Evaluator:
             report.missing |= dict.fromkeys((name for name in values if name not in finite), "it is not a finite number")
             report.values |= finite
             report.better |= {name: metric.results[name] for name in finite}
+            report.main_results += [name for name in getattr(metric, "main_results", ()) if name in finite]
             report.collapsed = "; ".join(filter(None, [report.collapsed, collapsed]))
 
     def _results(self, evidence: Evidence, choice: Choice, metric: Metric) -> tuple[dict[str, float], str]:

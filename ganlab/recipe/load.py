@@ -19,7 +19,9 @@ from ganlab.registry.lookup import Lookup
 _DEFAULTS_ORDER = OVERRIDES - 1  # mistakes in the defaults come after those in the recipe's own files
 
 
-def load_recipe(source: str | Path, catalogue: Lookup, overrides: Iterable[str] = (), *, fallback: bool = False) -> Recipe:
+def load_recipe(
+    source: str | Path, catalogue: Lookup, overrides: Iterable[str] = (), *, fallback: bool = False, grid: Iterable[str] = ()
+) -> Recipe:
     """Load the recipe ``source``, checked and complete.
 
     The layers, the lowest first: the defaults, the recipes that it extends, the recipe, its ``[fallback]`` (if ``fallback``), and
@@ -30,6 +32,7 @@ def load_recipe(source: str | Path, catalogue: Lookup, overrides: Iterable[str] 
         catalogue: where components and tricks are looked up. The recipe's plugin files are loaded into it.
         overrides: ``"a.b=c"``, as from ``--set``; the value is TOML, or a bare word.
         fallback: apply the recipe's ``[fallback]``; the resolved document then has none.
+        grid: more overrides, one value of each ``--grid``; mistakes name that option.
 
     Raises:
         RecipeError: the recipe has mistakes; all of them at once.
@@ -39,7 +42,7 @@ def load_recipe(source: str | Path, catalogue: Lookup, overrides: Iterable[str] 
     path = find_recipe(source)
     source_text = str(source)
     mistakes = Mistakes()
-    override_layer = read_overrides(overrides, mistakes)
+    override_layer = read_overrides(overrides, grid, mistakes)
     try:
         recipe_layer = reduce(merge, read_chain(path, mistakes))
         defaults = _defaults(recipe_layer, override_layer, mistakes)
@@ -94,9 +97,10 @@ def _with_fallback(
     fallback_mistakes = Mistakes()
     document = assemble(defaults, merge(recipe_layer.without("fallback"), fallback_table), override_layer.without("fallback"))
     recipe = Resolver(document, catalogue, fallback_mistakes).recipe(path)
-    for place, text in fallback_mistakes.texts:
-        if requested or place.line is not None or place.source.startswith("--set fallback"):
-            mistakes.add(place, text)
+    own_places = {leaf.place for _, leaf in fallback_table.leaves()}
+    for (place, text), missing_component in fallback_mistakes.texts.items():
+        if requested or place.line is not None or place in own_places:
+            mistakes.add(place, text, missing_component=missing_component)
     return recipe
 
 
@@ -105,8 +109,7 @@ def _error(mistakes: Mistakes, catalogue: Lookup, source_text: str) -> RecipeErr
     broken = "; ".join(
         f"plugin '{plugin.plugin}' ({plugin.origin}) could not be loaded: {_first_line(plugin.why)}" for plugin in catalogue.broken
     )
-    not_found = any(" there is no " in text for _, text in mistakes.texts)
-    return mistakes.error(source_text, broken if not_found else "")
+    return mistakes.error(source_text, broken if mistakes.missing_component else "")
 
 
 def _first_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""``--set a.b=c``: single values of a recipe, set on the command line."""
+"""``--set a.b=c`` and ``--grid a.b=c``: single values of a recipe, set on the command line."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ganlab.recipe.read import DEEPEST, as_layer, depth, plain_toml_error, refus
 _QUOTING = ('"', "'", "[", "{")
 
 
-def read_overrides(texts: Iterable[str], mistakes: Mistakes) -> Node:
-    """All ``--set`` texts as one layer. Paths in it are relative to the current folder."""
+def read_overrides(texts: Iterable[str], grid: Iterable[str], mistakes: Mistakes) -> Node:
+    """All texts of ``--set``, and one value of each ``--grid``, as one layer. Paths in it are relative to the current folder."""
     layer = Node({}, Place("--set", None, OVERRIDES))
-    for number, text in enumerate(texts):
-        place = Place(f"--set {show_text(text)}", None, OVERRIDES + number)
+    for number, (option, text) in enumerate([*(("--set", text) for text in texts), *(("--grid", text) for text in grid)]):
+        place = Place(f"{option} {show_text(text)}", None, OVERRIDES + number)
         keys_and_value = _split(text, place, mistakes)
         if keys_and_value is not None:
             _put(layer, *keys_and_value, place, mistakes)

@@ -19,6 +19,7 @@ from ganlab.generators.sampling import fixed_noise, in_chunks
 from ganlab.quality.evaluator import Evaluator
 from ganlab.quality.report import Report
 from ganlab.recipe import Lookup
+from ganlab.recipe.differences import MEASUREMENT
 from ganlab.records import generator_step
 from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary
@@ -31,7 +32,7 @@ from ganlab.speed.thread_waiting import adaptive_waiting
 from ganlab.storage.atomic import write_text
 
 #: The tables that ``ganlab evaluate --set`` may change; training depends on none of them.
-MEASUREMENT_TABLES = ("evaluation", "metrics", "judge", "plugins")
+MEASUREMENT_TABLES = (*MEASUREMENT, "plugins")
 
 
 @dataclass(frozen=True)

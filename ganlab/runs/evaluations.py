@@ -115,6 +115,6 @@ class Evaluations:
 
 def to_json(report: Report, step: int) -> str:
     """The content of ``evaluation.json``: the step, the values, what they were measured on, and what could not be measured."""
-    content: dict[str, Any] = {"step": step, "values": report.values, "better": report.better}
+    content: dict[str, Any] = {"step": step, "values": report.values, "better": report.better, "main_results": report.main_results}
     content |= {"collapsed": report.collapsed, "about": report.about, "not_measured": report.missing}
     return json.dumps({**content, "seconds": round(report.seconds, 3)}, indent=2) + "\n"
