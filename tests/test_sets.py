@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -31,7 +32,7 @@ from ganlab.sweeps import resources, workers
 from ganlab.sweeps.existing_runs import find_sweep
 from ganlab.sweeps.resources import available_cores, divide, visible_gpus
 from ganlab.sweeps.summary import combination_results, write_summary
-from ganlab.sweeps.sweep import Sweep
+from ganlab.sweeps.sweep import Sweep, SweepDefinition
 from ganlab.sweeps.workers import Pool, Share
 from ganlab.testing import catalogue
 
@@ -300,9 +301,11 @@ def test_the_last_lines_are_read_from_the_end_of_a_long_file(tmp_path: Path) -> 
 # -- the set -------------------------------------------------------------------------------------------------------------------
 
 
-def a_sweep(runs: Path, grid: tuple[str, ...] = (f"{LR}=1e-4,2e-4",), seeds: str = "2", **more: object) -> Sweep:
-    combinations = load_combinations("ring", catalogue(), [], read_axes(grid))
-    return find_sweep(str(more.get("name", "")), runs, "ring", [], combinations, read_seeds(seeds, 0), COMMAND)
+def a_sweep(
+    runs: Path, grid: tuple[str, ...] = (f"{LR}=1e-4,2e-4",), seeds: str = "2", name: str = "", recipe: str | Path = "ring"
+) -> Sweep:
+    combinations = load_combinations(recipe, catalogue(), [], read_axes(grid))
+    return find_sweep(name, runs, str(recipe), [], combinations, read_seeds(seeds, 0), COMMAND)
 
 
 def add(sweep: Sweep, number: int, **info: object) -> RunFolder:
@@ -370,6 +373,50 @@ def test_a_run_that_went_on_with_another_recipe_is_no_more_of_the_set(tmp_path: 
         f"need train.steps = 3000 (was 9000)\n`ganlab delete {folder.path}` removes it, and the same command then trains it again; "
         f"or start a new sweep with the current recipe: ganlab run ring --name {sweep.name}-2"
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("steps = 3000\n", "steps = 9000\n", "resumed with another recipe .* would need train.steps = 3000 .was 9000.$"),
+        (
+            "steps = 3000\n",
+            "epochs = 9\n",
+            "resumed with another recipe .* would need no train.epochs .was 9.; train.steps = 3000 .was not there.$",
+        ),
+        (
+            "steps = 3000\nb",
+            "steps = 9000\nkeep_last = 9\nb",
+            "trained with another recipe than the current one, .* no train.keep_last .was 9.",
+        ),
+        (
+            "steps = 3000\n",
+            'steps = 3000\ninit_from = "x"\n',
+            "trained with another recipe than the current one, .* no train.init_from .was x.$",
+        ),
+        ("", "", "trained with another recipe than the current one, .*: the plugin file mine.py$"),
+    ],
+)
+def test_only_a_changed_budget_counts_as_resumed(tmp_path: Path, old: str, new: str, words: str) -> None:
+    plugin, recipe = tmp_path / "mine.py", tmp_path / "mine.toml"
+    plugin.write_text('import ganlab\n\n@ganlab.hookimpl\ndef register_tricks(register):\n    register("mine", object)\n')
+    recipe.write_text('extends = "ring"\nplugins = ["mine.py"]\n')
+    sweep = a_sweep(tmp_path, recipe=recipe)
+    digest = sweep.runs[0].combination.recipe.plugins[0].sha256
+    folder = add(sweep, 0, plugins=[{"name": "mine.py", "from": str(plugin), "sha256": digest}])
+    (folder.path / "recipe.before_step_000003001.toml").touch()
+    assert a_sweep(tmp_path, recipe=recipe).runs[0].state == "finished"
+    assert old in folder.recipe.read_text()
+    folder.recipe.write_text(folder.recipe.read_text().replace(old, new, 1))
+    plugin.write_text(plugin.read_text() + ("" if old else "x = 1\n"))
+    with pytest.raises(UsageError) as error:
+        a_sweep(tmp_path, recipe=recipe)
+    assert re.search(words, error.value.message), error.value.message
+
+
+def test_the_tracker_does_not_identify_a_sweep(tmp_path: Path) -> None:
+    overrides = ["tracking.uri=x", " tracking = {enabled=false}", " train.steps = 5 "]
+    assert SweepDefinition.of("ring", tmp_path, overrides, [LR]).overrides == ("train.steps = 5",)
 
 
 def test_a_run_that_was_changed_and_changed_back_is_no_more_of_the_set(tmp_path: Path) -> None:

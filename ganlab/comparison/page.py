@@ -171,7 +171,7 @@ def is_page(path: Path) -> bool:
     """Whether a file is empty or such a page, so that it may be replaced."""
     with open(path, encoding="utf-8", errors="replace") as file:
         beginning = file.read(10_000)
-    return not beginning or SIGN in beginning or STYLE[:60] in beginning  # pages of early versions have no SIGN
+    return not beginning or SIGN in beginning
 
 
 def write_page(path: Path, groups: Sequence[RunGroup], metric: str | None) -> None:
