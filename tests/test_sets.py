@@ -41,16 +41,16 @@ COMMAND = ["ganlab", "run", "ring"]
 
 
 def refused(*words: str) -> GanlabError:
-    """What `ganlab run WORDS` is refused with."""
+    """The error that `ganlab run WORDS` raises."""
     result = CliRunner().invoke(cli, ["run", *words])
     assert isinstance(result.exception, GanlabError), result.output
     return result.exception
 
 
-# -- what is asked for ---------------------------------------------------------------------------------------------------------
+# -- grid and seeds -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_grid_is_a_product_of_values_as_set_takes_them() -> None:
+def test_the_grid_is_the_product_of_its_values() -> None:
     axes = read_axes([f"{LR}=1e-4, 2e-4", "generator.hidden=[8],[8, 8]"])
     loaded = load_combinations("ring", catalogue(), ["train.steps=7"], axes)
     assert [each.values for each in loaded] == [
@@ -67,12 +67,12 @@ def test_the_grid_is_a_product_of_values_as_set_takes_them() -> None:
     assert (alone.values, alone.name) == ({}, "as it is")
 
 
-def test_values_are_cut_at_commas_outside_of_quotes_and_brackets() -> None:
+def test_values_are_split_at_commas_outside_of_quotes_and_brackets() -> None:
     assert split_values('"a,b",\'c,"\',[1, [2, 3]],{x = 1, y = 2},d') == ['"a,b"', "'c,\"'", "[1, [2, 3]]", "{x = 1, y = 2}", "d"]
     assert split_values(r'"a\",b",c') == [r'"a\",b"', "c"]
 
 
-def test_seeds_follow_the_recipes_own_or_are_named() -> None:
+def test_seeds_are_counted_from_the_recipes_seed_or_listed() -> None:
     assert (read_seeds("3", 0), read_seeds("3", 100), read_seeds("3,7,11", 5), read_seeds("4,", 5)) == (
         [0, 1, 2],
         [100, 101, 102],
@@ -86,7 +86,7 @@ def test_seeds_follow_the_recipes_own_or_are_named() -> None:
         read_seeds("3,4,3", 0)
 
 
-def test_mistakes_are_told_before_anything_begins_and_all_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_of_the_grid_are_reported_before_the_first_run(tmp_path: Path) -> None:
     words = ("--grid", "generator.optimizer.lrr=1e-4,2e-4", "--grid", "train.batch_size=0,64", "--runs-dir", str(tmp_path / "runs"))
     error = refused("ring", *words)
     assert isinstance(error, RecipeError)
@@ -99,7 +99,7 @@ def test_mistakes_are_told_before_anything_begins_and_all_at_once(tmp_path: Path
     assert not (tmp_path / "runs").exists()
 
 
-def test_what_does_not_fit_is_told_before_anything_begins(tmp_path: Path) -> None:
+def test_combinations_that_cannot_be_built_are_reported_before_the_first_run(tmp_path: Path) -> None:
     words = (
         "--grid",
         "tricks.packing.size=2,3",
@@ -131,13 +131,13 @@ def test_what_does_not_fit_is_told_before_anything_begins(tmp_path: Path) -> Non
         ("train.seed=1,2", "seeds are not part of the grid: write --seeds 1,2"),
     ],
 )
-def test_a_grid_that_is_none_is_refused(text: str, words: str) -> None:
+def test_an_invalid_grid_is_refused(text: str, words: str) -> None:
     with pytest.raises(RecipeError) as error:
         read_axes([text])
     assert error.value.mistakes[0].startswith(f"--grid {text}: {words}")
 
 
-def test_options_that_do_not_fit_each_other_are_refused() -> None:
+def test_contradicting_options_are_refused() -> None:
     assert refused("ring", "--jobs", "2").message == "--jobs is for a sweep"
     assert refused("ring", "--retry-failed").message == "--retry-failed is for a sweep"
     assert refused("ring", "--seeds", "2", "--seed", "5").hint == "to start from that seed: --set train.seed=5 --seeds 2"
@@ -145,7 +145,7 @@ def test_options_that_do_not_fit_each_other_are_refused() -> None:
     assert "--name 'a/b'" in refused("ring", "--seeds", "2", "--name", "a/b").message
 
 
-# -- how many side by side -----------------------------------------------------------------------------------------------------
+# -- shares of the machine -----------------------------------------------------------------------------------------------------
 
 
 def test_threads_are_never_more_than_cores() -> None:
@@ -160,7 +160,7 @@ def test_threads_are_never_more_than_cores() -> None:
         divide(None, 8, [], 4)
 
 
-def test_a_gpu_has_one_process_unless_jobs_says_otherwise() -> None:
+def test_a_gpu_has_one_process_by_default() -> None:
     assert divide(None, 1, ["0", "1"], 8) == [Share(1, "0"), Share(1, "1")]
     assert [share.gpu for share in divide(4, 1, ["0", "1"], 8)] == ["0", "1", "0", "1"]
     assert divide(None, 1, [None], 8) == [Share(1)]
@@ -177,7 +177,7 @@ def test_cores_are_those_of_the_container(tmp_path: Path) -> None:
         assert available_cores(quota) == min(here, least)
 
 
-def test_gpus_are_told_in_the_words_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_are_named_as_in_cuda_visible_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources.torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     assert visible_gpus() == ["3", "5"]
@@ -190,7 +190,7 @@ def test_gpus_are_told_in_the_words_of_the_environment(monkeypatch: pytest.Monke
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """In place of Python with ganlab a shell, which carries out its last word."""
+    """Replace Python by a shell that runs its last argument."""
     script = tmp_path / "shell"
     script.write_text('#!/bin/sh\nshift 2\nexec sh -c "$1"\n')
     script.chmod(0o755)
@@ -216,7 +216,7 @@ def ended(each: Pool) -> list[workers.Worker]:
         ("kill -15 $$", "killed by SIGTERM"),
     ],
 )
-def test_why_a_process_failed(command: str, reason: str, fake: Path) -> None:
+def test_the_reason_of_a_failure(command: str, reason: str, fake: Path) -> None:
     (fake / "log").write_text("of another time\n")
     (fake / "log.error").write_text("of another time")
     with Pool([Share(1)]) as each:
@@ -236,7 +236,7 @@ def test_a_log_that_cannot_be_written_stops_no_run(fake: Path) -> None:
         assert worker.failure_reason() == "exit code 4"
 
 
-def test_a_process_is_told_what_it_may_use_and_ends_with_the_pool(fake: Path) -> None:
+def test_a_process_gets_its_share_and_ends_with_the_pool(fake: Path) -> None:
     with Pool([Share(3, "7")]) as each:
         each.start(["echo $OMP_NUM_THREADS $CUDA_VISIBLE_DEVICES $X"], Share(3, "7"), fake / "log", {"X": "y"})
         (worker,) = ended(each)
@@ -245,18 +245,18 @@ def test_a_process_is_told_what_it_may_use_and_ends_with_the_pool(fake: Path) ->
     assert process.returncode == -signal.SIGKILL
 
 
-def test_a_process_that_has_ended_does_not_live_on_as_a_zombie() -> None:
+def test_a_zombie_process_counts_as_ended() -> None:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
-        found = psutil.Process(process.pid)
-        info = RunInfo(pid=process.pid, boot=psutil.boot_time(), process_started=found.create_time())
+        child = psutil.Process(process.pid)
+        info = RunInfo(pid=process.pid, boot=psutil.boot_time(), process_started=child.create_time())
         assert process_lives(info)
         process.kill()
-        while found.status() != psutil.STATUS_ZOMBIE:
+        while child.status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
         assert not process_lives(info)
 
 
-# -- what is read of runs ------------------------------------------------------------------------------------------------------
+# -- results of runs ----------------------------------------------------------------------------------------------------------
 
 
 def made(runs: Path, number: int, lines: list[dict[str, object]], **info: object) -> RunFolder:
@@ -298,7 +298,7 @@ def test_the_last_lines_are_read_from_the_end_of_a_long_file(tmp_path: Path) -> 
     assert latest(folder) == (4999, {"loss/generator": 4999.0})
 
 
-# -- the set -------------------------------------------------------------------------------------------------------------------
+# -- sweeps --------------------------------------------------------------------------------------------------------------------
 
 
 def a_sweep(
@@ -317,13 +317,13 @@ def add(sweep: Sweep, number: int, **info: object) -> RunFolder:
     return folder
 
 
-def test_each_combination_is_made_with_one_seed_before_the_next(tmp_path: Path) -> None:
+def test_all_combinations_are_trained_with_one_seed_before_the_next(tmp_path: Path) -> None:
     sweep = a_sweep(tmp_path)
     assert [run.name for run in sweep.runs] == [f"{LR}={lr}, seed {seed}" for seed in (0, 1) for lr in (0.0001, 0.0002)]
     assert {run.state for run in sweep.runs} == {"missing"}
 
 
-def test_a_set_knows_its_runs_again_and_takes_more_seeds_and_values(tmp_path: Path) -> None:
+def test_a_sweep_finds_its_runs_and_takes_more_seeds_and_values(tmp_path: Path) -> None:
     sweep = a_sweep(tmp_path)
     sweep.open(COMMAND)
     sweep.close()
@@ -347,7 +347,7 @@ def test_a_set_knows_its_runs_again_and_takes_more_seeds_and_values(tmp_path: Pa
         a_sweep(tmp_path, ("train.steps=5,6",), name=sweep.name)
 
 
-def test_a_run_of_another_recipe_is_not_taken_for_one_of_the_set(tmp_path: Path) -> None:
+def test_a_run_of_another_recipe_is_refused(tmp_path: Path) -> None:
     sweep = a_sweep(tmp_path)
     folder = add(sweep, 0)
     folder.recipe.write_text(folder.recipe.read_text().replace("steps = 3000", "steps = 2000"))
@@ -360,7 +360,7 @@ def test_a_run_of_another_recipe_is_not_taken_for_one_of_the_set(tmp_path: Path)
     assert error.value.hint == (f"restore the recipe; or start a new sweep with the current one: ganlab run ring --name {sweep.name}-2")
 
 
-def test_a_run_that_went_on_with_another_recipe_is_no_more_of_the_set(tmp_path: Path) -> None:
+def test_a_run_resumed_with_another_recipe_is_refused(tmp_path: Path) -> None:
     sweep = a_sweep(tmp_path)
     folder = add(sweep, 0)
     before = folder.recipe.read_text()
@@ -419,7 +419,7 @@ def test_the_tracker_does_not_identify_a_sweep(tmp_path: Path) -> None:
     assert SweepDefinition.of("ring", tmp_path, overrides, [LR]).overrides == ("train.steps = 5",)
 
 
-def test_a_run_that_was_changed_and_changed_back_is_no_more_of_the_set(tmp_path: Path) -> None:
+def test_a_run_that_was_changed_and_changed_back_is_refused(tmp_path: Path) -> None:
     sweep = a_sweep(tmp_path)
     folder = add(sweep, 0)
     info = json.loads((folder.path / "run.json").read_text())
@@ -429,7 +429,7 @@ def test_a_run_that_was_changed_and_changed_back_is_no_more_of_the_set(tmp_path:
         a_sweep(tmp_path)
 
 
-def test_seeds_that_are_listed_leave_no_place_for_another() -> None:
+def test_a_seed_and_a_list_of_seeds_contradict_each_other() -> None:
     with pytest.raises(UsageError, match=r"--set train.seed and --seeds 1,2 cannot both be given: the list names every seed"):
         sweep_command.run(
             "ring", ["train.seed = 3"], sweep_command.SweepOptions("1,2", (), None, None, False), device=None, seed=None, tracking_uri=None,
@@ -437,7 +437,7 @@ def test_seeds_that_are_listed_leave_no_place_for_another() -> None:
         )  # fmt: skip
 
 
-def test_two_processes_do_not_carry_out_one_set(tmp_path: Path) -> None:
+def test_a_sweep_is_locked(tmp_path: Path) -> None:
     sweep = a_sweep(tmp_path)
     sweep.open(COMMAND)
     with pytest.raises(UsageError, match=f"sweep {sweep.name} is being run by another process"):
@@ -445,7 +445,7 @@ def test_two_processes_do_not_carry_out_one_set(tmp_path: Path) -> None:
     sweep.close()
 
 
-def test_the_summary_has_the_spread_over_the_seeds(tmp_path: Path) -> None:
+def test_the_summary_has_mean_and_standard_deviation_over_seeds(tmp_path: Path) -> None:
     sweep = a_sweep(tmp_path)
     sweep.open(COMMAND)
     add(sweep, 0, findings=["fakes_alike"])
