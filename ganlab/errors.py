@@ -47,11 +47,11 @@ class RecipeError(UsageError):
     Args:
         mistakes: all of them, each as ``file:line: text``, in the order of the file.
         hint: as in :class:`GanlabError`.
-        unknown_component: whether the recipe names a component or trick that no loaded plugin brings.
+        missing_component: whether no plugin brings one of its components.
     """
 
-    def __init__(self, mistakes: list[str], hint: str = "", *, unknown_component: bool = False) -> None:
-        self.mistakes, self.unknown_component = mistakes, unknown_component
+    def __init__(self, mistakes: list[str], hint: str = "", *, missing_component: bool = False) -> None:
+        self.mistakes, self.missing_component = mistakes, missing_component
         super().__init__("\n".join(mistakes), hint)
 
 

@@ -149,6 +149,9 @@ class Evidence:
 class Metric(Protocol):
     """A metric of samples.
 
+    A metric whose numbers are fit to compare recipes by also has ``main_results``, a sequence of names of its ``results``, the best first.
+    ``evaluation.json`` lists them, and ``ganlab compare`` uses the first that all runs have, in the order of the recipe's metrics.
+
     Attributes:
         results: the names of its numbers, and which direction is better. They are logged as ``quality/<name>`` and ``final/<name>``.
         needs: its input; ``"features"`` and ``"probabilities"`` come from the recipe's judge.

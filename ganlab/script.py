@@ -17,13 +17,13 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganlab.comparison import Result
 from ganlab.generators.loaded import LoadedGenerator
 from ganlab.recipe.script_arguments import Overrides, override_list, plugin_list, recipe_source, trick_list
 from ganlab.records.distributions import SCRIPT
 from ganlab.records.folder import RunFolder
 from ganlab.records.metric_lines import whole_lines
 from ganlab.records.request import RunRequest
+from ganlab.records.results import RunResult
 from ganlab.records.summaries import RunSummary, find_run
 from ganlab.registry.catalogue import Catalogue
 from ganlab.runs.generators import RunGenerator, open_generator
@@ -84,7 +84,7 @@ class FinishedRun:
     @property
     def quality(self) -> dict[str, float]:
         """The metrics of the samples at the end (``evaluation.json``), by name; empty if nothing was measured."""
-        return dict(Result(find_run(self.path.parent, str(self.path))).values)
+        return dict(RunResult(find_run(self.path.parent, str(self.path))).values)
 
     @cached_property
     def metrics(self) -> pandas.DataFrame:

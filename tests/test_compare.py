@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from ganlab.cli import main
-from ganlab.comparison import differences, grouped, main_metric, margin, read_result, verdicts
+from ganlab.comparison import Spread, confidence_interval, differences, grouped, main_metric, verdicts
 from ganlab.comparison.page import SIGN, page
 from ganlab.errors import UsageError
 from ganlab.pictures import save_png
 from ganlab.records.folder import RunFolder
+from ganlab.records.results import RunResult
 from ganlab.records.summaries import RunSummary, list_runs
 
 BETTER = {"frechet_distance": "lower", "coverage": "higher", "samples_seen": "neither"}
@@ -30,7 +31,7 @@ def made(
     path = runs / f"20260101-000000-{name}-{len(list(runs.glob('*'))):04x}"
     (path / "samples").mkdir(parents=True)
     about = {"samples": 1000, "judge": "eyes", "judge_identity": "1"} | info.pop("about", {})
-    collapsed = info.pop("collapsed", "")
+    collapsed, main_results = info.pop("collapsed", ""), info.pop("main_results", [])
     data = {
         "recipe": name,
         "seed": seed,
@@ -49,14 +50,15 @@ def made(
     save_png(np.full((8, 8, 3), 40 * seed, np.uint8), path / "samples/step_000000100.png")
     if values is not None:
         evaluation = {"step": 100, "values": values, "better": {key: BETTER[key] for key in values}}
-        (path / "evaluation.json").write_text(json.dumps(evaluation | {"about": about, "collapsed": collapsed}))
+        evaluation |= {"about": about, "collapsed": collapsed, "main_results": main_results}
+        (path / "evaluation.json").write_text(json.dumps(evaluation))
     return RunSummary(RunFolder(path), RunFolder(path).read_info())
 
 
 def results(runs: Path, groups: dict[str, list[float]], metric: str = "frechet_distance", **more: Any) -> Any:
-    """Groups of runs, of seeds 0, 1, 2 ..., with the values given."""
-    runs_of = [made(runs, name, seed, {metric: value}, **more) for name, found in groups.items() for seed, value in enumerate(found)]
-    return grouped([read_result(run) for run in runs_of])
+    """Groups of runs, of seeds 0, 1, 2 ..., with the given values."""
+    runs_of = [made(runs, name, seed, {metric: value}, **more) for name, values in groups.items() for seed, value in enumerate(values)]
+    return grouped([RunResult(run) for run in runs_of])
 
 
 def ganlab(*words: str) -> int:
@@ -68,17 +70,17 @@ def ganlab(*words: str) -> int:
 # -- groups ----------------------------------------------------------------------------------------------------------------
 
 
-def test_runs_of_one_recipe_are_one_group_whatever_their_seeds(tmp_path: Path) -> None:
-    found = [made(tmp_path, "a", 1), made(tmp_path, "b", 0, recipe="[generator]\nlr = 2"), made(tmp_path, "a", 0)]
-    groups = grouped([read_result(run) for run in found])
+def test_runs_are_grouped_by_recipe(tmp_path: Path) -> None:
+    runs = [made(tmp_path, "a", 1), made(tmp_path, "b", 0, recipe="[generator]\nlr = 2"), made(tmp_path, "a", 0)]
+    groups = grouped([RunResult(run) for run in runs])
     assert [(group.name, [result.seed for result in group.results]) for group in groups] == [("a", [0, 1]), ("b", [0])]
     assert differences(groups) == {"generator.lr": [1, 2]}
 
 
-def test_changed_recipes_of_one_name_are_told_apart_by_what_differs(tmp_path: Path) -> None:
+def test_groups_with_one_name_are_named_after_their_differences(tmp_path: Path) -> None:
     base = '[[tricks]]\nuse = "clamp"\nmargin = 0.1\n[[tricks]]\nuse = "packing"\nenabled = %s\nsize = 2\n[generator]\nlr = %s'
     runs = [made(tmp_path, "a", recipe=base % pair) for pair in (("true", "1"), ("false", "1"), ("true", "2"))]
-    groups = grouped([read_result(run) for run in runs])
+    groups = grouped([RunResult(run) for run in runs])
     assert [group.name for group in groups] == [
         "a generator.lr=1",
         "a generator.lr=1 without packing",
@@ -87,41 +89,41 @@ def test_changed_recipes_of_one_name_are_told_apart_by_what_differs(tmp_path: Pa
     assert differences(groups) == {"tricks.packing": ["on", "off", "on"], "tricks.packing.size": [2, "-", 2], "generator.lr": [1, 1, 2]}
 
 
-def test_how_samples_are_measured_makes_no_other_recipe(tmp_path: Path) -> None:
+def test_measurement_options_do_not_split_a_group(tmp_path: Path) -> None:
     runs = [made(tmp_path, "a", recipe=f"[evaluation]\nsamples = {count}\n[judge]\nseed = {count}") for count in (10, 20)]
-    assert len(grouped([read_result(run) for run in runs])) == 1
+    assert len(grouped([RunResult(run) for run in runs])) == 1
 
 
-def test_what_was_changed_on_the_way_is_another_recipe_and_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_resumed_with_a_changed_recipe_is_a_group_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     changed = {"time": 0.0, "changed": {}, "step": 40, "recipe": ["lr = 2 (was 1)", "k = 1 (was 0)"]}
     resumed = {"time": 0.0, "changed": {"threads": 2}}
-    on_the_way = made(tmp_path, "a", 0, {"coverage": 0.1}, resumed=[resumed, changed])
+    resumed_run = made(tmp_path, "a", 0, {"coverage": 0.1}, resumed=[resumed, changed])
     whole = [made(tmp_path, "a", seed, {"coverage": 0.5}, resumed=[resumed]) for seed in (0, 1)]
-    groups = grouped([read_result(run) for run in (*whole, on_the_way)])
+    groups = grouped([RunResult(run) for run in (*whole, resumed_run)])
     assert [(group.name, group.seeds) for group in groups] == [("a", [0, 1]), ("a changed at step 40", [0])]
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
-    assert f"{on_the_way.id} changed at step 40: lr = 2 (was 1); k = 1 (was 0)." in " ".join(capsys.readouterr().out.split())
-    assert len(grouped([read_result(made(tmp_path, "b", resumed=odd)) for odd in ([], [{}], [{"step": 3}])])) == 1
+    assert f"{resumed_run.id} changed at step 40: lr = 2 (was 1); k = 1 (was 0)." in " ".join(capsys.readouterr().out.split())
+    assert len(grouped([RunResult(made(tmp_path, "b", resumed=odd)) for odd in ([], [{}], [{"step": 3}])])) == 1
     for odd in (None, 3, [4], [{"recipe": 5}]):
         with pytest.raises(UsageError, match=re.escape(f"is damaged: its resumed is {odd!r}")):
             made(tmp_path, "b", resumed=odd)
 
 
-def test_two_changes_at_one_step_have_names_and_verdicts_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_different_changes_at_one_step_are_different_groups(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in ("", "lr = 2 (was 1)", "lr = 2 (was 3)"):
         for seed in range(3):
             resumed = [{"step": 40, "recipe": [words]}] if words else []
             made(tmp_path, "a", seed, {"coverage": 0.5 + seed / 100}, resumed=resumed)
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
-    out = [line.strip().split("  ")[0] for line in capsys.readouterr().out.partition("against a:")[2].splitlines()]
-    assert out[1:3] == ["a changed at step 40", "a changed at step 40 (2)"]
+    out = [line.split("  ")[0] for line in capsys.readouterr().out.partition("against a\n")[2].splitlines()]
+    assert out[:3] == ["a", "a changed at step 40", "a changed at step 40 (2)"]
 
 
-def test_folders_that_cannot_be_read_have_no_results(tmp_path: Path) -> None:
+def test_unreadable_files_give_empty_results(tmp_path: Path) -> None:
     run = made(tmp_path, "a", values={"coverage": 1.0})
     (run.folder.path / "evaluation.json").write_text("{]")
     (run.folder.path / "recipe.toml").write_text("= 3")
-    result = read_result(run)
+    result = RunResult(run)
     assert (result.values, result.options, result.collapsed) == ({}, {}, "")
     assert result.curves == {"loss/generator": [(1, 1.0), (2, 0.5)], "quality/coverage": [(1, 0.5)]}
 
@@ -129,18 +131,41 @@ def test_folders_that_cannot_be_read_have_no_results(tmp_path: Path) -> None:
 # -- statistics ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
+@pytest.mark.parametrize(
+    ("mean", "deviation", "text"),
+    [
+        (629.84, 218.6, "630 ± 220"),
+        (0.01228, 0.0039, "0.0123 ± 0.0039"),
+        (4.6, 1.52, "4.6 ± 1.5"),
+        (-0.4, 9.97, "-0.4 ± 10.0"),
+        (9.0, 0.0, "9 ± 0"),
+        (1.5, 1e-12, "1.5 ± 1e-12"),
+        (3e9, 2.34e8, "3e+09 ± 2.3e+08"),
+    ],
+)
+def test_a_mean_is_rounded_to_the_decimals_of_its_deviation(mean: float, deviation: float, text: str) -> None:
+    assert str(Spread(mean, deviation, 3)) == text
+
+
+def test_the_standard_deviation_is_that_of_the_sample() -> None:
+    spread = Spread.of([1.0, 3.0, math.nan])
+    assert (spread.mean, spread.deviation, spread.count, str(spread)) == (2.0, math.sqrt(2), 2, "2.0 ± 1.4")
+    assert (str(Spread.of([0.5])), str(Spread.of([]))) == ("0.5", "-")
+
+
+def test_the_confidence_interval_covers_the_mean_in_95_percent() -> None:
     generator = np.random.default_rng(0)
     hits = 0
     for _ in range(2000):
         values = list(generator.normal(3.0, 2.0, size=5))
-        hits += abs(sum(values) / 5 - 3.0) < margin(values)
+        low, high = confidence_interval(values) or (math.nan, math.nan)
+        hits += low < 3.0 < high
     assert hits / 2000 == pytest.approx(0.95, abs=0.015)
-    assert math.isnan(margin([1.0]))
+    assert confidence_interval([1.0]) is None
 
 
-def test_luck_is_called_better_no_more_often_than_it_may(tmp_path: Path) -> None:
-    """Three recipes that do not differ: in one of twenty comparisons at most, one is said to be better or worse."""
+def test_the_rate_of_false_verdicts_is_below_5_percent(tmp_path: Path) -> None:
+    """Three recipes do not differ: a verdict other than "no difference" is a false one."""
     generator = np.random.default_rng(1)
     groups = results(tmp_path, {"a": [0.0] * 4, "b": [0.0] * 4, "c": [0.0] * 4})
     false = 0
@@ -176,15 +201,15 @@ def test_higher_may_be_better(tmp_path: Path) -> None:
     assert verdicts(groups, "coverage")[0].words.startswith("better than a")
 
 
-def test_equal_seeds_are_held_against_each_other(tmp_path: Path) -> None:
-    """Seeds differ much and recipes little, always in one direction: pairs show it, groups would not."""
+def test_runs_with_equal_seeds_are_paired(tmp_path: Path) -> None:
+    """Seeds differ much and recipes little, but always in one direction: only the paired test shows it."""
     groups = results(tmp_path, {"a": [10.0, 50.0, 90.0, 30.0], "b": [9.0, 48.9, 89.2, 29.0]})
     (verdict,) = verdicts(groups, "frechet_distance")
     assert verdict.paired and verdict.words.startswith("better") and verdict.difference == pytest.approx(-0.975)
 
 
-def test_many_comparisons_need_more(tmp_path: Path) -> None:
-    """Holm's correction: what is below 5 % alone is not when it is the best of four."""
+def test_p_values_are_corrected_for_the_number_of_comparisons(tmp_path: Path) -> None:
+    """Holm's correction multiplies the smallest of four p-values by four."""
     first, near = [10.0, 11.0, 12.0, 10.5], [9.0, 10.3, 10.0, 9.9]
     alone = verdicts(results(tmp_path / "1", {"a": first, "b": near}), "frechet_distance")[0]
     noise = {name: [9.0 + i, 12.0, 11.0 - i / 2, 10.0] for i, name in enumerate("cde")}
@@ -198,15 +223,24 @@ def test_collapsed_and_failed_runs_are_counted(tmp_path: Path) -> None:
         made(tmp_path, "a", seed, {"coverage": 0.8 + seed / 100})
         more: dict[str, Any] = {"status": "failed"} if seed == 2 else {"collapsed": "3 of 10 classes"} if seed else {}
         made(tmp_path, "b", seed, None if seed == 2 else {"coverage": 0.7 - seed / 2}, **more)
-    groups = grouped([read_result(run) for run in list_runs(tmp_path)])
+    groups = grouped([RunResult(run) for run in list_runs(tmp_path)])
     assert verdicts(groups, "coverage")[0].words.endswith("; collapsed in 1 of 3; failed in 1 of 3")
 
 
-def test_what_a_comparison_goes_by(tmp_path: Path) -> None:
-    values = {"a": {"frechet_distance": 1.0}, "b": {}}
-    runs = [made(tmp_path, name, values={"samples_seen": 1.0, "coverage": 1.0, **more}) for name, more in values.items()]
-    groups = grouped([read_result(run) for run in runs])
+def test_the_main_metric_is_the_first_main_result_that_all_runs_have(tmp_path: Path) -> None:
+    every = {"samples_seen": 1.0, "coverage": 1.0}
+    values = {"a": {"frechet_distance": 1.0, **every}, "b": every}
+    main_results = {"a": ["samples_seen", "frechet_distance", "coverage"], "b": ["samples_seen", "coverage"]}
+    runs = [made(tmp_path, name, values=values[name], main_results=main_results[name]) for name in values]
+    groups = grouped([RunResult(run) for run in runs])
     assert (main_metric(groups), main_metric(groups[:1]), main_metric([])) == ("coverage", "frechet_distance", None)
+
+
+@pytest.mark.parametrize("main_results", [None, [], 3, [4], ["gone"]])
+def test_without_main_results_the_first_metric_with_a_direction_counts(tmp_path: Path, main_results: object) -> None:
+    """Evaluations of version 0.1 have none."""
+    run = made(tmp_path, "a", values={"samples_seen": 1.0, "coverage": 1.0, "frechet_distance": 1.0}, main_results=main_results)
+    assert main_metric(grouped([RunResult(run)])) == "coverage"
 
 
 # -- the command -----------------------------------------------------------------------------------------------------------
@@ -220,31 +254,35 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     report = tmp_path / "report.html"
     assert ganlab("compare", "--runs-dir", str(runs), "--recipe", "plain", "--recipe", "clipped", "--html", str(report)) == 0
     assert capsys.readouterr().out == (
-        "                        plain      clipped\n"
-        "frechet distance ↓  21 ± 2.48  10.5 ± 1.24\n"
-        "coverage ↑            0.5 ± 0      0.6 ± 0\n"
-        "minutes             1.0 ± 0.0    1.0 ± 0.0\n"
-        "seeds                       3            3\n"
-        "collapsed              0 of 3       0 of 3\n"
-        "failed                 0 of 3       0 of 3\n"
-        "mean ± 95 % confidence interval\n"
+        "                         plain       clipped\n"
+        "frechet distance ↓  21.0 ± 1.0  10.50 ± 0.50\n"
+        "coverage ↑             0.5 ± 0       0.6 ± 0\n"
+        "minutes                  1 ± 0         1 ± 0\n"
+        "seeds                        3             3\n"
+        "collapsed               0 of 3        0 of 3\n"
+        "failed                  0 of 3        0 of 3\n"
+        "mean ± standard deviation over seeds\n"
         "\n"
         "option        plain  clipped\n"
         "generator.lr  1      2\n"
         "\n"
-        "by frechet distance, against plain:\n"
-        "  clipped  better than plain (3 seeds, p = 0.00076)\n"
+        "verdict, by frechet distance:\n"
+        "recipe   mean over seeds       against plain\n"
+        "plain    95 % CI 18.5 to 23.5\n"
+        "clipped  95 % CI 9.26 to 11.7  better than plain (3 seeds, p = 0.00076)\n"
         "\n"
         f"{report} has the curves and the samples, too\n"
     )
     assert ganlab("compare", "--runs-dir", str(runs), "--by", "coverage") == 0
-    assert "by coverage, against clipped:\n  plain  no difference shown with 3 seeds (p = 0.25)" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "verdict, by coverage:\nrecipe   mean over seeds     against clipped\nclipped  95 % CI 0.6 to 0.6\n" in out
+    assert "\nplain    95 % CI 0.5 to 0.5  no difference shown with 3 seeds (p = 0.25)\n" in out
 
 
-def test_the_report_needs_nothing_else_and_runs_nothing(tmp_path: Path) -> None:
+def test_the_report_is_self_contained_and_has_no_scripts(tmp_path: Path) -> None:
     evil = made(tmp_path, "<script>alert(1)</script>".replace("/", "-"), values={"coverage": 0.5})
     other = made(tmp_path, "other", values={"coverage": 0.4}, recipe='[data]\npath = "</td><img src=x>"')
-    text = page(grouped([read_result(evil), read_result(other)]), "coverage")
+    text = page(grouped([RunResult(evil), RunResult(other)]), "coverage")
     tags: list[tuple[str, dict[str, str | None]]] = []
 
     class Reader(HTMLParser):
@@ -258,7 +296,7 @@ def test_the_report_needs_nothing_else_and_runs_nothing(tmp_path: Path) -> None:
     assert "&lt;script&gt;" in text and "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
 
 
-def test_what_cannot_be_compared_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_numbers_that_cannot_be_compared_cause_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made(tmp_path, "a", values={"coverage": 0.5})
     made(tmp_path, "b", values={"coverage": 0.5}, about={"samples": 10, "judge_identity": "2"}, data={"fingerprint": "g"})
     unmeasured = made(tmp_path, "b", seed=1)
@@ -296,7 +334,7 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: lis
     assert f"error: {text}".replace("RUNS", str(tmp_path)) in capsys.readouterr().err
 
 
-def test_a_report_takes_the_place_of_a_report_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_replaces_only_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs, report, other = str(tmp_path / "runs"), tmp_path / "report.html", tmp_path / "my.toml"
     made(tmp_path / "runs", "plain", values={"coverage": 0.5})
     other.write_text("precious = 1")
@@ -309,7 +347,6 @@ def test_a_report_takes_the_place_of_a_report_alone(tmp_path: Path, capsys: pyte
     )
     assert other.read_text() == "precious = 1"
     (tmp_path / "empty.html").touch()
-    report.write_text(report.read_text().replace(SIGN, ""))  # as the first ones were
     assert [ganlab("compare", "--runs-dir", runs, "--html", str(tmp_path / name)) for name in ("empty.html", report.name)] == [0, 0]
     assert SIGN in report.read_text()
     capsys.readouterr()
@@ -347,7 +384,7 @@ def test_runs_are_filtered_and_sorted(tmp_path: Path, capsys: pytest.CaptureFixt
     assert listed(tmp_path, capsys, "--where", "generator.lr=1", "--sort", "seed") == ["a0", "b2", "b3"]
 
 
-def test_runs_are_filtered_by_whatever_set_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_are_filtered_by_options_of_the_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tricks = '[[tricks]]\nuse = "clamp"\nmargin = 0.1\n[[tricks]]\nuse = "packing"\n'
     made(tmp_path, "a", 0, recipe=tricks)
     made(tmp_path, "a", 1, recipe=f"{tricks}enabled = false\n")
@@ -360,7 +397,7 @@ def test_runs_are_filtered_by_whatever_set_takes(tmp_path: Path, capsys: pytest.
         assert listed(tmp_path, capsys, "--where", f"tricks.packing.enabled={('true', 'false')[number]}") == [f"a{number}"]
 
 
-def test_a_run_that_cannot_be_listed_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_runs_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made(tmp_path, "a", 0)
     for name, text in (("half", '{"status":'), ("other", "[]")):
         (tmp_path / name).mkdir()
@@ -381,16 +418,16 @@ def test_the_plus_minus_is_explained_where_there_is_one(tmp_path: Path, capsys: 
     made(tmp_path, "a", 1, status="failed")
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
     out = capsys.readouterr().out
-    assert ("±" in out.partition("mean ±")[0]) is ("mean ± 95 %" in out)
+    assert ("±" in out.partition("mean ±")[0]) is ("mean ± standard" in out)
     made(tmp_path, "b", 0, {"coverage": 0.5})
     assert ganlab("compare", "--runs-dir", str(tmp_path), "--recipe", "b") == 0
     assert "±" not in capsys.readouterr().out
     made(tmp_path, "b", 1, {"coverage": 0.75})
     assert ganlab("compare", "--runs-dir", str(tmp_path), "--recipe", "b") == 0
-    assert "\nmean ± 95 % confidence interval\n" in capsys.readouterr().out
+    assert "\nmean ± standard deviation over seeds\n" in capsys.readouterr().out
 
 
-def test_the_table_has_the_metrics_that_are_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_has_columns_for_metrics(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made(tmp_path, "a", 0, {"frechet_distance": 31.234, "coverage": 0.3})
     made(tmp_path, "b", 1)
     assert ganlab("runs", "--runs-dir", str(tmp_path), "--metric", "coverage", "--sort", "frechet_distance") == 0
@@ -417,7 +454,7 @@ def test_mistakes_of_filters(tmp_path: Path, capsys: pytest.CaptureFixture[str],
     assert f"error: {text}" in capsys.readouterr().err
 
 
-# -- strange folders -------------------------------------------------------------------------------------------------------
+# -- untrusted folders -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -433,7 +470,7 @@ def test_mistakes_of_filters(tmp_path: Path, capsys: pytest.CaptureFixture[str],
         [],
     ],
 )
-def test_what_others_write_is_no_traceback(tmp_path: Path, evaluation: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_evaluation_causes_no_traceback(tmp_path: Path, evaluation: Any, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a", "b"):
         run = made(tmp_path, name, values={"coverage": 0.5})
         (run.folder.path / "evaluation.json").write_text(json.dumps(evaluation))
@@ -451,7 +488,7 @@ def test_links_of_a_strangers_run_are_not_followed(tmp_path: Path) -> None:
     for name in ("evaluation.json", "samples/step_000000100.png", "recipe.toml"):
         (run.folder.path / name).unlink()
         (run.folder.path / name).symlink_to(secret)
-    result = read_result(run)
+    result = RunResult(run)
     assert (result.values, result.last_sheet, result.options) == ({}, None, {})
 
 
@@ -463,37 +500,37 @@ def test_control_characters_do_not_reach_the_terminal(tmp_path: Path, capsys: py
     assert "\x1b" not in out and "?]0;pwned?" in out
 
 
-# -- what must not mislead -------------------------------------------------------------------------------------------------
+# -- misleading numbers -----------------------------------------------------------------------------------------------------
 
 
-def test_runs_that_lack_the_number_are_not_left_out_in_silence(tmp_path: Path) -> None:
+def test_there_is_no_verdict_if_runs_lack_the_number(tmp_path: Path) -> None:
     """The worst runs of the ring hit no mode, and have no divergence: the others alone must not make the recipe better."""
     better = {"frechet_distance": "lower", "coverage": "higher"}
     for seed in range(5):
         made(tmp_path, "a", seed, {"frechet_distance": 2.0 + seed / 10, "coverage": 0.5 + seed / 100})
         made(tmp_path, "b", seed, {"coverage": 0.1 + seed / 100} | ({"frechet_distance": 1.0 + seed / 10} if seed < 2 else {}))
-    groups = grouped([read_result(run) for run in list_runs(tmp_path)])
+    groups = grouped([RunResult(run) for run in list_runs(tmp_path)])
     assert better.keys() == groups[0].results[0].better.keys()
     assert main_metric(groups) == "coverage"
     (verdict,) = verdicts(groups, "frechet_distance")
     assert verdict.words == "no verdict: 3 of 5 runs of b have no such number, and they may be the worst"
 
 
-def test_a_failed_first_run_does_not_take_the_verdict_away(tmp_path: Path) -> None:
+def test_a_failed_run_does_not_prevent_a_verdict(tmp_path: Path) -> None:
     made(tmp_path, "a", 0, status="failed")
     for seed in range(1, 4):
         made(tmp_path, "a", seed, {"coverage": 0.5 + seed / 100})
         made(tmp_path, "b", seed, {"coverage": 0.9 + seed / 200})
-    groups = grouped([read_result(run) for run in list_runs(tmp_path)])
+    groups = grouped([RunResult(run) for run in list_runs(tmp_path)])
     assert main_metric(groups) == "coverage"
     assert verdicts(groups, "coverage")[0].words.startswith("better than a (3 seeds")
 
 
-def test_several_runs_of_one_seed_count_once_and_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_last_finished_of_several_runs_with_one_seed_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made(tmp_path, "a", 0, {"coverage": 0.5}, created=1.0)
     made(tmp_path, "a", 0, {"coverage": 0.7}, created=2.0)
     made(tmp_path, "a", 0, {"coverage": 0.1}, created=3.0, status="failed")
-    groups = grouped([read_result(run) for run in list_runs(tmp_path)])
+    groups = grouped([RunResult(run) for run in list_runs(tmp_path)])
     assert (groups[0].measured("coverage"), groups[0].seeds) == ({0: 0.7}, [0])
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
     out = " ".join(capsys.readouterr().out.split())
@@ -501,7 +538,7 @@ def test_several_runs_of_one_seed_count_once_and_that_is_said(tmp_path: Path, ca
     assert "had not finished training when measured." in out
 
 
-def test_other_options_of_metrics_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_different_metric_options_cause_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for k in (3, 5):
         made(tmp_path, "a", k, {"coverage": 0.5}, recipe=f'[[metrics]]\nuse = "neighbours"\nk = {k}')
     assert ganlab("compare", "--runs-dir", str(tmp_path)) == 0
@@ -510,11 +547,11 @@ def test_other_options_of_metrics_are_said(tmp_path: Path, capsys: pytest.Captur
     )
 
 
-def test_runs_that_go_on_are_not_to_be_measured_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_running_runs_are_listed_as_running(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     done = made(tmp_path, "plain", 0, {"coverage": 0.5})
-    going = made(tmp_path, "plain", 1, status="running", host="another machine")
+    running = made(tmp_path, "plain", 1, status="running", host="another machine")
     idle = made(tmp_path, "plain", 2, status="interrupted")
-    assert ganlab("compare", "--runs-dir", str(tmp_path), done.id, going.id, idle.id) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert f"1 of these runs ended without a generator to measure or a checkpoint to resume from: {idle.id}" in said
-    assert f"1 of these runs are still running, and have no numbers yet: {going.id}" in said
+    assert ganlab("compare", "--runs-dir", str(tmp_path), done.id, running.id, idle.id) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"1 of these runs ended without a generator to measure or a checkpoint to resume from: {idle.id}" in out
+    assert f"1 of these runs are still running, and have no numbers yet: {running.id}" in out

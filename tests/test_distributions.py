@@ -1,4 +1,4 @@
-"""A run says which installed distributions it uses; where one is gone, the message says what to type to have it back."""
+"""A run records the installed distributions that it uses. If one is missing later, the error says how to install it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BRINGS = ["network 'own'", "trick 'mine'"]
 
 @pytest.fixture
 def run() -> Path:
-    """The folder of a run that uses what an installed distribution brings."""
+    """The folder of a run that uses components of an installed distribution."""
     install("even-gan", "even", NETWORK, name="even")
     assert command("run", "ring", *TINY_RUN, *USE) == 0
     (path,) = Path("runs").iterdir()
@@ -44,8 +44,8 @@ def run() -> Path:
 
 
 def info(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((path / "run.json").read_text())
-    return found
+    content: dict[str, Any] = json.loads((path / "run.json").read_text())
+    return content
 
 
 def uninstall() -> None:
@@ -55,11 +55,11 @@ def uninstall() -> None:
     importlib.invalidate_caches()
 
 
-def test_a_run_says_which_distributions_it_uses(run: Path) -> None:
+def test_a_run_records_the_distributions_that_it_uses(run: Path) -> None:
     assert info(run)["distributions"] == [{"name": "even-gan", "version": "1.0", "brings": BRINGS}]
 
 
-def test_what_is_installed_and_not_used_is_not_recorded() -> None:
+def test_unused_distributions_are_not_recorded() -> None:
     install("even-gan", "even", NETWORK, name="even")
     assert command("run", "ring", *TINY_RUN) == 0
     (path,) = Path("runs").iterdir()
@@ -69,7 +69,7 @@ def test_what_is_installed_and_not_used_is_not_recorded() -> None:
 @pytest.mark.parametrize(
     "words", [["resume", "last", "--set", "train.steps=4"], ["sample", "last"], ["evaluate", "last"], ["export", "last"]]
 )
-def test_where_it_is_gone_the_message_says_what_to_install(words: list[str], run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_error_names_a_missing_distribution(words: list[str], run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     uninstall()
     capsys.readouterr()
     text = said(capsys, *words, code=2)
@@ -78,7 +78,7 @@ def test_where_it_is_gone_the_message_says_what_to_install(words: list[str], run
     assert f"\nhint: {made}" in text
 
 
-def test_another_version_without_it_is_told_of(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_error_names_another_version(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     uninstall()
     folder = Path("site/even_gan-2.0.dist-info")
     folder.mkdir()
@@ -89,7 +89,7 @@ def test_another_version_without_it_is_told_of(run: Path, capsys: pytest.Capture
     )
 
 
-def test_a_resumed_run_says_that_a_distribution_is_another(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_resumed_run_announces_another_version(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path("site/even_gan-1.0.dist-info")
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: even-gan\nVersion: 1.1\n")
     importlib.invalidate_caches()
@@ -101,7 +101,7 @@ def test_a_resumed_run_says_that_a_distribution_is_another(run: Path, capsys: py
 
 
 @pytest.mark.parametrize("name", ["even-gan; rm -rf x", "-r x", "$(x)", ""])
-def test_a_strangers_run_json_prints_no_command_of_its_own(name: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_untrusted_run_json_cannot_inject_a_command(name: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     written = info(run)
     written["distributions"] = [{"name": name, "version": "1.0", "brings": ["x"]}, {"name": "a", "version": name, "brings": 3}, 5]
     (run / "run.json").write_text(json.dumps(written))
@@ -110,8 +110,8 @@ def test_a_strangers_run_json_prints_no_command_of_its_own(name: str, run: Path,
     assert "pip" not in said(capsys, "resume", "last", "--set", "train.steps=4", code=2)
 
 
-def test_a_run_that_knows_nothing_of_distributions_is_resumed(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As runs were written before."""
+def test_a_run_without_recorded_distributions_is_resumed(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Older versions recorded none."""
     written = info(run)
     del written["distributions"]
     (run / "run.json").write_text(json.dumps(written))

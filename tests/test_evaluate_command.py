@@ -61,6 +61,7 @@ def test_it_finds_what_the_run_found_at_its_end(tmp_path: Path, capsys: pytest.C
     (path / "evaluation.json").unlink()
     assert ganlab("evaluate", str(path)) == 0
     assert written(path) == before
+    assert [name for name in ("reverse_kl", "high_quality") if name in before["values"]] == before["main_results"]
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == f"{path.name}, step 30"
     assert json.loads((path / "evaluation.json").read_text())["seconds"] > 0

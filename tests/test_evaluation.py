@@ -451,12 +451,14 @@ def test_a_metric_without_memory_stops_nothing(tmp_path: Path, error: Exception,
 def test_what_is_no_number_is_no_result(tmp_path: Path) -> None:
     class Lost(Spread):
         results: ClassVar[Mapping[str, Better]] = {"lost": "lower", "found": "lower"}
+        main_results = ("lost", "found")
 
         def measure(self, evidence: Evidence) -> dict[str, float]:
             return {"lost": math.nan, "found": 1.0}
 
     run = measured(tmp_path, 'metrics.lost={use="lost"}', plugins=(Plugin(metrics={"lost": Lost}),))
     assert (written(run)["values"], written(run)["not_measured"]) == ({"found": 1.0}, {"lost": "it is not a finite number"})
+    assert written(run)["main_results"] == ["found"]
 
 
 @pytest.mark.parametrize(
@@ -464,6 +466,7 @@ def test_what_is_no_number_is_no_result(tmp_path: Path) -> None:
     [
         ({"results": None}, "has no `results`"),
         ({"results": {"a": "smaller"}}, "results['a'] is 'smaller'\nchoices: higher, lower, neither"),
+        ({"main_results": ["spred"]}, "`main_results` names 'spred', which has no direction in `results`"),
         ({"needs": "sample"}, "`needs` is 'sample'\ndid you mean 'samples'?"),
         ({"quick": None}, "`quick` is None"),
         ({"measure": None}, "has no method measure"),

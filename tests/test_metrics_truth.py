@@ -114,6 +114,7 @@ def test_real_images_score_at_the_floor(digits_evaluator: Evaluator) -> None:
     assert values["classifier_score"] == pytest.approx(10, abs=0.15)
     assert values["memorisation"] == pytest.approx(1, abs=0.07)
     assert report.collapsed == ""
+    assert report.main_results == ["frechet_ratio", "frechet_distance", "kernel_distance", "coverage", "class_kl"]
 
 
 def test_what_the_numbers_are_of_stands_beside_them(digits_evaluator: Evaluator) -> None:

@@ -1,4 +1,4 @@
-"""Sets of real runs: made, killed, stopped, failed, and gone on with by the same command."""
+"""Sweeps that train: they are killed, stopped or fail, and the same command resumes them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ at_end = false
 [[tricks]]
 use = "slow"
 """
-#: A trick that waits in step 35 for as long as a file is there, and fails there if another is and it is told to.
+#: A trick that waits in step 35 while the file ``wait`` exists. With ``fail`` it raises there if the file ``broken`` exists.
 SLOW = """
 import time
 from pathlib import Path
@@ -77,7 +77,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ganlab(*words: str) -> tuple[int, str]:
-    """The command in this process, its runs in others: its exit code, and all that it printed but where a run lies."""
+    """Run a command in this process: its exit code, and all that it printed."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out), pytest.raises(SystemExit) as left:
         main(list(words))
@@ -86,7 +86,7 @@ def ganlab(*words: str) -> tuple[int, str]:
 
 @contextmanager
 def waiting(count: int, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """The command in a process of its own, once ``count`` of its runs wait in their 35th step."""
+    """Run a command in a child process. Inside, ``count`` of its runs wait in their 35th step."""
     Path("wait").touch()
     command = [sys.executable, "-m", "ganlab", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True) as process:
@@ -110,22 +110,22 @@ def by_seed() -> dict[int, RunSummary]:
     return {run.info.seed: run for run in sorted(list_runs(Path("runs")), key=lambda run: run.info.seed)}
 
 
-def is_as_if_never_stopped(run: RunSummary) -> bool:
-    never = play(
+def equals_uninterrupted_run(run: RunSummary) -> bool:
+    uninterrupted = play(
         recipe=Path("slow.toml"),
         steps=60,
         overrides=['data={use="ring",samples=2000}', "train.batch_size=16", f"train.seed={run.info.seed}"],
     )
-    kept = load(run.folder.checkpoint_path(60))
+    checkpoint = load(run.folder.checkpoint_path(60))
     return all(
-        torch.equal(value, kept[role]["network"][name])
-        for role, player in never.players.items()
+        torch.equal(value, checkpoint[role]["network"][name])
+        for role, player in uninterrupted.players.items()
         for name, value in player.network.state_dict().items()
     )
 
 
 @TWO_CORES
-def test_the_same_command_goes_on_after_the_parent_and_a_run_were_killed() -> None:
+def test_the_same_command_resumes_after_the_parent_and_a_run_were_killed() -> None:
     with waiting(2, *SET[:-1], "3", "--quiet") as parent:
         first, second = by_seed().values()
         assert (first.info.set["seed"], second.info.set["seed"]) == (0, 1)  # two cores: the third waits
@@ -140,26 +140,26 @@ def test_the_same_command_goes_on_after_the_parent_and_a_run_were_killed() -> No
         until(lambda: by_seed()[1].status == "interrupted")
     assert [run.folder.checkpoint_files()[-1].stem for run in by_seed().values()][:2] == ["step_000000030", "step_000000035"]
     assert by_seed()[1].info.signal == "SIGTERM"
-    begun = {run.id for run in list_runs(Path("runs"))}
+    first_ids = {run.id for run in list_runs(Path("runs"))}
     code, text = ganlab(*SET[:-1], "3")
     assert code == 0, text
     assert re.search(r"^seed 0: was interrupted and will be resumed ", text, re.MULTILINE), text
     runs = by_seed()
-    assert begun < {run.id for run in list_runs(Path("runs"))}
+    assert first_ids < {run.id for run in list_runs(Path("runs"))}
     assert [run.status for run in list_runs(Path("runs"))] == ["finished"] * 3
     assert [len(run.info.resumed) for run in runs.values()][:2] == [1, 1]
-    assert all(is_as_if_never_stopped(run) for run in runs.values())
+    assert all(equals_uninterrupted_run(run) for run in runs.values())
     assert re.search(r"^combination  finished  loss/discriminator  loss/generator +minutes\nas it is +3 of 3 .* ± ", text, re.MULTILINE), (
         text
     )
-    began = time.monotonic()
+    started = time.monotonic()
     code, text = ganlab(*SET[:-1], "3", "--quiet")  # nothing is left to do
-    assert (code, time.monotonic() - began < 2) == (0, True)
+    assert (code, time.monotonic() - started < 2) == (0, True)
     assert text.splitlines(True)[1:] == [f"runs/sets/{runs[0].info.set['name']}  3 of 3 runs are finished\n"]
 
 
 @TWO_CORES
-def test_ctrl_c_stops_all_and_a_recipe_that_is_edited_changes_no_run() -> None:
+def test_ctrl_c_stops_all_runs_and_an_edited_recipe_changes_none() -> None:
     words = ("run", "slow.toml", "--device", "cpu", "--seeds", "1", "--grid", "generator.optimizer.lr=1e-3,2e-3")
     with waiting(2, *words) as parent:
         Path("slow.toml").write_text(RECIPE.replace("steps = 60", "steps = 50"))
@@ -186,7 +186,7 @@ def test_ctrl_c_stops_all_and_a_recipe_that_is_edited_changes_no_run() -> None:
     assert [run.status for run in list_runs(Path("runs"))] == ["finished"] * 2
 
 
-def test_a_run_that_fails_does_not_stop_the_others_and_is_told() -> None:
+def test_a_failed_run_does_not_stop_the_others() -> None:
     Path("broken").touch()
     words = ("run", "slow.toml", "--device", "cpu", "--grid", "tricks.slow.fail=true,false")
     code, text = ganlab(*words)
@@ -208,7 +208,7 @@ def by_status() -> list[str]:
     return sorted(run.status for run in list_runs(Path("runs")))
 
 
-def test_a_run_that_was_stopped_before_its_first_checkpoint_is_made_anew() -> None:
+def test_a_run_that_was_stopped_before_its_first_checkpoint_is_trained_again() -> None:
     with waiting(1, *SET[:-1], "1", "--set", "train.checkpoint_every=50") as parent:
         (run,) = list_runs(Path("runs"))
         os.kill(run.info.pid, signal.SIGKILL)

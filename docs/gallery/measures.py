@@ -13,11 +13,11 @@ import torch
 from training import BUDGETS, HELPS, PORT_SAMPLES, SEEDS, finished
 
 import ganlab
-from ganlab.comparison import Result, read_result
+from ganlab.comparison import Spread
 from ganlab.game.factories import make_data
 from ganlab.quality.evaluator import Evaluator
 from ganlab.recipe import load_recipe
-from ganlab.records.results import Spread
+from ganlab.records.results import RunResult
 from ganlab.registry.catalogue import Catalogue
 from ganlab.runs.workspace import Workspace
 
@@ -37,12 +37,12 @@ class TrainedRecipe:
 
     name: str
     overrides: tuple[str, ...]
-    results: list[Result]
+    results: list[RunResult]
     document: dict[str, Any]
     pictures: np.ndarray
 
     @property
-    def first(self) -> Result:
+    def first(self) -> RunResult:
         """The run of the first seed."""
         return self.results[0]
 
@@ -77,7 +77,7 @@ class Port:
     """
 
     trained: TrainedRecipe
-    run: Result
+    run: RunResult
     values: dict[str, float]
     collapsed: str
     pictures: tuple[np.ndarray, np.ndarray]
@@ -90,7 +90,7 @@ def read_trained(folder: Path, name: str, overrides: Sequence[str], seeds: Seque
         SystemExit: one is missing, or has not been measured.
     """
     runs = finished(folder, name, overrides, seeds)
-    results = [read_result(runs[seed]) for seed in seeds if seed in runs]
+    results = [RunResult(runs[seed]) for seed in seeds if seed in runs]
     if len(results) < len(seeds) or not all(result.values for result in results):
         raise SystemExit(f"there are not {len(seeds)} finished and measured runs of {name} {' '.join(overrides)} in {folder}")
     document = load_recipe(results[0].folder.path / "recipe.toml", Catalogue.of_installed()).document
@@ -103,7 +103,7 @@ def read_all(folder: Path) -> tuple[list[TrainedRecipe], dict[str, TrainedRecipe
     return trained, {name: read_trained(folder, *HELPS[name], SEEDS) for name in BUDGETS if name in HELPS}
 
 
-def samples_of(result: Result) -> np.ndarray:
+def samples_of(result: RunResult) -> np.ndarray:
     """Pictures by a run's generator, uint8 ``(SHOWN, 784)``."""
     generator = ganlab.load_generator(result.folder.path)
     low, high = generator.info["range"]
@@ -117,7 +117,7 @@ def read_ports(trained: Sequence[TrainedRecipe]) -> list[Port]:
     return [_measure_port(one, result) for one in trained for result in one.results if (result.folder.path / PORT_SAMPLES).exists()]
 
 
-def _measure_port(trained: TrainedRecipe, result: Result) -> Port:
+def _measure_port(trained: TrainedRecipe, result: RunResult) -> Port:
     workspace = Workspace(result.folder.path.parent, tell=print)
     recipe = load_recipe(result.folder.path / "recipe.toml", Catalogue.of_installed())
     dataset = make_data(recipe, Path(os.environ["GANLAB_DATA"]))

@@ -9,9 +9,8 @@ import figures
 from measures import Port, TrainedRecipe, read_all, read_ports
 from training import BUDGETS, SEEDS, WATCHERS
 
-from ganlab.comparison import RunGroup, verdicts
+from ganlab.comparison import RunGroup, Spread, verdicts
 from ganlab.recipe import load_recipe
-from ganlab.records.results import Spread
 from ganlab.registry.catalogue import Catalogue
 
 TUTORIALS = {
@@ -129,7 +128,7 @@ def measured(runs: Sequence[TrainedRecipe]) -> str:
     head = ["recipe", "steps", "of the tutorial's budget", "minutes", *METRICS.values(), "collapsed"]
     rows = []
     for run in runs:
-        budget = [f"{run.first.steps[0]:,}", f"{budget_share(run.name):.0%}", str(Spread.of(result.minutes for result in run.results))]
+        budget = [f"{run.first.step:,}", f"{budget_share(run.name):.0%}", str(Spread.of(result.minutes for result in run.results))]
         rows.append([f"`{run.name}`", *budget, *(str(run.spread(name)) for name in METRICS), f"{len(run.collapsed)} of {len(run.results)}"])
     about = runs[0].first.about
     return (
@@ -239,7 +238,7 @@ def helped(helps: dict[str, TrainedRecipe], runs: dict[str, TrainedRecipe]) -> s
         before = runs[name]
         changed = f"`{after.name}`" if after.name != name else "with " + ", ".join(f"`{text}`" for text in after.overrides)
         for who, one in ((f"`{name}`", before), (changed, after)):
-            seen = [f"{one.first.steps[0]:,}", f"{one.first.info.counters['images_seen']:,}"]
+            seen = [f"{one.first.step:,}", f"{one.first.info.counters['images_seen']:,}"]
             rows.append([who, *seen, *(str(one.spread(name)) for name in METRICS), f"{len(one.collapsed)} of {len(one.results)}"])
     head = ["", "steps", "images seen", *METRICS.values(), "collapsed"]
     return f"{HELPED}\n\n{table(head, rows)}\n\n![What helps](tutorials/helped.png)"

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 import ganlab
-from ganlab.comparison.results import options_of
-from ganlab.recipe import load_recipe
+from ganlab.recipe import flatten, load_recipe
+from ganlab.recipe.differences import grouped_options, is_part_of
 from ganlab.records.summaries import RunSummary, list_runs
 from ganlab.registry.catalogue import Catalogue
 from ganlab.runs.start import open_run
@@ -73,7 +73,8 @@ def _options(path: Path) -> dict[str, Any]:
 
 def _numbers_from(document: dict[str, Any]) -> dict[str, Any]:
     """The options that a run's numbers come from."""
-    return {key: value for key, value in options_of(document).items() if not key.startswith(tuple(f"tricks.{name}" for name in WATCHERS))}
+    watchers = [f"tricks.{name}" for name in WATCHERS]
+    return {key: value for key, value in grouped_options(flatten(document)).items() if not is_part_of(key, watchers)}
 
 
 def train(folder: Path, names: Sequence[str], jobs: int, how: Sequence[str] = ()) -> None:

@@ -10,8 +10,7 @@ import figures
 from measures import TrainedRecipe, read_trained
 from training import train_seeds
 
-from ganlab.comparison import RunGroup, verdicts
-from ganlab.records.results import Spread
+from ganlab.comparison import RunGroup, Spread, verdicts
 
 RECIPE, BUDGET, SEEDS = "mnist_adaptive", "train.epochs=40", (0, 1, 2, 3, 4)
 TRICKS = ("adaptive_generator_steps", "clamp", "gradient_clipping")

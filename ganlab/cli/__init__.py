@@ -39,6 +39,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def _exit_with(error: GanlabError, code: int) -> NoReturn:
     from ganlab.screen.terminal import show_error
+    from ganlab.sweeps.membership import report_failure
 
+    report_failure(error.message)
     show_error(error)
     sys.exit(code)

@@ -6,13 +6,14 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from ganlab.comparison import Result, RunGroup, differences, grouped, main_metric, read_result, verdicts
+from ganlab.comparison import RunGroup, differences, grouped, main_metric, metric_names
 from ganlab.comparison.page import is_page, write_page
-from ganlab.comparison.table import metric_rows
+from ganlab.comparison.table import metric_rows, verdict_rows
 from ganlab.comparison.warnings import warnings
 from ganlab.errors import GanlabError, UsageError, cannot_be_written, did_you_mean
+from ganlab.records.results import RunResult
 from ganlab.records.summaries import RunSummary, find_run, list_runs
-from ganlab.screen.terminal import show_facts, show_lines, show_table
+from ganlab.screen.terminal import show_lines, show_table
 
 OPTION_LIMIT = 20  # differing options that the terminal shows
 OTHER_FILE = "name another file with --html"
@@ -28,13 +29,13 @@ def compare(names: Sequence[str], *, recipes: Sequence[str], by: str | None, htm
     """
     if html is not None:
         _refuse_other_file(html)
-    groups = grouped([read_result(run) for run in _chosen_runs(names, recipes, runs_dir)])
+    groups = grouped([RunResult(run) for run in _chosen_runs(names, recipes, runs_dir)])
     metric = _chosen_metric(groups, by)
     _show_metrics(groups)
     _show_differences(groups)
     if metric is not None and len(groups) > 1:
-        show_lines("", f"by {metric.replace('_', ' ')}, against {groups[0].name}:")
-        show_facts({f"  {verdict.group}": verdict.words for verdict in verdicts(groups, metric)})
+        show_lines("", f"verdict, by {metric.replace('_', ' ')}:")
+        show_table(verdict_rows(groups, metric))
     for warning in warnings(groups):
         show_lines("", warning)
     _show_unmeasured([result for group in groups for result in group.results if not result.values], runs_dir)
@@ -46,7 +47,7 @@ def _show_metrics(groups: Sequence[RunGroup]) -> None:
     rows = metric_rows(groups)
     show_table(rows, right=range(1, len(groups) + 1))
     if any("±" in cell for row in rows[1:] for cell in row[1:]):
-        show_lines("mean ± 95 % confidence interval")
+        show_lines("mean ± standard deviation over seeds")
 
 
 def _show_differences(groups: Sequence[RunGroup]) -> None:
@@ -61,7 +62,7 @@ def _show_differences(groups: Sequence[RunGroup]) -> None:
         show_lines(f"and {len(options) - OPTION_LIMIT} more options; --html FILE shows all")
 
 
-def _show_unmeasured(results: Sequence[Result], runs_dir: Path) -> None:
+def _show_unmeasured(results: Sequence[RunResult], runs_dir: Path) -> None:
     """Show which runs have no evaluation, and what to type to get one."""
     running = [result.id for result in results if result.status == "running"]
     ended = [result for result in results if result.status != "running"]
@@ -110,7 +111,7 @@ def _grid_order(run: RunSummary) -> tuple[str, list[tuple[bool, float, str]]]:
     return membership.get("name", ""), numbers
 
 
-def _as_argument(result: Result, runs_dir: Path) -> str:
+def _as_argument(result: RunResult, runs_dir: Path) -> str:
     """The run as a command takes it: its id where the default folder has it, else its path."""
     return shlex.quote(result.id if result.folder.path.parent == runs_dir == RUNS_DIR else str(result.folder.path))
 
@@ -123,7 +124,7 @@ def _chosen_metric(groups: Sequence[RunGroup], by: str | None) -> str | None:
     """
     if by is None:
         return main_metric(groups)
-    known = list(dict.fromkeys(name for group in groups for result in group.results for name in result.values))
+    known = metric_names(groups)
     if by.replace(" ", "_") not in known:
         raise UsageError(f"no run here has a metric '{by}'", did_you_mean(by, known) if known else "`ganlab evaluate RUN` measures them")
     return by.replace(" ", "_")

@@ -8,9 +8,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ganlab.comparison import Result, read_result
 from ganlab.errors import UsageError, closest, did_you_mean
 from ganlab.numbers import number
+from ganlab.records.results import RunResult
 from ganlab.records.summaries import damaged_runs, list_runs
 from ganlab.screen.terminal import show_lines, show_table, warn
 
@@ -34,7 +34,7 @@ def runs(
     """
     for damage in damaged_runs(folder):
         warn(f"one run is not listed: {damage}")
-    known = [read_result(run) for run in list_runs(folder)]
+    known = [RunResult(run) for run in list_runs(folder)]
     if not known:
         raise UsageError(f"there are no runs in {folder}", "`ganlab run mnist_adaptive` makes one; --runs-dir looks elsewhere")
     known_metrics = list(dict.fromkeys(name for result in known for name in result.values))
@@ -61,7 +61,7 @@ def _refuse_unknown(names: Sequence[str], known: Sequence[str], what: str) -> No
             raise UsageError(f"no {what} '{name}'", did_you_mean(name, known) if known else "`ganlab evaluate RUN` measures a run")
 
 
-def _with_options(results: list[Result], known: list[Result], where: Sequence[str]) -> list[Result]:
+def _with_options(results: list[RunResult], known: list[RunResult], where: Sequence[str]) -> list[RunResult]:
     """Return the results whose recipes set KEY to VALUE for each ``KEY=VALUE`` of ``where``."""
     for text in where:
         key, equals, value = (part.strip() for part in text.partition("="))
@@ -78,21 +78,21 @@ def _with_options(results: list[Result], known: list[Result], where: Sequence[st
     return results
 
 
-def _sort_key(result: Result, sort: str, better: str) -> tuple[bool, float | str]:
+def _sort_key(result: RunResult, sort: str, better: str) -> tuple[bool, float | str]:
     """Return the key that puts the best run first, and runs without a value last."""
     if sort == "recipe":
         return False, result.recipe
     if sort == "status":
         return False, result.status
     if sort in COLUMNS:
-        columns = {"started": result.info.created, "seed": result.seed, "step": result.steps[0], "minutes": result.minutes}
+        columns = {"started": result.info.created, "seed": result.seed, "step": result.step, "minutes": result.minutes}
         value = columns[sort]
         return not isinstance(value, int | float), float(value) if isinstance(value, int | float) else 0.0
     value = result.values.get(sort, math.nan)
     return math.isnan(value), -value if better == "higher" else value
 
 
-def _row(result: Result, metrics: Sequence[str]) -> tuple[str, ...]:
+def _row(result: RunResult, metrics: Sequence[str]) -> tuple[str, ...]:
     info = result.info
     started = "" if info.created is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(info.created))
     step = f"{info.counters.get('step', 0):,} of {info.total_steps:,}"
@@ -102,8 +102,8 @@ def _row(result: Result, metrics: Sequence[str]) -> tuple[str, ...]:
     return (*facts, *values)
 
 
-def _as_json(result: Result) -> dict[str, object]:
+def _as_json(result: RunResult) -> dict[str, object]:
     return {
-        "run": result.id, "recipe": result.recipe, "status": result.status, "seed": result.seed, "step": result.steps[0],
+        "run": result.id, "recipe": result.recipe, "status": result.status, "seed": result.seed, "step": result.step,
         "minutes": result.minutes, "values": result.values, "collapsed": result.collapsed, "path": str(result.folder.path),
     }  # fmt: skip

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ganlab.comparison.results import CHANGED, Result
+from ganlab.comparison.spread import Spread
+from ganlab.records.results import RunResult
 
 #: Shown where a recipe does not have an option.
 NOT_THERE = "-"
@@ -22,12 +23,17 @@ class RunGroup:
     """
 
     name: str
-    results: list[Result]
+    results: list[RunResult]
 
     @property
     def options(self) -> dict[str, Any]:
         """The options of the recipe, by dotted key."""
         return self.results[0].options
+
+    @property
+    def changes(self) -> dict[int, str]:
+        """The changes of the recipe when its runs were resumed, in words, by the step after which they apply."""
+        return self.results[0].run.changes
 
     @property
     def recipe(self) -> str:
@@ -44,10 +50,22 @@ class RunGroup:
         """How many of its runs ended with an error."""
         return sum(result.status == "failed" for result in self.results)
 
+    @property
+    def minutes(self) -> Spread:
+        """The training time of its finished runs."""
+        return Spread.of(result.minutes for result in self.results if result.finished)
+
+    def spread(self, metric: str) -> Spread:
+        """Mean and standard deviation of a metric over seeds."""
+        return Spread.of(self.measured(metric).values())
+
     def measured(self, metric: str) -> dict[int, float]:
-        """The values of a metric by seed. Among several runs with one seed, the last finished one counts, or else the last."""
-        results = sorted((result for result in self.results if metric in result.values), key=lambda result: result.finished)
-        values = {result.seed: result.values[metric] for result in results}
+        """The values of a metric, or of a loss where runs were not evaluated, by seed.
+
+        Among several runs with one seed, the last finished one counts, or else the last.
+        """
+        results = sorted((result for result in self.results if metric in result.numbers), key=lambda result: result.finished)
+        values = {result.seed: result.numbers[metric] for result in results}
         return {seed: values[seed] for seed in sorted(values)}
 
     @property
@@ -60,20 +78,26 @@ class RunGroup:
         return sum(bool(result.values) and metric not in result.values for result in self.results)
 
 
-def grouped(results: Sequence[Result]) -> list[RunGroup]:
+def grouped(results: Sequence[RunResult]) -> list[RunGroup]:
     """The runs grouped by recipe, in the order in which the recipes first appear."""
-    by_recipe: dict[tuple[Any, ...], list[Result]] = {}
+    by_recipe: dict[tuple[Any, ...], list[RunResult]] = {}
     for result in results:
-        by_recipe.setdefault((result.recipe, *sorted(map(repr, result.options.items()))), []).append(result)
+        key = (result.recipe, *sorted(map(repr, result.options.items())), *result.run.changes.items())
+        by_recipe.setdefault(key, []).append(result)
     groups = [RunGroup(members[0].recipe, sorted(members, key=lambda result: result.seed)) for members in by_recipe.values()]
     changing = differences(groups)
     names = [_name(group, groups, changing) for group in groups]
-    # Names leave out the text of changes during training, so two groups may have the same: later ones get a number.
+    # Names leave out the words of changes on resume, so two groups may have the same name: later ones get a number.
     earlier = [names[:position].count(name) for position, name in enumerate(names)]
     return [
         RunGroup(f"{name} ({count + 1})" if count else name, group.results)
         for name, count, group in zip(names, earlier, groups, strict=True)
     ]
+
+
+def metric_names(groups: Sequence[RunGroup]) -> list[str]:
+    """The metrics of the evaluations of these runs, in the order of first appearance."""
+    return list(dict.fromkeys(name for group in groups for result in group.results for name in result.values))
 
 
 def differences(groups: Sequence[RunGroup]) -> dict[str, list[Any]]:
@@ -93,16 +117,16 @@ def _name(group: RunGroup, groups: Sequence[RunGroup], changing: dict[str, list[
     keys = [key for key in keys if key.endswith(".use") or f"{key.rpartition('.')[0]}.use" not in keys]
     keys = [key for key in keys if key.rpartition(".")[0] not in keys]
     tricks = [key for key in keys if key.count(".") == 1 and key.startswith("tricks.")]
-    options = [f"{short(key)}={group.options.get(key, NOT_THERE)}" for key in keys if key not in tricks and not key.startswith(CHANGED)]
-    changes = [key for key in keys if key.startswith(CHANGED) and key in group.options]
+    options = [f"{short(key)}={group.options.get(key, NOT_THERE)}" for key in keys if key not in tricks]
+    changes = [f"changed at step {step}" for step in group.changes if any(other.changes != group.changes for other in namesakes)]
     return " ".join([group.recipe, *options, *_trick_differences(group, namesakes[0], tricks), *changes])
 
 
 def _trick_differences(group: RunGroup, first: RunGroup, tricks: Sequence[str]) -> list[str]:
     """Which tricks are on in a group and off in the first one, and which are off that are on there."""
-    own, others = ([key for key in tricks if each.options.get(key) == "on"] for each in (group, first))
-    added = [short(key) for key in own if key not in others]
-    removed = [short(key) for key in others if key not in own]
+    own, of_first = ([key for key in tricks if each.options.get(key) == "on"] for each in (group, first))
+    added = [short(key) for key in own if key not in of_first]
+    removed = [short(key) for key in of_first if key not in own]
     return [f"{word} {', '.join(names)}" for word, names in (("with", added), ("without", removed)) if names]
 
 

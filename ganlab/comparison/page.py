@@ -10,8 +10,7 @@ from html import escape
 from pathlib import Path
 
 from ganlab.comparison.groups import NOT_THERE, RunGroup, differences
-from ganlab.comparison.table import metric_rows
-from ganlab.comparison.verdicts import verdicts
+from ganlab.comparison.table import metric_rows, verdict_rows
 from ganlab.comparison.warnings import warnings
 
 #: The curves that come first, where runs have them. Those of ``quality/`` follow.
@@ -61,8 +60,7 @@ def page(groups: Sequence[RunGroup], metric: str | None) -> str:
 def _verdicts(groups: Sequence[RunGroup], metric: str | None) -> str:
     if metric is None or len(groups) < 2:
         return ""
-    rows = [[verdict.group, verdict.words] for verdict in verdicts(groups, metric)]
-    return f"<h2>Verdict, by {escape(metric.replace('_', ' '))}</h2>" + _table([["recipe", f"against {groups[0].name}"], *rows])
+    return f"<h2>Verdict, by {escape(metric.replace('_', ' '))}</h2>" + _table(verdict_rows(groups, metric))
 
 
 def _numbers(groups: Sequence[RunGroup]) -> str:
@@ -70,7 +68,7 @@ def _numbers(groups: Sequence[RunGroup]) -> str:
     counts = sorted({int(facts["samples"]) for facts in about if "samples" in facts})
     words = [f"{' or '.join(f'{count:,}' for count in counts)} samples of each run"] if counts else []
     words += [f"judged by {judge}" for judge in dict.fromkeys(str(facts["judge"]) for facts in about if "judge" in facts)]
-    note = f'<p class="note">Mean and 95 % confidence interval over seeds; {escape("; ".join(words))}.</p>' if words else ""
+    note = f'<p class="note">Mean ± standard deviation over seeds; {escape("; ".join(words))}.</p>' if words else ""
     note += "".join(f"<p><strong>{escape(text)}</strong></p>" for text in warnings(groups))
     rows = metric_rows(groups)
     return f"<h2>What was measured</h2>{note}{_table(rows, numbers=True)}" if len(rows) > 1 else "<p>No run has been evaluated yet.</p>"
@@ -173,7 +171,7 @@ def is_page(path: Path) -> bool:
     """Whether a file is empty or such a page, so that it may be replaced."""
     with open(path, encoding="utf-8", errors="replace") as file:
         beginning = file.read(10_000)
-    return not beginning or SIGN in beginning or STYLE[:60] in beginning  # pages of early versions have no SIGN
+    return not beginning or SIGN in beginning
 
 
 def write_page(path: Path, groups: Sequence[RunGroup], metric: str | None) -> None:

@@ -1,30 +1,13 @@
-"""Verdicts: whether a group is better than the first one by more than chance. Confidence intervals, t-tests, Holm's correction."""
+"""Verdicts: whether a group is better than the first one by more than chance. T-tests with Holm's correction."""
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ganlab.comparison.groups import RunGroup
-
-CONFIDENCE = 0.95
-#: The metrics by which groups are compared by default: the first that all groups have.
-PREFERRED = ("frechet_ratio", "frechet_distance", "reverse_kl", "high_quality", "kernel_distance", "class_kl", "coverage")
-
-
-def margin(values: Sequence[float]) -> float:
-    """Half the width of the 95 % confidence interval of the mean (Student's t); NaN for fewer than two values.
-
-    >>> round(margin([1.0, 2.0, 3.0]), 6)
-    2.484138
-    """
-    if len(values) < 2:
-        return math.nan
-    from scipy.stats import t
-
-    return float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
+from ganlab.comparison.groups import RunGroup, metric_names
+from ganlab.comparison.spread import CONFIDENCE
 
 
 @dataclass(frozen=True)
@@ -47,17 +30,17 @@ class Verdict:
 
 
 def main_metric(groups: Sequence[RunGroup]) -> str | None:
-    """The metric by which groups are compared: the first of :data:`PREFERRED` that all evaluated runs have, else any that all have.
+    """The metric by which groups are compared: the first of the metrics' main results that all evaluated runs have.
 
-    None where there is none.
+    Without main results (version 0.1 did not record them) it is the first metric with a direction that all have; None if there is none.
     """
-    names = dict.fromkeys(name for group in groups for result in group.results for name in result.values)
-    common = [
-        name
-        for name in names
-        if direction(groups, name) != "neither" and all(group.measured(name) and not group.without(name) for group in groups)
-    ]
-    return next((name for name in PREFERRED if name in common), common[0] if common else None)
+    main_results = [name for group in groups for result in group.results for name in result.main_results]
+    names = dict.fromkeys([*main_results, *metric_names(groups)])
+    return next((name for name in names if direction(groups, name) != "neither" and _measured_by_all(groups, name)), None)
+
+
+def _measured_by_all(groups: Sequence[RunGroup], metric: str) -> bool:
+    return all(group.measured(metric) and not group.without(metric) for group in groups)
 
 
 def direction(groups: Sequence[RunGroup], metric: str) -> str:

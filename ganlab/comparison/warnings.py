@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ganlab.comparison.groups import RunGroup, differences
-from ganlab.comparison.results import CHANGED
+from ganlab.recipe.differences import is_part_of
 
 AGAIN = "`ganlab evaluate` measures them again."
 
@@ -31,7 +31,7 @@ def _about_data(groups: Sequence[RunGroup]) -> list[str]:
         for result in group.results:
             fingerprints.setdefault(result.seed, set()).add(result.info.data.get("fingerprint", ""))
     differ = any(len(of_one_seed) > 1 for of_one_seed in fingerprints.values())
-    if differ or any(key.startswith("data.") for key in differences(groups)):
+    if differ or any(is_part_of(key, ("data",)) for key in differences(groups)):
         return ["These runs were trained on different data, or on the same data in another range, which does no harm."]
     return []
 
@@ -44,8 +44,8 @@ def _about_metrics(groups: Sequence[RunGroup]) -> list[str]:
 
 def _about(group: RunGroup) -> list[str]:
     """The warnings about one group."""
-    changes = [(key, text) for key, text in group.options.items() if key.startswith(CHANGED)]
-    texts = [f"{', '.join(result.id for result in group.results)} {key}: {text}." for key, text in changes]
+    names = ", ".join(result.id for result in group.results)
+    texts = [f"{names} changed at step {step}: {text}." for step, text in group.changes.items()]
     if len(group.results) > len(group.seeds):
         texts.append(f"{group.name} has several runs with one seed: of these, the last finished run counts.")
     unfinished = []

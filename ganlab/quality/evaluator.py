@@ -192,6 +192,7 @@ class Evaluator:
             report.faulty |= {choice.name} if len(finite) < len(values) else set()
             report.values |= finite
             report.better |= {name: metric.results[name] for name in finite}
+            report.main_results += [name for name in getattr(metric, "main_results", ()) if name in finite]
             report.collapsed = "; ".join(filter(None, [report.collapsed, collapsed]))
 
     def _results(self, evidence: Evidence, choice: Choice, metric: Metric) -> tuple[dict[str, float], str]:

@@ -25,6 +25,11 @@ def check_metric(owner: str, metric: Metric) -> None:
     for name, direction in metric.results.items():
         if direction not in directions:
             raise PluginError(f"{owner}: results['{name}'] is {direction!r}", did_you_mean(str(direction), directions))
+    for name in getattr(metric, "main_results", ()):
+        if metric.results.get(name, "neither") == "neither":
+            raise PluginError(
+                f"{owner}: `main_results` names {name!r}, which has no direction in `results`", 'write "higher" or "lower" there'
+            )
     if getattr(metric, "needs", None) not in needs:
         value = getattr(metric, "needs", None)
         raise PluginError(f"{owner}: `needs` is {value!r}", did_you_mean(str(value), needs))

@@ -14,6 +14,7 @@ class Report:
     Attributes:
         values: the numbers, by the metrics' own names.
         better: for each number, ``"higher"``, ``"lower"`` or ``"neither"``.
+        main_results: the numbers that recipes are best compared by, the best first.
         about: what the numbers were measured on: ``samples`` (number of fakes), ``real`` and ``held_out`` (number of these), ``judge`` and
             ``judge_identity`` if a judge was used, and the facts that metrics noted.
         missing: why a metric was not measured, by the metric's name in the recipe.
@@ -25,6 +26,7 @@ class Report:
 
     values: dict[str, float] = field(default_factory=dict)
     better: dict[str, str] = field(default_factory=dict)
+    main_results: list[str] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     faulty: set[str] = field(default_factory=set)
@@ -34,6 +36,6 @@ class Report:
 
     def to_json(self, step: int) -> str:
         """The content of ``evaluation.json``, for samples of the generator at ``step``."""
-        content: dict[str, Any] = {"step": step, "values": self.values, "better": self.better}
+        content: dict[str, Any] = {"step": step, "values": self.values, "better": self.better, "main_results": self.main_results}
         content |= {"collapsed": self.collapsed, "about": self.about, "not_measured": self.missing}
         return json.dumps({**content, "seconds": round(self.seconds, 3)}, indent=2) + "\n"

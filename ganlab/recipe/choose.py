@@ -49,8 +49,7 @@ class Chooser:
             return None
         entry = self.catalogue.find(kind, use.value)
         if entry is None:
-            self.mistakes.add(use.place, self._no_such(kind, label, use.value))
-            self.mistakes.unknown_component = True
+            self.mistakes.add(use.place, self._no_such(kind, label, use.value), missing_component=True)
             return None
         owner = f"{kind} '{use.value}'"
         table = node.without("use", *other_keys)

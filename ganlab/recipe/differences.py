@@ -1,33 +1,73 @@
-"""What differs between two resolved recipes, and which differences matter when a run is resumed or compared.
+"""Which keys of a recipe matter for what, and how two resolved recipes differ.
 
 Each checkpoint holds the options of the recipe that it was trained with: the recipe's file may be edited or damaged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ganlab.recipe import Recipe, flatten
 
-#: Options that no number of a run depends on. Checkpoints leave them out: the tracker's address may hold a password.
-NOT_RECORDED = ("tracking", "name", "description", "plugins", "train.init_from")
+#: The tracker: nothing is computed from it, and its address may hold a password.
+TRACKER = ("tracking",)
+#: Keys that nothing is computed from. Plugin files are compared by their content, not by their paths.
+LABELS = (*TRACKER, "name", "description", "plugins")
 
-#: Options that do not make two experiments different: how a run is named, tracked and evaluated, and on which device it runs.
-NOT_COMPARED = (
-    "name", "description", "defaults", "plugins", "fallback", "tracking", "evaluation", "metrics", "judge", "train.device",
-)  # fmt: skip
+#: Resume: keys that checkpoints leave out. ``train.init_from`` is read once, before the first step.
+NOT_RECORDED = (*LABELS, "train.init_from")
 
-#: The length of a run. It may be changed without ``--changed``.
+#: Sweep membership: keys in which a run on disk may differ from the current recipe. Its seed is that of its place in the sweep.
+NOT_IN_SWEEP = LABELS
+
+#: Tables that say how samples are measured. ``ganlab evaluate`` may change them.
+MEASUREMENT = ("evaluation", "metrics", "judge")
+
+#: Comparison: keys that do not make two experiments different. ``defaults`` and ``fallback`` are resolved already; measurement does not
+#: change what is trained; the device changes roundings only.
+NOT_COMPARED = (*LABELS, *MEASUREMENT, "defaults", "fallback", "train.device")
+
+#: Grouping over seeds: keys in which the runs of one group may differ.
+NOT_GROUPED = (*NOT_COMPARED, "train.seed")
+
+#: Resume: the length of a run, which may change without ``--changed``.
 BUDGET = ("train.steps", "train.epochs")
 
-#: Options that the counters are computed from. A resumed run must keep them.
+#: Resume: keys that must not change, because the counters are computed from them.
 FIXED = ("train.batch_size", "train.discriminator_batch_size", "schedule.real_batches")
 
 
 def recorded_options(recipe: Recipe) -> dict[str, Any]:
     """The options that a checkpoint holds of its recipe, by dotted key as in ``--set``."""
     return {key: value for key, value in flatten(recipe.document).items() if not is_part_of(key, NOT_RECORDED)}
+
+
+def grouped_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that the runs of one group share. A trick is ``on``, or ``off`` and then without its options.
+
+    Args:
+        options: of a resolved recipe, by dotted key.
+
+    >>> document = {"tricks": [{"use": "clamp", "margin": 0.1}, {"use": "packing", "enabled": False, "size": 2}], "train": {"seed": 3}}
+    >>> grouped_options(flatten(document))
+    {'tricks.clamp': 'on', 'tricks.clamp.margin': 0.1, 'tricks.packing': 'off'}
+    """
+    grouped: dict[str, Any] = {}
+    for key, value in options.items():
+        if is_part_of(key, NOT_GROUPED):
+            continue
+        if not key.startswith("tricks."):
+            grouped[key] = value
+            continue
+        name = key.split(".")[1]
+        trick = f"tricks.{name}"
+        is_off = options.get(f"{trick}.enabled") == "false"
+        grouped.setdefault(trick, "off" if is_off else "on")
+        is_implied = key == f"{trick}.enabled" or (key == f"{trick}.use" and value == name)
+        if not is_off and not is_implied:
+            grouped[key] = value
+    return grouped
 
 
 def is_part_of(key: str, names: Collection[str]) -> bool:
@@ -39,7 +79,7 @@ def is_part_of(key: str, names: Collection[str]) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
-def describe_changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, str]:
+def describe_changes(before: dict[str, Any], after: dict[str, Any], ignored: Collection[str] = NOT_RECORDED) -> dict[str, str]:
     """Each difference in words, by key: ``train.steps = 200 (was 100)``. Empty if there is none.
 
     >>> list(describe_changes({"train.steps": 100, "train.seed": 1}, {"train.steps": 200, "train.dtype": "float64"}).values())
@@ -47,7 +87,7 @@ def describe_changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str,
     """
     changes = {}
     for key in dict.fromkeys([*before, *after]):
-        if is_part_of(key, NOT_RECORDED):
+        if is_part_of(key, ignored):
             continue
         if key not in after:
             changes[key] = f"no {key} (was {before[key]})"

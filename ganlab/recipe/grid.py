@@ -35,10 +35,6 @@ class Axis:
     values: tuple[Any, ...]
     texts: tuple[str, ...]
 
-    def overrides(self) -> list[str]:
-        """The text of ``--set`` for each value."""
-        return [f"{self.key}={text}" for text in self.texts]
-
 
 @dataclass(frozen=True)
 class Combination:
@@ -46,13 +42,11 @@ class Combination:
 
     Attributes:
         values: by dotted key; empty without a grid.
-        overrides: the same as texts of ``--set``, in the order of the grid.
         recipe: loaded and checked, with the seed of the recipe.
         fallback: the same recipe with its ``[fallback]`` applied; None where it has none.
     """
 
     values: dict[str, Any]
-    overrides: tuple[str, ...]
     recipe: Recipe
     fallback: Recipe | None
 
@@ -186,16 +180,16 @@ def load_combinations(source: str | Path, catalogue: Lookup, overrides: Sequence
     mistakes: dict[str, None] = {}
     hint = ""
     for indices in itertools.product(*(range(len(axis.values)) for axis in axes)):
-        grid_overrides = tuple(axis.overrides()[index] for axis, index in zip(axes, indices, strict=True))
+        texts = [f"{axis.key}={axis.texts[index]}" for axis, index in zip(axes, indices, strict=True)]
         try:
-            recipe = load_recipe(source, catalogue, overrides, grid=grid_overrides)
-            fallback = load_recipe(source, catalogue, overrides, grid=grid_overrides, fallback=True) if recipe.has_fallback else None
+            recipe = load_recipe(source, catalogue, overrides, grid=texts)
+            fallback = load_recipe(source, catalogue, overrides, fallback=True, grid=texts) if recipe.has_fallback else None
         except RecipeError as error:
             hint = hint or error.hint
             mistakes |= dict.fromkeys(error.mistakes)
             continue
         values = {axis.key: axis.values[index] for axis, index in zip(axes, indices, strict=True)}
-        combinations.append(Combination(values, grid_overrides, recipe, fallback))
+        combinations.append(Combination(values, recipe, fallback))
     if mistakes:
         raise RecipeError(list(mistakes), hint)
     return combinations

@@ -20,7 +20,7 @@ _DEFAULTS_ORDER = OVERRIDES - 1  # mistakes in the defaults come after those in 
 
 
 def load_recipe(
-    source: str | Path, catalogue: Lookup, overrides: Iterable[str] = (), *, grid: Iterable[str] = (), fallback: bool = False
+    source: str | Path, catalogue: Lookup, overrides: Iterable[str] = (), *, fallback: bool = False, grid: Iterable[str] = ()
 ) -> Recipe:
     """Load the recipe ``source``, checked and complete.
 
@@ -31,8 +31,8 @@ def load_recipe(
         source: a file, or the name of a shipped recipe.
         catalogue: where components and tricks are looked up. The recipe's plugin files are loaded into it.
         overrides: ``"a.b=c"``, as from ``--set``; the value is TOML, or a bare word.
-        grid: further overrides, which messages call ``--grid``.
         fallback: apply the recipe's ``[fallback]``; the resolved document then has none.
+        grid: more overrides, one value of each ``--grid``; mistakes name that option.
 
     Raises:
         RecipeError: the recipe has mistakes; all of them at once.
@@ -97,10 +97,10 @@ def _with_fallback(
     fallback_mistakes = Mistakes()
     document = assemble(defaults, merge(recipe_layer.without("fallback"), fallback_table), override_layer.without("fallback"))
     recipe = Resolver(document, catalogue, fallback_mistakes).recipe(path)
-    for place, text in fallback_mistakes.texts:
-        if requested or place.line is not None or place.table == "fallback":
-            mistakes.add(place, text)
-            mistakes.unknown_component |= fallback_mistakes.unknown_component
+    own_places = {leaf.place for _, leaf in fallback_table.leaves()}
+    for (place, text), missing_component in fallback_mistakes.texts.items():
+        if requested or place.line is not None or place in own_places:
+            mistakes.add(place, text, missing_component=missing_component)
     return recipe
 
 
@@ -109,7 +109,7 @@ def _error(mistakes: Mistakes, catalogue: Lookup, source_text: str) -> RecipeErr
     broken = "; ".join(
         f"plugin '{plugin.plugin}' ({plugin.origin}) could not be loaded: {_first_line(plugin.why)}" for plugin in catalogue.broken
     )
-    return mistakes.error(source_text, broken if mistakes.unknown_component else "")
+    return mistakes.error(source_text, broken if mistakes.missing_component else "")
 
 
 def _first_line(text: str) -> str:

@@ -1,10 +1,9 @@
-"""``--set a.b=c``: single values of a recipe, set on the command line."""
+"""``--set a.b=c`` and ``--grid a.b=c``: single values of a recipe, set on the command line."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,15 @@ from ganlab.recipe.read import DEEPEST, as_layer, depth, plain_toml_error, refus
 _QUOTING = ('"', "'", "[", "{")
 
 
-def read_overrides(overrides: Iterable[str], grid: Iterable[str], mistakes: Mistakes) -> Node:
-    """The texts of ``--set``, and one value of each ``--grid``, as one layer. Paths in it are relative to the current folder."""
+def read_overrides(texts: Iterable[str], grid: Iterable[str], mistakes: Mistakes) -> Node:
+    """All texts of ``--set``, and one value of each ``--grid``, as one layer. Paths in it are relative to the current folder."""
     layer = Node({}, Place("--set", None, OVERRIDES))
-    texts = [*(("--set", text) for text in overrides), *(("--grid", text) for text in grid)]
-    for number, (option, text) in enumerate(texts):
+    for number, (option, text) in enumerate([*(("--set", text) for text in texts), *(("--grid", text) for text in grid)]):
         place = Place(f"{option} {show_text(text)}", None, OVERRIDES + number)
         keys_and_value = _split(text, place, mistakes)
         if keys_and_value is not None:
             keys, value = keys_and_value
-            _put(layer, keys, value, replace(place, table=keys[0]), mistakes)
+            _put(layer, keys, value, place, mistakes)
     if "extends" in layer.table:
         mistakes.add(layer.table["extends"].place, "`extends` can only be set in the recipe's file")
     refuse_values(layer, mistakes)

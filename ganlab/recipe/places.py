@@ -20,16 +20,14 @@ class Place:
     """The place where a value was written.
 
     Attributes:
-        source: the file as a person would type it, or the override: ``--set a.b=c``, ``--grid a.b=c``.
-        line: in that file, from 1; None for an override.
+        source: the file as a person would type it, or ``--set a.b=c``, or ``--grid a.b=c``.
+        line: in that file, from 1; None on the command line.
         order: the position of the source among all sources (the recipe itself first); mistakes are sorted by it.
-        table: the top-level key of the recipe that an override sets; empty in a file.
     """
 
     source: str
     line: int | None = None
     order: int = 0
-    table: str = ""
 
     def __str__(self) -> str:
         return self.source if self.line is None else f"{self.source}:{self.line}"
@@ -106,15 +104,19 @@ class Mistakes:
     """All mistakes so far, each with its place and without duplicates.
 
     Attributes:
-        unknown_component: whether one of them is a component or trick that no loaded plugin brings.
+        texts: for each mistake, whether it is that no plugin brings a component.
     """
 
-    texts: dict[tuple[Place, str], None] = field(default_factory=dict)
-    unknown_component: bool = False
+    texts: dict[tuple[Place, str], bool] = field(default_factory=dict)
 
-    def add(self, place: Place, text: str) -> None:
+    def add(self, place: Place, text: str, *, missing_component: bool = False) -> None:
         """Add a mistake."""
-        self.texts[place, text] = None
+        self.texts[place, text] = missing_component
+
+    @property
+    def missing_component(self) -> bool:
+        """Whether a component was not found."""
+        return any(self.texts.values())
 
     def __bool__(self) -> bool:
         return bool(self.texts)
@@ -130,7 +132,7 @@ class Mistakes:
         lines = list(dict.fromkeys(f"{place}: {text}" for place, text in ordered))  # the same `--set` may be typed twice
         what = "put it right" if len(lines) == 1 else "put these right"
         hint = f"{what}, then `ganlab check {recipe}`; `ganlab schema` prints all that a recipe may say"
-        return RecipeError(lines, f"{more}\n{hint}" if more else hint, unknown_component=self.unknown_component)
+        return RecipeError(lines, f"{more}\n{hint}" if more else hint, missing_component=self.missing_component)
 
 
 def dotted(label: str, path: Way) -> str:

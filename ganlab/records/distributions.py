@@ -52,13 +52,14 @@ def add_missing_plugins(error: RecipeError, folder: RunFolder, info: RunInfo, re
     """
     hints = [hint for listed in _listed(info) if (hint := _install_hint(folder, *listed))]
     script_plugins = [plugin.get("name", "") for plugin in info.script_plugins]
-    if script_plugins and error.unknown_component:
+    if script_plugins and error.missing_component:
         function = "resume" if request.command == "resume" else "FinishedRun"
         hints.append(
             f"run {folder.path.name} was started by a script with plugins of its own ({', '.join(script_plugins)}); "
             f"pass them again from a script: `ganlab.{function}({str(folder.path)!r}, plugins=[...])`"
         )
-    return RecipeError(error.mistakes, "\n".join([*hints, *filter(None, [error.hint])])) if hints else error
+    hint = "\n".join([*hints, *filter(None, [error.hint])])
+    return RecipeError(error.mistakes, hint, missing_component=error.missing_component)
 
 
 def _listed(info: RunInfo) -> Iterator[tuple[str, str, str]]:

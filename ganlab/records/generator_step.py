@@ -12,7 +12,7 @@ from ganlab.records.summaries import RunSummary
 
 def later_step(run: RunSummary, step: int) -> int | None:
     """The run's current step if it is after ``step``, which a file in its folder is from; else None."""
-    current = RunResult(run).steps[0]
+    current = RunResult(run).step
     return current if current > step else None
 
 

@@ -1,69 +1,28 @@
-"""Results of runs, read from their folders: options, status, last metrics and final evaluation. Imports no torch."""
+"""The results of a run, read from its folder: options, status, last metrics and final evaluation. Imports no torch."""
 
 from __future__ import annotations
 
 import json
 import math
-import statistics
 import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from ganlab.recipe import flatten
+from ganlab.recipe.differences import grouped_options, is_part_of
 from ganlab.records.folder import RunFolder
-from ganlab.records.run_info import RunInfo, SweepMembership
+from ganlab.records.run_info import RunInfo
 from ganlab.records.summaries import RunSummary
 
-FINAL = "final/"
-#: Shown for a run that has no final evaluation.
+#: Shown for a run that was not evaluated.
 LOSSES = ("loss/discriminator", "loss/generator")
+LARGEST = 1e300  # larger values are not measured, and a larger whole number may not fit into a float
 TAIL = 65_536  # bytes at the end of metrics.jsonl that are read for its last lines
-#: Tables of a recipe that no number depends on.
-DESCRIPTIVE_TABLES = ("name", "description", "defaults", "tracking", "plugins")
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and standard deviation of the finite ones of some values.
-
-    Attributes:
-        mean: NaN if there are no finite values.
-        deviation: the sample standard deviation (n - 1); NaN if there are fewer than two finite values.
-        count: the number of finite values.
-    """
-
-    mean: float
-    deviation: float
-    count: int
-
-    @classmethod
-    def of(cls, values: Iterable[float]) -> Spread:
-        """The spread of those ``values`` that are finite."""
-        finite = [value for value in values if math.isfinite(value)]
-        mean = statistics.fmean(finite) if finite else math.nan
-        return cls(mean, statistics.stdev(finite) if len(finite) > 1 else math.nan, len(finite))
-
-    def __str__(self) -> str:
-        """The deviation to two significant digits, and the mean to the same decimal place.
-
-        >>> print(Spread(629.84, 218.6, 5), Spread(0.01228, 0.0039, 5), Spread(4.6, 1.52, 5), Spread(9.0, 0.0, 3), sep="; ")
-        630 ± 220; 0.0123 ± 0.0039; 4.6 ± 1.5; 9 ± 0
-        """
-        if not self.count:
-            return "-"
-        if self.count == 1:
-            return f"{self.mean:.4g}"
-        decimals = 1 - math.floor(math.log10(self.deviation)) if self.deviation else 0
-        if not -4 < decimals < 8 or not self.deviation:
-            return f"{self.mean:.4g} ± {self.deviation:.2g}"
-        mean, deviation = round(self.mean, decimals), round(self.deviation, decimals)
-        return f"{mean:.{max(0, decimals)}f} ± {deviation:.{max(0, decimals)}f}"
 
 
 class RunResult:
-    """The results of one run. Files are read on first access, and then cached.
+    """The results of one run. Whatever cannot be read from its folder is empty. Files are read on first access, and then cached.
 
     Args:
         run: as :func:`ganlab.records.summaries.list_runs` or ``find_run`` returns it.
@@ -93,14 +52,19 @@ class RunResult:
         return self.run.status
 
     @property
+    def finished(self) -> bool:
+        """Whether the run has trained to the end of its budget."""
+        return self.status == "finished"
+
+    @property
     def recipe(self) -> str:
         """The recipe's name."""
         return self.info.recipe
 
     @property
-    def seed(self) -> int | None:
-        """The seed of the training."""
-        return self.info.seed
+    def seed(self) -> int:
+        """The seed of the training; 0 where ``run.json`` has none."""
+        return self.info.seed or 0
 
     @property
     def minutes(self) -> float:
@@ -108,53 +72,102 @@ class RunResult:
         return self.info.training_seconds / 60
 
     @property
-    def steps(self) -> tuple[int, int]:
-        """The current step, from the last line of metrics or run.json, and the step budget."""
-        lines = last_lines(self.folder)
-        return max([self.info.counters.get("step", 0), *(line["step"] for line in lines[-1:])]), self.info.total_steps
+    def step(self) -> int:
+        """The step that the run has reached, from its last line of metrics or ``run.json``."""
+        return max(self.info.counters.get("step", 0), latest(self.folder)[0])
 
-    @property
-    def findings(self) -> list[str]:
-        """Names of the problems that tricks found at the end of the run, such as ``"fakes_alike"``."""
-        return self.info.findings
-
-    @property
-    def sweep(self) -> SweepMembership:
-        """The sweep that the run is part of: ``{"name": ..., "combination": {...}, "seed": ...}``; empty for a single run."""
-        return self.info.set
+    # -- options -----------------------------------------------------------------------------------------------------------
 
     @cached_property
     def options(self) -> dict[str, str | int | float]:
-        """The options of the training by dotted key, as in ``--set``, without the seed and without tables that no number depends on.
-
-        Raises:
-            OSError, ValueError: the run's recipe cannot be read.
-        """
-        document = tomllib.loads(self.folder.recipe.read_text(encoding="utf-8"))
-        flat = flatten({key: value for key, value in document.items() if key not in DESCRIPTIVE_TABLES})
-        return {key: value for key, value in flat.items() if key != "train.seed"}
+        """The options that the runs of one group share, by dotted key, see :func:`ganlab.recipe.differences.grouped_options`."""
+        return grouped_options(self._recipe_options)
 
     @cached_property
-    def metrics(self) -> dict[str, float]:
-        """The last value of each metric, by name; NaN if it was not finite."""
-        metrics: dict[str, float] = {}
-        for line in self.folder.lines():
-            metrics |= _numbers(json.loads(line)["metrics"])
-        return metrics
-
-    @cached_property
-    def final(self) -> dict[str, float]:
-        """The final evaluation, by name without ``final/``. Empty if there was none."""
-        try:
-            values = json.loads(self.folder.evaluation.read_text(encoding="utf-8"))["values"]
-            return {str(name): float(value) for name, value in values.items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-            return {name.removeprefix(FINAL): value for name, value in self.metrics.items() if name.startswith(FINAL)}
+    def all_options(self) -> dict[str, str | int | float]:
+        """All options of the resolved recipe by dotted key, as ``--set`` takes them; for each trick also whether it is enabled."""
+        tricks = [key for key in self.options if key.startswith("tricks.") and key.count(".") == 1]
+        return self.options | {f"{key}.enabled": "true" for key in tricks} | self._recipe_options
 
     @property
+    def metric_options(self) -> dict[str, str | int | float]:
+        """The options of its metrics, by dotted key."""
+        return {key: value for key, value in self._recipe_options.items() if is_part_of(key, ("metrics",))}
+
+    @cached_property
+    def _recipe_options(self) -> dict[str, str | int | float]:
+        try:
+            return flatten(tomllib.loads(_read_text(self.folder.recipe)))
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+            return {}
+
+    # -- what was measured -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def evaluation(self) -> dict[str, Any]:
+        """The content of ``evaluation.json``; empty where the run was not evaluated, or the file is damaged."""
+        try:
+            content = json.loads(_read_text(self.folder.evaluation))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        tables = ("values", "better", "about")
+        return content if isinstance(content, dict) and all(isinstance(content.get(key, {}), dict) for key in tables) else {}
+
+    @cached_property
+    def values(self) -> dict[str, float]:
+        """The finite values that were measured at the end of the run, by metric."""
+        return {str(name): float(value) for name, value in self.evaluation.get("values", {}).items() if _is_number(value)}
+
+    @cached_property
     def numbers(self) -> dict[str, float]:
-        """The numbers for a table: the final evaluation, else the last losses."""
-        return self.final or {name: self.metrics[name] for name in LOSSES if name in self.metrics}
+        """The numbers for a table: ``values``, or the last losses of a run that was not evaluated; a loss may be NaN."""
+        if self.values:
+            return self.values
+        _, metrics = latest(self.folder)
+        return {name: metrics[name] for name in LOSSES if name in metrics}
+
+    @property
+    def better(self) -> dict[str, str]:
+        """Which values of each metric are better: ``"higher"``, ``"lower"`` or ``"neither"``."""
+        return {str(name): way for name, way in self.evaluation.get("better", {}).items() if way in ("higher", "lower", "neither")}
+
+    @property
+    def main_results(self) -> list[str]:
+        """The metrics that recipes are best compared by, the best first; empty for an evaluation of version 0.1."""
+        names = self.evaluation.get("main_results")
+        return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+    @property
+    def about(self) -> dict[str, str | int | float]:
+        """How the values were measured: the number of samples, the judge."""
+        return {str(key): value for key, value in self.evaluation.get("about", {}).items() if isinstance(value, str) or _is_number(value)}
+
+    @property
+    def collapsed(self) -> str:
+        """Why the run counts as collapsed; empty where it does not."""
+        return str(self.evaluation.get("collapsed", ""))
+
+    @property
+    def outdated_steps(self) -> tuple[int, int] | None:
+        """The evaluated step and the current one, where the run was resumed after its evaluation; else None."""
+        step = self.evaluation.get("step")
+        return (step, self.step) if self.values and isinstance(step, int) and self.step > step else None
+
+    @cached_property
+    def curves(self) -> dict[str, list[tuple[int, float]]]:
+        """The finite values of each metric in ``metrics.jsonl``: pairs ``(step, value)`` by name."""
+        curves: dict[str, list[tuple[int, float]]] = {}
+        for line in map(json.loads, self.folder.lines()):
+            for name, value in line["metrics"].items():
+                if _is_number(value):
+                    curves.setdefault(name, []).append((line["step"], float(value)))
+        return curves
+
+    @property
+    def last_sheet(self) -> Path | None:
+        """The file of the last sheet of samples; None where there is none."""
+        sheets = self.folder.sheets()
+        return sheets[-1] if sheets else None
 
 
 def last_lines(folder: RunFolder) -> list[dict[str, Any]]:
@@ -188,15 +201,18 @@ def latest(folder: RunFolder) -> tuple[int, dict[str, float]]:
     return step, metrics
 
 
-def spreads(results: Iterable[RunResult]) -> dict[str, Spread]:
-    """The spread of each number over some runs, by name, in the order of first appearance."""
-    values_by_name: dict[str, list[float]] = {}
-    for result in results:
-        for name, value in result.numbers.items():
-            values_by_name.setdefault(name, []).append(value)
-    return {name: Spread.of(values) for name, values in values_by_name.items()}
-
-
 def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
     """The metrics of a line; NaN for a value that was not finite, which JSON holds as null."""
     return {name: math.nan if value is None else float(value) for name, value in metrics.items() if isinstance(value, int | float | None)}
+
+
+def _read_text(path: Path) -> str:
+    """The text of a file in a run's folder. A link is not followed: the folder may come from elsewhere."""
+    if path.is_symlink():
+        raise OSError(f"{path} is a link")
+    return path.read_text(encoding="utf-8")
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value from JSON is a number that can be converted to a finite float."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST

@@ -52,12 +52,12 @@ class RunSummary:
         return "interrupted" if status == "running" and self._abandoned() else status
 
     @property
-    def changes(self) -> dict[str, str]:
+    def changes(self) -> dict[int, str]:
         """For each resume with a changed recipe: the changes in words, by the step after which they apply."""
-        changes: dict[str, str] = {}
+        changes: dict[int, str] = {}
         for resumption in self.info.resumed:
             if "recipe" in resumption:
-                step, words = str(resumption.get("step")), "; ".join(resumption["recipe"])
+                step, words = resumption.get("step", 0), "; ".join(resumption["recipe"])
                 changes[step] = f"{changes[step]}; then {words}" if step in changes else words
         return changes
 

@@ -15,6 +15,7 @@ from ganlab.generators.sampling import SampleSource
 from ganlab.quality.evaluator import Evaluator
 from ganlab.quality.report import Report
 from ganlab.recipe import Lookup
+from ganlab.recipe.differences import MEASUREMENT
 from ganlab.records import generator_step
 from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary
@@ -25,7 +26,7 @@ from ganlab.runs.workspace import Workspace
 from ganlab.storage.atomic import write_text
 
 #: The tables that ``ganlab evaluate --set`` may change; training depends on none of them.
-MEASUREMENT_TABLES = ("evaluation", "metrics", "judge", "plugins")
+MEASUREMENT_TABLES = (*MEASUREMENT, "plugins")
 
 
 @dataclass(frozen=True)

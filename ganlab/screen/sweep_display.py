@@ -77,7 +77,7 @@ class SweepDisplay:
         if self.quiet or self._live is not None or time.monotonic() - self._last_line < SECONDS_BETWEEN_LINES:
             return
         self._last_line = time.monotonic()
-        running = [f"{run.name} {_progress(run)[0]}".strip() for run in self.sweep.runs if run.state == "running"]
+        running = [f"{run.name} step {_progress(run)[0]}" if run.summary else run.name for run in self.sweep.runs if run.state == "running"]
         show_lines(f"{self._counts()}{': ' if running else ''}{'; '.join(running)}")
 
     # -- text --------------------------------------------------------------------------------------------------------------
@@ -97,14 +97,14 @@ class SweepDisplay:
             step, metrics = _progress(run) if run.state in ("running", "elsewhere") else ("", {})
             numbers = {name: value for name, value in metrics.items() if name in LOSSES or name.startswith("quality/")}
             text = "  ".join(f"{name} {value:.3g}" for name, value in numbers.items()) or run.message[:MESSAGE_LENGTH]
-            table.add_row(Text(run.name), Text(WORDS[run.state], STYLES.get(run.state, "")), step.removeprefix("step "), Text(text))
+            table.add_row(Text(run.name), Text(WORDS[run.state], STYLES.get(run.state, "")), step, Text(text))
         hidden = len(runs) - row_limit
         return Group(table, Text(f"... and {hidden} more" if hidden > 0 else ""), Text(self._counts(), "bold"))
 
 
 def _progress(run: SweepRun) -> tuple[str, dict[str, float]]:
-    """The step that a run has reached, in words, and its last metrics."""
+    """The step that a run has reached, of its budget, and its last metrics."""
     if run.summary is None:
         return "", {}
     step, metrics = latest(run.summary.folder)
-    return f"step {step:,} of {run.summary.info.total_steps:,}", metrics
+    return f"{step:,} of {run.summary.info.total_steps:,}", metrics

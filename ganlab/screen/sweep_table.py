@@ -2,43 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
-from ganlab.records.results import Spread
+from ganlab.comparison import Spread
 from ganlab.sweeps.summary import CombinationResult
 
 
-def result_rows(combinations: list[CombinationResult], width: int) -> list[list[str]]:
+def result_rows(combinations: Sequence[CombinationResult], width: int) -> list[list[str]]:
     """The cells of the table, headings included: a row for each combination, or a row for each number where that would be too wide.
 
     Args:
         combinations: the results. width: of the terminal, in characters.
     """
-    numbers = {combination.name: combination.numbers for combination in combinations}
-    columns: dict[str, Callable[[CombinationResult], str]] = {
-        "finished": lambda combination: f"{len(combination.results)} of {len(combination.runs)}"
-    }
-    if any(combination.count("failed") for combination in combinations):
-        columns["failed"] = lambda combination: str(combination.count("failed") or "")
-    if any(combination.findings for combination in combinations):
-        columns["found"] = lambda combination: ", ".join(f"{name} in {count}" for name, count in combination.findings.items())
-    for name in dict.fromkeys(name for spreads in numbers.values() for name in spreads):
-        columns[name] = lambda combination, name=name: _cell(  # type: ignore[misc]
-            numbers[combination.name].get(name), len(combination.results)
-        )
-    columns["minutes"] = lambda combination: f"{combination.minutes:.1f}" if combination.results else "-"
-    rows = [["combination", *columns], *([each.name, *(cell(each) for cell in columns.values())] for each in combinations)]
-    transposed = [list(column) for column in zip(*rows, strict=True)]
+    numbers = [combination.numbers for combination in combinations]
+    columns = [["combination", *(each.group.name for each in combinations)]]
+    columns.append(["finished", *(f"{len(each.group.results)} of {len(each.runs)}" for each in combinations)])
+    if any(each.failed for each in combinations):
+        columns.append(["failed", *(str(each.failed or "") for each in combinations)])
+    if any(each.findings for each in combinations):
+        columns.append(["found", *(", ".join(f"{name} in {count}" for name, count in each.findings.items()) for each in combinations)])
+    for name in dict.fromkeys(name for spreads in numbers for name in spreads):
+        columns.append([name, *map(_cell, combinations, (spreads.get(name) for spreads in numbers))])
+    columns.append(["minutes", *(f"{each.group.minutes.mean:.1f}" if each.group.results else "-" for each in combinations)])
+    rows = [list(row) for row in zip(*columns, strict=True)]
     is_too_wide = _width(rows) > width
-    return transposed if is_too_wide and (_width(transposed) <= width or len(rows) < 3) else rows
+    return columns if is_too_wide and (_width(columns) <= width or len(rows) < 3) else rows
 
 
-def _cell(spread: Spread | None, finished: int) -> str:
+def _cell(combination: CombinationResult, spread: Spread | None) -> str:
     """A spread, with the number of its values where some of the finished runs have none that is finite."""
     if spread is None:
         return "-"
-    return f"{spread} ({spread.count})" if spread.count != finished else str(spread)
+    return f"{spread} ({spread.count})" if spread.count != len(combination.group.results) else str(spread)
 
 
-def _width(rows: list[list[str]]) -> int:
+def _width(rows: Sequence[Sequence[str]]) -> int:
     return sum(max(len(cell) for cell in column) + 2 for column in zip(*rows, strict=True))

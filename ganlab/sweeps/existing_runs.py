@@ -77,13 +77,12 @@ def new_runs(runs_dir: Path, known: set[str]) -> list[RunSummary]:
     return summaries
 
 
-def recipe_changes(summary: RunSummary, combination: Combination, seed: int) -> list[str]:
-    """How the current recipe differs from the one that a run was trained with, in words. Empty where it does not.
+def option_changes(summary: RunSummary, recipe: Recipe, seed: int) -> dict[str, str]:
+    """How a recipe with that seed differs from the one that a run was trained with, in words by key. Empty where it does not.
 
     Raises:
         UsageError: the run's recipe cannot be read.
     """
-    recipe = combination.fallback if summary.info.data.get("fallback_from") and combination.fallback else combination.recipe
     try:
         saved_document = tomllib.loads(summary.folder.recipe.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -93,11 +92,7 @@ def recipe_changes(summary: RunSummary, combination: Combination, seed: int) -> 
         ) from error
     document = tomllib.loads(to_toml(recipe))  # written and read again, as the saved one was: the order of the tables may change
     document["train"]["seed"] = seed
-    saved, current = flatten(saved_document), flatten(document)
-    words = [*differences.describe_changes(saved, current).values(), *_changed_plugin_files(summary, recipe)]
-    words += [f"no change at step {step} ({text})" for step, text in summary.changes.items()]
-    key = "train.init_from"
-    return words + ([f"{key} = {current.get(key, '')} (was {saved.get(key, '')})"] if saved.get(key) != current.get(key) else [])
+    return differences.describe_changes(flatten(saved_document), flatten(document), differences.NOT_IN_SWEEP)
 
 
 def _changed_plugin_files(summary: RunSummary, recipe: Recipe) -> list[str]:
@@ -134,11 +129,16 @@ def _refuse_changed_recipe(sweep: Sweep, run: SweepRun, summary: RunSummary, com
     Raises:
         UsageError: it was not.
     """
-    changes = recipe_changes(summary, run.combination, run.seed)
+    combination = run.combination
+    recipe = combination.fallback if summary.info.data.get("fallback_from") and combination.fallback else combination.recipe
+    options, files = option_changes(summary, recipe, run.seed), _changed_plugin_files(summary, recipe)
+    undone = [f"no change at step {step} ({text})" for step, text in summary.changes.items()]
+    changes = [*options.values(), *files, *undone]
     # If more than the budget differs, the recipe file was edited too, and the message below must name the edit.
-    only_budget = all(text.removeprefix("no ").startswith(differences.BUDGET) for text in changes)
+    only_budget = not files and all(key in differences.BUDGET for key in options)
+    was_resumed = undone or (only_budget and any(summary.folder.path.glob("recipe.before_step_*.toml")))
     new_sweep = shlex.join([*_without_name(command), "--name", f"{sweep.name}-2"])
-    if changes and (summary.changes or (only_budget and any(summary.folder.path.glob("recipe.before_step_*.toml")))):
+    if changes and was_resumed:
         raise UsageError(
             f"run {summary.id} of sweep {sweep.name} was resumed with another recipe (`ganlab resume`); to belong to the sweep it would "
             f"need {'; '.join(changes)}",

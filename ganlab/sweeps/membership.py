@@ -1,14 +1,20 @@
-"""How a child process learns which sweep its run belongs to, and stops when its parent process exits. Imports no torch."""
+"""How a child process learns which sweep its run belongs to, reports why it failed, and stops when its parent process exits.
+
+Imports no torch.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import threading
+from pathlib import Path
 from typing import Any
 
 VARIABLE = "GANLAB_SWEEP_MEMBERSHIP"
+FAILURE_FILE = "GANLAB_SWEEP_FAILURE_FILE"  # the variable with the path of the file that takes the message of an error
 
 
 def membership_environment(membership: dict[str, Any]) -> dict[str, str]:
@@ -28,6 +34,13 @@ def join_sweep() -> dict[str, Any]:
     threading.Thread(target=_stop_when_parent_exits, daemon=True).start()
     membership: dict[str, Any] = json.loads(text)
     return membership
+
+
+def report_failure(message: str) -> None:
+    """Pass the message of the error that ends this process to its parent. Does nothing outside of a sweep."""
+    if FAILURE_FILE in os.environ:
+        with contextlib.suppress(OSError):
+            Path(os.environ[FAILURE_FILE]).write_text(message, encoding="utf-8")
 
 
 def _stop_when_parent_exits() -> None:

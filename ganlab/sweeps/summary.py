@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import statistics
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from ganlab.records.results import RunResult, Spread, spreads
+from ganlab.comparison import RunGroup, Spread
+from ganlab.records.results import RunResult
 from ganlab.storage.atomic import write_text
 from ganlab.sweeps.sweep import Sweep, SweepRun
 
@@ -19,43 +19,40 @@ class CombinationResult:
     """The results of one combination of grid values.
 
     Attributes:
-        values: by key of the grid. name: the same in words.
-        runs: all of its runs, by seed. results: of those that are finished.
+        values: by key of the grid.
+        group: the results of its finished runs; its name is the combination in words.
+        runs: all of its runs, by seed.
     """
 
     values: dict[str, Any]
-    name: str
+    group: RunGroup
     runs: list[SweepRun] = field(default_factory=list)
-    results: list[RunResult] = field(default_factory=list)
 
     @property
     def numbers(self) -> dict[str, Spread]:
         """The mean and the spread of each number over the finished runs."""
-        return spreads(self.results)
-
-    @property
-    def minutes(self) -> float:
-        """The mean training time of a finished run; NaN where there is none."""
-        return statistics.fmean(result.minutes for result in self.results) if self.results else math.nan
+        return {name: self.group.spread(name) for name in dict.fromkeys(name for result in self.group.results for name in result.numbers)}
 
     @property
     def findings(self) -> dict[str, int]:
         """In how many finished runs tricks reported a problem at the end, by the problem's name."""
-        return dict(Counter(name for result in self.results for name in result.findings))
+        return dict(Counter(name for result in self.group.results for name in result.info.findings))
 
-    def count(self, *states: str) -> int:
-        """How many of its runs are in one of these states."""
-        return sum(run.state in states for run in self.runs)
+    @property
+    def failed(self) -> int:
+        """How many of its runs failed."""
+        return sum(run.state == "failed" for run in self.runs)
 
 
 def combination_results(sweep: Sweep) -> list[CombinationResult]:
     """The results of each combination, in the order of the grid."""
     by_name: dict[str, CombinationResult] = {}
     for run in sweep.runs:
-        combination = by_name.setdefault(run.combination.name, CombinationResult(run.combination.values, run.combination.name))
+        name = run.combination.name
+        combination = by_name.setdefault(name, CombinationResult(run.combination.values, RunGroup(name, [])))
         combination.runs.append(run)
         if run.state == "finished" and run.summary is not None:
-            combination.results.append(RunResult(run.summary))
+            combination.group.results.append(RunResult(run.summary))
     return list(by_name.values())
 
 
@@ -70,14 +67,14 @@ def write_summary(sweep: Sweep, combinations: list[CombinationResult]) -> None:
 
 
 def _as_json(combination: CombinationResult) -> dict[str, Any]:
-    results = {result.id: result for result in combination.results}
+    results = {result.id: result for result in combination.group.results}
     return {
         "combination": combination.values,
         "runs": [_run_as_json(run, results.get(run.summary.id) if run.summary else None) for run in combination.runs],
-        "finished": len(combination.results),
-        "failed": combination.count("failed"),
+        "finished": len(results),
+        "failed": combination.failed,
         "findings": combination.findings,
-        "minutes": _finite(combination.minutes),
+        "minutes": _finite(combination.group.minutes.mean),
         "metrics": {
             name: {"mean": _finite(spread.mean), "standard_deviation": _finite(spread.deviation), "n": spread.count}
             for name, spread in combination.numbers.items()
@@ -90,7 +87,7 @@ def _run_as_json(run: SweepRun, result: RunResult | None) -> dict[str, Any]:
     if result is None:
         return identity
     metrics = {name: _finite(value) for name, value in result.numbers.items()}
-    return {**identity, "minutes": result.minutes, "findings": result.findings, "metrics": metrics}
+    return {**identity, "minutes": result.minutes, "findings": result.info.findings, "metrics": metrics}
 
 
 def _finite(value: float) -> float | None:

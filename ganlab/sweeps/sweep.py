@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 
 from ganlab.errors import UsageError, cannot_be_written
 from ganlab.recipe import shipped_recipes, to_toml
+from ganlab.recipe.differences import TRACKER, is_part_of
 from ganlab.recipe.grid import Combination, combination_name
 from ganlab.records.summaries import RunSummary
 from ganlab.storage.atomic import write_text
@@ -39,7 +40,7 @@ class SweepDefinition:
 
     Attributes:
         source: the recipe: the name of a shipped one, or the absolute path of a file.
-        overrides: what ``--set`` says, without the options of tracking; in alphabetical order.
+        overrides: the texts of ``--set``, without the tracker's; in alphabetical order.
         keys: the keys of the grid, in alphabetical order.
     """
 
@@ -50,7 +51,7 @@ class SweepDefinition:
     @classmethod
     def of(cls, source: str, path: Path, overrides: Iterable[str], keys: Iterable[str]) -> SweepDefinition:
         """The definition that a command asks for. ``path`` is the recipe file that ``source`` refers to."""
-        kept = (text.strip() for text in overrides if not text.strip().startswith("tracking."))
+        kept = (text.strip() for text in overrides if not is_part_of(text.partition("=")[0].strip(), TRACKER))
         is_shipped = shipped_recipes().get(source) == path
         return cls(source if is_shipped else str(path.resolve()), tuple(sorted(kept)), tuple(sorted(keys)))
 

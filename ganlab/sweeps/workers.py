@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ganlab.errors import GanlabError
+from ganlab.sweeps.membership import FAILURE_FILE
 
 #: Each library with a thread pool of its own reads one of these. Some prefer their own variable to OpenMP's.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -41,37 +42,37 @@ class Worker:
     Attributes:
         process: the process. share: what it may use.
         log: the file with its output. log_start: where its own output begins there, in bytes; a process before it may have used the file.
+        failure: the file into which it writes the message of the error that ends it.
     """
 
     process: subprocess.Popen[bytes]
     share: Share
     log: Path
-    log_start: int = 0
+    log_start: int
+    failure: Path
 
     def output(self) -> str:
         """What the process has printed; empty where the log cannot be read."""
-        try:
-            with open(self.log, "rb") as file:
-                file.seek(self.log_start)
-                return file.read().decode(errors="replace")
-        except OSError:
-            return ""
+        with contextlib.suppress(OSError), open(self.log, "rb") as file:
+            file.seek(self.log_start)
+            return file.read().decode(errors="replace")
+        return ""
 
     def failure_reason(self) -> str:
-        """Why the process failed, in one line: its error message, or the signal that killed it. Empty where it succeeded."""
+        """Why the process failed, in one line: its error message, the signal that killed it, or the last line that it printed.
+
+        Empty where it succeeded.
+        """
         code = self.process.returncode
         if code == 0:
             return ""
         if code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
             return f"killed by {name}" + (", as the system does when there is no memory left" if name == "SIGKILL" else "")
-        output = self.output()
-        marker = "\nerror: " if "\nerror: " in output else "error: "
-        _, separator, error = output.rpartition(marker)
-        if not separator:
-            lines = [line for line in output.splitlines() if line.strip()]
-            return f"exit code {code}" + (f": {lines[-1].strip()}" if lines else "")
-        return " ".join(error.partition("\nhint: ")[0].split())
+        with contextlib.suppress(OSError):
+            return " ".join(self.failure.read_text(encoding="utf-8").split())
+        lines = self.output().strip().splitlines()
+        return f"exit code {code}" + (f": {lines[-1].strip()}" if lines else "")
 
     def close_pipe(self) -> None:
         """Close the pipe to its standard input, by which it notices that this process has exited."""
@@ -114,7 +115,10 @@ class Pool:
             GanlabError: the system cannot start a process.
         """
         command = [sys.executable, "-m", "ganlab", *arguments]
-        variables = {**os.environ, **share.environment(), **environment, "NO_COLOR": "1"}
+        failure = log.with_suffix(".error")
+        with contextlib.suppress(OSError):
+            failure.unlink(missing_ok=True)
+        variables = {**os.environ, **share.environment(), **environment, FAILURE_FILE: str(failure), "NO_COLOR": "1"}
         with contextlib.ExitStack() as files:
             try:
                 file = files.enter_context(open(log, "ab"))
@@ -128,7 +132,7 @@ class Pool:
                 )
             except OSError as error:
                 raise GanlabError(f"no process can be started: {error.strerror}", "a smaller --jobs starts fewer of them") from error
-        worker = Worker(process, share, log, log_start)
+        worker = Worker(process, share, log, log_start, failure)
         self.workers.append(worker)
         return worker
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -59,6 +59,7 @@ class FrechetDistance:
     """
 
     results: ClassVar[Mapping[str, Better]] = {"frechet_distance": "lower", "frechet_floor": "neither", "frechet_ratio": "lower"}
+    main_results: ClassVar[Sequence[str]] = ("frechet_ratio", "frechet_distance")
     needs: ClassVar[Needs] = "features"
     quick: ClassVar[bool] = True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -62,6 +62,7 @@ class ClassHistogram:
     counts_by: Annotated[float, Field(ge=0, le=1)] = 0.05
 
     results: ClassVar[Mapping[str, Better]] = {"classes": "higher", "class_kl": "lower"}
+    main_results: ClassVar[Sequence[str]] = ("class_kl",)
     needs: ClassVar[Needs] = "probabilities"
     quick: ClassVar[bool] = True
 

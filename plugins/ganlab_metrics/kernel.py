@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -44,6 +44,7 @@ class KernelDistance:
     """
 
     results: ClassVar[Mapping[str, Better]] = {"kernel_distance": "lower"}
+    main_results: ClassVar[Sequence[str]] = ("kernel_distance",)
     needs: ClassVar[Needs] = "features"
     quick: ClassVar[bool] = True
 

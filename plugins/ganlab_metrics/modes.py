@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -37,6 +37,7 @@ class Modes:
     found_by: Annotated[float, Field(gt=0, le=1)] = 0.1
 
     results: ClassVar[Mapping[str, Better]] = {"modes": "higher", "high_quality": "higher", "reverse_kl": "lower"}
+    main_results: ClassVar[Sequence[str]] = ("reverse_kl", "high_quality")
     needs: ClassVar[Needs] = "samples"
     quick: ClassVar[bool] = True
 

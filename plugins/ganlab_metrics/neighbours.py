@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -62,6 +62,7 @@ class Neighbours:
     k: Annotated[int, Field(ge=1, le=1000)] = 5
 
     results: ClassVar[Mapping[str, Better]] = {"precision": "higher", "recall": "higher", "density": "higher", "coverage": "higher"}
+    main_results: ClassVar[Sequence[str]] = ("coverage",)
     needs: ClassVar[Needs] = "features"
     quick: ClassVar[bool] = True
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.recipe import flatten
+from ganlab.recipe.differences import NOT_GROUPED, is_part_of
 from ganlab_mlflow.place import redacted
 
 VALUE_LENGTH = 6000  # of a parameter, in MLflow's own stores
@@ -23,10 +24,6 @@ COLOURS = [
     "#393b79", "#98df8a", "#ad494a", "#9edae5", "#637939", "#c5b0d5", "#8c6d31", "#aec7e8", "#7b4173", "#ffbb78",
 ]  # fmt: skip
 
-# What makes no other recipe: who a run is, where it is told of, and how it is measured.
-APART = (
-    "name", "description", "defaults", "plugins", "fallback", "tracking", "evaluation", "metrics", "judge", "train.seed", "train.device",
-)  # fmt: skip
 TAG_LENGTH = 250  # of the tags that runs are grouped by: more is no heading
 
 
@@ -111,7 +108,7 @@ def changed(info: dict[str, Any]) -> list[str]:
     said += [word for before, word in pairwise(words) if before == "--set"]
     said += [f"{key}={value}" for key, value in ((info.get("set") or {}).get("combination") or {}).items()]
     last = dict(text.partition("=")[::2] for text in said)  # of one key the last word counts
-    found = [redacted(f"{key.strip()}={value.strip()}") for key, value in last.items() if not _apart(key.strip())]
+    found = [redacted(f"{key.strip()}={value.strip()}") for key, value in last.items() if not is_part_of(key.strip(), NOT_GROUPED)]
     return sorted(found, key=lambda text: text.startswith("train."))  # a list shows the beginning, and budgets seldom differ
 
 
@@ -120,7 +117,7 @@ def group(info: dict[str, Any], recipe: dict[str, Any]) -> str:
 
     The digest tells runs apart that were changed in the recipe's file, in a script, or on their way.
     """
-    options = {key: str(value) for key, value in flatten(recipe).items() if not _apart(key)}
+    options = {key: str(value) for key, value in flatten(recipe).items() if not is_part_of(key, NOT_GROUPED)}
     on_the_way = [one for one in info.get("resumed") or [] if isinstance(one, dict) and one.get("recipe")]
     options |= {f"changed at step {one.get('step')}": str(one["recipe"]) for one in on_the_way}
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:4]
@@ -149,10 +146,6 @@ def short_name(run: str) -> str:
 def _short(texts: list[str]) -> list[str]:
     """``["a.lr=1"]`` as ``["lr=1"]``."""
     return [text[text.partition("=")[0].rfind(".") + 1 :] for text in texts]
-
-
-def _apart(key: str) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in APART)
 
 
 def colour(run: str, taken: Collection[str]) -> str:

@@ -122,6 +122,10 @@ class Planted:
     options: ClassVar[dict[str, str]] = {}
 
     @property
+    def numbers(self) -> dict[str, float]:
+        return self.values
+
+    @property
     def info(self) -> dict[str, Any]:
         return RunInfo(counters={"generator_updates": 1000 + self.seed})
 
