@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent / "kills"))
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+HERE = Path(__file__).parent
+sys.path.append(str(HERE / "kills"))
+sys.path.append(str(HERE.parent / "benchmarks"))
 
 if TYPE_CHECKING:
     from server import Server
@@ -32,11 +33,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _read_once(read: Callable[..., Any]) -> Callable[..., Any]:
-    """``importlib.metadata.entry_points`` that reads the metadata once for each import path."""
-    cached = functools.cache(lambda _path, **options: read(**options))
-    return lambda **options: cached(
-        tuple((folder, os.path.isdir(folder) and os.stat(folder).st_mtime_ns) for folder in sys.path), **options
-    )
+    """``importlib.metadata.entry_points`` that reads the metadata once, unless a test has added a folder to the import path."""
+    cached, usual = functools.cache(read), {*sys.path, os.getcwd(), str(HERE), str(HERE / "tutorials")}
+    return lambda **options: (cached if usual.issuperset(sys.path) else read)(**options)
 
 
 # Tests do not wait for the disk, nor read the metadata of all installed packages for each run.

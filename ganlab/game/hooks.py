@@ -51,6 +51,16 @@ class Calling:
 
     trick: Trick | None = None
 
+    @property
+    def name(self) -> str:
+        """The trick's name in the recipe; empty outside of hooks, and for a trick that only watches."""
+        return self.trick.name if self.trick is not None and not getattr(self.trick.instance, "only_watches", False) else ""
+
+    @property
+    def owner(self) -> str:
+        """Who is to be named for what is done now: the trick with its plugin, or a script."""
+        return self.trick.owner if self.trick is not None else "a script"
+
 
 class _Handle:
     """The object that pluggy registers for a trick. It compares by identity: pluggy refuses a second trick that equals the first."""

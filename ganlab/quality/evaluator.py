@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -187,12 +186,7 @@ class Evaluator:
             report.missing[choice.name] = "there is not enough memory"
             self.warn(f"A metric is not measured: there is not enough memory for {owner_of(choice)}. Set a smaller evaluation.samples.")
         else:
-            finite = {name: value for name, value in values.items() if math.isfinite(value)}
-            report.missing |= dict.fromkeys((name for name in values if name not in finite), "it is not a finite number")
-            report.faulty |= {choice.name} if len(finite) < len(values) else set()
-            report.values |= finite
-            report.better |= {name: metric.results[name] for name in finite}
-            report.main_results += [name for name in getattr(metric, "main_results", ()) if name in finite]
+            report.add(choice.name, metric, values)
             report.collapsed = "; ".join(filter(None, [report.collapsed, collapsed]))
 
     def _results(self, evidence: Evidence, choice: Choice, metric: Metric) -> tuple[dict[str, float], str]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from ganlab.evaluation import Metric
 
 
 @dataclass
@@ -33,6 +37,15 @@ class Report:
     collapsed: str = ""
     seconds: float = 0.0
     stopped: bool = False
+
+    def add(self, name: str, metric: Metric, values: Mapping[str, float]) -> None:
+        """Add the numbers of the metric ``name``. Those that are not finite are missing, and the metric is faulty."""
+        finite = {result: value for result, value in values.items() if math.isfinite(value)}
+        self.missing |= dict.fromkeys((result for result in values if result not in finite), "it is not a finite number")
+        self.faulty |= {name} if len(finite) < len(values) else set()
+        self.values |= finite
+        self.better |= {result: metric.results[result] for result in finite}
+        self.main_results += [result for result in getattr(metric, "main_results", ()) if result in finite]
 
     def to_json(self, step: int) -> str:
         """The content of ``evaluation.json``, for samples of the generator at ``step``."""

@@ -44,6 +44,11 @@ class Record:
         self.save()
         self.tell(text)
 
+    def note_reader(self, trick: str) -> None:
+        """Note which trick reads the budget, since a longer one may change what it does; an empty name is none."""
+        if trick and trick not in self.info.read_total_steps:
+            self.info.read_total_steps = [*self.info.read_total_steps, trick]
+
     def write_metrics(self, step: int, metrics: dict[str, float]) -> None:
         """Append a line to ``metrics.jsonl``."""
         if self.folder is not None:

@@ -165,8 +165,7 @@ class Run:
     @stopping.setter
     def stopping(self, stopping: bool) -> None:
         if stopping != self.stopping:
-            trick = self.game.hooks.calling.trick
-            self.written.info.ended_by = (trick.owner if trick else "a script") if stopping else ""
+            self.written.info.ended_by = self.game.hooks.calling.owner if stopping else ""
 
     def stop(self) -> None:
         """Stop after the current step, as Ctrl-C does: the run is saved, and can be resumed."""
@@ -174,7 +173,7 @@ class Run:
 
     @property
     def total_steps(self) -> int:
-        self._note_reader()
+        self.written.note_reader(self.game.hooks.calling.name)
         return self.game.total_steps
 
     @total_steps.setter
@@ -190,13 +189,7 @@ class Run:
         return self.timetable.evaluations
 
     def record(self, name: str, value: Tensor | float) -> None:
-        """Log the mean of ``value`` (a float, or a scalar on the device, which is not waited for) over each logging interval.
-
-        ``name`` is ``section/name``; the MLflow UI makes a section of charts of what stands before the slash.
-
-        Raises:
-            ValueError: ``value`` is a tensor of more than one number.
-        """
+        """Log the mean of ``value`` over each logging interval, as :meth:`Game.record` does; ``name`` is ``section/name``."""
         self.game.record(name, value)
 
     def count(self, name: str, number: float = 1) -> None:
@@ -231,22 +224,8 @@ class Run:
         return self.checkpointing.files()
 
     def restore(self, path: Path, state: dict[str, Any] | None = None, other_tricks: bool = False, changed: Collection[str] = ()) -> None:
-        """Put the run into the state of a checkpoint. Metrics, sheets and checkpoints after it are dropped.
-
-        Args:
-            path: its file.
-            state: what is in it, where that has been read already.
-            other_tricks: the run may have other tricks than the checkpoint: those that it does not know start from their initial state.
-            changed: the keys of the recipe that are other than the checkpoint's; an optimizer's are taken from the recipe.
-        """
+        """Put the run into the state of the checkpoint ``path``; see :meth:`Checkpoints.restore`. ``state`` is its content, if read already."""
         self.checkpointing.restore(path, checkpoint.load(path) if state is None else state, other_tricks, changed)
-
-    def _note_reader(self) -> None:
-        """Keep in ``run.json`` which trick reads the budget: a longer one may change what it does."""
-        trick = self.game.hooks.calling.trick
-        known = self.written.info.read_total_steps
-        if trick is not None and trick.name not in known and not getattr(trick.instance, "only_watches", False):
-            self.written.info.read_total_steps = [*known, trick.name]
 
     def _progress(self) -> dict[str, Any]:
         """What ``run.json`` says of how far the run is; it may be half built."""
