@@ -224,7 +224,7 @@ class Run:
         return self.checkpointing.files()
 
     def restore(self, path: Path, state: dict[str, Any] | None = None, other_tricks: bool = False, changed: Collection[str] = ()) -> None:
-        """Put the run into the state of the checkpoint ``path``; see :meth:`Checkpoints.restore`. ``state`` is its content, if read already."""
+        """Put the run into the state of the checkpoint ``path``; see :meth:`Checkpoints.restore`. ``state``: its content, if known."""
         self.checkpointing.restore(path, checkpoint.load(path) if state is None else state, other_tricks, changed)
 
     def _progress(self) -> dict[str, Any]:
