@@ -58,11 +58,12 @@ def test_one_mistake_has_a_hint_of_its_own() -> None:
 
 def test_a_broken_plugin_is_named_when_something_is_not_found() -> None:
     catalogue = FakeCatalogue(broken=[Broken("odd", "odd-plugin 0.3", "ModuleNotFoundError: No module named 'even'\nmore")])
-    with pytest.raises(RecipeError) as caught:
-        load(changed('"ring"', '"odd_ring"'), catalogue=catalogue)
-    assert caught.value.hint.splitlines()[0] == (
-        "plugin 'odd' (odd-plugin 0.3) could not be loaded: ModuleNotFoundError: No module named 'even'"
-    )
+    for text in (changed('"ring"', '"odd_ring"'), changed("[train]", '[fallback.data]\nuse = "odd_digits"\n[train]')):
+        with pytest.raises(RecipeError) as caught:
+            load(text, catalogue=catalogue)
+        assert caught.value.hint.splitlines()[0] == (
+            "plugin 'odd' (odd-plugin 0.3) could not be loaded: ModuleNotFoundError: No module named 'even'"
+        )
     with pytest.raises(RecipeError) as caught:
         load(changed("modes = 8", "modes = 0"), "tricks.x there is no y=1", catalogue=catalogue)
     assert " there is no " in caught.value.mistakes[1]  # which are words of the recipe
