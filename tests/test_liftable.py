@@ -22,7 +22,7 @@ PLUGINS = Path(__file__).resolve().parent.parent / "plugins"
 POINTS = {
     point.name: point.value for point in importlib.metadata.entry_points(group="ganlab") if point.dist and point.dist.name == "ganlab"
 }
-PUBLIC = {"components", "errors", "evaluation", "hookspecs", "pictures", "recipe", "tensors", "testing"}
+PUBLIC = {"commands", "components", "errors", "evaluation", "hookspecs", "pictures", "recipe", "tensors", "testing"}
 
 
 def imports(package: str) -> Iterator[tuple[str, str, str]]:

@@ -21,8 +21,8 @@ import psutil
 import pytest
 from mlflow_support import FakeRun, closed_port
 
-from ganlab.cli import ui
 from ganlab.errors import GanlabError, UsageError
+from ganlab_mlflow import ui
 from ganlab_mlflow.mirror import Mirror
 from ganlab_mlflow.place import Settings
 from ganlab_mlflow.tracker import MlflowTracker

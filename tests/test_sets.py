@@ -406,7 +406,7 @@ def test_a_run_that_was_changed_and_changed_back_is_no_more_of_the_set(tmp_path:
 def test_seeds_that_are_listed_leave_no_place_for_another() -> None:
     with pytest.raises(UsageError, match=r"--set train.seed and --seeds 1,2 cannot both be given: the list names every seed"):
         sweep_command.run(
-            "ring", ["train.seed = 3"], sweep_command.SweepOptions("1,2", (), None, None, False), device=None, seed=None, tracking_uri=None,
+            "ring", ["train.seed = 3"], sweep_command.SweepOptions("1,2", (), None, None, False), device=None, seed=None,
             runs_dir=Path("runs"), data_root=None, quiet=True,
         )  # fmt: skip
 
