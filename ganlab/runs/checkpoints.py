@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.game.game import Game
-from ganlab.game.guard import check_weights
 from ganlab.records.record import Record
 from ganlab.runs import retention
 from ganlab.runs.clock import Clock
@@ -61,7 +60,7 @@ class Checkpoints:
         game, folder = self.game, self.record.folder
         if folder is None:
             return
-        check_weights(game.players, game.step)
+        game.guard.check_weights(game.step)
         path = folder.checkpoint_path(game.step)
         flush(folder.metrics)  # a checkpoint vouches for the lines before it
         self.best.consider(game.step)

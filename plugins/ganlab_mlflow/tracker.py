@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from filelock import Timeout
 from pydantic import Field
@@ -52,6 +52,8 @@ class MlflowTracker:
     images: bool = True
     checkpoints: Literal["last", "every", "none"] = "last"
     model: bool = True
+
+    next_commands: ClassVar[dict[str, str]] = {"to compare runs in MLflow": "ui"}
 
     helper: Helper | None = field(default=None, init=False, repr=False)
     announced: bool = field(default=False, init=False, repr=False)
