@@ -224,7 +224,7 @@ class Resolver:
     def _remedies(self) -> tuple[str, ...]:
         """The registered tricks that declare that they help against numbers that are not finite."""
         entries = [self.catalogue.find("trick", name) for name in self.catalogue.names("trick")]
-        return tuple(entry.name for entry in entries if entry and entry.declared("prevents_non_finite", False))
+        return tuple(entry.name for entry in entries if entry and getattr(entry.factory, "prevents_non_finite", False))
 
 
 _ENGINE_TABLES = {"schedule": SCHEDULE_OPTIONS, "train": TRAIN_OPTIONS, "evaluation": EVALUATION_OPTIONS}

@@ -37,10 +37,6 @@ class Entry:
     origin: str
     distribution: tuple[str, str] | None = None
 
-    def declared(self, name: str, default: Any) -> Any:
-        """What the factory declares in the class attribute ``name``; ``default`` if it has none. ganlab.hookspecs lists the names."""
-        return getattr(self.factory, name, default)
-
     @property
     def summary(self) -> str:
         """One line about it, from its docstring."""

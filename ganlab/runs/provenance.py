@@ -63,7 +63,7 @@ def provenance_of(recipe: Recipe, folder: RunFolder | None, device: torch.device
         started=None,
         ended=None,
         announcements=[],
-        display_lines={name: line for trick in recipe.tricks for name, line in trick.entry.declared("display_lines", {}).items()},
+        display_lines={name: line for trick in recipe.tricks for name, line in getattr(trick.entry.factory, "display_lines", {}).items()},
         failure=None,
         signal=None,
         last_checkpoint=None,

@@ -196,7 +196,7 @@ class Display:
         show_facts(facts)
         next_commands = {"to resume": ("resume", run.id)} if status == "interrupted" else {}
         for choice in run.recipe.tricks:
-            next_commands |= {purpose: (name,) for purpose, name in choice.entry.declared("next_commands", {}).items()}
+            next_commands |= {purpose: (name,) for purpose, name in getattr(choice.entry.factory, "next_commands", {}).items()}
         if next_commands:
             show_lines("")
             show_table([(f"{purpose}:", command(run, *words)) for purpose, words in next_commands.items()])
