@@ -67,8 +67,11 @@ def cli_page() -> str:
     parts = [MADE, "# The command line\n"]
     context = click.Context(cli, info_name="ganlab", terminal_width=100, max_content_width=100)
     parts.append(f"\n```text\n{cli.get_help(context)}\n```\n")
-    for name, command in cli.commands.items():
-        inner = click.Context(command, parent=context, info_name=name, terminal_width=100, max_content_width=100)
+    for name in cli.list_commands(context):
+        listed_command = cli.get_command(context, name)
+        assert listed_command is not None
+        inner = listed_command.make_context(name, [], context, resilient_parsing=True, terminal_width=100, max_content_width=100)
+        command = inner.command  # a command of a plugin is imported by now
         parts.append(f"\n## `ganlab {name}`\n\n```text\n{command.get_help(inner)}\n```\n")
         for below, part in getattr(command, "commands", {}).items():
             innermost = click.Context(part, parent=inner, info_name=below, terminal_width=100, max_content_width=100)

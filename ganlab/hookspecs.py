@@ -16,6 +16,11 @@ Rules that hold for every run hook:
 - torch's default random generators are seeded for each call, from the run's seed, the trick's name, the hook and the step or turn:
   ``torch.randn`` in a hook is reproducible after a resume, and does not affect other random streams.
 - Inside a turn keep values on the device: ``.item()`` waits for the device. ``run.record(name, tensor)`` does not.
+- A trick's class may declare what ganlab cannot know, in class attributes. ``host_sync: ClassVar[str]`` is the reason why a trick waits
+  for the device within a turn. ``prevents_non_finite: ClassVar[bool] = True`` lists the trick in the hint of an error about a number that
+  is not finite. ``display_lines: ClassVar[dict[str, str]]`` adds lines to the display of a run: labels, and texts in which the name of a
+  metric in braces becomes its sum over the run. ``next_commands: ClassVar[dict[str, str]]`` is shown at the end of a run: purposes such
+  as ``"to compare runs"``, and commands that a plugin brings.
 - A trick with state defines ``state_dict()`` and ``load_state_dict(state)``. ganlab saves the state in every checkpoint and restores
   it on resume. Numbers, strings, lists, dicts and tensors are allowed.
 - ``run.stopping = True`` finishes the run after the current step: its samples are measured and its generator is saved, as at the end of

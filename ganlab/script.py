@@ -159,7 +159,7 @@ class FinishedRun:
         """The run as HTML, for a notebook; None in the cell whose live display shows the same run."""
         if self._display_cell is not None and self._display_cell == current_cell():
             return None
-        progress = Progress()
+        progress = Progress(self.info.get("display_lines"))
         progress.read(self.folder.metrics)
         counters, minutes = self.info.get("counters", {}), divmod(int(self.info.get("training_seconds", 0)), 60)
         facts = [f"epoch {counters.get('epoch', 0):,}", "{} min {} s".format(*minutes), str(self.info.get("device_name", ""))]

@@ -12,7 +12,7 @@ VARIES: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (RUN_ID, r"RUN-\1"),
     (re.compile(r"on (cpu|cuda\S*) \((?:[^()\n]|\([^()\n]*\))*\)"), r"on \1"),  # the processor's name, such as Intel(R) Xeon(R)
     (re.compile(r"^(step [\d,]+ of [^\n]*\n)+(?=step )", re.MULTILINE), ""),  # one every few seconds: the last is compared
-    (re.compile(r"^note: MLflow is still being told [^\n]*\n", re.MULTILINE), ""),  # where the machine has other things to do
+    (re.compile(r"^note: A process still sends this run to MLflow[^\n]*\n", re.MULTILINE), ""),  # where the machine has other things to do
     (re.compile(r"(cpu +)\d+\.\d(?= )"), r"\1MINUTES"),
     (re.compile(r"^minutes +\d[^\n]*$", re.MULTILINE), "minutes N"),  # a row of a comparison
     (re.compile(r"[\d,.]+ steps/s"), "N steps/s"),

@@ -35,13 +35,18 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[name]  # another test may have a module of that name that is not there
 
 
-def install(distribution: str, module: str, source: str | None, name: str = "sick", requires: tuple[str, ...] = ()) -> Path:
-    """A distribution as pip leaves it, with one plugin in one module; None: its module is not there."""
+def install(
+    distribution: str, module: str, source: str | None, name: str = "sick", requires: tuple[str, ...] = (), points: str = ""
+) -> Path:
+    """A distribution as pip leaves it, with one plugin in one module; None: its module is not there.
+
+    ``points``: its entry points, where they are others than that plugin.
+    """
     folder = Path("site", f"{distribution.replace('-', '_')}-1.0.dist-info")
     folder.mkdir()
     needs = "".join(f"Requires-Dist: {line}\n" for line in requires)
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n{needs}")
-    (folder / "entry_points.txt").write_text(f"[ganlab]\n{name} = {module}\n")
+    (folder / "entry_points.txt").write_text(points or f"[ganlab]\n{name} = {module}\n")
     file = Path("site", f"{module}.py").resolve()
     if source is not None:
         file.write_text(source)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from ganlab import FinishedRun
 from ganlab.cli import main
 from ganlab.errors import UsageError
 from ganlab.records.folder import RunFolder
@@ -54,6 +56,17 @@ def test_a_run_prints_plain_lines_and_where_things_are(capsys: pytest.CaptureFix
         assert str(run / file) in out
         assert (run / file).exists()
     assert "MLflow" not in out  # it is switched off here
+
+
+def test_a_trick_adds_a_line_to_the_display(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ring("--set", "tricks.rest.use=adaptive_generator_steps") == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step 20 of 20")]
+    counts = re.search(r"  G steps (\d+), rested (\d+), waited (\d+), capped (\d+)$", line)
+    assert counts is not None
+    metrics = [json.loads(line)["metrics"] for line in (only_run() / "metrics.jsonl").read_text().splitlines()]
+    names = [f"adaptive/{word}" for word in ("updates", "rested", "waited", "capped")]
+    assert [int(count) for count in counts.groups()] == [sum(each.get(name, 0) for each in metrics) for name in names]
+    assert "<b>G steps</b></td>" in str(FinishedRun(only_run())._repr_html_())
 
 
 def test_quiet_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:

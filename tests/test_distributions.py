@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import json
 import shutil
 import sys
@@ -37,7 +38,7 @@ BRINGS = ["network 'own'", "trick 'mine'"]
 @pytest.fixture
 def run() -> Path:
     """The folder of a run that uses components of an installed distribution."""
-    install("even-gan", "even", NETWORK, name="even")
+    install("even-gan", "even", NETWORK, name="even", requires=("iniconfig>=1", "click; extra == 'x'", "no-such-gan"))
     assert command("run", "ring", *TINY_RUN, *USE) == 0
     (path,) = Path("runs").iterdir()
     return path
@@ -55,12 +56,19 @@ def uninstall() -> None:
     importlib.invalidate_caches()
 
 
+def test_a_run_records_the_versions_that_ganlab_and_these_distributions_require(run: Path) -> None:
+    versions = info(run)["versions"]
+    assert {"python", "torch", "torchvision", "numpy", "pluggy", "safetensors", "iniconfig"} < versions.keys()
+    assert not {"no-such-gan", "jsonschema"} & versions.keys()  # one is not here, the other is needed for development only
+    assert versions["iniconfig"] == importlib.metadata.version("iniconfig")
+
+
 def test_a_run_records_the_distributions_that_it_uses(run: Path) -> None:
     assert info(run)["distributions"] == [{"name": "even-gan", "version": "1.0", "brings": BRINGS}]
 
 
 def test_unused_distributions_are_not_recorded() -> None:
-    install("even-gan", "even", NETWORK, name="even")
+    install("even-gan", "even", NETWORK, name="even", requires=("iniconfig>=1", "click; extra == 'x'", "no-such-gan"))
     assert command("run", "ring", *TINY_RUN) == 0
     (path,) = Path("runs").iterdir()
     assert info(path)["distributions"] == []
@@ -91,7 +99,7 @@ def test_the_error_names_another_version(run: Path, capsys: pytest.CaptureFixtur
 
 def test_a_resumed_run_announces_another_version(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path("site/even_gan-1.0.dist-info")
-    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: even-gan\nVersion: 1.1\n")
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: even-gan\nVersion: 1.1\nRequires-Dist: iniconfig\n")
     importlib.invalidate_caches()
     assert command("resume", "last", "--set", "train.steps=4") == 0
     assert "other circumstances than it started under (distributions; see run.json)" in " ".join(capsys.readouterr().err.split())

@@ -255,6 +255,17 @@ def test_other_circumstances_are_announced(tmp_path: Path) -> None:
     assert run.info["resumed"][0]["changed"].keys() == {"device_name", "threads"}
 
 
+@pytest.mark.parametrize(("noted", "changed"), [({}, set()), ({"numpy": "1.0"}, {"versions"}), ({"gone": "1.0"}, {"versions"})])
+def test_versions_count_where_the_run_has_noted_them(noted: dict[str, str], changed: set[str], tmp_path: Path) -> None:
+    """Versions before 0.2 noted six packages only."""
+    path = interrupted(tmp_path)
+    info = json.loads((path / "run.json").read_text())
+    del info["versions"]["pillow"]
+    info["versions"] |= noted
+    (path / "run.json").write_text(json.dumps(info))
+    assert reopened(path).info["resumed"][0]["changed"].keys() == changed
+
+
 def test_a_changed_recipe_must_be_asked_for(tmp_path: Path) -> None:
     path = interrupted(tmp_path, "train.log_every=3")
     recipe = path / "recipe.toml"

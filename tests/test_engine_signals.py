@@ -102,7 +102,7 @@ def test_one_signal_stops_the_run_with_everything_saved(number: signal.Signals, 
     assert process.returncode == 128 + number
     assert after_the_note(err) == ""
     run = find_run(tmp_path / "runs", "last")
-    assert f"to resume:                  ganlab resume {run.id}" in out
+    assert f"to resume:  ganlab resume {run.id}" in out
     assert "interrupted at step 30 of 400" in out
     assert (run.status, run.info.counters["step"]) == ("interrupted", 30)
     assert run.info.last_checkpoint == "checkpoints/step_000000030.safetensors"

@@ -20,7 +20,7 @@ from ganlab.runs.training import execute
 from ganlab.storage.checkpoint import load
 from ganlab.testing import TinyLoss, TinyNetwork, play, prepare, tiny_data
 
-HELP = "\ntry a lower learning rate, or the tricks gradient_clipping and clamp"
+HELP = "\ntry a lower learning rate, or the tricks clamp and gradient_clipping"
 STOP = HELP + '; with train.non_finite = "skip" or "rollback", training continues'
 SKIP, ROLLBACK = "train.non_finite=skip", "train.non_finite=rollback"
 

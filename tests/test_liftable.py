@@ -17,12 +17,13 @@ import pytest
 
 import ganlab
 from ganlab.registry.catalogue import Catalogue
+from ganlab.registry.entry_points import COMMANDS, find_entry_points
 
 PLUGINS = Path(__file__).resolve().parent.parent / "plugins"
 POINTS = {
     point.name: point.value for point in importlib.metadata.entry_points(group="ganlab") if point.dist and point.dist.name == "ganlab"
 }
-PUBLIC = {"components", "errors", "evaluation", "hookspecs", "pictures", "recipe", "tensors", "testing"}
+PUBLIC = {"commands", "components", "errors", "evaluation", "hookspecs", "pictures", "recipe", "tensors", "testing"}
 
 
 def imports(package: str) -> Iterator[tuple[str, str, str]]:
@@ -90,6 +91,7 @@ print(json.dumps({
     "where": sys.modules[package].__file__ if package in sys.modules else "",
     "broken": [one.why for one in catalogue.broken],
     "plugins": catalogue.plugins,
+    "commands": [point.load().help for point in importlib.metadata.entry_points(group="ganlab.commands")],
     "entries": [[entry.kind, entry.name, sorted(entry.options.model_fields)] for entry in catalogue.entries()],
 }))
 """
@@ -102,7 +104,9 @@ def test_a_plugin_that_is_lifted_brings_what_it_brought(plugin: str, tmp_path: P
     metadata = site / f"lifted_{plugin}-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: lifted-{plugin}\nVersion: 1.0\nRequires-Dist: ganlab\n")
-    (metadata / "entry_points.txt").write_text(f"[ganlab]\n{plugin} = {package}\n")
+    commands = [point for point in find_entry_points(COMMANDS)[0] if point.value.startswith(f"{package}.")]
+    points = "".join(f"{point.name} = {point.value}\n" for point in commands)
+    (metadata / "entry_points.txt").write_text(f"[ganlab]\n{plugin} = {package}\n[ganlab.commands]\n{points}")
     words = [sys.executable, "-c", ALONE, package, str(site)]
     environment = {**os.environ, "PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, timeout=240, check=False, env=environment)
@@ -111,6 +115,7 @@ def test_a_plugin_that_is_lifted_brings_what_it_brought(plugin: str, tmp_path: P
     here = [entry for entry in Catalogue.of_installed().entries() if entry.plugin == plugin]
     assert found["where"] == str(site / package / "__init__.py")
     assert found["broken"] == []
+    assert found["commands"] == [point.load().help for point in commands]
     assert found["plugins"] == {plugin: f"lifted-{plugin} 1.0"}
     assert found["entries"] == [[entry.kind, entry.name, sorted(entry.options.model_fields)] for entry in here]
     assert here

@@ -169,7 +169,7 @@ def test_a_file_that_is_no_generator_is_no_model_and_no_trouble(tmp_path: Path, 
     whole = trained.read_bytes()
     for content in (b"weights", b"", whole[:100], whole.replace(b"ganlab generator", b"ganlab checkpoin")):
         (place.run.path / "generator.safetensors").write_bytes(content)
-        with pytest.raises(ValueError, match="is no generator of ganlab's"):
+        with pytest.raises(ValueError, match="is not a generator of ganlab"):
             LoggedGenerator(place.run.path, place.run.info, {})
     assert place.send()
     assert place.models() == []

@@ -259,7 +259,7 @@ def test_a_run_that_is_killed_and_resumed_is_told_of_once(server: Server, mlflow
     go_on(21)
     resumed = Training(server, tmp_path, "resume", "last", "--quiet").result()
     assert resumed.code == 0, resumed.text
-    slow = [text for text in warnings(training.run) if text.startswith("MLflow is still being told of this run")]
+    slow = [text for text in warnings(training.run) if text.startswith("A process still sends this run to MLflow")]
     assert warnings(training.run) == slow  # on a machine with other things to do
     wait_for(lambda: not slow or State.load(training.run).complete)
     mlflow.is_told_of(training.run)

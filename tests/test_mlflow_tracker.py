@@ -42,7 +42,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeRun:
 
 def announcement(uri: str, problem: str, run: FakeRun) -> str:
     return (
-        f"MLflow at {uri} cannot be used: {problem}. The run does not need it: all that it records is in its folder, and is sent as "
+        f"MLflow at {uri} cannot be used: {problem}. The run does not need it: everything is in its folder, and is sent as "
         f"soon as MLflow answers, by the next run here that can reach it, or by `ganlab sync {run.path}`."
     )
 
@@ -115,11 +115,11 @@ def test_hook_sync(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(GanlabError) as caught:
         MlflowTracker(uri=(nowhere := closed_port())).sync(run.path, told.append)
     assert str(caught.value) == (
-        f"MLflow at {nowhere} cannot be used: nothing listens there (connection refused)\nnothing is lost; try again once it answers"
+        f"MLflow at {nowhere} cannot be used: nothing listens there (connection refused)\nnothing is lost; try again when it answers"
     )
     with process_module.the_only_one(run.path), pytest.raises(GanlabError) as caught:
         MlflowTracker(uri=store).sync(run.path, told.append)
-    assert str(caught.value) == f"another process is sending {run.path} to MLflow\nwait until it is done"
+    assert str(caught.value) == f"another process is sending {run.path} to MLflow\nwait until it has ended"
     for _ in range(2):
         MlflowTracker(uri=store).sync(run.path, told.append)
     assert told == [f"{run.path} is in MLflow at {store}, experiment 'ganlab'"] * 2
@@ -262,7 +262,7 @@ def test_the_end_of_a_run_does_not_wait_for_ever_for_a_mirror_that_works(run: Fa
     assert time.monotonic() - began < 5
     assert run.info["mlflow"]["complete"] is False
     (told,) = run.info["announcements"]
-    assert told.startswith("MLflow is still being told of this run, by a process that goes on now that training has ended. ")
+    assert told.startswith("A process still sends this run to MLflow, after the end of the training. ")
     assert told.endswith(f"`ganlab sync {run.path}` sends what is missing.")
     assert not done.exists()
     while not done.exists() and time.monotonic() - began < 100:

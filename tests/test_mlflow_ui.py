@@ -21,8 +21,9 @@ import psutil
 import pytest
 from mlflow_support import FakeRun, closed_port
 
-from ganlab.cli import ui
+from ganlab.commands import handle_signals
 from ganlab.errors import GanlabError, UsageError
+from ganlab_mlflow import ui
 from ganlab_mlflow.mirror import Mirror
 from ganlab_mlflow.place import Settings
 from ganlab_mlflow.tracker import MlflowTracker
@@ -215,7 +216,7 @@ def test_no_free_port_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_sigterm_stops_it_as_ctrl_c_does() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), ui.stopped_by_signals():
+    with pytest.raises(KeyboardInterrupt), handle_signals(ui.interrupt, "SIGTERM"):
         os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
 

@@ -15,7 +15,7 @@ import time
 import types
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import nbclient
 import nbformat
@@ -359,6 +359,7 @@ def test_the_area_is_updated_no_more_often_than_it_may(monkeypatch: pytest.Monke
 def test_numbers_of_a_run_that_was_put_back(tmp_path: Path) -> None:
     class Going:
         folder = types.SimpleNamespace(metrics=tmp_path / "metrics.jsonl")
+        info: ClassVar = {"display_lines": {"G steps": "{adaptive/updates} in all", "never": "{adaptive/updates} of {none}"}}
         evaluations = types.SimpleNamespace(seconds=0.0)
         step = 0
 
@@ -372,6 +373,7 @@ def test_numbers_of_a_run_that_was_put_back(tmp_path: Path) -> None:
     run.step = 10
     assert not progress.update(run, 10, {"loss/generator": 4.0})  # type: ignore[arg-type]
     assert progress.totals == {"adaptive/updates": 5.0}
+    assert progress.values() == [("G loss", "4.000"), ("G steps", "5 in all")]
     assert progress.metrics == {"loss/generator": 4.0}
     assert [point[0] for point in progress.losses.points] == [5, 10]
     assert progress.update(run, 15, {"loss/generator": 4.0})  # type: ignore[arg-type]

@@ -510,7 +510,7 @@ def test_a_run_that_nothing_was_to_send_is_sent_when_asked_to(home: Path, stoppe
         sync(stopped)
     assert str(caught.value) == (
         f"no trick of run {stopped.name} sends it anywhere: its recipe says `[tracking] enabled = false`\n"
-        f"to send it to MLflow: `ganlab sync {stopped} --set tracking.enabled=true`"
+        f"to send it: `ganlab sync {stopped} --set tracking.enabled=true`"
     )
     (home / "code/mine.py").unlink()  # the run's own copy will do
     (told,) = sync(stopped, "tracking.enabled=true")

@@ -433,7 +433,7 @@ def test_a_run_that_was_changed_and_changed_back_is_refused(tmp_path: Path) -> N
 def test_a_seed_and_a_list_of_seeds_contradict_each_other() -> None:
     with pytest.raises(UsageError, match=r"--set train.seed and --seeds 1,2 cannot both be given: the list names every seed"):
         sweep_command.run(
-            "ring", ["train.seed = 3"], sweep_command.SweepOptions("1,2", (), None, None, False), device=None, seed=None, tracking_uri=None,
+            "ring", ["train.seed = 3"], sweep_command.SweepOptions("1,2", (), None, None, False), device=None, seed=None,
             runs_dir=Path("runs"), data_root=None, quiet=True,
         )  # fmt: skip
 

@@ -1,6 +1,6 @@
-"""All commands with their arguments, options and help texts. Each command imports its own module only when it is called.
+"""All commands of ganlab itself with their arguments, options and help texts. Each imports its own module only when it is called.
 
-So ``ganlab --help`` imports neither torch nor mlflow.
+So ``ganlab --help`` imports neither torch nor a plugin.
 """
 
 from __future__ import annotations
@@ -10,42 +10,30 @@ from typing import Any
 
 import click
 
+from ganlab.cli.extensions import CommandGroup, MainGroup, RecipeCommand
 from ganlab.cli.importing import importing
-from ganlab.cli.options import CHECKPOINT, DATA_ROOT, FORCE, QUIET, RUNS_DIR, SET, TRUST
-from ganlab.errors import UsageError, did_you_mean
+from ganlab.commands import CHECKPOINT, DATA_ROOT, FORCE, QUIET, RUNS_DIR, SET, TRUST
+from ganlab.errors import UsageError
 from ganlab.version import __version__
 
 
-class CommandGroup(click.Group):
-    """A group of commands. For an unknown command it suggests the closest known one."""
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            raise UsageError(f"there is no command '{args[0]}'", did_you_mean(args[0], self.list_commands(ctx)))
-        return super().resolve_command(ctx, args)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)  # in the order in which a user needs them, not alphabetically
-
-
-@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=MainGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="ganlab")
 def cli() -> None:
     """Run, compare and understand adversarial training.
 
     \b
     ganlab run mnist_adaptive     train a GAN on handwritten digits
-    ganlab ui                     compare its runs in MLflow
+    ganlab compare                compare runs over their seeds
     ganlab recipes                list the recipes that come with ganlab
     """
 
 
-@cli.command("run")
+@cli.command("run", cls=RecipeCommand)
 @click.argument("recipe")
 @SET
 @click.option("--device", help="auto, cpu, cuda, cuda:N or mps; the same as --set train.device=...")
 @click.option("--seed", type=int, help="The same as --set train.seed=...")
-@click.option("--tracking-uri", help="MLflow tracking URI; the same as --set tracking.uri=...")
 @click.option(
     "--seeds", metavar="N|A,B,..", help="Train N runs in parallel, each with its own seed; or one run for each of the seeds listed."
 )
@@ -149,7 +137,7 @@ def evaluate_command(runs: tuple[str, ...], overrides: tuple[str, ...], **option
 @cli.command("compare")
 @click.argument("runs", nargs=-1)
 @click.option("--recipe", "recipes", multiple=True, help="All finished runs of this recipe; may be repeated.  [default: of every recipe]")
-@click.option("--by", help="The metric that decides the verdict, such as frechet_distance.")
+@click.option("--by", help="The metric that decides the verdict: a name of evaluation.json.  [default: the first that all runs have]")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a report with curves and samples to this file.")
 @RUNS_DIR
 def compare_command(runs: tuple[str, ...], recipes: tuple[str, ...], **options: Any) -> None:
@@ -162,10 +150,9 @@ def compare_command(runs: tuple[str, ...], recipes: tuple[str, ...], **options: 
     compare(runs, recipes=recipes, **options)
 
 
-@cli.command("sync")
+@cli.command("sync", cls=RecipeCommand, table="tracking")
 @click.argument("run")
 @SET
-@click.option("--tracking-uri", help="Where to send it; the same as --set tracking.uri=...  [default: as the run's recipe says]")
 @click.option("--trust", is_flag=True, help="Follow the paths and addresses of a run folder that came from elsewhere.")
 @RUNS_DIR
 def sync_command(run: str, overrides: tuple[str, ...], **options: Any) -> None:
@@ -224,18 +211,6 @@ def export_command(run: str, **options: Any) -> None:
     export(run, **options)
 
 
-@cli.command("ui")
-@RUNS_DIR
-@click.option("--tracking-uri", help="The store to show.  [default: $MLFLOW_TRACKING_URI, else mlflow.db beside the runs folder]")
-@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port of the UI; if taken, the next free one.")
-@click.option("--open/--no-open", "open_browser", default=False, help="Open it in a browser.")
-def ui_command(runs_dir: Path, tracking_uri: str | None, port: int, open_browser: bool) -> None:
-    """Open the MLflow UI on the runs, and print the link to their charts."""
-    from ganlab.cli.ui import serve_ui
-
-    serve_ui(runs_dir, tracking_uri or "", port, open_browser)
-
-
 @cli.command("runs")
 @click.option("--recipe", "recipes", multiple=True, help="Only runs of this recipe; may be repeated.")
 @click.option(
@@ -246,7 +221,7 @@ def ui_command(runs_dir: Path, tracking_uri: str | None, port: int, open_browser
     help="Only runs with this status.",
 )
 @click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only runs whose recipe sets KEY to VALUE; may be repeated.")
-@click.option("--metric", "metrics", multiple=True, help="Show this number of evaluation.json, such as frechet_ratio; may be repeated.")
+@click.option("--metric", "metrics", multiple=True, help="Show this number of evaluation.json; may be repeated.")
 @click.option(
     "--sort",
     default="started",
@@ -267,7 +242,7 @@ def runs_command(runs_dir: Path, **options: Any) -> None:
 @RUNS_DIR
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 def delete_command(run: str, runs_dir: Path, yes: bool) -> None:
-    """Remove RUN's folder with its checkpoints, sheets and metrics. Its record in MLflow stays."""
+    """Remove RUN's folder with its checkpoints, sheets and metrics. Its record in a tracker stays."""
     from ganlab.cli.delete import delete
 
     delete(run, runs_dir, yes)

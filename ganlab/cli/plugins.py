@@ -1,10 +1,13 @@
-"""``ganlab plugins``: list the installed plugins, and describe a plugin, a component or a trick."""
+"""``ganlab plugins``: list the installed plugins with their commands and options, and describe a plugin, a component or a trick."""
 
 from __future__ import annotations
 
 import inspect
 from pathlib import Path
 
+import click
+
+from ganlab.cli.extensions import extensions
 from ganlab.errors import PluginError, UsageError, did_you_mean
 from ganlab.hookspecs import RunHooks
 from ganlab.recipe.manual import hooks_of, options_of, snippet
@@ -65,6 +68,9 @@ def _list(catalogue: Catalogue) -> None:
     for name, origin in sorted(catalogue.plugins.items(), key=lambda item: (item[1], item[0])):
         rows.append((name, origin, _summary(catalogue, name)))
     show_table(rows)
+    if commands_and_options := extensions(click.get_current_context()):
+        show_lines("")
+        show_table([("command or option", "from", "does"), *commands_and_options])
     if catalogue.broken:
         show_lines("", "These cannot be used. Recipes that do not need them are not affected:")
         for broken in catalogue.broken:

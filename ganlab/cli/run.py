@@ -20,13 +20,12 @@ def run(
     *,
     device: str | None,
     seed: int | None,
-    tracking_uri: str | None,
     runs_dir: Path,
     data_root: Path | None,
     quiet: bool,
 ) -> None:
     """Train a recipe in a new run."""
-    overrides = [*overrides, *option_overrides(device=device, seed=seed, tracking_uri=tracking_uri)]
+    overrides = [*overrides, *option_overrides(device, seed)]
     membership = join_sweep()
     with Display(quiet) as display:
         workspace = Workspace(runs_dir, data_root, display.tell, [display], sweep=membership)

@@ -46,7 +46,6 @@ def run(
     *,
     device: str | None,
     seed: int | None,
-    tracking_uri: str | None,
     runs_dir: Path,
     data_root: Path | None,
     quiet: bool,
@@ -58,8 +57,8 @@ def run(
         SystemExit: some of its runs are not finished.
     """
     _refuse_two_kinds_of_seed(overrides, seed, options)
-    command = command_line(recipe, overrides, options, device, seed, tracking_uri, runs_dir, data_root, quiet)
-    overrides = [*overrides, *option_overrides(device=device, seed=seed, tracking_uri=tracking_uri)]
+    command = command_line(recipe, overrides, options, device, seed, runs_dir, data_root, quiet)
+    overrides = [*overrides, *option_overrides(device, seed)]
     catalogue = Catalogue.of_installed(announce_plugin_files(warn))
     combinations = load_combinations(recipe, catalogue, overrides, read_axes(options.grid))
     recipes = [combination.recipe for combination in combinations]
@@ -146,14 +145,14 @@ def show_unfinished(sweep: Sweep, command: Sequence[str]) -> None:
 
 
 def command_line(
-    recipe: str, overrides: Sequence[str], options: SweepOptions, device: str | None, seed: int | None, tracking_uri: str | None,
+    recipe: str, overrides: Sequence[str], options: SweepOptions, device: str | None, seed: int | None,
     runs_dir: Path, data_root: Path | None, quiet: bool,
 ) -> list[str]:  # fmt: skip
     """The words of the command, for messages that say what to type next."""
     words = ["ganlab", "run", recipe]
     values = [
         ("--seeds", options.seeds), *(("--grid", text) for text in options.grid), *(("--set", text) for text in overrides),
-        ("--device", device), ("--seed", seed), ("--tracking-uri", tracking_uri), ("--jobs", options.jobs), ("--name", options.name),
+        ("--device", device), ("--seed", seed), ("--jobs", options.jobs), ("--name", options.name),
         ("--runs-dir", None if runs_dir == Path("runs") else runs_dir), ("--data-root", data_root),
     ]  # fmt: skip
     for name, value in values:

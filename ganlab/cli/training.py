@@ -37,7 +37,9 @@ def train(run: Run, display: Display) -> None:
 def exit_at_once(run: Run) -> NoReturn:
     """Say what is saved and end the process at once, on a second Ctrl-C. The run's folder survives this as it survives a kill."""
     names = [path.name for path in run.checkpoints()]
-    how = f"its last checkpoint is {names[-1]}; to resume from it: {command('resume', run)}" if names else "it has no checkpoint yet"
+    how = (
+        f"its last checkpoint is {names[-1]}; to resume from it: {command(run, 'resume', run.id)}" if names else "it has no checkpoint yet"
+    )
     os.write(2, f"{SHOW_CURSOR if sys.stderr.isatty() else ''}\nstopped at once. The run is not finished: {how}\n".encode())
     os._exit(INTERRUPTED)
 
@@ -53,21 +55,12 @@ def resume_hints(run: Run, error: GanlabError) -> list[str]:
         return [f"The run cannot be resumed: it has no checkpoint yet ({interval})"]
     steps = run.step - step_of(checkpoints[-1])
     lost = f", {steps} step{'s' * (steps > 1)} before the one that failed (resuming repeats them)" if steps else ""
-    hints = [f"The run's last checkpoint is {checkpoints[-1].name}{lost}; to resume from it: {command('resume', run)}"]
+    resume = command(run, "resume", run.id)
+    hints = [f"The run's last checkpoint is {checkpoints[-1].name}{lost}; to resume from it: {resume}"]
     if isinstance(error, PluginError) and error.trick:
-        hints += [f"After you fix {name}: {command('resume', run)} --changed" for name in _files_of_trick(run, error.trick)]
-        disable = f"--set {_table_of_trick(error.trick)}.enabled=false"
-        hints.append(f"To resume without the trick: {command('resume', run)} --changed {disable}")
+        files = {str(file.path): file.path.name for file in run.recipe.plugins}
+        for choice in (choice for choice in run.recipe.tricks if choice.name == error.trick):
+            if choice.entry.origin in files:
+                hints.append(f"After you fix {files[choice.entry.origin]}: {resume} --changed")
+            hints.append(f"To resume without the trick: {resume} --changed --set {choice.table}.enabled=false")
     return hints
-
-
-def _files_of_trick(run: Run, trick: str) -> list[str]:
-    """Return the names of the recipe's plugin files that bring a trick; empty for a trick of an installed plugin."""
-    files = {str(file.path): file.path.name for file in run.recipe.plugins}
-    origins = [choice.entry.origin for choice in run.recipe.tricks if choice.name == trick]
-    return [files[origin] for origin in origins if origin in files]
-
-
-def _table_of_trick(trick: str) -> str:
-    """Return a trick's table as ``--set`` takes it."""
-    return trick if trick == "tracking" else f"tricks.{trick}"

@@ -82,7 +82,7 @@ class Game:
         self.tricks: list[Trick] = []
         self.vetoed_by: dict[Role, list[str]] = {}
         self.metrics = Metrics(device)
-        self.guard = Guard(recipe.train, device, self.players, self.metrics, announce)
+        self.guard = Guard(recipe, device, self.players, self.metrics, announce)
         self.zero = torch.zeros((), device=device, dtype=dtype)
         self.step = 0
         self.step_is_complete = True

@@ -8,7 +8,7 @@ gets it as ``found_inf``, which torch's fused optimizers respect on the device, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +22,11 @@ from ganlab.game.metrics import Metrics
 from ganlab.game.player import Player
 from ganlab.game.running_statistics import RunningStatistics
 from ganlab.game.turn import Change, Turn
-from ganlab.recipe import Train
+from ganlab.recipe import Recipe
 
 TurnKey = tuple[Role, int, int]  # role, step, repeat
 
 READ_AT = 1024  # unread turns on an accelerator, at most: they take memory
-WHAT_HELPS = "try a lower learning rate, or the tricks gradient_clipping and clamp"
 CONTINUE = 'with train.non_finite = "skip" or "rollback", training continues'
 
 
@@ -61,6 +60,7 @@ class Guard:
     Attributes:
         policy: ``train.non_finite``: stop, skip or rollback.
         most: ``train.non_finite_most``.
+        hint: what to try against numbers that are not finite.
         times: how often the policy was applied up to now: updates skipped, or returns to a checkpoint.
         report: describes the first turn that was not finite and that the policy could not handle; empty if there is none.
         reported: whether a turn that was not finite has been reported since metrics were last logged.
@@ -68,9 +68,10 @@ class Guard:
     """
 
     def __init__(
-        self, train: Train, device: torch.device, players: dict[Role, Player], metrics: Metrics, announce: Callable[[str], None]
+        self, recipe: Recipe, device: torch.device, players: dict[Role, Player], metrics: Metrics, announce: Callable[[str], None]
     ) -> None:
-        self.policy, self.most = train.non_finite, train.non_finite_most
+        self.policy, self.most = recipe.train.non_finite, recipe.train.non_finite_most
+        self.hint = what_helps(recipe.remedies)
         self.players, self.metrics, self.announce = players, metrics, announce
         self.on_cpu = device.type == "cpu"  # where a flag is read without waiting
         self.frozen: Tensor | None = None  # on an accelerator: 1 once updates are frozen
@@ -188,7 +189,7 @@ class Guard:
         if self.halted:
             if not self.on_cpu and self.policy != "skip":  # saved when flags were last read; passes since then may have changed them
                 self.statistics.restore()
-            raise NonFiniteError(self.report, f"{WHAT_HELPS}; {CONTINUE}" if self.policy == "stop" else WHAT_HELPS)
+            raise NonFiniteError(self.report, f"{self.hint}; {CONTINUE}" if self.policy == "stop" else self.hint)
 
     def _handle(self, turn: TurnKey, names: list[str], values: list[float], culprit: Culprit) -> None:
         """Apply the recipe's policy to a turn that was not finite, and report it."""
@@ -206,6 +207,19 @@ class Guard:
                 f"skipped/{turn[0]} counts them."
             )
 
+    def check_weights(self, step: int) -> None:
+        """Check weights and running statistics before a checkpoint: an update with finite gradients may still have been too large.
+
+        Raises:
+            NonFiniteError: a player's weights, or its running statistics, are no longer finite.
+        """
+        for role, player in self.players.items():
+            if not torch.stack(torch._foreach_norm(list[Tensor](player.parameters))).isfinite().all():
+                raise NonFiniteError(f"the {role}'s weights are not finite at step {step}", self.hint)
+            for name, buffer in player.network.named_buffers():
+                if buffer.isnan().any():  # an attention mask may be infinite
+                    raise NonFiniteError(f"the {role}'s '{name}', a running statistic, is not a number at step {step}", self.hint)
+
     def state_dict(self) -> dict[str, Any]:
         """How often the policy was applied."""
         return {"times": self.times}
@@ -218,18 +232,15 @@ class Guard:
         self.statistics.discard()
 
 
-def check_weights(players: dict[Role, Player], step: int) -> None:
-    """Check weights and running statistics before a checkpoint: an update with finite gradients may still have been too large.
+def what_helps(remedies: Sequence[str]) -> str:
+    """The hint of an error about a number that is not finite. ``remedies`` are the names of tricks that help.
 
-    Raises:
-        NonFiniteError: a player's weights, or its running statistics, are no longer finite.
+    >>> what_helps(["clamp", "gradient_clipping"])
+    'try a lower learning rate, or the tricks clamp and gradient_clipping'
     """
-    for role, player in players.items():
-        if not torch.stack(torch._foreach_norm(list[Tensor](player.parameters))).isfinite().all():
-            raise NonFiniteError(f"the {role}'s weights are not finite at step {step}", WHAT_HELPS)
-        for name, buffer in player.network.named_buffers():
-            if buffer.isnan().any():  # an attention mask may be infinite
-                raise NonFiniteError(f"the {role}'s '{name}', a running statistic, is not a number at step {step}", WHAT_HELPS)
+    *first, last = remedies or [""]
+    tricks = f"s {', '.join(first)} and {last}" if first else f" {last}"
+    return f"try a lower learning rate{f', or the trick{tricks}' if remedies else ''}"
 
 
 def describe_turn(turn: TurnKey, names: list[str], values: list[float], culprit: Culprit) -> str:

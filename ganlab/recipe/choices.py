@@ -9,6 +9,7 @@ from typing import Any
 from ganlab.recipe.tables import Evaluation, Schedule, Train
 from ganlab.registry.entry import Entry, Kind, PluginFile
 
+TRACKING = "tracking"  # the table of the tracker, a trick that is not listed in [[tricks]]; also the name of that trick
 #: The tables of a recipe that pick each kind, in the order in which a catalogue lists the kinds.
 TABLES_OF: dict[Kind, tuple[str, ...]] = {
     "dataset": ("[data]",),
@@ -28,7 +29,7 @@ class Choice:
 
     Attributes:
         kind: what it is.
-        name: the trick's name in the recipe; for a component its table (``"generator.optimizer"``), for the tracker ``"tracking"``.
+        name: the trick's name in the recipe; for a component its table (``"generator.optimizer"``), for the tracker TRACKING.
         use: the name it is registered under.
         entry: its entry in the catalogue; ``entry.factory`` makes it.
         options: keyword arguments for the factory, checked and complete.
@@ -41,6 +42,12 @@ class Choice:
     entry: Entry
     options: dict[str, Any]
     where: str
+
+    @property
+    def table(self) -> str:
+        """Its table of the recipe, as ``--set`` names it: ``"generator.optimizer"``, ``"tricks.clamp"``, ``"tracking"``."""
+        listed = self.kind in ("trick", "metric") and self.name != TRACKING
+        return f"{self.kind}s.{self.name}" if listed else self.name
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,7 @@ class Recipe:
         document: the resolved recipe as plain tables, with every option, and with tricks, metrics and judges that are disabled.
         has_fallback: whether it has a ``[fallback]`` for data that is not available; ``load_recipe(..., fallback=True)`` applies it.
         sampling_noise: the latent distribution for sheets and the saved generator; None for that of the training.
+        remedies: names of registered tricks that help against numbers that are not finite, whether or not the recipe uses them.
     """
 
     name: str
@@ -88,6 +96,7 @@ class Recipe:
     metrics: list[Choice]
     judge: Choice | None = None
     sampling_noise: Choice | None = None
+    remedies: tuple[str, ...] = ()
 
     @property
     def choices(self) -> list[Choice]:

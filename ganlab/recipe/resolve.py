@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pydantic
 
 from ganlab.errors import closest, did_you_mean
-from ganlab.recipe.choices import Choice, PlayerChoice, Recipe
+from ganlab.recipe.choices import TRACKING, Choice, PlayerChoice, Recipe
 from ganlab.recipe.choose import Chooser, completed_table
 from ganlab.recipe.combinations import impossible_combinations
 from ganlab.recipe.merge import LISTED
@@ -86,7 +86,7 @@ class Resolver:
         return Recipe(
             name, path, description, plugins, data, noise, generator, discriminator, losses, schedule,
             tricks + ([tracker] if tracker else []), train, self.document, fallback is not None,
-            evaluation, metrics, judge, sampling_noise,
+            evaluation, metrics, judge, sampling_noise, self._remedies(),
         )  # fmt: skip
 
     # -- the document's own keys -------------------------------------------------------------------------------------------
@@ -216,10 +216,15 @@ class Resolver:
 
     def _tracker(self) -> Choice | None:
         tricks = self.root.get("tricks")
-        if "tracking" in self.root.table and tricks and "tracking" in tricks.table:
-            place = tricks.table["tracking"].place
-            self.mistakes.add(place, "a trick cannot be named 'tracking': that is the name of the one in [tracking]")
-        return self._optional("trick", "tracking")
+        if TRACKING in self.root.table and tricks and TRACKING in tricks.table:
+            place = tricks.table[TRACKING].place
+            self.mistakes.add(place, f"a trick cannot be named '{TRACKING}': that is the name of the one in [{TRACKING}]")
+        return self._optional("trick", TRACKING)
+
+    def _remedies(self) -> tuple[str, ...]:
+        """The registered tricks that declare that they help against numbers that are not finite."""
+        entries = [self.catalogue.find("trick", name) for name in self.catalogue.names("trick")]
+        return tuple(entry.name for entry in entries if entry and getattr(entry.factory, "prevents_non_finite", False))
 
 
 _ENGINE_TABLES = {"schedule": SCHEDULE_OPTIONS, "train": TRAIN_OPTIONS, "evaluation": EVALUATION_OPTIONS}

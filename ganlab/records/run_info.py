@@ -114,6 +114,7 @@ class RunInfo(pydantic.BaseModel):
     signal: str | None = None
     announcements: list[str] = []
     findings: list[Any] = []  # of tricks
+    display_lines: dict[str, str] = {}  # of tricks: lines of the display
     not_finite: list[str] = []
     resumed: list[Resumption] = []
 

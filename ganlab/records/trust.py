@@ -98,10 +98,9 @@ def refuse_strangers_options(folder: RunFolder, recipe: Recipe, request: RunRequ
     """
     reasons = []
     for choice in recipe.choices:
-        table = f"{choice.kind}s.{choice.name}" if choice.kind in ("trick", "metric") and choice.name != "tracking" else choice.name
         for name in _free_texts(choice):
-            if not is_part_of(f"{table}.{name}", request.keys):
-                reasons.append(f'its recipe says {table}.{name} = "{_shown(choice.options[name])}"')
+            if not is_part_of(f"{choice.table}.{name}", request.keys):
+                reasons.append(f'its recipe says {choice.table}.{name} = "{_shown(choice.options[name])}"')
     _refuse(folder, reasons, request)
 
 

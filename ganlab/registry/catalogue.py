@@ -6,11 +6,9 @@ components and tricks by name, and a recipe picks from these names: to install a
 
 from __future__ import annotations
 
-import functools
 import importlib.metadata
 import inspect
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +17,7 @@ from typing import Any, get_args
 from ganlab.errors import GanlabError, PluginError, UsageError
 from ganlab.hookspecs import PROJECT
 from ganlab.registry.entry import BrokenPlugin, Entry, Kind, PluginFile
+from ganlab.registry.entry_points import PLUGINS, find_entry_points, name_and_version, origin_of
 from ganlab.registry.implementations import check_plugin
 from ganlab.registry.load_errors import describe_load_error, install_command, plugin_traceback
 from ganlab.registry.options import check_call, options_model
@@ -55,24 +54,17 @@ class Catalogue:
     def of_installed(cls, on_file: Callable[[PluginFile], None] | None = None) -> Catalogue:
         """The catalogue of all installed plugins. Each is loaded separately, so a broken plugin does not affect the others."""
         catalogue = cls(on_file)
-        points = sorted(importlib.metadata.entry_points(group=PROJECT), key=lambda point: point.name)
-        points = list({(p.name, p.value, _origin(p)): p for p in points}.values())  # one installation may be on the path twice
-        duplicates = {name for name, count in Counter(point.name for point in points).items() if count > 1}
-        for name in sorted(duplicates):
-            origins = sorted(_origin(point) for point in points if point.name == name)
-            owners, commands = " and ".join(origins), " or ".join(f"pip uninstall {origin.partition(' ')[0]}" for origin in origins)
-            catalogue.broken.append(BrokenPlugin(name, owners, f"two distributions have a plugin of this name: {owners}; {commands}"))
+        points, refused = find_entry_points(PLUGINS)
+        catalogue.broken += [BrokenPlugin(*each) for each in refused]
         loaded = []
         for point in points:
-            if point.name in duplicates:
-                continue
             try:
                 loaded.append(cls())
-                loaded[-1].add(point.load(), point.name, _origin(point), _distribution(point))
+                loaded[-1].add(point.load(), point.name, origin_of(point), _distribution(point))
             except PluginError as error:
-                catalogue.broken.append(BrokenPlugin(point.name, _origin(point), str(error)))
+                catalogue.broken.append(BrokenPlugin(point.name, origin_of(point), str(error)))
             except (Exception, SystemExit) as error:
-                catalogue.broken.append(BrokenPlugin(point.name, _origin(point), describe_load_error(error, point)))
+                catalogue.broken.append(BrokenPlugin(point.name, origin_of(point), describe_load_error(error, point)))
         catalogue._add_all(loaded)
         return catalogue
 
@@ -217,15 +209,5 @@ def _is_ours(origin: str) -> bool:
 
 
 def _distribution(point: importlib.metadata.EntryPoint) -> tuple[str, str] | None:
-    distribution = _name_and_version(point.dist) if point.dist else (PROJECT, "")
+    distribution = name_and_version(point.dist) if point.dist else (PROJECT, "")
     return None if distribution[0] == PROJECT else distribution
-
-
-def _origin(point: importlib.metadata.EntryPoint) -> str:
-    return " ".join(_name_and_version(point.dist)) if point.dist else point.value
-
-
-@functools.cache
-def _name_and_version(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
-    """Cached, because each access parses the whole metadata file again."""
-    return distribution.name, distribution.version

@@ -10,7 +10,6 @@ from typing import Any
 
 from ganlab.errors import did_you_mean
 from ganlab.game.game import Game
-from ganlab.game.guard import check_weights
 from ganlab.records.record import Record
 from ganlab.runs import retention
 from ganlab.runs.clock import Clock
@@ -62,7 +61,7 @@ class Checkpoints:
         game, folder = self.game, self.record.folder
         if folder is None:
             return
-        check_weights(game.players, game.step)
+        game.guard.check_weights(game.step)
         path = folder.checkpoint_path(game.step)
         flush(folder.metrics)  # a checkpoint vouches for the lines before it
         self.best.consider(game.step)

@@ -6,11 +6,14 @@ import getpass
 import importlib.metadata
 import os
 import platform
+import re
 import secrets
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -25,7 +28,7 @@ from ganlab.records.run_info import GitState, RunInfo
 from ganlab.runs.device import device_name
 from ganlab.version import __version__
 
-PACKAGES = ("torch", "numpy", "pluggy", "safetensors", "mlflow", "torchvision")
+REQUIREMENT = re.compile(r"([\w.-]+)(?!.*;.*\bextra\b)")  # the package that a line of metadata requires; none for an optional one
 
 
 def provenance_of(recipe: Recipe, folder: RunFolder | None, device: torch.device, dataset: Dataset) -> RunInfo:
@@ -34,13 +37,14 @@ def provenance_of(recipe: Recipe, folder: RunFolder | None, device: torch.device
     if not isinstance(fingerprint, str):
         hint = "its method fingerprint() returns a short text: equal data, equal text"
         raise PluginError(f"{owner_of(recipe.data)} gave the fingerprint {fingerprint!r}, which is not a str", hint)
+    used = distributions.used_distributions(recipe)
     return RunInfo(
         id=folder.path.name if folder is not None else "",
         uid=secrets.token_hex(16),
         recipe=recipe.name,
         status="new",
         ganlab=__version__,
-        versions={"python": platform.python_version(), **versions()},
+        versions={"python": platform.python_version(), **versions(["ganlab", *(each["name"] for each in used)])},
         git=git_state(),
         user=user(),
         host=socket.gethostname(),
@@ -52,13 +56,14 @@ def provenance_of(recipe: Recipe, folder: RunFolder | None, device: torch.device
         dtype=recipe.train.dtype,
         threads=torch.get_num_threads(),
         seed=recipe.train.seed,
-        distributions=distributions.used_distributions(recipe),
+        distributions=used,
         script_plugins=distributions.used_script_plugins(recipe),
         data={"use": recipe.data.use, "size": len(dataset), "fingerprint": fingerprint, "fallback_from": None, "why": ""},
         created=time.time(),
         started=None,
         ended=None,
         announcements=[],
+        display_lines={name: line for trick in recipe.tricks for name, line in getattr(trick.entry.factory, "display_lines", {}).items()},
         failure=None,
         signal=None,
         last_checkpoint=None,
@@ -73,15 +78,16 @@ def process() -> dict[str, Any]:
     return {"pid": os.getpid(), "process_started": psutil.Process().create_time(), "boot": psutil.boot_time()}
 
 
-def versions() -> dict[str, str]:
-    """The installed versions of the packages that a run's numbers depend on, read from metadata without importing them."""
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+def versions(names: Iterable[str]) -> dict[str, str]:
+    """The installed versions of all packages that these distributions require, read from metadata without importing them."""
+    installed = {}
+    for name in names:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            for line in importlib.metadata.requires(name) or []:
+                if match := REQUIREMENT.match(line):
+                    with suppress(importlib.metadata.PackageNotFoundError):  # not on this platform
+                        installed[match[1]] = importlib.metadata.version(match[1])
+    return installed
 
 
 def user() -> str:

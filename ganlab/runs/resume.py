@@ -243,6 +243,8 @@ def _resumed_info(old: RunInfo, new: RunInfo) -> RunInfo:
     """run.json of a resumed run: as it was, with a note of the circumstances that it is resumed under."""
     circumstances = ("ganlab", "versions", "device_name", "threads", "host")
     changed = {key: getattr(new, key) for key in circumstances if getattr(old, key) != getattr(new, key)}
+    if old.versions == {name: version for name, version in new.versions.items() if name in old.versions}:
+        changed.pop("versions", None)  # earlier versions of ganlab noted fewer packages
     if "distributions" in old.model_fields_set and old.distributions != new.distributions:  # older versions did not note them
         changed["distributions"] = new.distributions
     return old.replaced(
@@ -252,6 +254,7 @@ def _resumed_info(old: RunInfo, new: RunInfo) -> RunInfo:
         failure=None,
         signal=None,
         ended=None,
+        display_lines=new.display_lines,
         pid=new.pid,
         host=new.host,
         boot=new.boot,

@@ -41,6 +41,6 @@ def sync_run(summary: RunSummary, library: Lookup, request: RunRequest, tell: Ca
     if not any("sync" in trick.methods() for trick in tricks):
         raise UsageError(
             f"no trick of run {summary.id} sends it anywhere: its recipe says `[tracking] enabled = false`",
-            f"to send it to MLflow: `ganlab sync {folder.path} --set tracking.enabled=true`",
+            f"to send it: `ganlab sync {folder.path} --set tracking.enabled=true`",
         )
     connect(tricks, Streams(recipe.train.seed, torch.device("cpu")), tell, {}).sync(path=folder.path, tell=tell)

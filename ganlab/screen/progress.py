@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 SCORES = (("D loss", "loss/discriminator"), ("G loss", "loss/generator"), ("D(x)", "score/real"), ("D(G(z))", "score/fake"))
 LOSSES = ("loss/discriminator", "loss/generator")
+COUNT = re.compile(r"\{([^{}]+)\}")  # the name of a count in a line of a trick
 
 
 class LogForwarder(logging.Handler):
@@ -42,11 +45,13 @@ class Progress:
 
     Attributes:
         metrics: by name, of the last interval.
-        totals: sums over the whole run of the metrics that are counts.
+        lines: the ``display_lines`` of the run's tricks: labels, and texts with names of counts in braces.
+        totals: sums over the whole run of these counts.
         losses: the curves of both losses over the whole run.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lines: Mapping[str, str] | None = None) -> None:
+        self.lines = dict(lines or {})
         self.metrics: dict[str, float] = {}
         self.totals: dict[str, float] = {}
         self.losses = Curves(LOSSES)
@@ -56,6 +61,7 @@ class Progress:
     def start(self, run: Run) -> None:
         """Begin at the run's step. For a resumed run, load the metrics that it has recorded already."""
         self._start, self._counted_step = (_clock(run), run.step), run.step
+        self.lines = dict(run.info.get("display_lines", {}))
         self.read(run.folder.metrics if run.folder is not None else None)
 
     def read(self, path: Path | None) -> None:
@@ -79,8 +85,9 @@ class Progress:
     def _add(self, step: int, metrics: dict[str, float]) -> None:
         self.metrics = {**self.metrics, **metrics}
         self.losses.add(step, metrics)
-        for name, value in metrics.items():
-            if name.startswith("adaptive/") and value == value:
+        for name in {name for line in self.lines.values() for name in COUNT.findall(line)}:
+            value = metrics.get(name, math.nan)
+            if not math.isnan(value):
                 self.totals[name] = self.totals.get(name, 0.0) + value
 
     def pace(self, run: Run) -> str:
@@ -97,11 +104,9 @@ class Progress:
         values = [(label, f"{metrics[name]:.3f}") for label, name in SCORES if name in metrics]
         if "accuracy/real" in metrics and "accuracy/fake" in metrics:
             values.append(("D right on real/fake", f"{metrics['accuracy/real']:.0%}/{metrics['accuracy/fake']:.0%}"))
-        if "adaptive/updates" in metrics:
-            totals = {name.partition("/")[2]: f"{value:,.0f}" for name, value in self.totals.items()}
-            values.append(
-                ("G steps", f"{totals['updates']}, rested {totals['rested']}, waited {totals['waited']}, capped {totals['capped']}")
-            )
+        for label, line in self.lines.items():
+            if self.totals.keys() >= set(COUNT.findall(line)):
+                values.append((label, COUNT.sub(lambda match: f"{self.totals[match[1]]:,.0f}", line)))
         return values
 
 

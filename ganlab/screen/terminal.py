@@ -89,9 +89,9 @@ def show_table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> No
         show_lines("  ".join(cells).rstrip())
 
 
-def command(verb: str, run: Run) -> str:
-    """Return ``ganlab resume ID`` or ``ganlab ui`` for a run, with ``--runs-dir`` where it is not the default."""
-    words = ["ganlab", verb, *([run.id] if verb == "resume" else [])]
+def command(run: Run, *words: str) -> str:
+    """Return a command for a run, such as ``ganlab resume ID``, with ``--runs-dir`` where it is not the default."""
+    words = ("ganlab", *words)
     return shlex.join([*words, *([] if str(run.path.parent) == "runs" else ["--runs-dir", str(run.path.parent)])])
 
 
@@ -196,10 +196,12 @@ class Display:
         minutes, seconds = divmod(round(run.timetable.clock.seconds), 60)
         show_lines("", f"{status} at step {run.step:,} of {run.total_steps:,} after {minutes} min {seconds} s")
         show_facts(facts)
-        next_commands = [f"to resume:                  {command('resume', run)}"] if status == "interrupted" else []
-        tracked = any(choice.name == "tracking" for choice in run.recipe.tricks)
-        next_commands += [f"to compare runs in MLflow:  {command('ui', run)}"] if tracked else []
-        show_lines(*(["", *next_commands] if next_commands else []))
+        next_commands = {"to resume": ("resume", run.id)} if status == "interrupted" else {}
+        for choice in run.recipe.tricks:
+            next_commands |= {purpose: (name,) for purpose, name in getattr(choice.entry.factory, "next_commands", {}).items()}
+        if next_commands:
+            show_lines("")
+            show_table([(f"{purpose}:", command(run, *words)) for purpose, words in next_commands.items()])
 
     def _panel(self) -> Group:
         run = self.run

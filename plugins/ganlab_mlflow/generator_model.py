@@ -1,13 +1,13 @@
-"""The generator as MLflow loads it: this file and ``generator.safetensors`` are the model, and no pickle.
+"""The generator as MLflow loads it: the model is this file and ``generator.safetensors``, without pickle.
 
-MLflow copies this file into each model that it logs and runs that copy: so it imports nothing that lies beside it.
+MLflow copies this file into each model that it logs and runs that copy. So it imports no module of this package.
 
 Input, a table that asks for samples in one of two ways:
 
-- column ``latent``: in each row a list of numbers, the noise that one sample is made from (flat, where the noise has a shape);
-- columns ``count`` and ``seed``: so many samples for each row, of noise drawn with that seed (0 if left out).
+- column ``latent``: in each row a list of numbers, the latent of one sample, flattened;
+- columns ``count`` and ``seed``: for each row ``count`` samples of latents drawn with that seed (0 if left out).
 
-Output: an array ``(samples, *data shape)``, in the data's range, as ``ganlab.load_generator(file).sample(count, seed)`` has it.
+Output: an array ``(samples, *data shape)``, in the data's range, equal to ``ganlab.load_generator(file).sample(count, seed)``.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ class Generator(PythonModel):  # type: ignore[misc]
         self.generator = ganlab.load_generator(context.artifacts["generator"])
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def] # MLflow makes a schema of types
-        """The samples that the rows ask for, one after the other: ``(samples, *data shape)``.
+        """Return the samples of all rows, one after the other: ``(samples, *data shape)``.
 
         Raises:
             ValueError: the table asks for nothing, or in both ways.
         """
         import torch
 
-        asked = [name for name in ("latent", "count") if name in model_input.columns]
-        if len(asked) != 1 or model_input.empty:
+        columns = [name for name in ("latent", "count") if name in model_input.columns]
+        if len(columns) != 1 or model_input.empty:
             raise ValueError("ask for samples by rows of 'count' and 'seed', or by rows of 'latent'")
         with torch.no_grad():
-            if asked == ["latent"]:
-                made = self._from_latents(model_input["latent"].tolist())
+            if columns == ["latent"]:
+                samples = self._from_latents(model_input["latent"].tolist())
             else:
                 seeds = model_input.get("seed", [0] * len(model_input))
-                made = torch.cat(
+                samples = torch.cat(
                     [self.generator.sample(int(count), int(seed)) for count, seed in zip(model_input["count"], seeds, strict=True)]
                 )
-        array: np.ndarray = made.numpy()
+        array: np.ndarray = samples.numpy()
         return array
 
     def _from_latents(self, latents: list[Any]) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The training process's handle on the mirror: starts it, looks whether it lives, and waits for it at the end."""
+"""Starts the mirror process from the training process, checks whether it is alive, and waits for it at the end."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ import psutil
 from ganlab_mlflow.place import Settings
 from ganlab_mlflow.state import FILE, State
 
-# The share of a core that Linux gives to a process of this niceness, when a process of niceness 0 wants all of it, is 1.5 %.
+# Linux gives a process of this niceness 1.5 % of a core if a process of niceness 0 wants all of it.
 NICENESS = 19
-# Gives way first, as even its imports would be in the way of a training that begins. The mirror then finds its modules where this
-# process finds them, whatever put them there.
+# The niceness comes first: even the imports would delay a training that begins. The mirror then searches modules on the same path as
+# this process.
 _BOOT = (
     f"import os; hasattr(os, 'nice') and os.nice({NICENESS}); "
     "import json, sys; settings = json.loads(sys.stdin.readline()); sys.path[:] = settings.pop('path'); "
     "from ganlab_mlflow.process import main; from ganlab_mlflow.place import Settings; sys.exit(main(Settings(**settings)))"
 )
-PATIENCE = 5.0  # seconds without a sign of life, after which a mirror is given up
-GRACE = 0.5  # seconds that a mirror has to end once it has delivered all; after these it is busy with other runs
-LONGEST_WAIT = 8.0  # seconds that the end of a run waits for a mirror that gets on; it then goes on by itself
-BUSY = 0.01  # share of a core that counts as one: waiting for a tracker that does not answer takes less
+PATIENCE = 5.0  # seconds without progress after which the mirror is killed
+GRACE = 0.5  # seconds that the mirror has to end after it has delivered everything; afterwards it sends other runs
+LONGEST_WAIT = 8.0  # seconds that the end of a run waits for a mirror that makes progress; it then continues alone
+BUSY = 0.01  # share of a core that counts as progress: waiting for a tracker that does not answer takes less
 
 
 class Helper:
-    """A mirror at work.
+    """A running mirror process.
 
     Attributes:
-        left: it was still at work when :meth:`finish` had waited long enough, and goes on after this process has ended.
+        left: it was still running when :meth:`finish` had waited long enough, and continues after this process has ended.
 
     Raises:
         OSError: the process cannot be started.
@@ -50,46 +50,46 @@ class Helper:
         self._state = Path(settings.run) / FILE
         self._seen = self._changed()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop()
-        apart: dict[str, Any] = {} if sys.platform == "win32" else {"process_group": 0}  # Ctrl-C is not for it
+        group: dict[str, Any] = {} if sys.platform == "win32" else {"process_group": 0}  # Ctrl-C does not reach it
         command = [sys.executable, "-W", "ignore", "-c", _BOOT]
         try:
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors, **apart)
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors, **group)
         except OSError:
             self._errors.close()
             raise
         self._tell(json.dumps({"path": sys.path, **asdict(settings)}))
 
     def news(self) -> bool:
-        """Whether ``mlflow.json`` has changed since the last call. Costs some microseconds."""
+        """Whether ``mlflow.json`` has changed since the last call. Takes some microseconds."""
         seen, self._seen = self._seen, self._changed()
         return seen != self._seen
 
     @property
     def death(self) -> str:
-        """How the mirror ended before it should; empty while it lives."""
+        """How the mirror ended; empty while it is alive."""
         code = self._process.poll()
         if code is None:
             return ""
         self._errors.seek(0)
-        said = self._errors.read().decode(errors="replace").strip().splitlines()
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-        return f"its process {how}{f': {said[-1]}' if said else ''}"
+        return f"its process {how}{f': {lines[-1]}' if lines else ''}"
 
     def finish(self, longest: float | None = None) -> str:
-        """Tell the mirror that the run is over, and wait for it as long as it gets on, but not for ever.
+        """Tell the mirror that the run is over, and wait while it makes progress, but not forever.
 
         Args:
-            longest: seconds to wait for a mirror that gets on; left out, ``LONGEST_WAIT``.
+            longest: seconds to wait for a mirror that makes progress; None: ``LONGEST_WAIT``.
 
         Returns:
-            How it came to no good end; empty when it has delivered everything, has written down why it could not, or is ``left``.
+            Why it failed; empty if it has delivered everything, if ``mlflow.json`` says why it could not, or if it is ``left``.
         """
         try:
             self._tell("end", close=True)
             self.left = self._wait(LONGEST_WAIT if longest is None else longest)
             if self.left:
-                self.left = not self._delivered()  # if it is, the rest that it does is for other runs
-                self._process.returncode = 0  # Popen must not complain that nobody waits for it: a thread does
+                self.left = not self._delivered()  # if it has delivered this run, it is sending others
+                self._process.returncode = 0  # Popen would warn that nobody waits for it; a thread does
                 threading.Thread(target=_await_end_of, args=(self._process.pid,), daemon=True).start()
                 return ""
             if self._process.poll() is None:
@@ -99,7 +99,7 @@ class Helper:
             self.stop()
 
     def stop(self) -> None:
-        """End the mirror now, unless it goes on alone."""
+        """End the mirror now, unless it continues alone."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
@@ -108,7 +108,7 @@ class Helper:
         self._errors.close()
 
     def _wait(self, longest: float) -> bool:
-        """Until it has ended, or shows no sign of life, or has delivered all of this run, or long enough: True for these two."""
+        """Wait until the mirror has ended or makes no progress: False. True if it has delivered this run, or after ``longest`` seconds."""
         began, alive, worked = time.monotonic(), time.monotonic(), self._worked()
         while self._process.poll() is None and time.monotonic() - alive < PATIENCE:
             if time.monotonic() - began > longest:
@@ -122,19 +122,19 @@ class Helper:
         return False
 
     def _delivered(self) -> bool:
-        """Whether this mirror has delivered all of the run."""
+        """Whether this mirror has delivered the whole run."""
         state = State.load(self._state.parent)
         return state.complete and state.completed_by == self._process.pid
 
     def _starves(self) -> bool:
-        """Whether the mirror would compute now if it were let: on a busy machine it is not stuck, it has to wait."""
+        """Whether the mirror waits for a core: on a busy machine it is not stuck."""
         try:
             return bool(psutil.Process(self._process.pid).status() == psutil.STATUS_RUNNING)
         except psutil.Error:
             return False
 
     def _worked(self) -> float:
-        """Seconds that the mirror has computed."""
+        """The CPU time of the mirror, in seconds."""
         try:
             times = psutil.Process(self._process.pid).cpu_times()
         except psutil.Error:
@@ -143,7 +143,7 @@ class Helper:
 
     def _tell(self, line: str, close: bool = False) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # it is dead, which `death` says
+        with contextlib.suppress(OSError):  # the mirror has ended, and `death` says how
             self._process.stdin.write(f"{line}\n".encode())
             self._process.stdin.flush()
         if close:
@@ -158,6 +158,6 @@ class Helper:
 
 
 def _await_end_of(number: int) -> None:
-    """Take note of a child's end, whenever that is: in a script that goes on for long it would stay a zombie otherwise."""
-    with contextlib.suppress(ChildProcessError, AttributeError):  # Windows has neither zombies nor this
+    """Wait for the end of a child process. Without this it would stay a zombie while a script runs on."""
+    with contextlib.suppress(ChildProcessError, AttributeError):  # Windows has no zombies and no waitpid
         os.waitpid(number, 0)

@@ -1,4 +1,4 @@
-"""The mirror: follows one run's folder, and sends what is new to MLflow until the run ends. What it has to say is in ``mlflow.json``."""
+"""The mirror: follows one run's folder and sends what is new to MLflow until the run ends. Its state is in ``mlflow.json``."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ganlab_mlflow.place import Settings, redacted
 from ganlab_mlflow.session import Session
 from ganlab_mlflow.state import State
 
-EVERY = 2.0  # seconds between two looks at the folder: a request costs 4 ms of computing, however much it holds
+EVERY = 2.0  # seconds between two reads of the folder: a request takes 4 ms of CPU time, whatever its size
 LONGEST_PAUSE = 60.0  # seconds between two attempts while the tracker does not answer
 
 
 class Mirror:
-    """Delivers one run, as far as the tracker lets it."""
+    """Delivers one run to the tracker."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.run = settings, Path(settings.run)
@@ -26,10 +26,10 @@ class Mirror:
         self.session: Session | None = None
 
     def follow(self, ended: threading.Event, once_it_answers: Callable[[], None] | None = None) -> bool:
-        """Deliver until ``ended`` is set, then once more, with the final status. Whether everything has been delivered.
+        """Deliver until ``ended`` is set, then once more, with the final status. Return whether everything has been delivered.
 
         Args:
-            ended: the run is over.
+            ended: set when the run is over.
             once_it_answers: called after the first delivery.
         """
         pause = EVERY
@@ -43,7 +43,7 @@ class Mirror:
         return self.attempt(last=True)
 
     def attempt(self, last: bool = False) -> bool:
-        """Deliver what is new. A failure is written down, and the next attempt starts afresh."""
+        """Deliver what is new. A failure is noted in the state, and the next attempt starts again."""
         try:
             if self.session is None:
                 self.session = Session(self.run, self.settings.uri, self.settings.experiment, self.state)
@@ -51,7 +51,7 @@ class Mirror:
             if last:
                 wanted = self.settings.model and self.settings.checkpoints != "none"
                 self.session.finish(self._status(), self.settings.checkpoints, self.settings.images, wanted)
-                self.session.log_model()  # last, for nobody waits for it
+                self.session.log_model()  # last, because nobody waits for it
             self._note("")
         except Exception as error:
             self.session = None
@@ -60,7 +60,7 @@ class Mirror:
         return True
 
     def _status(self) -> str:
-        """As run.json has it; a run that is over but says "running" was killed before it could say more."""
+        """The status in run.json; a run that is over but says "running" was killed."""
         status = str(describe.read_info(self.run).get("status", ""))
         return "interrupted" if status == "running" else status
 

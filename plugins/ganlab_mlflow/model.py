@@ -1,4 +1,4 @@
-"""The generator as a logged model of MLflow's: one that loads and predicts without pickle, and can be registered."""
+"""Logs the generator as an MLflow model, which loads and predicts without pickle and can be registered."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LARGEST_HEADER = 1 << 27  # bytes; safetensors has a limit of its own, which is 
 
 
 class LoggedGenerator:
-    """What is logged of one run's generator.
+    """The generator of one run as an MLflow model.
 
     Args:
         run: the run's folder.
@@ -35,22 +35,22 @@ class LoggedGenerator:
         self.state, self.checksum, self.step = header["state"], str(header["sha256"]), int(header["state"]["step"])
 
     def log(self, client: MlflowClient, experiment_id: str, run_id: str, measured: list[Metric]) -> str:
-        """Log it as an output of the run, unless it is there. What was logged of the run at other steps stays.
+        """Log it as an output of the run, unless it is logged already. Models of other steps of the run stay.
 
         Args:
-            client: of MLflow. experiment_id, run_id: the run's place there.
-            measured: of this generator, as the run has it too: models can be sorted by it.
+            client: of MLflow. experiment_id, run_id: the run in MLflow.
+            measured: the run's metrics of this generator, by which models can be sorted.
 
         Returns:
             The model's id.
         """
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
 
-        for there in client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):
-            if there.tags.get("ganlab.checksum") == self.checksum:
-                if there.status == LoggedModelStatus.READY:
-                    return str(there.model_id)
-                client.delete_logged_model(there.model_id)  # its mirror was killed
+        for logged in client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):
+            if logged.tags.get("ganlab.checksum") == self.checksum:
+                if logged.status == LoggedModelStatus.READY:
+                    return str(logged.model_id)
+                client.delete_logged_model(logged.model_id)  # its mirror was killed
         model = client.create_logged_model(
             experiment_id, name=self.name, source_run_id=run_id, tags=self.tags(), params=describe.parameters(self.recipe), model_type=KIND
         )
@@ -58,9 +58,9 @@ class LoggedGenerator:
             with tempfile.TemporaryDirectory() as folder:
                 self.save(Path(folder) / "model", run_id, model.model_id)
                 client.log_model_artifacts(model.model_id, str(Path(folder) / "model"))
-            of_it = [Metric(found.key, found.value, found.timestamp, found.step, model_id=model.model_id) for found in measured]
-            if of_it:
-                client.log_batch(run_id, metrics=of_it, synchronous=True)
+            metrics = [Metric(each.key, each.value, each.timestamp, each.step, model_id=model.model_id) for each in measured]
+            if metrics:
+                client.log_batch(run_id, metrics=metrics, synchronous=True)
             client.log_outputs(run_id, [LoggedModelOutput(model.model_id, self.step)])
             client.finalize_logged_model(model.model_id, "READY")
         except Exception:
@@ -70,7 +70,7 @@ class LoggedGenerator:
         return str(model.model_id)
 
     def save(self, folder: Path, run_id: str, model_id: str) -> None:
-        """Write the model into ``folder``, which is made."""
+        """Write the model into ``folder``, which is created."""
         import mlflow.pyfunc
         from mlflow.models import Model
 
@@ -80,36 +80,36 @@ class LoggedGenerator:
             artifacts={"generator": str(self.file)},
             mlflow_model=Model(artifact_path=folder.name, run_id=run_id, model_uuid=model_id, model_id=model_id, metadata=self.tags()),
             signature=self.signature(),
-            pip_requirements=self.requirements(),  # given, or MLflow would load the model in another process to find out
+            pip_requirements=self.requirements(),  # without them MLflow would load the model in another process to find out
         )
 
     def signature(self) -> ModelSignature:
-        """What goes in and what comes out."""
+        """The types and shapes of input and output."""
         import numpy as np
         from mlflow.models import ModelSignature
         from mlflow.types import ColSpec, DataType, Schema, TensorSpec
         from mlflow.types.schema import Array
 
         shape = (-1, *_plain(self.state["spec"])["output_shape"])
-        takes = [
+        inputs = [
             ColSpec(DataType.long, "count", required=False),
             ColSpec(DataType.long, "seed", required=False),
             ColSpec(Array(DataType.double), "latent", required=False),
         ]
         return ModelSignature(
-            Schema(takes), Schema([TensorSpec(np.dtype(str(self.recipe.get("train", {}).get("dtype", "float32"))), shape)])
+            Schema(inputs), Schema([TensorSpec(np.dtype(str(self.recipe.get("train", {}).get("dtype", "float32"))), shape)])
         )
 
     def requirements(self) -> list[str]:
-        """What it needs, in the versions that it was trained with."""
+        """The required packages, in the versions that the run was trained with."""
         versions = {"ganlab": self.info.get("ganlab")} | {
             name: self.info.get("versions", {}).get(name) for name in ("torch", "safetensors")
         }
         return [f"{name}=={version}" if version else name for name, version in versions.items()]
 
     def tags(self) -> dict[str, str]:
-        """Of what it is, and which plugin files beside ganlab's own it came from: these must be installed where it is loaded."""
-        found = {
+        """What the generator is, and which plugin files it needs: these must be installed where it is loaded."""
+        tags = {
             "ganlab.checksum": self.checksum,
             "ganlab.recipe": str(self.info.get("recipe", "")),
             "ganlab.group": describe.group(self.info, self.recipe),
@@ -117,16 +117,16 @@ class LoggedGenerator:
             "ganlab.network": str(self.state["use"]),
             "ganlab.noise": str(self.state["noise"]["use"]),
             "ganlab.range": json.dumps(_plain(self.state["range"])),
-            "ganlab.needs_plugins": ", ".join(str(said["name"]) for said in self.info.get("plugins", [])),
+            "ganlab.needs_plugins": ", ".join(str(copy["name"]) for copy in self.info.get("plugins", [])),
         }
-        return {key: value for key, value in found.items() if value}
+        return {key: value for key, value in tags.items() if value}
 
 
 def read_header(file: Path) -> dict[str, Any]:
-    """What ``generator.safetensors`` says of itself (``state``) and its checksum (``sha256``), without its weights, and without torch.
+    """Read the header of ``generator.safetensors``: ``state`` and the checksum ``sha256``. Reads no weights and imports no torch.
 
     Raises:
-        ValueError: it is no generator of ganlab's.
+        ValueError: it is not a generator of ganlab.
     """
     with open(file, "rb") as content:
         length = int.from_bytes(content.read(8), "little")
@@ -138,12 +138,12 @@ def read_header(file: Path) -> dict[str, Any]:
             raise ValueError(f"its format is {header['format']}")
         _ = header["sha256"], state["use"], state["noise"]["use"], state["range"], state["step"], state["spec"]["output_shape"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} is no generator of ganlab's: {error!r}") from error
+        raise ValueError(f"{file} is not a generator of ganlab: {error!r}") from error
     return header
 
 
 def _plain(value: Any) -> Any:
-    """``value`` with its tuples, which JSON has not and ganlab writes as tables, as lists."""
+    """``value`` with lists in place of tuples, which ganlab writes as tables because JSON has none."""
     if isinstance(value, dict):
         return (
             [_plain(item) for item in value["items"]] if value.get("$") == "tuple" else {key: _plain(item) for key, item in value.items()}

@@ -12,8 +12,14 @@ _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a mirror is told: the run's folder, where to, the options of :class:`ganlab_mlflow.tracker.MlflowTracker`, how many seconds
-    it leaves to the training at first where no core is idle, and after how many seconds it stops in any case once the run is over.
+    """The settings of a mirror process.
+
+    Attributes:
+        run: the run's folder.
+        uri: the tracking URI.
+        experiment, images, checkpoints, model: options of :class:`ganlab_mlflow.tracker.MlflowTracker`.
+        head_start: seconds for which the mirror waits at first if no core is idle.
+        after_the_end: seconds after the end of the run in which the mirror must be done.
     """
 
     run: str
@@ -27,7 +33,7 @@ class Settings:
 
 
 def tracking_uri(asked: str, run: Path) -> str:
-    """The tracking URI for a run's folder: as asked, else ``MLFLOW_TRACKING_URI``, else a store beside the folder of all runs."""
+    """The tracking URI for a run's folder: ``asked``, else ``MLFLOW_TRACKING_URI``, else a store beside the folder of all runs."""
     return asked or os.environ.get("MLFLOW_TRACKING_URI", "") or default_store(run.resolve().parent)
 
 
@@ -37,7 +43,7 @@ def default_store(runs: Path) -> str:
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """The file of an sqlite store, or None where ``uri`` is something else.
+    """The file of an sqlite store, or None if ``uri`` is something else.
 
     >>> sqlite_file("sqlite:///mlflow.db")
     PosixPath('mlflow.db')
@@ -47,7 +53,7 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def redacted(text: str) -> str:
-    """``text`` with user and password taken out of its URIs.
+    """``text`` without the users and passwords in its URIs.
 
     >>> redacted("https://me:secret@host/x")
     'https://***@host/x'

@@ -1,9 +1,9 @@
-"""The process that the mirror lives in: light enough to do no harm while it waits for its turn.
+"""The mirror's process. It waits for an idle core, follows the run, and then sends other runs that are not delivered yet.
 
-What it imports here it imports while the training begins, so all that is needed only later is imported later.
+Modules that are needed later are imported later, because the imports here compete with the start of the training.
 
-It is told what to do in one line of JSON on its standard input, and that the run has ended by another line, or by the end of the
-input, which also comes when the training process is killed.
+The first line of its standard input has the settings as JSON. Another line, or the end of the input, says that the run has ended. The
+input also ends when the training process is killed.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from ganlab_mlflow.place import Settings, redacted
 from ganlab_mlflow.state import FILE, State
 
 LOCK = ".mlflow.lock"  # in the run's folder
-# MLflow's own retries would block for minutes; here the next look at the folder is the retry.
+# MLflow's own retries would block for minutes; the mirror tries again when it next reads the folder.
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # it sets its loggers' level when it is imported
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # MLflow sets the level of its loggers when it is imported
     "GIT_PYTHON_REFRESH": "quiet",
 }
 DEFAULTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "8", "OMP_NUM_THREADS": "1"}
 
 
 def main(settings: Settings) -> int:
-    """Mirror a run. The exit code is 0 when everything has been delivered, else 1."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the training process answers these, and then ends the mirror
+    """Mirror a run. The exit code is 0 if everything has been delivered, else 1."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # the training process handles these, and then ends the mirror
         signal.signal(number, signal.SIG_IGN)
     ended = threading.Event()
     threading.Thread(target=_await_the_end, args=(ended, settings.after_the_end), daemon=True).start()
@@ -56,7 +56,7 @@ def main(settings: Settings) -> int:
 
 
 def catch_up(settings: Settings, ended: threading.Event | None = None) -> None:
-    """Send what runs beside this one could not, now that the tracker answers; until ``ended`` is set, for then this run comes first."""
+    """Send the runs beside this one that are not delivered, until ``ended`` is set: then this run comes first."""
     from ganlab_mlflow import describe
     from ganlab_mlflow.mirror import Mirror
 
@@ -64,25 +64,25 @@ def catch_up(settings: Settings, ended: threading.Event | None = None) -> None:
         if ended is not None and ended.is_set():
             return
         with contextlib.suppress(Timeout, OSError, ValueError), the_only_one(run, 0):
-            asked = describe.read_recipe(run).get("tracking", {})
-            own = {key: asked[key] for key in ("images", "checkpoints", "model") if key in asked}
+            tracking = describe.read_recipe(run).get("tracking", {})
+            own = {key: tracking[key] for key in ("images", "checkpoints", "model") if key in tracking}
             Mirror(replace(settings, run=str(run), experiment=State.load(run).experiment, **own)).attempt(last=True)
 
 
 def left_behind(run: Path, uri: str) -> list[Path]:
-    """The runs beside ``run`` that are over, and were to go to the same place, but have not been delivered whole."""
-    found = []
+    """The runs beside ``run`` that are over, have the same tracking URI, and have not been delivered completely."""
+    runs = []
     for path in sorted(run.parent.iterdir()):
         if path != run and (path / FILE).is_file():
             state = State.load(path)
             wanted = state.uri == redacted(uri) and state.experiment and (state.model_missing or not state.complete)
             if wanted and is_over(path) and ganlab.is_own_run(path):
-                found.append(path)
-    return found
+                runs.append(path)
+    return runs
 
 
 def is_over(run: Path) -> bool:
-    """Whether nobody writes a run any more."""
+    """Whether no process writes a run any more."""
     try:
         with FileLock(run / ".lock", timeout=0):
             return True
@@ -92,14 +92,14 @@ def is_over(run: Path) -> bool:
 
 @contextlib.contextmanager
 def the_only_one(run: Path, patience: float = -1) -> Iterator[None]:
-    """Inside, no other process sends this run: two at once would send pictures twice. That of a run that was killed may be at it still.
+    """Hold the lock for sending a run: two processes would send pictures twice. The mirror of a killed run may still hold it.
 
     Args:
         run: its folder.
-        patience: seconds to wait for another; less than 0 is as long as it takes, which is ``Settings.after_the_end`` at most.
+        patience: seconds to wait for another process; negative: until it ends, which takes at most ``Settings.after_the_end``.
 
     Raises:
-        filelock.Timeout: another one is at it.
+        filelock.Timeout: another process still holds the lock.
     """
     lock = FileLock(run / LOCK)
     try:
@@ -107,7 +107,7 @@ def the_only_one(run: Path, patience: float = -1) -> Iterator[None]:
     except Timeout:
         raise
     except OSError:
-        pass  # the folder is gone or may not be written: delivery says so itself, or needs nothing there
+        pass  # the folder is gone or cannot be written: delivery reports that, or does not need it
     try:
         yield
     finally:
@@ -115,7 +115,7 @@ def the_only_one(run: Path, patience: float = -1) -> Iterator[None]:
 
 
 def quieten() -> None:
-    """Set up this process for MLflow: few retries, no telemetry, no chatter."""
+    """Set up this process for MLflow: no retries, no telemetry, no log output."""
     os.environ.update(ENVIRONMENT)
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
@@ -125,10 +125,10 @@ def quieten() -> None:
 
 
 def await_room(head_start: float, ended: threading.Event) -> None:
-    """Leave the machine to the training until a core is idle, ``head_start`` seconds have passed, or the run is over."""
+    """Wait until a core is idle, ``head_start`` seconds have passed, or the run is over."""
     end = time.monotonic() + head_start
-    ended.wait(min(1.0, head_start))  # the first step is being prepared, which says nothing about those to come
-    psutil.cpu_percent()  # begins to count
+    ended.wait(min(1.0, head_start))  # the load while the first step is prepared is not that of the training
+    psutil.cpu_percent()  # the first call only starts the measurement
     while (left := end - time.monotonic()) > 0 and not ended.wait(min(2.0, left)):
         if (1 - psutil.cpu_percent() / 100) * (psutil.cpu_count() or 1) >= 1:
             return

@@ -1,4 +1,4 @@
-"""The conversation with MLflow: the only module that imports it, in the mirror's process."""
+"""One run in MLflow: creates it, and sends metrics, pictures, files and the status. Runs in the mirror's process."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from ganlab_mlflow.tail import new_lines, was_cut
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-AT_ONCE = 1000  # metrics in one request: MLflow's own limit
-TEXTS = (".json", ".toml")  # sent as texts, without the passwords in their URIs
-FINAL = "final/"  # what the names begin with of what is measured at the end
+AT_ONCE = 1000  # metrics in one request: MLflow's limit
+TEXTS = (".json", ".toml")  # sent as text, without the passwords in their URIs
+FINAL = "final/"  # prefix of metrics that are measured at the end
 STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 
 
 class Session:
-    """One run's place in MLflow. Made once the tracker answers; whatever fails raises, and may simply be tried again.
+    """One run in MLflow. Every method raises what MLflow raises, and may be called again.
 
     Args:
         run: the run's folder.
         uri: of the tracker.
-        experiment: its name; made when it is not there.
-        state: what has been delivered; kept up to date, and saved after each delivery.
+        experiment: its name; created if it does not exist.
+        state: what has been delivered; updated and saved after each delivery.
 
     Raises:
-        Exception: MLflow has many kinds of it.
+        Exception: the tracker does not answer, or refuses; MLflow raises many types.
     """
 
     def __init__(self, run: Path, uri: str, experiment: str, state: State) -> None:
@@ -49,22 +49,22 @@ class Session:
             state.experiment_id = _experiment(self.client, experiment, uri)
             view.make_views(self.client, state.experiment_id, time_ns() // 1_000_000)
         state.uri, state.experiment = redacted(uri), experiment
-        self.doubtful: set[str] = set()  # files of which MLflow may have lines that are older than what has been noted
+        self.doubtful: set[str] = set()  # files with lines that MLflow may have although the state does not say so
         known = self._known_run()
         if known is None:
             state.begun, state.positions, state.complete = False, {}, False
             state.run_id = self._create_run()
         elif state.run_id != known:
-            state.begun, state.positions, state.run_id = False, {}, known  # mlflow.json was lost: what is sent twice counts once
+            state.begun, state.positions, state.run_id = False, {}, known  # mlflow.json was lost; what is sent twice counts once
             self.doubtful.add(METRICS[0])
         state.save(run)
-        self.there = _pictures(self.client, self.state.run_id) if known and ARTIFACTS not in state.positions else set()
+        self.sent_pictures = _pictures(self.client, self.state.run_id) if known and ARTIFACTS not in state.positions else set()
         before = self._position(ARTIFACTS).next
         self.listed = {_mark(line.content) for line in new_lines(run / ARTIFACTS, Position()) if line.position.next <= before}
         self._begin()
 
     def deliver(self, images: bool = True) -> None:
-        """Send what is new: metrics in bundles, then pictures and checkpoints one by one."""
+        """Send what is new: metrics in batches, then pictures and checkpoints one by one."""
         for name in METRICS:
             self._deliver_metrics(name)
         for line in new_lines(self.run / ARTIFACTS, self._position(ARTIFACTS)):
@@ -72,12 +72,12 @@ class Session:
             self._delivered(ARTIFACTS, line.position)
 
     def finish(self, status: str, checkpoints: str, images: bool = True, model: bool = False) -> None:
-        """Send what there is at the end, and say how the run ended.
+        """Send the files that exist at the end, and the final status.
 
         Args:
             status: ``"finished"``, ``"interrupted"`` or ``"failed"``.
             checkpoints, images: the options of these names.
-            model: whether the generator is to be logged as a model, which :meth:`log_model` does.
+            model: whether :meth:`log_model` is to log the generator as a model.
         """
         client, run_id, info = self.client, self.state.run_id, describe.read_info(self.run)
         names = ["recipe.toml", "run.json", "losses.png", "evaluation.json"]
@@ -103,10 +103,10 @@ class Session:
         self.state.save(self.run)
 
     def log_model(self) -> None:
-        """Log the generator as a model, where that is still to be done."""
+        """Log the generator as a model if that is still missing."""
         if not self.state.model_missing:
             return
-        with contextlib.suppress(ValueError):  # a file that is no generator will not become one
+        with contextlib.suppress(ValueError):  # the file is not a generator: trying again would not help
             generator = model_module.LoggedGenerator(self.run, describe.read_info(self.run), self.recipe)
             measured = [
                 metric
@@ -119,10 +119,10 @@ class Session:
         self.state.model_missing = False
         self.state.save(self.run)
 
-    # -- the run's place ---------------------------------------------------------------------------------------------------
+    # -- the run in MLflow -------------------------------------------------------------------------------------------------
 
     def _known_run(self) -> str | None:
-        """This run's id in MLflow, if it is there: as remembered, else by its tag."""
+        """This run's id in MLflow, if it exists: that of the state, else by its tag."""
         from mlflow.exceptions import MlflowException
 
         uid = describe.uid(self.run, self.info)
@@ -131,8 +131,8 @@ class Session:
                 known = self.client.get_run(self.state.run_id)
                 if known.info.lifecycle_stage == "active" and known.data.tags.get("ganlab.uid") == uid:
                     return self.state.run_id
-        found = self.client.search_runs([self.state.experiment_id], f"tags.`ganlab.uid` = '{uid}'", max_results=1)
-        return str(found[0].info.run_id) if found else None
+        runs = self.client.search_runs([self.state.experiment_id], f"tags.`ganlab.uid` = '{uid}'", max_results=1)
+        return str(runs[0].info.run_id) if runs else None
 
     def _create_run(self) -> str:
         from mlflow.tracking.context.registry import resolve_tags
@@ -167,12 +167,12 @@ class Session:
     def _deliver_metrics(self, name: str) -> None:
         waiting: list[Any] = []
         position = self._position(name)
-        # A run that was killed goes through its last steps again: on the CPU with the same numbers, at another time.
+        # A killed run repeats its last steps when it is resumed: on the CPU with the same numbers, at another time.
         again = name == METRICS[0] and (name in self.doubtful or was_cut(self.run / name, position))
-        there = _points(self.client, self.state.run_id) if again else set()
+        sent = _points(self.client, self.state.run_id) if again else set()
         self.doubtful.discard(name)
         for line in new_lines(self.run / name, position):
-            new = [metric for metric in _metrics(line.content) if _point(metric) not in there]
+            new = [metric for metric in _metrics(line.content) if _point(metric) not in sent]
             if len(waiting) + len(new) > AT_ONCE and waiting:
                 self._send(name, waiting, position)
                 waiting = []
@@ -187,7 +187,7 @@ class Session:
     def _deliver_file(self, line: dict[str, Any], images: bool) -> None:
         path = _inside(self.run, str(line["path"]))
         if path is None:
-            return  # pruned, or dropped when the run went back to a checkpoint
+            return  # pruned, or removed when the run returned to a checkpoint
         if line["kind"] == "checkpoint":
             with _unless_it_is_gone(path):
                 self.client.log_artifact(self.state.run_id, str(path), "checkpoints")
@@ -197,11 +197,11 @@ class Session:
                 (key, str(step)) == picture[:2] for picture in _pictures(self.client, self.state.run_id)
             )
             self.listed.add(_mark(line))
-            if (key, str(step), str(time)) not in self.there and not again:
+            if (key, str(step), str(time)) not in self.sent_pictures and not again:
                 self._send_picture(path, key, step, time)
 
     def _deliver_last_sheet(self) -> None:
-        """The last of the sheets once more, under a key and a step that all runs have: side by side without looking for a step."""
+        """Send the last sheet once more, under a key and a step that all runs have: MLflow then shows them side by side."""
         lines = [line.content for line in new_lines(self.run / ARTIFACTS, Position())]
         sheets = [
             line for line in lines if line["kind"] == "image" and line["name"] == view.SHEETS and _inside(self.run, str(line["path"]))
@@ -228,45 +228,45 @@ class Session:
 
 
 def _experiment(client: MlflowClient, name: str, uri: str) -> str:
-    """The id of the experiment called ``name``; it is made when it is not there."""
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        # A local store is handed an absolute place; a server keeps artifacts where it was told to.
+    """The id of the experiment called ``name``; it is created if it does not exist."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        # A local store gets an absolute location; a server has its own.
         store = sqlite_file(uri)
-        place = None if store is None else (_artifacts(store) / describe.key(name)).as_uri()
+        location = None if store is None else (_artifacts(store) / describe.key(name)).as_uri()
         try:
-            kind = {"mlflow.experimentKind": "custom_model_development"}  # or the UI asks, and shows pages for chat bots
-            return str(client.create_experiment(name, artifact_location=place, tags=kind))
+            kind = {"mlflow.experimentKind": "custom_model_development"}  # otherwise the UI asks, and shows pages for chat bots
+            return str(client.create_experiment(name, artifact_location=location, tags=kind))
         except Exception:
-            found = client.get_experiment_by_name(name)  # another run may have made it meanwhile
-            if found is None:
+            experiment = client.get_experiment_by_name(name)  # another run may have created it meanwhile
+            if experiment is None:
                 raise
-    return str(found.experiment_id)
+    return str(experiment.experiment_id)
 
 
 def _pictures(client: MlflowClient, run_id: str) -> set[tuple[str, str, str]]:
-    """Key, step and time of the pictures that MLflow has of this run, as its file names say them: other than metrics, they add up."""
+    """Key, step and time of the run's pictures in MLflow, from their file names. MLflow keeps a picture twice that is sent twice."""
     files = [Path(file.path).name for file in client.list_artifacts(run_id, "images")]
     parts = [name.replace("%", "+").split("+") for name in files]  # the separator of older versions
     return {(part[0].replace("~", "/").replace("#", "/"), part[2], part[4]) for part in parts if len(part) > 4}
 
 
 def _points(client: MlflowClient, run_id: str) -> set[tuple[str, int, str]]:
-    """Key, step and value of all points that MLflow has of this run."""
+    """Key, step and value of all points of the run's metrics in MLflow."""
     keys = client.get_run(run_id).data.metrics
     return {_point(metric) for key in keys for metric in client.get_metric_history(run_id, key)}
 
 
 def _inside(run: Path, name: str) -> Path | None:
-    """The file ``name`` of the run's folder; None where there is none, or the name leads out of the folder (a stranger's run may)."""
+    """The file ``name`` of the run's folder; None if there is none, or if the name leads out of the folder, as in a stranger's run."""
     path = (run / name).resolve()
     return path if path.is_relative_to(run.resolve()) and path.is_file() else None
 
 
 def _metrics(line: dict[str, Any]) -> list[Any]:
-    """A line's numbers with its own time. What is not finite stands in the file as null, and in MLflow as NaN: a gap in the chart.
+    """The metrics of a line, with its time. A value that is not finite is null in the file, and NaN in MLflow: a gap in the chart.
 
-    What was measured at the end is one number for each run: at step 0 MLflow draws it as a bar, at any other as a point in a plane.
+    What was measured at the end is one number for each run. MLflow draws it as a bar if its step is 0, else as a point.
     """
     from mlflow.entities import Metric
 
@@ -283,33 +283,33 @@ def _metrics(line: dict[str, Any]) -> list[Any]:
 
 
 def _point(metric: Any) -> tuple[str, int, str]:
-    """What makes two points of a chart the same. NaN is no equal of itself, but its text is."""
+    """The identity of a point of a chart. NaN is not equal to itself, but its text is."""
     return (metric.key, metric.step, repr(float(metric.value)))
 
 
 def _mark(line: dict[str, Any]) -> tuple[Any, ...]:
-    """What makes two lines of a list tell of the same picture."""
+    """The identity of a picture in the list of artifacts."""
     return tuple(line.get(key) for key in ("kind", "name", "step", "sha256"))
 
 
 def _artifacts(store: Path) -> Path:
-    """Where the artifacts of an sqlite store go: beside it."""
+    """The folder for the artifacts of an sqlite store, beside it."""
     return store.resolve().parent / "mlartifacts"
 
 
 @contextlib.contextmanager
 def _unless_it_is_gone(path: Path) -> Iterator[None]:
-    """Send a file that the run may remove meanwhile: an old checkpoint, or what came after the checkpoint that a run goes on from."""
+    """Ignore an error if the run has removed the file meanwhile: an old checkpoint, or files after the checkpoint it returned to."""
     try:
         yield
-    except Exception:  # each store says in its own words that there is no such file
+    except Exception:  # each store raises its own type
         if path.exists():
             raise
 
 
 @contextlib.contextmanager
 def _alone(uri: str) -> Iterator[None]:
-    """Only one process at a time opens an sqlite store: the first of them creates its tables, and two would clash."""
+    """Let only one process at a time open an sqlite store: the first creates the tables, and two would clash."""
     store = sqlite_file(uri)
     if store is None:
         yield

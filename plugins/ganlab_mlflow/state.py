@@ -1,4 +1,4 @@
-"""What the mirror has delivered: ``mlflow.json`` in the run's folder, so that a resumed run goes on where it left off."""
+"""What the mirror has delivered: ``mlflow.json`` in the run's folder, where a resumed run continues."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 FILE = "mlflow.json"
 
-# What the mirror follows in the run's folder: the engine's own files of metrics, and this plugin's list of pictures and checkpoints.
+# The files that the mirror follows in the run's folder: those of metrics, and this plugin's list of pictures and checkpoints.
 METRICS = ("metrics.jsonl", "system.jsonl")
 ARTIFACTS = "artifacts.jsonl"
 
@@ -19,9 +19,9 @@ class Position:
     """How far a file of lines has been delivered.
 
     Attributes:
-        last: where the last delivered line begins, in bytes.
-        next: where the next one does.
-        time: of the last delivered line, in seconds since 1970. Tells whether the file is still the one that was read.
+        last: offset of the last delivered line, in bytes.
+        next: offset of the next line.
+        time: of the last delivered line, in seconds since 1970. It shows whether the file still has this line.
     """
 
     last: int = 0
@@ -31,17 +31,17 @@ class Position:
 
 @dataclass
 class State:
-    """The mirror's memory, and all that it tells the training process.
+    """What the mirror remembers, and what it reports to the training process.
 
     Attributes:
         uri: of the tracker, without passwords.
-        experiment, experiment_id, run_id: where the run is in MLflow; empty before it is there.
+        experiment, experiment_id, run_id: the run in MLflow; empty before it is created.
         begun: parameters, tags and data set have been sent.
         positions: how far each file has been delivered.
-        problem: why nothing can be delivered now, in words for a person; empty when all is well.
+        problem: why nothing can be delivered now, for an announcement; empty if there is no problem.
         complete: everything has been delivered, with the final status.
-        model_missing: what is complete lacks the logged model.
-        completed_by: the number of the process that has done so: a killed run's mirror may still be at it when the run is resumed.
+        model_missing: everything but the logged model has been delivered.
+        completed_by: the id of the process that set ``complete``: a killed run's mirror may still be running when the run is resumed.
     """
 
     uri: str = ""
@@ -57,21 +57,21 @@ class State:
 
     @classmethod
     def load(cls, run: Path) -> State:
-        """The state in a run's folder; a new one when there is none, or none that can be read."""
+        """The state in a run's folder; a new one if there is none that can be read."""
         try:
             read: dict[str, Any] = json.loads((run / FILE).read_text(encoding="utf-8"))
             read["positions"] = {name: Position(**position) for name, position in read.get("positions", {}).items()}
             return cls(**read)
         except (OSError, ValueError, TypeError, AttributeError):
-            return cls()  # MLflow is asked for the run instead, and what is sent twice counts once
+            return cls()  # the run is then searched in MLflow, and what is sent twice counts once
 
     def save(self, run: Path) -> None:
-        """Write the state, whole or not at all."""
-        aside = run / f".{FILE}.part"
-        aside.unlink(missing_ok=True)  # it may be a link that a stranger has put there
-        aside.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        aside.replace(run / FILE)
+        """Write the state atomically."""
+        temporary = run / f".{FILE}.part"
+        temporary.unlink(missing_ok=True)  # it may be a link in a stranger's folder
+        temporary.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        temporary.replace(run / FILE)
 
     def summary(self) -> dict[str, Any]:
-        """What ``run.json`` says of the tracker."""
+        """The part of the state that is copied to ``run.json``."""
         return {key: getattr(self, key) for key in ("uri", "experiment", "experiment_id", "run_id", "complete")}

@@ -1,4 +1,4 @@
-"""Reading what is new in a file of JSON lines that another process appends to, and now and then cuts back."""
+"""Reads the new lines of a file of JSON lines that another process appends to, and sometimes truncates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganlab_mlflow.state import Position
 
 @dataclass(frozen=True)
 class Line:
-    """One new line, and the position that has been reached once it is delivered."""
+    """One new line, and the position after it."""
 
     content: dict[str, Any]
     position: Position
@@ -22,27 +22,27 @@ class Line:
 def new_lines(path: Path, position: Position) -> Iterator[Line]:
     """The whole lines of ``path`` after ``position``.
 
-    A run that goes back to a checkpoint drops its last lines and writes others. Then the line that was delivered last is no
-    longer at its place, and the file is read from the start; what is older than that line is left out, for it stayed.
+    A run that returns to a checkpoint truncates the file and writes other lines. Then the line that was delivered last is no longer
+    at its offset, and the file is read from the start; lines that are older than that line were delivered and are left out.
     """
     try:
         file = open(path, "rb")  # noqa: SIM115 - the with statement follows
     except FileNotFoundError:
         return
     with file:
-        at, since = (position.next, 0.0) if _fits(file.read, file.seek, position) else (0, position.time)
-        file.seek(at)
+        offset, since = (position.next, 0.0) if _fits(file.read, file.seek, position) else (0, position.time)
+        file.seek(offset)
         for raw in file:
             if not raw.endswith(b"\n"):
                 return  # still being written
             content = _parse(raw)
             if content is not None and content["time"] >= since:
-                yield Line(content, Position(at, at + len(raw), content["time"]))
-            at += len(raw)
+                yield Line(content, Position(offset, offset + len(raw), content["time"]))
+            offset += len(raw)
 
 
 def was_cut(path: Path, position: Position) -> bool:
-    """Whether the line that was delivered last is no longer at its place: the run went back to a checkpoint."""
+    """Whether the line that was delivered last is no longer at its offset: the run returned to a checkpoint."""
     try:
         with open(path, "rb") as file:
             return not _fits(file.read, file.seek, position)
@@ -59,7 +59,7 @@ def _fits(read: Any, seek: Any, position: Position) -> bool:
 
 
 def _parse(raw: bytes) -> dict[str, Any] | None:
-    """A line's content; None for one that a crash tore."""
+    """A line's content; None for one that a crash truncated."""
     try:
         content = json.loads(raw)
         return content if isinstance(content["time"], int | float) and isinstance(content["step"], int) else None

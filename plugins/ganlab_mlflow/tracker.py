@@ -1,4 +1,4 @@
-"""The trick that the recipe names: starts the mirror, hands it what is no metric, and tells the person when it has trouble."""
+"""The trick ``mlflow``: starts the mirror process, lists pictures and checkpoints for it, and announces its problems."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from filelock import Timeout
 from pydantic import Field
@@ -24,8 +24,8 @@ from ganlab_mlflow.state import ARTIFACTS, State
 if TYPE_CHECKING:
     from ganlab import Run
 
-# Seconds. MLflow needs two seconds of computing before it can do anything, which slow a training that wants every core by as much.
-# A run that is shorter than this pays for them after its end; of a longer one they are less than two percent.
+# Seconds. MLflow computes for two seconds before it can do anything. They delay a training that uses every core by as much. A shorter
+# run pays for them after its end; in a longer one they are less than two percent.
 HEAD_START = 120.0
 ALL_DAY = 86400.0  # seconds that `ganlab sync` may take for a run
 PATIENCE = 10.0  # seconds that `ganlab sync` waits for another process that sends the same run
@@ -35,16 +35,16 @@ PATIENCE = 10.0  # seconds that `ganlab sync` waits for another process that sen
 class MlflowTracker:
     """Record the run in MLflow: parameters, metrics, sheets, data set, tags, and at the end checkpoint, generator and status.
 
-    The run's folder stays the truth. A process of its own follows it and sends what is new every two seconds; when MLflow
-    cannot be used, one announcement says so, training goes on, and what is missing is sent once it can be.
+    The run's folder is the source of truth. A child process follows it and sends what is new every two seconds. If MLflow
+    cannot be used, one announcement says so, training continues, and what is missing is sent later.
 
     Options:
         uri: MLflow's tracking URI, such as ``"http://host:5000"``; empty takes ``MLFLOW_TRACKING_URI``, else the sqlite store
             ``mlflow.db`` beside the folder of all runs.
-        experiment: name of the experiment, which is made when it is not there.
+        experiment: name of the experiment; created if it does not exist.
         images: send the sample sheets, as steps of one image.
-        checkpoints: which to send: ``"last"`` and the generator at the end of the run, ``"every"`` one as it is made, or ``"none"``.
-        model: log the generator as a model too, which can be loaded, registered and served; not with ``checkpoints = "none"``.
+        checkpoints: which to send: ``"last"`` and the generator at the end of the run, ``"every"`` one when it is written, or ``"none"``.
+        model: also log the generator as a model, which can be loaded, registered and served; not with ``checkpoints = "none"``.
     """
 
     uri: str = ""
@@ -52,6 +52,8 @@ class MlflowTracker:
     images: bool = True
     checkpoints: Literal["last", "every", "none"] = "last"
     model: bool = True
+
+    next_commands: ClassVar[dict[str, str]] = {"to compare runs in MLflow": "ui"}
 
     helper: Helper | None = field(default=None, init=False, repr=False)
     announced: bool = field(default=False, init=False, repr=False)
@@ -63,7 +65,9 @@ class MlflowTracker:
             self.helper = Helper(self._settings(run.path, uri, head_start=HEAD_START))
         except OSError as error:
             self._announce(run, f"its process cannot be started ({error})")
-        if run.resumed_from is not None and self.checkpoints == "every":  # a kill may have come between its writing and this list
+        if (
+            run.resumed_from is not None and self.checkpoints == "every"
+        ):  # the run may have been killed after the checkpoint was written and before it was listed
             for path in (run.path / "checkpoints").glob(f"step_{run.resumed_from:09d}.safetensors"):
                 self._list(run, run.resumed_from, "checkpoint", path.stem, path)
 
@@ -92,11 +96,11 @@ class MlflowTracker:
         run.info["mlflow"] = state.summary()
         if helper.left:
             run.announce(
-                "MLflow is still being told of this run, by a process that goes on now that training has ended. Should it be stopped, "
+                "A process still sends this run to MLflow, after the end of the training. If it is stopped, "
                 f"`ganlab sync {run.path}` sends what is missing."
             )
         elif not state.complete:
-            self._announce(run, failure or state.problem or "its process ended before its time")
+            self._announce(run, failure or state.problem or "its process ended too early")
 
     @hookimpl
     def sync(self, path: Path, tell: Callable[[str], None]) -> None:
@@ -105,23 +109,23 @@ class MlflowTracker:
             with the_only_one(path, PATIENCE):
                 pass
         except Timeout:
-            raise GanlabError(f"another process is sending {path} to MLflow", "wait until it is done") from None
+            raise GanlabError(f"another process is sending {path} to MLflow", "wait until it has ended") from None
         try:
             helper = Helper(self._settings(path, uri, after_the_end=ALL_DAY))
         except OSError as error:
             raise GanlabError(f"MLflow's process cannot be started: {error}") from error
         failure = helper.finish(math.inf)
         state = State.load(path)
-        problem = failure or state.problem or ("" if state.complete else "its process ended before its time")
+        problem = failure or state.problem or ("" if state.complete else "its process ended too early")
         if problem:
-            raise GanlabError(f"MLflow at {redacted(uri)} cannot be used: {problem}", "nothing is lost; try again once it answers")
+            raise GanlabError(f"MLflow at {redacted(uri)} cannot be used: {problem}", "nothing is lost; try again when it answers")
         tell(f"{path} is in MLflow at {redacted(uri)}, experiment '{state.experiment}'")
 
     def _settings(self, path: Path, uri: str, **times: float) -> Settings:
         return Settings(str(path.resolve()), uri, self.experiment, self.images, self.checkpoints, model=self.model, **times)
 
     def _look(self, run: Run) -> None:
-        """Has the mirror something to say? Two system calls while it has not."""
+        """Read the mirror's state if it has changed. Two system calls if it has not."""
         if self.helper is None:
             return
         if self.helper.news():
@@ -135,9 +139,9 @@ class MlflowTracker:
             self._announce(run, self.helper.death)
 
     def _list(self, run: Run, step: int, kind: str, name: str, path: Path, **more: str) -> None:
-        """Put a file on the list that the mirror follows."""
-        place = path.relative_to(run.path).as_posix()
-        line = {"step": step, "time": round(time.time(), 3), "kind": kind, "name": name, "path": place, **more}
+        """Add a file to the list that the mirror follows."""
+        relative = path.relative_to(run.path).as_posix()
+        line = {"step": step, "time": round(time.time(), 3), "kind": kind, "name": name, "path": relative, **more}
         try:
             with open(run.path / ARTIFACTS, "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
@@ -145,12 +149,12 @@ class MlflowTracker:
             raise cannot_be_written(run.path / ARTIFACTS, error) from error
 
     def _announce(self, run: Run, problem: str) -> None:
-        """Tell the person, once in a run: a tracker that comes and goes must not fill the screen."""
+        """Announce a problem, once in a run: an unreliable tracker must not fill the screen."""
         if self.announced:
             return
         self.announced = True
         run.announce(
-            f"MLflow at {redacted(tracking_uri(self.uri, run.path))} cannot be used: {problem.rstrip('.')}. The run does not need it: "
-            f"all that it records is in its folder, and is sent as soon as MLflow answers, by the next run here that can reach it, or by "
+            f"MLflow at {redacted(tracking_uri(self.uri, run.path))} cannot be used: {problem.rstrip('.')}. The run does not "
+            f"need it: everything is in its folder, and is sent as soon as MLflow answers, by the next run here that can reach it, or by "
             f"`ganlab sync {run.path}`."
         )

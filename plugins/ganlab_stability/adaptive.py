@@ -46,6 +46,9 @@ class AdaptiveGeneratorSteps:
     max_updates: Annotated[int, Field(ge=1)] = 50
 
     host_sync: ClassVar[str] = "it decides on the losses of each turn whether the generator plays"
+    display_lines: ClassVar[dict[str, str]] = {
+        "G steps": "{adaptive/updates}, rested {adaptive/rested}, waited {adaptive/waited}, capped {adaptive/capped}"
+    }
 
     rest: int = field(default=0, init=False)
     losses: dict[str, float] = field(default_factory=dict, init=False)  # D's latest loss terms

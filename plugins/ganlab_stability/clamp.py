@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -31,6 +31,8 @@ class Clamp:
 
     margin: Annotated[float, Field(gt=0, lt=0.5)] = 1e-3
     both_ends: bool = False
+
+    prevents_non_finite: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self.bound = math.log((1 - self.margin) / self.margin)  # as a logit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,8 @@ class GradientClipping:
     """
 
     max_norm: Annotated[float, Field(gt=0)] = 1.0
+
+    prevents_non_finite: ClassVar[bool] = True
     player: Literal["both", "discriminator", "generator"] = "both"
 
     @hookimpl

@@ -1,11 +1,10 @@
-"""``ganlab ui``: start MLflow's server on the store of the runs, and print the link to their charts."""
+"""The command ``ganlab ui``: start MLflow's server on the store of the runs, and print the link to their charts."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -23,15 +22,16 @@ from typing import IO, Any
 import click
 import psutil
 
+from ganlab.commands import RUNS_DIR, handle_signals, list_runs
 from ganlab.errors import GanlabError, UsageError
-from ganlab.records.summaries import list_runs
+from ganlab_mlflow.place import default_store
+from ganlab_mlflow.view import CHOSEN, TAG
 
 HOST = "127.0.0.1"
 PORTS = 50  # ports to try, one after the other
 START_SECONDS = 90.0  # time in which a local server must answer; it may have to migrate an old store first
 REQUEST_SECONDS = 5.0  # timeout of a request to a server
 STOP_SECONDS = 5.0  # time that the server's processes have to end before they are killed
-VIEW = "ganlab.view"  # the tag of an experiment that names the saved view to open
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 # Without these settings the server starts seven more processes, which serve language models and take 2.4 GB.
 ENVIRONMENT = {
@@ -39,6 +39,16 @@ ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "INFO",  # at a lower verbosity it does not say why it cannot start
 }
+
+
+@click.command("ui")
+@RUNS_DIR
+@click.option("--tracking-uri", help="The store to show.  [default: $MLFLOW_TRACKING_URI, else mlflow.db beside the runs folder]")
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port of the UI; if taken, the next free one.")
+@click.option("--open/--no-open", "open_browser", default=False, help="Open it in a browser.")
+def command(runs_dir: Path, tracking_uri: str | None, port: int, open_browser: bool) -> None:
+    """Open the MLflow UI on the runs, and print the link to their charts."""
+    serve_ui(runs_dir, tracking_uri or "", port, open_browser)
 
 
 def serve_ui(runs_dir: Path, uri: str, port: int, open_browser: bool) -> None:
@@ -54,8 +64,7 @@ def serve_ui(runs_dir: Path, uri: str, port: int, open_browser: bool) -> None:
         UsageError: there is nothing to show, or no port is free.
         GanlabError: MLflow's server does not start, or exits.
     """
-    store = runs_dir.resolve().parent / "mlflow.db"
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI", "") or f"sqlite:///{store.as_posix()}"
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI", "") or default_store(runs_dir)
     experiment = _experiment_name(runs_dir)
     scheme = uri.partition(":")[0].partition("+")[0]
     if scheme in ("http", "https"):
@@ -67,7 +76,8 @@ def serve_ui(runs_dir: Path, uri: str, port: int, open_browser: bool) -> None:
             f"it shows servers (http://host:port) and databases ({', '.join(DATABASES)})",
         )
     _check_file(uri, runs_dir)
-    with stopped_by_signals(), local_server(uri, store.with_name("mlartifacts"), free_port(port)) as (base, process, log):
+    server = local_server(uri, runs_dir.resolve().parent / "mlartifacts", free_port(port))
+    with handle_signals(interrupt, "SIGTERM", "SIGHUP"), server as (base, process, log):
         show(link(base, experiment), experiment, open_browser)
         click.echo("Ctrl-C stops it.")
         with contextlib.suppress(KeyboardInterrupt):
@@ -95,8 +105,8 @@ def link(base: str, experiment: str) -> str:
     if experiment_id is None:
         return f"{base}/#/experiments"
     tags = {tag["key"]: tag["value"] for tag in details.get("tags", [])}
-    view = tags.get(VIEW, "")
-    view_parameter = f"&viewStateShareKey={urllib.parse.quote(view)}" if f"mlflow.sharedViewState.{view}" in tags else ""
+    view = tags.get(CHOSEN, "")
+    view_parameter = f"&viewStateShareKey={urllib.parse.quote(view)}" if f"{TAG}{view}" in tags else ""
     return f"{base}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART{view_parameter}"
 
 
@@ -173,20 +183,9 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-@contextlib.contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP (the terminal was closed) raise KeyboardInterrupt, as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    handlers = {name: signal.signal(getattr(signal, name), interrupt) for name in names}
-    try:
-        yield
-    finally:
-        for name, handler in handlers.items():
-            signal.signal(getattr(signal, name), handler)
+def interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Handle SIGTERM and SIGHUP (the terminal was closed) as Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 def _wait_for_answer(base: str, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
@@ -222,5 +221,5 @@ def _check_file(uri: str, runs_dir: Path) -> None:
 
 def _experiment_name(runs_dir: Path) -> str:
     """Return the MLflow experiment of the latest run that has one, else the default, ``ganlab``."""
-    names = [name for run in list_runs(runs_dir) if (name := run.info.as_dict().get("mlflow", {}).get("experiment"))]
+    names = [name for run in list_runs(runs_dir) if (name := run.info.get("mlflow", {}).get("experiment"))]
     return str(names[-1]) if names else "ganlab"
