@@ -57,7 +57,9 @@ def misspelt(error: BaseException) -> str:
         return ""
     near: str | None = None
     with suppress(Exception):  # dir() of a torch module whose __init__ did not call super().__init__() raises
-        near = closest(error.name, (name for name in dir(error.obj) if not name.startswith("_")))
+        names = dir(error.obj)
+        if error.name not in names:  # else a property of that name has raised the error
+            near = closest(error.name, (name for name in names if not name.startswith("_")))
     return f"; did you mean '{near}'?" if near else ""
 
 
