@@ -41,7 +41,7 @@ class PluginCommand(click.Command):
     """A command of a plugin that has not been imported yet."""
 
     def __init__(self, point: EntryPoint) -> None:
-        super().__init__(point.name, short_help=f"From {point.value.partition(':')[0]} ({origin_of(point)}).")
+        super().__init__(point.name, short_help=f"Of the plugin {point.module.partition('.')[0]} ({origin_of(point)}).")
         self.point = point
 
     def make_context(self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any) -> click.Context:
