@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ganlab.recipe.choices import Choice, PlayerChoice, Recipe
+from ganlab.recipe.differences import NOT_GROUPED, is_part_of
 from ganlab.recipe.load import load_recipe
 from ganlab.recipe.places import display
 from ganlab.recipe.schema import schema
@@ -16,6 +17,7 @@ from ganlab.registry.entry import PluginFile
 from ganlab.registry.lookup import Lookup
 
 __all__ = [
+    "NOT_GROUPED",
     "Choice",
     "Evaluation",
     "Lookup",
@@ -28,6 +30,7 @@ __all__ = [
     "display",
     "flatten",
     "in_toml",
+    "is_part_of",
     "load_recipe",
     "schema",
     "shipped_recipes",

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ganlab.recipe import Recipe, flatten
+from ganlab.recipe.choices import Recipe
+from ganlab.recipe.write import flatten
 
 #: The tracker: nothing is computed from it, and its address may hold a password.
 TRACKER = ("tracking",)

@@ -12,8 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ganlab.recipe import flatten
-from ganlab.recipe.differences import NOT_GROUPED, is_part_of
+from ganlab.recipe import NOT_GROUPED, flatten, is_part_of
 from ganlab_mlflow.place import redacted
 
 VALUE_LENGTH = 6000  # of a parameter, in MLflow's own stores
