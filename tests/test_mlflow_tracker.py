@@ -229,25 +229,6 @@ def test_a_mirror_that_cannot_be_started_is_announced(run: FakeRun, monkeypatch:
     assert run.info["announcements"] == [announcement("sqlite://", "its process cannot be started (Cannot allocate memory)", run)]
 
 
-def test_a_mirror_that_hangs_is_given_up(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(helper_module, "PATIENCE", 1.0)
-    instead_of_the_mirror(monkeypatch, "time.sleep(1000)")
-    mirror = Helper(settings(run))
-    assert mirror.finish() == "it has not answered for 1 s"
-    assert mirror._process.returncode == -signal.SIGKILL
-
-
-def test_a_mirror_that_works_or_reports_is_not_given_up(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(helper_module, "PATIENCE", 1.0)
-    works = "[None for _ in iter(time.process_time, None) if time.process_time() > 2.5 and os._exit(0)]"
-    instead_of_the_mirror(monkeypatch, works)
-    assert Helper(settings(run)).finish() == ""
-    state = json.dumps(str(run.path / "mlflow.json"))
-    reports = f"[(time.sleep(0.25), open({state}, 'w').close()) for _ in range(10)]"
-    instead_of_the_mirror(monkeypatch, reports)
-    assert Helper(settings(run)).finish() == ""
-
-
 def test_the_end_of_a_run_does_not_wait_for_ever_for_a_mirror_that_works(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(helper_module, "LONGEST_WAIT", 1.0)
     done = run.path / "done"

@@ -2,8 +2,8 @@
 
 Modules that are needed later are imported later, because the imports here compete with the start of the training.
 
-The first line of its standard input has the settings as JSON. Another line, or the end of the input, says that the run has ended. The
-input also ends when the training process is killed.
+The first line of its standard input has the settings as JSON. The input ends when the run has ended, or when the training process is
+killed.
 """
 
 from __future__ import annotations
