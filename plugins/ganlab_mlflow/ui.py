@@ -52,12 +52,6 @@ def command(runs_dir: Path, tracking_uri: str | None, port: int, open_browser: b
 def serve_ui(runs_dir: Path, uri: str, port: int, open_browser: bool) -> None:
     """Serve the MLflow UI until Ctrl-C. Where the tracking URI is that of a running server, only print the link.
 
-    Args:
-        runs_dir: the folder of all runs; the default store is beside it.
-        uri: the tracking URI; if empty, ``MLFLOW_TRACKING_URI``, else the default store.
-        port: of the local server; if it is taken, the next free one.
-        open_browser: open the link in a browser too.
-
     Raises:
         UsageError: there is nothing to show, or no port is free.
         GanlabError: MLflow's server does not start, or exits.
