@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ganlab.components import Role
 from ganlab_health.history import History
 
 if TYPE_CHECKING:
     from ganlab import Run
-
-
-class Thresholds(Protocol):
-    """The options of the trick that signs use; :class:`ganlab_health.watch.Health` describes each."""
-
-    patience: int
-    loss_zero: float
-    always_right: float
-    stalled_below: float
-    capped: int
-    clamped: float
-    gradient_norm: float
-    clip_rate: float
-    clipped_by: float
-    variety: float
-    variety_lost: float
-    falling: float
-    weak_above: float
+    from ganlab_health.watch import Health
 
 
 @dataclass
@@ -76,8 +59,12 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Context:
-    """What a sign may read besides the interval. Signs do not change it."""
+    """What a sign may read besides the interval. Signs do not change it.
 
-    thresholds: Thresholds
+    Attributes:
+        thresholds: the trick, with its options.
+    """
+
+    thresholds: Health
     history: History
     facts: RunFacts
