@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from filelock import FileLock
 import torch
+from filelock import FileLock
 from mlflow_support import FakeRun
 
 import ganlab

@@ -22,7 +22,7 @@ import requests
 
 from ganlab.commands import RUNS_DIR, handle_signals, list_runs
 from ganlab.errors import GanlabError, UsageError
-from ganlab_mlflow.place import default_store
+from ganlab_mlflow.place import tracking_uri
 from ganlab_mlflow.view import CHOSEN, TAG
 
 HOST = "127.0.0.1"
@@ -56,7 +56,7 @@ def serve_ui(runs_dir: Path, uri: str, port: int, open_browser: bool) -> None:
         UsageError: there is nothing to show, or no port is free.
         GanlabError: MLflow's server does not start, or exits.
     """
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI", "") or default_store(runs_dir)
+    uri = tracking_uri(uri, runs_dir)
     experiment = _experiment_name(runs_dir)
     scheme = uri.partition(":")[0].partition("+")[0]
     if scheme in ("http", "https"):
