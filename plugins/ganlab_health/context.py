@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ganlab.components import Role
 from ganlab_health.history import History
 
 if TYPE_CHECKING:
     from ganlab import Run
-    from ganlab_health.watch import Health
+
+
+class Thresholds(Protocol):
+    """The options of the trick that signs use; :class:`ganlab_health.watch.Health` describes each."""
+
+    patience: int
+    loss_zero: float
+    always_right: float
+    stalled_below: float
+    capped: int
+    clamped: float
+    gradient_norm: float
+    clip_rate: float
+    clipped_by: float
+    variety: float
+    variety_lost: float
+    falling: float
+    weak_above: float
 
 
 @dataclass
@@ -59,12 +76,8 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Context:
-    """What a sign may read besides the interval. Signs do not change it.
+    """What a sign may read besides the interval. Signs do not change it."""
 
-    Attributes:
-        thresholds: the trick, with its options.
-    """
-
-    thresholds: Health
+    thresholds: Thresholds
     history: History
     facts: RunFacts
