@@ -262,7 +262,7 @@ def test_each_way_to_wait_has_its_word(look: Any, word: str | None) -> None:
 
 
 def test_every_device_that_is_here_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganlab.testing.probes.devices", lambda: ["cpu", "cuda:99"])
+    monkeypatch.setattr("ganlab.testing.rules.devices", lambda: ["cpu", "cuda:99"])
     assert "train.device = 'cuda:99': there is no such device here" in breaks("works_in_every_precision", "noise", TinyNoise)
 
 

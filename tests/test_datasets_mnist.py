@@ -109,12 +109,9 @@ def test_range_is_what_black_and_white_become(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [(1.0, 1.0), (1.0, -1.0), (0.0, float("inf")), (float("nan"), 1.0)])
-def test_a_range_that_is_none(tmp_path: Path, wrong: tuple[float, float]) -> None:
+def test_a_range_that_is_none(wrong: tuple[float, float]) -> None:
     said = f"its first number must be below its second, and both finite, not [{wrong[0]}, {wrong[1]}]; [-1.0, 1.0] suits tanh"
-    with pytest.raises(UsageError) as caught:
-        mnist(here(tmp_path), range=wrong)
-    assert str(caught.value) == f"option `range`: {said}\nfor example `--set data.range=[0.0,1.0]`"
-    with pytest.raises(pydantic.ValidationError) as refused:  # and while the recipe is read
+    with pytest.raises(pydantic.ValidationError) as refused:
         validate_options(options_model(mnist, "data"), {"range": list(wrong)})
     assert [error["msg"] for error in refused.value.errors()] == [f"Value error, {said}"]
 
@@ -174,24 +171,25 @@ def of(values: tuple[int, ...], missing: int = 0) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "why"),
+    ("name", "content"),
     [
-        (IMAGES, b"", "it ends after 0 bytes"),
-        (LABELS, of((20,))[:7], "it ends after 7 bytes"),
-        (IMAGES, of((20, 28, 28), missing=1), "it holds 15679 of the 15680 values that it promises"),
-        (IMAGES, of((20, 28, 28)) + b"?", "it holds 15681 of the 15680 values that it promises"),
-        (IMAGES, b"<!DOCTYPE html><html>", "it begins with 3c21444f, not with 00000803"),
-        (LABELS, b"\0\0\x0d\x01" + of((20,))[4:], "it begins with 00000d01, not with 00000801"),
-        (IMAGES, of((20,)) + b"12345678", "it begins with 00000801, not with 00000803"),
-        (IMAGES, of((20, 32, 28)), "it says that it holds 20 x 32 x 28 values, not any x 28 x 28"),
-        (LABELS, struct.pack(">HBBI", 0, 8, 1, 0), "it says that it holds 0 values, not any"),
+        (IMAGES, b""),
+        (LABELS, of((20,))[:7]),
+        (IMAGES, of((20, 28, 28), missing=1)),
+        (IMAGES, of((20, 28, 28)) + b"?"),
+        (IMAGES, b"<!DOCTYPE html><html>"),
+        (LABELS, b"\0\0\x0d\x01" + of((20,))[4:]),
+        (IMAGES, of((20,)) + b"12345678"),
+        (IMAGES, of((20, 32, 28))),
+        (LABELS, struct.pack(">HBBI", 0, 8, 1, 0)),
     ],
 )
-def test_damaged_files(tmp_path: Path, name: str, content: bytes, why: str) -> None:
+def test_damaged_files(tmp_path: Path, name: str, content: bytes) -> None:
     path = damage(write_set(tmp_path), name, content)
     with pytest.raises(UsageError) as caught:
         mnist(here(tmp_path))
     assert not isinstance(caught.value, DataUnavailable)  # which a fallback would answer
+    why = f"its {len(content)} bytes are not an IDX file of {'any' if name == LABELS else 'any x 28 x 28'} values"
     assert str(caught.value) == f"{path} is damaged: {why}\ndelete it and run again to download it anew: rm '{path}'"
 
 
@@ -202,7 +200,7 @@ def test_damaged_compressed_files(tmp_path: Path, keep: int) -> None:
     (raw / IMAGES).unlink()
     with pytest.raises(UsageError) as caught:
         mnist(here(tmp_path))
-    assert caught.value.message.startswith(f"{path} is damaged: it ")
+    assert caught.value.message.startswith(f"{path} is damaged: it")
     assert caught.value.hint == f"delete it and run again to download it anew: rm '{path}'"
 
 

@@ -98,8 +98,7 @@ def test_nothing_moves_after_the_first_bad_turn_and_that_is_saved(tmp_path: Path
     with pytest.raises(NonFiniteError) as caught:
         play(Spoil(5), watch, steps=20, overrides=overrides, folder=tmp_path)
     assert caught.value.message == (
-        "the generator's loss term 'adversarial' is nan in step 5: Spoil, in its hook after_scores, has changed turn.fake_scores, "
-        "finite until then"
+        "the generator's loss term 'adversarial' is nan in step 5: Spoil, in its hook after_scores, has changed turn.fake_scores"
     )
     (path,) = tmp_path.iterdir()
     state = load(path / "checkpoints/step_000000006.safetensors")  # where it was read: a checkpoint was due
@@ -163,7 +162,7 @@ def test_rolling_back(tmp_path: Path) -> None:
     run = play(hooked(loss_terms=spoil), steps=12, overrides=overrides, folder=tmp_path)
     assert run.info["status"] == "finished"
     assert run.info["announcements"][0].endswith(
-        "has changed the loss term 'real', finite until then. "
+        "has changed the loss term 'real'. "
         "The run went back to step 6 and continues with learning rates multiplied by 0.5 (1 of at most 10 times)."
     )
     assert run.players["generator"].optimizer.param_groups[0]["lr"] == 0.005

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
@@ -21,7 +22,7 @@ from ganlab_judges import automatic, classifier, inception, random_network, trai
 from ganlab_judges.inception import FILE
 from ganlab_judges.kept import identity, read
 from ganlab_judges.network import Halving, multiplications
-from ganlab_judges.training import Clock, calibration_error, temperature_for
+from ganlab_judges.training import calibration_error, temperature_for
 
 CPU = torch.device("cpu")
 NOWHERE = Path("nowhere")
@@ -432,17 +433,19 @@ def test_of_mnist_it_is_the_one_that_has_been_made_up_to_now(tmp_path: Path, mon
 def test_how_long_it_takes_is_told_after_the_first_batches(
     steps: int, seconds_each: float, told: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = [100.0]
+    now, said = [100.0], list[float]()
+    waits = iter([0.0, 30.0])  # while the schedule is made, and in the first step: a GPU warms up
+
+    def schedule_step(self: object) -> None:
+        now[0] += next(waits, seconds_each)
+
     monkeypatch.setattr("ganlab_judges.training.time.monotonic", lambda: now[0])
-    said: list[float] = []
-    clock = Clock(steps, said.append)
-    for done in range(1, steps + 1):
-        now[0] += 30 if done == 1 else seconds_each  # a GPU thinks before it begins
-        clock.tick(done)
-        if said:
-            break
+    monkeypatch.setattr("torch.optim.lr_scheduler.OneCycleLR.step", schedule_step)
+    data = data_of(classes=(0, 1))
+    with contextlib.suppress(Stopped):
+        training.train(data, torch.arange(4), 4, steps * 4, torch.device("cpu"), said.append, stopping=lambda: bool(said))
     assert said == [pytest.approx(told)]
-    assert done <= 13 and (done - 1) * seconds_each <= 12
+    assert now[0] - 130 <= 12
 
 
 def test_it_is_told_in_minutes(tmp_path: Path) -> None:

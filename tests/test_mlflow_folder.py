@@ -163,10 +163,10 @@ def test_colours_differ_while_there_are_any_left() -> None:
 
 def test_the_tracking_uri_is_asked_for_or_in_the_environment_or_beside_the_runs(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert place.tracking_uri("", run.path) == f"sqlite:///{run.path.parent.parent}/mlflow.db"
+    assert place.tracking_uri("", run.path.parent) == f"sqlite:///{run.path.parent.parent}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://here:1")
-    assert place.tracking_uri("", run.path) == "http://here:1"
-    assert place.tracking_uri("http://asked:2", run.path) == "http://asked:2"
+    assert place.tracking_uri("", run.path.parent) == "http://here:1"
+    assert place.tracking_uri("http://asked:2", run.path.parent) == "http://asked:2"
 
 
 @pytest.mark.parametrize(

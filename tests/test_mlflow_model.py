@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from filelock import FileLock
 from mlflow_support import FakeRun
 
 import ganlab
@@ -176,7 +177,8 @@ def test_a_file_that_is_no_generator_is_no_model_and_no_trouble(tmp_path: Path, 
     assert (place.run.state.complete, place.run.state.model_missing) == (True, False)
 
 
-def test_one_that_is_missing_is_sent_by_the_next_run(tmp_path: Path) -> None:
+def test_one_that_is_missing_is_sent_by_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FileLock, "acquire", lambda *_, **__: pytest.fail("only the process that writes a run may lock it"))
     run, other = FakeRun(tmp_path / "runs"), FakeRun(tmp_path / "runs", "other")
     other.end("finished")
     other.sign()
@@ -184,6 +186,9 @@ def test_one_that_is_missing_is_sent_by_the_next_run(tmp_path: Path) -> None:
         state = {**json.loads(json.dumps({"uri": "sqlite:///x", "experiment": "e", "complete": True})), "model_missing": missing}
         (other.path / "mlflow.json").write_text(json.dumps(state), encoding="utf-8")
         assert left_behind(run.path, "sqlite:///x") == ([other.path] if missing else [])
+    other.info |= {"status": "running", "host": "elsewhere"}
+    other.sign()
+    assert left_behind(run.path, "sqlite:///x") == []
 
 
 def test_plugins_that_it_needs_are_named(tmp_path: Path, trained: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -358,61 +357,23 @@ def test_a_run_of_another_recipe_is_refused(tmp_path: Path) -> None:
         f"run {folder.path.name} of sweep {sweep.name} was trained with another recipe than the current one, and cannot be compared with "
         "new runs: train.steps = 3000 (was 2000)"
     )
-    assert error.value.hint == (f"restore the recipe; or start a new sweep with the current one: ganlab run ring --name {sweep.name}-2")
-
-
-def test_a_run_resumed_with_another_recipe_is_refused(tmp_path: Path) -> None:
-    sweep = a_sweep(tmp_path)
-    folder = add(sweep, 0)
-    before = folder.recipe.read_text()
-    (folder.path / "recipe.before_step_000003001.toml").write_text(before)
-    folder.recipe.write_text(before.replace("steps = 3000", "steps = 9000"))
-    with pytest.raises(UsageError) as error:
-        a_sweep(tmp_path)
-    assert str(error.value) == (
-        f"run {folder.path.name} of sweep {sweep.name} was resumed with another recipe (`ganlab resume`); to belong to the sweep it would "
-        f"need train.steps = 3000 (was 9000)\n`ganlab delete {folder.path}` removes it, and the same command then trains it again; "
-        f"or start a new sweep with the current recipe: ganlab run ring --name {sweep.name}-2"
+    assert error.value.hint == (
+        f"restore the recipe; or start a new sweep with the current one: ganlab run ring --name {sweep.name}-2; "
+        f"or remove the run, and the same command trains it again: ganlab delete {folder.path}"
     )
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        ("steps = 3000\n", "steps = 9000\n", "resumed with another recipe .* would need train.steps = 3000 .was 9000.$"),
-        (
-            "steps = 3000\n",
-            "epochs = 9\n",
-            "resumed with another recipe .* would need no train.epochs .was 9.; train.steps = 3000 .was not there.$",
-        ),
-        (
-            "steps = 3000\nb",
-            "steps = 9000\nkeep_last = 9\nb",
-            "trained with another recipe than the current one, .* no train.keep_last .was 9.",
-        ),
-        (
-            "steps = 3000\n",
-            'steps = 3000\ninit_from = "x"\n',
-            "trained with another recipe than the current one, .* no train.init_from .was x.$",
-        ),
-        ("", "", "trained with another recipe than the current one, .*: the plugin file mine.py$"),
-    ],
-)
-def test_only_a_changed_budget_counts_as_resumed(tmp_path: Path, old: str, new: str, words: str) -> None:
+def test_a_run_with_another_plugin_file_is_refused(tmp_path: Path) -> None:
     plugin, recipe = tmp_path / "mine.py", tmp_path / "mine.toml"
     plugin.write_text('import ganlab\n\n@ganlab.hookimpl\ndef register_tricks(register):\n    register("mine", object)\n')
     recipe.write_text('extends = "ring"\nplugins = ["mine.py"]\n')
     sweep = a_sweep(tmp_path, recipe=recipe)
     digest = sweep.runs[0].combination.recipe.plugins[0].sha256
-    folder = add(sweep, 0, plugins=[{"name": "mine.py", "from": str(plugin), "sha256": digest}])
-    (folder.path / "recipe.before_step_000003001.toml").touch()
+    add(sweep, 0, plugins=[{"name": "mine.py", "from": str(plugin), "sha256": digest}])
     assert a_sweep(tmp_path, recipe=recipe).runs[0].state == "finished"
-    assert old in folder.recipe.read_text()
-    folder.recipe.write_text(folder.recipe.read_text().replace(old, new, 1))
-    plugin.write_text(plugin.read_text() + ("" if old else "x = 1\n"))
-    with pytest.raises(UsageError) as error:
+    plugin.write_text(plugin.read_text() + "x = 1\n")
+    with pytest.raises(UsageError, match=r"runs: the plugin file mine\.py\n"):
         a_sweep(tmp_path, recipe=recipe)
-    assert re.search(words, error.value.message), error.value.message
 
 
 def test_the_tracker_does_not_identify_a_sweep(tmp_path: Path) -> None:
@@ -426,7 +387,7 @@ def test_a_run_that_was_changed_and_changed_back_is_refused(tmp_path: Path) -> N
     info = json.loads((folder.path / "run.json").read_text())
     there, back = ({"time": 0.0, "changed": {}, "step": step, "recipe": [words]} for step, words in ((10, "a = 1"), (20, "a = 0")))
     (folder.path / "run.json").write_text(json.dumps(info | {"resumed": [there, there, back]}))
-    with pytest.raises(UsageError, match=r"would need no change at step 10 \(a = 1; then a = 1\); no change at step 20 \(a = 0\)"):
+    with pytest.raises(UsageError, match=r"runs: no change at step 10 \(a = 1; then a = 1\); no change at step 20 \(a = 0\)"):
         a_sweep(tmp_path)
 
 

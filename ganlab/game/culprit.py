@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ganlab.errors import PluginError
 from ganlab.game.turn import Change, Turn
 
 #: The turn's values that hooks may change, in the order in which the turn uses them.
@@ -20,23 +19,13 @@ GRADIENTS = "the gradients"
 TRACED_HOOKS = ("before_turn", "before_scores", "after_scores", "loss_terms", "before_update")
 
 
-def non_finite_flag(turn: Turn, last_hook: str = "a trick", trick: str = "") -> Tensor:
+def non_finite_flag(turn: Turn) -> Tensor:
     """A flag on the device, float32 (): 1 if the turn's loss or a gradient of its player is not finite, else 0.
 
     Terms of the loss are not checked one by one: their sum is not finite if one of them is not. On the CPU and on CUDA this is the
     operation of torch.amp.GradScaler with a scale of 1. It takes two thirds of the time of a norm, and cannot overflow.
-
-    Args:
-        last_hook: the hook that was called last, and its owner, for an error's message.
-        trick: the name of its trick.
-
-    Raises:
-        PluginError: a hook has replaced the loss by something that is not a tensor.
     """
-    if not isinstance(turn.loss, Tensor):
-        what = f"{last_hook} has set turn.loss to a {type(turn.loss).__name__}"
-        hint = 'its gradients are already computed; add a term in the hook loss_terms: `turn.loss_terms["mine"] = ...`'
-        raise PluginError(what, hint, trick)
+    assert turn.loss is not None
     gradients = [p.grad for p in turn.player.parameters if p.grad is not None]
     device = turn.loss.device
     flag = torch.zeros((), device=device)
@@ -59,12 +48,10 @@ class Culprit:
     Attributes:
         value: its name; empty if unknown.
         hook: the hook and its owner; empty if unknown.
-        how: as in :class:`ganlab.game.turn.Change`.
     """
 
     value: str = ""
     hook: str = ""
-    how: Literal["changed", "in place", "set"] = "changed"
 
     @classmethod
     def of(cls, changes: list[Change], turn: Turn | None) -> Culprit:
@@ -76,8 +63,8 @@ class Culprit:
         """
         for change in changes:
             if not _is_finite(change.name, change.after):
-                if change.how != "changed" or _is_finite(change.name, change.before):
-                    return cls(change.name, change.hook, change.how)
+                if _is_finite(change.name, change.before):
+                    return cls(change.name, change.hook)
                 break
         names = () if turn is None else VALUES
         return cls(next((name for name in names if not _is_finite(name, getattr(turn, name))), ""))
@@ -86,21 +73,12 @@ class Culprit:
         """The end of a report's sentence, from its colon on; empty if nothing is known."""
         name = self.value if self.value.startswith("the ") else f"turn.{self.value}"
         if self.hook:
-            how = {"set": f"has set {name}", "in place": f"has changed {name} in place"}
-            return f": {self.hook}, {how.get(self.how, f'has changed {name}, finite until then')}"
+            return f": {self.hook}, has changed {name}"
         return f": {name} was not finite, before any trick could change it" if self.value else ""
 
 
 def traced(owner: str, trick: str, hook: str, position: int, call: Callable[..., Any]) -> Callable[..., Any]:
-    """A trick's implementation of a hook, wrapped to record what it changes in ``turn.trace``.
-
-    Args:
-        owner: whose hook it is, for messages.
-        trick: the trick's name in the recipe.
-        hook: the hook's name.
-        position: of the turn among the implementation's arguments.
-        call: the implementation.
-    """
+    """A trick's implementation of a hook, wrapped to record what it changes in ``turn.trace``. ``position`` is that of ``turn``."""
     description = f"{owner}, in its hook {hook}"
 
     def trace_values(*args: Any) -> Any:
@@ -109,18 +87,16 @@ def traced(owner: str, trick: str, hook: str, position: int, call: Callable[...,
         result = call(*args)
         for name, (value, version) in _values(turn).items():
             old, old_version = before.get(name, (None, 0))
-            if value is not old:
-                turn.trace.changes.append(Change(description, name, old, value, "set" if old is None else "changed", trick))
-            elif version != old_version:
-                turn.trace.changes.append(Change(description, name, None, value, "in place", trick))
+            if value is not old or version != old_version:
+                turn.trace.changes.append(Change(description, name, None if value is old else old, value, trick))
         return result
 
     def trace_gradients(*args: Any) -> Any:
         turn: Turn = args[position]
         before = non_finite_flag(turn) if turn.trace.flag is None else turn.trace.flag
         result = call(*args)
-        turn.trace.flag = non_finite_flag(turn, f"{description},", trick)
-        turn.trace.changes.append(Change(description, GRADIENTS, before, turn.trace.flag, trick=trick))
+        turn.trace.flag = non_finite_flag(turn)
+        turn.trace.changes.append(Change(description, GRADIENTS, before, turn.trace.flag, trick))
         return result
 
     return functools.wraps(call)(trace_gradients if hook == "before_update" else trace_values)
@@ -129,7 +105,7 @@ def traced(owner: str, trick: str, hook: str, position: int, call: Callable[...,
 def _values(turn: Turn) -> dict[str, tuple[Any, int]]:
     """The values that a hook may change, by name, each with its version: the number of changes in place."""
     values = {name: getattr(turn, name) for name in VALUES}
-    values |= {f"the loss term '{name}'": term for name, term in (turn.loss_terms or {}).items()}
+    values |= {f"the loss term '{name}'": term for name, term in turn.loss_terms.items()}
     return {name: (value, value._version if isinstance(value, Tensor) else 0) for name, value in values.items()}
 
 

@@ -93,11 +93,7 @@ def make_data(recipe: Recipe, root: Path, download: bool = True) -> Dataset:
 
 
 def check_parts(choice: Choice, made: object, needed: Sequence[str], kind: str, hint: str) -> None:
-    """Check that the component ``made`` has all attributes ``needed``.
-
-    Args:
-        kind: what the component is meant to be, for the message.
-        hint: what to type instead.
+    """Check that the component ``made``, which is meant to be a ``kind``, has all attributes ``needed``.
 
     Raises:
         RecipeError: an attribute is missing.
@@ -106,9 +102,7 @@ def check_parts(choice: Choice, made: object, needed: Sequence[str], kind: str, 
     with blamed(owner_of(choice)):
         for name in needed:
             if inspect.getattr_static(made, name, None) is None and not hasattr(made, name):
-                class_name = type(made).__name__
-                article = "an" if class_name[0] in "AEIOUaeiou" else "a"
-                text = f"{owner_of(choice)} made {article} {class_name}, which is not a valid {kind}: it has no {name}"
+                text = f"{owner_of(choice)} made a value of type {type(made).__name__}, which is not a valid {kind}: it has no {name}"
                 raise RecipeError([f"{choice.where}: {text}"], hint)
             getattr(made, name)  # a property may raise: that is the plugin's error, even if it is an AttributeError
 

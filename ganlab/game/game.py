@@ -9,7 +9,6 @@ import contextlib
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,14 +28,6 @@ from ganlab.recipe import Recipe
 
 #: Passes and operations that draw from torch's default generators. Each has its own random stream.
 PASSES = ("generator", "real", "fake", "both", "loss", "optimizer")
-
-
-@dataclass(frozen=True)
-class StepStart:
-    """The state before a step, from which the step can be undone while it has updated no player."""
-
-    batches_drawn: int
-    metrics_mark: dict[str, int]  # from Metrics.mark
 
 
 class Game:
@@ -88,7 +79,7 @@ class Game:
         self.step_is_complete = True
         self.steps_undone = 0
         self.epoch_before_step = 0
-        self._step_start: StepStart | None = None
+        self._step_start: tuple[int, dict[str, int]] | None = None  # number of batches drawn, mark of the metrics
 
     def use_data(self, dataset: Dataset, noise: Noise, sampling_noise: Noise) -> None:
         """Set the data and the noise, and compute the budget from the size of the data."""
@@ -125,7 +116,7 @@ class Game:
 
     def begin_step(self) -> int:
         """Begin the next step and return its number."""
-        self._step_start = StepStart(self.draws.order.drawn, self.metrics.mark())
+        self._step_start = (self.draws.order.drawn, self.metrics.mark())
         self.guard.begin_step()
         self.step_is_complete = False
         self.step += 1
@@ -141,10 +132,12 @@ class Game:
         Returns:
             Whether the state was restored.
         """
-        start = self._step_start
-        if start is None or self.guard.updated or not self.guard.undo_passes() or not self.metrics.rewind(start.metrics_mark):
+        if self._step_start is None or self.guard.updated or not self.guard.undo_passes():
             return False
-        self.draws.go_to(start.batches_drawn)
+        batches_drawn, metrics_mark = self._step_start
+        if not self.metrics.rewind(metrics_mark):
+            return False
+        self.draws.go_to(batches_drawn)
         self.step -= 1
         self.steps_undone = 1
         self.step_is_complete = True

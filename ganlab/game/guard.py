@@ -246,11 +246,7 @@ def what_helps(remedies: Sequence[str]) -> str:
 def describe_turn(turn: TurnKey, names: list[str], values: list[float], culprit: Culprit) -> str:
     """A sentence on a turn that was not finite: which number, in which step, and whose hook caused it if that is known.
 
-    Args:
-        turn: the turn's role, step and repeat.
-        names: of the loss terms.
-        values: of the loss terms, and of their sum.
-        culprit: the hook that caused it.
+    ``values`` are those of the loss terms ``names``, and their sum.
     """
     role, step, repeat = turn
     quantities = [*(f"loss term '{name}'" for name in names), f"loss, the sum of {', '.join(names)},"]

@@ -18,8 +18,7 @@ from ganlab.game.random_streams import Streams
 from ganlab.hookspecs import PROJECT, RunHooks
 from ganlab.registry.implementations import RUN_HOOKS, check_implementation
 
-KNOWN = RUN_HOOKS
-DECIDING = tuple(name for name in KNOWN if getattr(getattr(RunHooks, name), f"{PROJECT}_spec")["firstresult"])
+DECIDING = tuple(name for name in RUN_HOOKS if getattr(getattr(RunHooks, name), f"{PROJECT}_spec")["firstresult"])
 
 
 @dataclass(eq=False)
@@ -78,7 +77,7 @@ class Hooks:
 
     def __init__(self, relay: pluggy.HookRelay, constant: Mapping[str, Any], calling: Calling) -> None:
         self.relay, self.calling, self._constant = relay, calling, constant
-        for hook, parameters in KNOWN.items():
+        for hook, parameters in RUN_HOOKS.items():
             added = {name: value for name, value in constant.items() if name in parameters}
             setattr(self, hook, functools.partial(getattr(relay, hook), **added))
 
@@ -101,8 +100,6 @@ def connect(tricks: list[Trick], streams: Streams, announce: Callable[[str], Non
     """The hooks of ``tricks``, called in this order. Each call has its own random stream, and each error names the trick.
 
     Args:
-        tricks: in recipe order.
-        streams: the random streams of the game.
         announce: called with a message for the user if a hook returns a value that ganlab ignores.
         constant: arguments that are the same in every call, by name.
 
@@ -121,7 +118,7 @@ def connect(tricks: list[Trick], streams: Streams, announce: Callable[[str], Non
                 f"make one: `{kind}()`",
             )
         methods = trick.methods()
-        for name in KNOWN:
+        for name in RUN_HOOKS:
             if name not in methods and callable(getattr(trick.instance, name, None)):
                 raise PluginError(f"{trick.owner} has a method {name} that is not marked as a hook", "mark it with @ganlab.hookimpl")
         if not methods:
@@ -130,7 +127,7 @@ def connect(tricks: list[Trick], streams: Streams, announce: Callable[[str], Non
             if hasattr(trick.instance, present) and not hasattr(trick.instance, missing):
                 raise PluginError(f"{trick.owner} has {present} and no {missing}", "write both, or its state is lost when a run is resumed")
         for name, method in methods.items():
-            check_implementation(trick.owner, name, method, KNOWN)
+            check_implementation(trick.owner, name, method, RUN_HOOKS)
             if name in DECIDING and (first := deciders.setdefault(name, trick)) is not trick:
                 raise PluginError(f"{first.owner} and {trick.owner} both decide {name}", "only one trick of a recipe may; switch one off")
     calling = Calling()
@@ -144,7 +141,7 @@ def connect(tricks: list[Trick], streams: Streams, announce: Callable[[str], Non
 
 def transcript_of(hooks: Hooks) -> dict[str, list[str]]:
     """For each hook, the names of the tricks that implement it, in the order of their calls. Hooks without any are left out."""
-    called = {name: [impl.plugin_name for impl in reversed(getattr(hooks.relay, name).get_hookimpls())] for name in KNOWN}
+    called = {name: [impl.plugin_name for impl in reversed(getattr(hooks.relay, name).get_hookimpls())] for name in RUN_HOOKS}
     return {name: tricks for name, tricks in called.items() if tricks}
 
 

@@ -103,7 +103,10 @@ class Metrics:
         return value.to(self.device, self.wide)
 
     def _read(self, span: str) -> dict[str, float]:
-        self._fold_all()
+        for name in list(self._pending):
+            self._fold(name)
+        for side in list(self._scores):
+            self._fold_scores(side)
         sums, self._sums[span] = self._sums[span], {}
         if not sums:
             return {}
@@ -116,12 +119,6 @@ class Metrics:
             kept = weight - lost
             means[name] = float("nan") if lost and not kept else total / (kept or 1.0)
         return means
-
-    def _fold_all(self) -> None:
-        for name in list(self._pending):
-            self._fold(name)
-        for side in list(self._scores):
-            self._fold_scores(side)
 
     def _fold(self, name: str) -> None:
         values = self._pending.pop(name)

@@ -9,7 +9,7 @@ from ganlab.errors import PluginError
 from ganlab.game.blame import blamed
 from ganlab.game.game import Game
 from ganlab.game.player import Player
-from ganlab.game.turn import Side, Turn
+from ganlab.game.turn import Turn
 
 
 def draw(game: Game, turn: Turn) -> None:
@@ -18,7 +18,7 @@ def draw(game: Game, turn: Turn) -> None:
     A discriminator's turn on real data draws a new batch. Repeats reuse the step's last batch, and so do the generator's turns if its
     loss compares fake with real scores.
     """
-    if "real" in _scored_sides(game, turn):
+    if "real" in turn.sides or (turn.role == "generator" and game.losses["generator"].pairs):
         fresh = turn.role == "discriminator" and turn.repeat == 0
         batch = game.draws.next_batch(turn.step) if fresh else game.draws.current_batch(turn.step)
         turn.real, turn.real_labels = batch.images, batch.labels  # (batch, *data), (batch,)
@@ -104,11 +104,6 @@ def _checked_scores(game: Game, discriminator: Player, scores: Tensor, images: T
     return scores.to(game.dtype)
 
 
-def _scored_sides(game: Game, turn: Turn) -> tuple[Side, ...]:
-    """The sides that are scored: the turn's own, and both in the generator's turn if its loss compares fake with real scores."""
-    return ("real", "fake") if turn.role == "generator" and game.losses["generator"].pairs else turn.sides
-
-
 def _check_scores(game: Game, turn: Turn) -> None:
     """Check that all scores that the loss needs are there: a trick may have removed them.
 
@@ -116,19 +111,13 @@ def _check_scores(game: Game, turn: Turn) -> None:
         PluginError: scores are missing. The error names the trick that removed them, if it is known.
     """
     loss = game.losses[turn.role]
-    one_side_planned = loss.pairs and turn.role == "discriminator" and len(turn.sides) == 1
-    if one_side_planned and (turn.real_scores is None or turn.fake_scores is None):
-        raise PluginError(
-            f"{loss.owner} compares real with fake scores, and in step {turn.step} the discriminator plays on {turn.sides[0]} ones alone",
-            'a trick\'s plan_step has chosen this; with such a loss it must return `Part("discriminator", ("real", "fake"))`',
-        )
-    for side in _scored_sides(game, turn):
+    for side in ("real", "fake") if loss.pairs else turn.sides:
         if getattr(turn, f"{side}_scores") is not None:
             continue
         what = f"there are no {side} scores for {loss.owner} in the {turn.role}'s turn of step {turn.step}"
-        hint = "a trick may assign another tensor; to choose the sides that a turn is scored on, use `plan_step`"
+        hint = "a trick may assign another tensor; the sides that a turn is scored on are those of its Part in `plan_step`"
         removals = [change for change in turn.trace.changes if change.after is None and change.name in (side, f"{side}_scores")]
-        if not removals:  # changes by a trick with only_watches = True are not traced
+        if not removals:  # plan_step left the side out, or a trick with only_watches = True, whose changes are not traced
             raise PluginError(what, hint)
         last = removals[-1]
         raise PluginError(f"{last.hook}, has set turn.{last.name} to None: {what}", hint, last.trick)
@@ -160,9 +149,6 @@ def total(game: Game, turn: Turn) -> Tensor:
     Raises:
         PluginError: a term is not a scalar tensor, or the sum has no gradient.
     """
-    if not isinstance(turn.loss_terms, dict):
-        what = f"a trick has set turn.loss_terms to a {type(turn.loss_terms).__name__}"
-        raise PluginError(what, 'add a term by its name: `turn.loss_terms["mine"] = ...`')
     for name, term in turn.loss_terms.items():
         _check_term(term, f"the {turn.role}'s loss term '{name}', which a trick has set,")
     terms = [*turn.loss_terms.values()]

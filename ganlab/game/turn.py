@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
@@ -33,8 +33,8 @@ class Change:
     Attributes:
         hook: the hook and its owner, for messages.
         name: of the value, or "the gradients".
-        before, after: the value itself. For gradients, the flags from :func:`ganlab.game.culprit.non_finite_flag`.
-        how: ``changed``: replaced by another value. ``in place``: changed in place, and ``before`` is unknown. ``set``: there was no value.
+        before, after: the value itself; ``before`` is None for a new value and for a change in place. For gradients, the flags from
+            :func:`ganlab.game.culprit.non_finite_flag`.
         trick: the trick's name in the recipe.
     """
 
@@ -42,12 +42,11 @@ class Change:
     name: str
     before: Any
     after: Any
-    how: Literal["changed", "in place", "set"] = "changed"
-    trick: str = ""
+    trick: str
 
     def summarized(self) -> Change:
         """The change with the sum of each tensor in place of the tensor: a scalar on the device, finite if all numbers are."""
-        return Change(self.hook, self.name, _sum(self.before), _sum(self.after), self.how, self.trick)
+        return replace(self, before=_sum(self.before), after=_sum(self.after))
 
 
 @dataclass

@@ -82,9 +82,7 @@ class Card:
 
     def plain(self) -> str:
         """Return the state as one line of text, for a front end without HTML."""
-        return "  ".join(
-            [f"{self.name}  {self.state}  step {self.step:,} of {self.total:,}", *(" ".join(pair) for pair in self.progress.values())]
-        )
+        return f"{self.name}  {self.state}  step {self.step:,} of {self.total:,}  {self.progress.line()}".rstrip()
 
     def _head(self) -> str:
         facts = " &nbsp; ".join(html.escape(text) for text in (f"step {self.step:,} of {self.total:,}", *self.facts) if text)

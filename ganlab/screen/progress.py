@@ -109,6 +109,10 @@ class Progress:
                 values.append((label, COUNT.sub(lambda match: f"{self.totals[match[1]]:,.0f}", line)))
         return values
 
+    def line(self) -> str:
+        """Return the labels and values as one line of text."""
+        return "  ".join(f"{label} {value}" for label, value in self.values())
+
 
 def _clock(run: Run) -> float:
     """Return the time in seconds without that of evaluations: training a judge once must not change the estimate of the time left."""

@@ -147,10 +147,7 @@ class Display:
         now = time.monotonic()
         if not self.quiet and self._live is None and (now - self._last_line >= SECONDS_BETWEEN_LINES or step == self.run.total_steps):
             self._last_line = now
-            show_lines(
-                f"step {step:,} of {self.run.total_steps:,}  {self.progress.pace(self.run)}  "
-                + "  ".join(f"{label} {value}" for label, value in self.progress.values())
-            )
+            show_lines(f"step {step:,} of {self.run.total_steps:,}  {self.progress.pace(self.run)}  {self.progress.line()}")
 
     @hookimpl
     def on_images(self, name: str, picture: np.ndarray) -> None:
@@ -181,10 +178,7 @@ class Display:
     def show_end(self, run: Run, status: str) -> None:
         """Show how the run ended: the last sheet, the paths of its files, and what to type next."""
         if self.quiet:
-            show_lines(
-                f"{run.path}  {status}  step {run.step:,} of {run.total_steps:,}  "
-                + "  ".join(f"{label} {value}" for label, value in self.progress.values())
-            )
+            show_lines(f"{run.path}  {status}  step {run.step:,} of {run.total_steps:,}  {self.progress.line()}")
             return
         if console.is_terminal and self.picture is not None:
             console.print(HalfBlocks(self.picture, crop=len(run.dataset.shape) > 1))

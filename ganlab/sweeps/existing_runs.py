@@ -131,25 +131,15 @@ def _refuse_changed_recipe(sweep: Sweep, run: SweepRun, summary: RunSummary, com
     """
     combination = run.combination
     recipe = combination.fallback if summary.info.data.get("fallback_from") and combination.fallback else combination.recipe
-    options, files = option_changes(summary, recipe, run.seed), _changed_plugin_files(summary, recipe)
-    undone = [f"no change at step {step} ({text})" for step, text in summary.changes.items()]
-    changes = [*options.values(), *files, *undone]
-    # If more than the budget differs, the recipe file was edited too, and the message below must name the edit.
-    only_budget = not files and all(key in differences.BUDGET for key in options)
-    was_resumed = undone or (only_budget and any(summary.folder.path.glob("recipe.before_step_*.toml")))
-    new_sweep = shlex.join([*_without_name(command), "--name", f"{sweep.name}-2"])
-    if changes and was_resumed:
-        raise UsageError(
-            f"run {summary.id} of sweep {sweep.name} was resumed with another recipe (`ganlab resume`); to belong to the sweep it would "
-            f"need {'; '.join(changes)}",
-            f"`ganlab delete {shlex.quote(str(summary.folder.path))}` removes it, and the same command then trains it again; "
-            f"or start a new sweep with the current recipe: {new_sweep}",
-        )
+    changes = [*option_changes(summary, recipe, run.seed).values(), *_changed_plugin_files(summary, recipe)]
+    changes += [f"no change at step {step} ({text})" for step, text in summary.changes.items()]
     if changes:
+        new_sweep = shlex.join([*_without_name(command), "--name", f"{sweep.name}-2"])
         raise UsageError(
             f"run {summary.id} of sweep {sweep.name} was trained with another recipe than the current one, and cannot be compared with new "
             f"runs: {'; '.join(changes)}",
-            f"restore the recipe; or start a new sweep with the current one: {new_sweep}",
+            f"restore the recipe; or start a new sweep with the current one: {new_sweep}; "
+            f"or remove the run, and the same command trains it again: ganlab delete {shlex.quote(str(summary.folder.path))}",
         )
 
 

@@ -13,13 +13,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-VARIABLE = "GANLAB_SWEEP_MEMBERSHIP"
+VARIABLE = "GANLAB_SWEEP_MEMBERSHIP"  # the variable with `set` of the run's run.json, as JSON
 FAILURE_FILE = "GANLAB_SWEEP_FAILURE_FILE"  # the variable with the path of the file that takes the message of an error
-
-
-def membership_environment(membership: dict[str, Any]) -> dict[str, str]:
-    """The environment variable that passes a run's membership (``set`` in its ``run.json``) to the child process that trains it."""
-    return {VARIABLE: json.dumps(membership)}
 
 
 def join_sweep() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Protocol
 from ganlab.errors import GanlabError, UsageError
 from ganlab.signal_handlers import STOPPING, handle_signals
 from ganlab.sweeps.existing_runs import new_runs
-from ganlab.sweeps.membership import membership_environment
+from ganlab.sweeps.membership import VARIABLE
 from ganlab.sweeps.sweep import Sweep, SweepRun
 from ganlab.sweeps.workers import Pool, Share, Worker
 
@@ -110,7 +111,7 @@ class SweepRunner:
             recipe, runs_dir = self.sweep.recipe_file(run), self.sweep.runs_dir
             arguments = ["run", str(recipe), "--set", f"train.seed={run.seed}", "--runs-dir", str(runs_dir)]
         arguments += ["--data-root", str(self.data_root)] if self.data_root is not None else []
-        environment = membership_environment(self.sweep.membership_of(run))
+        environment = {VARIABLE: json.dumps(self.sweep.membership_of(run))}
         worker = self.pool.start(arguments, share, self.sweep.log_file(run), environment)
         run.state, run.message = "running", ""
         self._active[worker.process.pid] = (worker, run)

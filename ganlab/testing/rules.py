@@ -15,15 +15,7 @@ from ganlab.game.player import Player
 from ganlab.game.random_streams import default_generators_restored
 from ganlab.recipe import load_recipe, to_toml
 from ganlab.runs.training import execute
-from ganlab.testing import probes
-from ganlab.testing.probes import (
-    VetoAndRepeat,
-    compare_with_resumed,
-    draws_of,
-    generators,
-    same_generators,
-    wrap,
-)
+from ganlab.testing.probes import VetoAndRepeat, compare_with_resumed, devices, draws_of, generators, wrap
 from ganlab.testing.subject import MEASURED, Subject, require
 from ganlab.testing.tiny import catalogue
 from ganlab.testing.waits import Waits
@@ -55,10 +47,9 @@ def moves_no_other_randomness(subject: Subject, folder: Path) -> None:
     rule = "moves_no_other_randomness"
     before = generators()
     drawn = draws_of(subject.run(folder=folder))
-    for name, same in same_generators(before).items():
-        require(
-            same, subject, rule, f"it draws from {name}, a global generator; use torch's default generator, which is seeded for each call"
-        )
+    for name, state in generators().items():
+        text = f"it draws from {name}, a global generator; use torch's default generator, which is seeded for each call"
+        require(state == before[name], subject, rule, text)
     if subject.kind != "trick":
         return
     plain = draws_of(subject.without(folder))
@@ -120,7 +111,7 @@ def waits_for_no_device(subject: Subject, folder: Path) -> None:
 
 def works_in_every_precision(subject: Subject, folder: Path) -> None:
     """It trains in float64, in bfloat16 autocast, and on each available device, and the weights stay finite."""
-    settings = [*([f"train.device={device}"] for device in probes.devices()), ["train.dtype=float64"], ["train.autocast=bfloat16"]]
+    settings = [*([f"train.device={device}"] for device in devices()), ["train.dtype=float64"], ["train.autocast=bfloat16"]]
     for setting in settings:
         run = subject.run(folder=folder, extra=["train.steps=2", *setting])
         execute(run)

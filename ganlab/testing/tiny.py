@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from ganlab.components import DatasetSpec, NetworkSpec, ResidentDataset
 from ganlab.errors import DataUnavailable, UsageError
 from ganlab.evaluation import Better, Evidence, JudgeSpec, Needs
-from ganlab.game.hooks import DECIDING, KNOWN
+from ganlab.game.hooks import DECIDING
 from ganlab.game.turn import Turn
 from ganlab.hookspecs import Register, hookimpl
 from ganlab.registry.catalogue import Catalogue
+from ganlab.registry.implementations import RUN_HOOKS
 from ganlab.runs.run import Run
 from ganlab.runs.start import assemble, find_data
 from ganlab.runs.training import execute
@@ -219,14 +220,14 @@ def _record(name: str) -> Any:
             text = built.role if built else str(arguments.get("step", arguments.get("epoch", arguments.get("status", ""))))
         self.calls.append(f"{name} {text}".strip())
 
-    parameters = ", ".join(KNOWN[name])
-    passed = ", ".join(f"{parameter}={parameter}" for parameter in KNOWN[name])
+    parameters = ", ".join(RUN_HOOKS[name])
+    passed = ", ".join(f"{parameter}={parameter}" for parameter in RUN_HOOKS[name])
     scope: dict[str, Any] = {"hook": hook}
     exec(f"def {name}(self, {parameters}):\n    return hook(self, {passed})", scope)  # pluggy reads parameter names
     return hookimpl(scope[name])
 
 
-for _name in KNOWN.keys() - set(DECIDING):
+for _name in RUN_HOOKS.keys() - set(DECIDING):
     setattr(Recorder, _name, _record(_name))
 
 

@@ -43,19 +43,14 @@ def read_idx(path: Path, shape: tuple[int | None, ...]) -> np.ndarray:
 
 
 def _values(path: Path, content: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
-    header = 4 + 4 * len(shape)
-    if len(content) < header:
-        raise _damaged(path, f"it ends after {len(content)} bytes")
-    zeros, kind, dimensions = struct.unpack(">HBB", content[:4].tobytes())
-    if (zeros, kind, dimensions) != (0, UNSIGNED_BYTE, len(shape)):
-        raise _damaged(path, f"it begins with {content[:4].tobytes().hex()}, not with {bytes((0, 0, UNSIGNED_BYTE, len(shape))).hex()}")
-    sizes: tuple[int, ...] = struct.unpack(f">{len(shape)}I", content[4:header].tobytes())
-    if any(size < 1 if wanted is None else size != wanted for size, wanted in zip(sizes, shape, strict=True)):
+    header, begins = 4 + 4 * len(shape), bytes((0, 0, UNSIGNED_BYTE, len(shape)))
+    sizes: tuple[int, ...] = ()
+    if len(content) >= header and content[:4].tobytes() == begins:
+        sizes = struct.unpack(f">{len(shape)}I", content[4:header].tobytes())
+    fits = bool(sizes) and all(size >= 1 if wanted is None else size == wanted for size, wanted in zip(sizes, shape, strict=True))
+    if not fits or len(content) - header != math.prod(sizes):  # Python's integers: a broken header may promise more than 2**63
         expected = " x ".join("any" if size is None else str(size) for size in shape)
-        raise _damaged(path, f"it says that it holds {' x '.join(map(str, sizes))} values, not {expected}")
-    promised = math.prod(sizes)  # Python's integers: a broken header may promise more than 2**63
-    if len(content) - header != promised:
-        raise _damaged(path, f"it holds {len(content) - header} of the {promised} values that it promises")
+        raise _damaged(path, f"its {len(content)} bytes are not an IDX file of {expected} values")
     return content[header:].reshape(sizes)
 
 

@@ -59,11 +59,8 @@ class Reader:
         pending = self._pending.pop(indices.numpy().tobytes(), None) or self._submit(indices)
         errors = [error for task in pending.tasks if (error := task.exception())]
         unreadable = [error for error in errors if isinstance(error, UsageError)]
-        for error in errors:
-            if error not in unreadable:
-                raise error
-        if len(unreadable) == 1:
-            raise unreadable[0]
+        if len(errors) == 1 or len(unreadable) < len(errors):
+            raise errors[0]
         if unreadable:
             more = f"\nand {len(unreadable) - SHOWN} more" if len(unreadable) > SHOWN else ""
             listed = "\n".join(sorted({error.message for error in unreadable})[:SHOWN])

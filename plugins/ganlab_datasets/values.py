@@ -7,8 +7,6 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from ganlab.errors import UsageError
-
 LEVELS = 255  # the highest value of a uint8 pixel
 
 
@@ -32,13 +30,5 @@ ValueRange = Annotated[
 
 
 def scale_and_offset(range: tuple[float, float]) -> tuple[float, float]:
-    """The ``scale`` and ``offset`` that map a uint8 pixel x to ``x * scale + offset``, from ``range[0]`` to ``range[1]``.
-
-    Raises:
-        UsageError: the range is empty or not finite.
-    """
-    try:
-        low, high = ordered(range)
-    except ValueError as error:
-        raise UsageError(f"option `range`: {error}", "for example `--set data.range=[0.0,1.0]`") from error
-    return (high - low) / LEVELS, low
+    """The ``scale`` and ``offset`` that map a uint8 pixel x to ``x * scale + offset``, from ``range[0]`` to ``range[1]``."""
+    return (range[1] - range[0]) / LEVELS, range[0]

@@ -23,8 +23,8 @@ class Finding:
         tries: what to try, for the recipe at hand; may return an empty list.
         patience: the sign must be present for this many times the option ``patience`` to cause a warning.
         unless: names of findings that say the same and more: after a warning of one of them, this one causes none.
-        begin: for signs that themselves look back over a long time: the first step that the sign is about; 0 if there is none.
-            Such a finding causes a warning at once.
+        begin: for signs that themselves look back over a long time: the first step that a present sign is about. Such a finding
+            causes a warning at once.
     """
 
     name: str
@@ -83,14 +83,6 @@ def _not_trained(role: Role, other: Role) -> Finding:
     )
 
 
-def _first_cap_hit(history: History) -> int:
-    return history.cap_hits[0].step if history.cap_hits else 0
-
-
-def _first_past_step(history: History) -> int:
-    return history.past[0].step if history.past else 0
-
-
 FINDINGS: tuple[Finding, ...] = (
     Finding(
         "discriminator_at_zero",
@@ -122,7 +114,7 @@ FINDINGS: tuple[Finding, ...] = (
         signs.adaptive_capped,
         "The generator cannot catch up, however often it is updated. The tutorial's loop, which has no cap, would never end here.",
         lambda advice: [*advice.learning_rate("discriminator", DOWN), *advice.learning_rate("generator", UP), *advice.not_saturating()],
-        begin=_first_cap_hit,
+        begin=lambda history: history.cap_hits[0].step,
     ),
     Finding(
         "scores_clamped",
@@ -150,7 +142,7 @@ FINDINGS: tuple[Finding, ...] = (
             *advice.trick("r1_penalty"),
         ],
         unless=("fakes_alike",),
-        begin=_first_past_step,
+        begin=lambda history: history.past[0].step,
     ),
     Finding(
         "logarithm_of_nothing",

@@ -78,7 +78,7 @@ class History:
             self.bounded = self.bounded and interval.raw_discriminator_loss >= 0
         self.saturating |= interval.generator_loss is not None and interval.generator_loss < 0
         self.started_before = self.started
-        d_loss, g_loss, variety = interval.discriminator_loss, interval.generator_loss, interval.get("health/variety")
+        d_loss, g_loss, variety = interval.discriminator_loss, interval.generator_loss, interval.metrics.get("health/variety")
         if d_loss is not None and not self.started:
             self.started = (
                 d_loss < UNTRAINED * math.log(4)
@@ -87,8 +87,8 @@ class History:
             )
 
     def _add_variety(self, interval: Interval) -> None:
-        variety = interval.get("health/variety")
-        if variety is not None and interval.get("updates/generator") != 0:
+        variety = interval.metrics.get("health/variety")
+        if variety is not None and interval.metrics.get("updates/generator") != 0:
             self.greatest_variety = max(self.greatest_variety, min(variety, 1.0))
 
     def _add_to_past(self, interval: Interval, patience: int) -> None:

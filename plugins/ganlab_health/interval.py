@@ -52,10 +52,6 @@ class Interval:
             ends_run=step >= run.total_steps,
         )
 
-    def get(self, name: str) -> float | None:
-        """A metric, or None if it was not measured."""
-        return self.metrics.get(name)
-
 
 def own_loss(metrics: dict[str, float], role: str) -> float | None:
     """A player's loss without the terms that tricks add; None if the player was not updated."""

@@ -39,7 +39,7 @@ def discriminator_at_zero(interval: Interval, context: Context) -> SignText:
         return None
     if loss >= context.thresholds.loss_zero:
         return ""
-    never_updated = interval.get("updates/generator") == 0
+    never_updated = interval.metrics.get("updates/generator") == 0
     if never_updated and context.facts.head_start:
         return ""
     remark = "; the generator has never been updated" if never_updated else ""
@@ -48,10 +48,10 @@ def discriminator_at_zero(interval: Interval, context: Context) -> SignText:
 
 def discriminator_always_right(interval: Interval, context: Context) -> SignText:
     """D classifies nearly all samples of both sides correctly."""
-    real, fake = interval.get("accuracy/real"), interval.get("accuracy/fake")
+    real, fake = interval.metrics.get("accuracy/real"), interval.metrics.get("accuracy/fake")
     if real is None or fake is None:
         return None
-    waiting = context.facts.head_start and interval.get("updates/generator") == 0
+    waiting = context.facts.head_start and interval.metrics.get("updates/generator") == 0
     if min(real, fake) >= context.thresholds.always_right and not waiting:
         return f"the discriminator classifies {real:.2%} of the real samples and {fake:.2%} of the fakes correctly"
     return ""
@@ -79,7 +79,7 @@ def adaptive_capped(interval: Interval, context: Context) -> SignText:
 
 def scores_clamped(interval: Interval, context: Context) -> SignText:
     """The clamp limits many scores."""
-    shares = {side: share for side in ("real", "fake") if (share := interval.get(f"clamp/{side}")) is not None}
+    shares = {side: share for side in ("real", "fake") if (share := interval.metrics.get(f"clamp/{side}")) is not None}
     if not shares:
         return None
     side = max(shares, key=lambda side: shares[side])
@@ -88,8 +88,8 @@ def scores_clamped(interval: Interval, context: Context) -> SignText:
 
 def gradient_large(role: str, interval: Interval, context: Context) -> SignText:
     """A player's gradient is large, before clipping by ``gradient_clipping``."""
-    norm = interval.get(f"gradient/{role}_norm")
-    norm = interval.get(f"health/{role}_gradient_norm") if norm is None else norm
+    norm = interval.metrics.get(f"gradient/{role}_norm")
+    norm = interval.metrics.get(f"health/{role}_gradient_norm") if norm is None else norm
     if norm is None:
         return None
     return f"the norm of the {role}'s gradient is {norm:.3g}" if norm > context.thresholds.gradient_norm else ""
@@ -100,7 +100,7 @@ def gradient_clipped(role: str, interval: Interval, context: Context) -> SignTex
 
     Adam tolerates frequent clipping. Clipping by a large factor means that the direction is noise.
     """
-    share, norm = interval.get(f"gradient/{role}_clipped"), interval.get(f"gradient/{role}_norm")
+    share, norm = interval.metrics.get(f"gradient/{role}_clipped"), interval.metrics.get(f"gradient/{role}_norm")
     limit = context.facts.gradient_limits.get(role)
     if share is None or norm is None or limit is None:
         return None
@@ -111,8 +111,8 @@ def gradient_clipped(role: str, interval: Interval, context: Context) -> SignTex
 
 def fakes_alike(interval: Interval, context: Context) -> SignText:
     """The fakes of a batch are nearly the same, though the generator has been updated."""
-    variety = interval.get("health/variety")
-    if variety is None or interval.get("updates/generator") == 0:
+    variety = interval.metrics.get("health/variety")
+    if variety is None or interval.metrics.get("updates/generator") == 0:
         return None
     greatest = context.history.greatest_variety
     lost = greatest >= POOR_VARIETY and variety < context.thresholds.variety_lost * greatest
@@ -135,7 +135,7 @@ def both_losses_high(interval: Interval, context: Context) -> SignText:
 
 def never_started(interval: Interval, context: Context) -> SignText:
     """Both losses are where they began, and the fakes do not look like the data."""
-    d_loss, g_loss, variety = interval.discriminator_loss, interval.generator_loss, interval.get("health/variety")
+    d_loss, g_loss, variety = interval.discriminator_loss, interval.generator_loss, interval.metrics.get("health/variety")
     if d_loss is None or context.history.started_before:
         return None
     if context.history.started:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 MIN_LOOKS = 5  # in a row: if intervals are long, one of them alone says little
 
@@ -49,7 +48,3 @@ class Streak:
             return False
         self.told = True
         return True
-
-    def state(self) -> dict[str, Any]:
-        """The streak as a checkpoint can hold it."""
-        return asdict(self)

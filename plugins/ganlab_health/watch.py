@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -22,24 +22,10 @@ if TYPE_CHECKING:
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
-Name = Literal[
-    "discriminator_at_zero",
-    "discriminator_always_right",
-    "generator_stalled",
-    "adaptive_capped",
-    "scores_clamped",
-    "discriminator_gradient_large",
-    "discriminator_gradient_clipped",
-    "generator_gradient_large",
-    "generator_gradient_clipped",
-    "fakes_alike",
-    "loss_falls_in_vain",
-    "logarithm_of_nothing",
-    "both_losses_high",
-    "never_started",
-    "generator_not_trained",
-    "discriminator_not_trained",
-]
+if TYPE_CHECKING:
+    Name = str
+else:
+    Name = Literal[NAMES]  # one of these names
 LOOK = 20  # steps between looks, at least: if every step is logged, most logs are skipped
 
 
@@ -137,7 +123,7 @@ class Health:
         covered = any(self.streaks[name].told for name in finding.unless)
         present, streak = bool(sign) and not covered, self.streaks[finding.name]
         if finding.begin is not None and present:
-            warn = streak.look(True, finding.begin(self.history) or self.looked, interval.step, patience=0, min_looks=1)
+            warn = streak.look(True, finding.begin(self.history), interval.step, patience=0, min_looks=1)
         else:
             warn = streak.look(present, interval.begin, interval.step, finding.patience * self.patience)
         if warn and finding.name not in self.ignore:
@@ -157,7 +143,7 @@ class Health:
     def state_dict(self) -> dict[str, Any]:
         """The streaks, the state of the measurements, and the history."""
         return {
-            "streaks": {name: streak.state() for name, streak in self.streaks.items()},
+            "streaks": {name: asdict(streak) for name, streak in self.streaks.items()},
             "gauge": self.gauge.state(),
             "looked": self.looked,
             **self.history.state(),

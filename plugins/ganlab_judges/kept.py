@@ -51,16 +51,10 @@ def read(path: Path) -> Kept | None:
 
 
 def get(path: Path, make: Callable[[], Kept], tell: Callable[[str], None], stopping: Callable[[], bool] = lambda: False) -> Kept:
-    """The judge in the file ``path``. If the file does not exist, the judge is made and written to it.
-
-    Args:
-        path: the file.
-        make: makes the judge.
-        tell: prints that another process is waited for, or that the file cannot be written.
-        stopping: whether to stop waiting for another process.
+    """The judge in the file ``path``. If the file does not exist, ``make`` makes the judge, and it is written to the file.
 
     Raises:
-        Stopped: ``stopping`` returned True.
+        Stopped: ``stopping`` returned True while another process was making the judge.
     """
     if (stored := read(path)) is not None:
         return stored
@@ -84,14 +78,20 @@ def get(path: Path, make: Callable[[], Kept], tell: Callable[[str], None], stopp
 @contextlib.contextmanager
 def _alone(path: Path, tell: Callable[[str], None], stopping: Callable[[], bool]) -> Iterator[None]:
     """Let one process at a time make a judge. Without a lock several may do it: they write the same file, atomically."""
+    lock, until, announced = FileLock(path.with_suffix(".lock")), time.monotonic() + PATIENCE, False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_suffix(".lock"))
-        try:
-            lock.acquire(timeout=1)
-        except Timeout:
-            tell(f"Another process is making the judge {path.name}; this one waits for it.")
-            _wait(lock, stopping)
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=1)
+            except Timeout:
+                if stopping():
+                    raise Stopped from None
+                if time.monotonic() > until:
+                    raise
+                if not announced:
+                    tell(f"Another process is making the judge {path.name}; this one waits for it.")
+                announced = True
     except OSError:  # including Timeout
         yield
         return
@@ -101,22 +101,3 @@ def _alone(path: Path, tell: Callable[[str], None], stopping: Callable[[], bool]
         yield
     finally:
         lock.release()
-
-
-def _wait(lock: FileLock, stopping: Callable[[], bool]) -> None:
-    """Wait for a lock.
-
-    Raises:
-        Timeout: after ``PATIENCE`` seconds.
-        Stopped: ``stopping`` returned True.
-    """
-    until = time.monotonic() + PATIENCE
-    while True:
-        if stopping():
-            raise Stopped
-        try:
-            lock.acquire(timeout=0.5)
-            return
-        except Timeout:
-            if time.monotonic() > until:
-                raise

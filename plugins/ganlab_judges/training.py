@@ -55,29 +55,6 @@ def batches(indices: Tensor, steps: int, generator: torch.Generator) -> Iterator
         at += size
 
 
-class Clock:
-    """Estimates once, from the first steps, how long all steps will take. The first step is not counted: devices warm up.
-
-    Args:
-        steps: number of all steps.
-        tell: called with the estimate in seconds.
-    """
-
-    def __init__(self, steps: int, tell: Callable[[float], None]) -> None:
-        self.steps, self.tell = steps, tell
-        self.began = time.monotonic()
-        self.told = False
-
-    def tick(self, done: int) -> None:
-        """Call this after each step; ``done`` is the number of steps so far."""
-        now = time.monotonic()
-        if done == 1:
-            self.began = now
-        elif not self.told and (done > TIMED or now - self.began > PATIENCE or done == self.steps):
-            self.told = True
-            self.tell((now - self.began) / (done - 1) * self.steps)
-
-
 def train(
     data: Dataset,
     learnt: Tensor,
@@ -90,12 +67,11 @@ def train(
     """Train a classifier. The result is reproducible on one machine.
 
     Args:
-        data: with labels. learnt: indices of the training images.
+        learnt: indices of the training images.
         features: width of the hidden layer.
         images: number of images in all batches.
-        device: that it is trained on.
         tell: called after the first batches with an estimate of the duration in seconds.
-        stopping: whether to stop; called before each batch.
+        stopping: called before each batch.
 
     Raises:
         Stopped: ``stopping`` returned True.
@@ -107,7 +83,7 @@ def train(
     steps = max(10, images // min(BATCH, len(learnt)))
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.2)
-    clock = Clock(steps, tell)
+    began, estimated = time.monotonic(), False
     with torch.enable_grad(), full_precision():
         for done, chosen in enumerate(batches(learnt, steps, generator), start=1):
             if stopping():
@@ -119,8 +95,12 @@ def train(
             torch.autograd.backward(nn.functional.cross_entropy(logits, labels.to(device)))
             optimizer.step()
             schedule.step()
-            if not clock.told:
-                clock.tick(done)
+            now = time.monotonic()
+            if done == 1:
+                began = now  # the first step is not counted: devices warm up
+            elif not estimated and (done > TIMED or now - began > PATIENCE or done == steps):
+                estimated = True
+                tell((now - began) / (done - 1) * steps)
     return network.eval().requires_grad_(False)
 
 

@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError, safe_open
+
 from ganlab_mlflow import describe
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 FILE = "generator.safetensors"
 CODE = Path(__file__).with_name("generator_model.py")
 KIND = "generator"  # MLflow's model type
-LARGEST_HEADER = 1 << 27  # bytes; safetensors has a limit of its own, which is lower
 
 
 class LoggedGenerator:
@@ -128,16 +129,14 @@ def read_header(file: Path) -> dict[str, Any]:
     Raises:
         ValueError: it is not a generator of ganlab.
     """
-    with open(file, "rb") as content:
-        length = int.from_bytes(content.read(8), "little")
-        raw = content.read(length) if length <= LARGEST_HEADER else b""
     try:
-        header: dict[str, Any] = json.loads(json.loads(raw)["__metadata__"]["ganlab"])
+        with safe_open(file, "np") as content:
+            header: dict[str, Any] = json.loads((content.metadata() or {})["ganlab"])
         state = header["state"]
         if not str(header["format"]).startswith("ganlab generator "):
             raise ValueError(f"its format is {header['format']}")
         _ = header["sha256"], state["use"], state["noise"]["use"], state["range"], state["step"], state["spec"]["output_shape"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} is not a generator of ganlab: {error!r}") from error
     return header
 

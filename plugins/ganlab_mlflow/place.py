@@ -32,14 +32,9 @@ class Settings:
     model: bool = True
 
 
-def tracking_uri(asked: str, run: Path) -> str:
-    """The tracking URI for a run's folder: ``asked``, else ``MLFLOW_TRACKING_URI``, else a store beside the folder of all runs."""
-    return asked or os.environ.get("MLFLOW_TRACKING_URI", "") or default_store(run.resolve().parent)
-
-
-def default_store(runs: Path) -> str:
-    """The store for the runs in a folder: the sqlite file ``mlflow.db`` beside it."""
-    return f"sqlite:///{(runs.resolve().parent / 'mlflow.db').as_posix()}"
+def tracking_uri(asked: str, runs: Path) -> str:
+    """The tracking URI for a folder of runs: ``asked``, else ``MLFLOW_TRACKING_URI``, else the sqlite file ``mlflow.db`` beside it."""
+    return asked or os.environ.get("MLFLOW_TRACKING_URI", "") or f"sqlite:///{(runs.resolve().parent / 'mlflow.db').as_posix()}"
 
 
 def sqlite_file(uri: str) -> Path | None:

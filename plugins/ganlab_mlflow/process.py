@@ -2,8 +2,8 @@
 
 Modules that are needed later are imported later, because the imports here compete with the start of the training.
 
-The first line of its standard input has the settings as JSON. Another line, or the end of the input, says that the run has ended. The
-input also ends when the training process is killed.
+The first line of its standard input has the settings as JSON. The input ends when the run has ended, or when the training process is
+killed.
 """
 
 from __future__ import annotations
@@ -71,23 +71,16 @@ def catch_up(settings: Settings, ended: threading.Event | None = None) -> None:
 
 def left_behind(run: Path, uri: str) -> list[Path]:
     """The runs beside ``run`` that are over, have the same tracking URI, and have not been delivered completely."""
+    from ganlab.commands import find_run
+
     runs = []
     for path in sorted(run.parent.iterdir()):
         if path != run and (path / FILE).is_file():
             state = State.load(path)
             wanted = state.uri == redacted(uri) and state.experiment and (state.model_missing or not state.complete)
-            if wanted and is_over(path) and ganlab.is_own_run(path):
+            if wanted and ganlab.is_own_run(path) and find_run(run.parent, str(path)).status != "running":
                 runs.append(path)
     return runs
-
-
-def is_over(run: Path) -> bool:
-    """Whether no process writes a run any more."""
-    try:
-        with FileLock(run / ".lock", timeout=0):
-            return True
-    except (Timeout, OSError):
-        return False
 
 
 @contextlib.contextmanager

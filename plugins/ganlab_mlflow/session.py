@@ -72,12 +72,9 @@ class Session:
             self._delivered(ARTIFACTS, line.position)
 
     def finish(self, status: str, checkpoints: str, images: bool = True, model: bool = False) -> None:
-        """Send the files that exist at the end, and the final status.
+        """Send the files that exist at the end, and the final status: ``"finished"``, ``"interrupted"`` or ``"failed"``.
 
-        Args:
-            status: ``"finished"``, ``"interrupted"`` or ``"failed"``.
-            checkpoints, images: the options of these names.
-            model: whether :meth:`log_model` is to log the generator as a model.
+        The other arguments are the options of these names.
         """
         client, run_id, info = self.client, self.state.run_id, describe.read_info(self.run)
         names = ["recipe.toml", "run.json", "losses.png", "evaluation.json"]

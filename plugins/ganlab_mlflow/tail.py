@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ganlab_mlflow.state import Position
 
@@ -30,7 +30,7 @@ def new_lines(path: Path, position: Position) -> Iterator[Line]:
     except FileNotFoundError:
         return
     with file:
-        offset, since = (position.next, 0.0) if _fits(file.read, file.seek, position) else (0, position.time)
+        offset, since = (position.next, 0.0) if _fits(file, position) else (0, position.time)
         file.seek(offset)
         for raw in file:
             if not raw.endswith(b"\n"):
@@ -45,16 +45,16 @@ def was_cut(path: Path, position: Position) -> bool:
     """Whether the line that was delivered last is no longer at its offset: the run returned to a checkpoint."""
     try:
         with open(path, "rb") as file:
-            return not _fits(file.read, file.seek, position)
+            return not _fits(file, position)
     except FileNotFoundError:
         return position.next > 0
 
 
-def _fits(read: Any, seek: Any, position: Position) -> bool:
+def _fits(file: BinaryIO, position: Position) -> bool:
     if position.next == 0:
         return True
-    seek(position.last)
-    content = _parse(read(position.next - position.last))
+    file.seek(position.last)
+    content = _parse(file.read(position.next - position.last))
     return content is not None and content["time"] == position.time
 
 

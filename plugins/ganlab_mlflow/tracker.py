@@ -60,7 +60,7 @@ class MlflowTracker:
 
     @hookimpl
     def before_run(self, run: Run) -> None:
-        uri = tracking_uri(self.uri, run.path)
+        uri = tracking_uri(self.uri, run.path.parent)
         try:
             self.helper = Helper(self._settings(run.path, uri, head_start=HEAD_START))
         except OSError as error:
@@ -104,7 +104,7 @@ class MlflowTracker:
 
     @hookimpl
     def sync(self, path: Path, tell: Callable[[str], None]) -> None:
-        uri = tracking_uri(self.uri, path)
+        uri = tracking_uri(self.uri, path.resolve().parent)
         try:
             with the_only_one(path, PATIENCE):
                 pass
@@ -154,7 +154,7 @@ class MlflowTracker:
             return
         self.announced = True
         run.announce(
-            f"MLflow at {redacted(tracking_uri(self.uri, run.path))} cannot be used: {problem.rstrip('.')}. The run does not "
+            f"MLflow at {redacted(tracking_uri(self.uri, run.path.parent))} cannot be used: {problem.rstrip('.')}. The run does not "
             f"need it: everything is in its folder, and is sent as soon as MLflow answers, by the next run here that can reach it, or by "
             f"`ganlab sync {run.path}`."
         )

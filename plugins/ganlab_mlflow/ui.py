@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,10 +18,11 @@ from typing import IO, Any
 
 import click
 import psutil
+import requests
 
 from ganlab.commands import RUNS_DIR, handle_signals, list_runs
 from ganlab.errors import GanlabError, UsageError
-from ganlab_mlflow.place import default_store
+from ganlab_mlflow.place import tracking_uri
 from ganlab_mlflow.view import CHOSEN, TAG
 
 HOST = "127.0.0.1"
@@ -54,17 +52,11 @@ def command(runs_dir: Path, tracking_uri: str | None, port: int, open_browser: b
 def serve_ui(runs_dir: Path, uri: str, port: int, open_browser: bool) -> None:
     """Serve the MLflow UI until Ctrl-C. Where the tracking URI is that of a running server, only print the link.
 
-    Args:
-        runs_dir: the folder of all runs; the default store is beside it.
-        uri: the tracking URI; if empty, ``MLFLOW_TRACKING_URI``, else the default store.
-        port: of the local server; if it is taken, the next free one.
-        open_browser: open the link in a browser too.
-
     Raises:
         UsageError: there is nothing to show, or no port is free.
         GanlabError: MLflow's server does not start, or exits.
     """
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI", "") or default_store(runs_dir)
+    uri = tracking_uri(uri, runs_dir)
     experiment = _experiment_name(runs_dir)
     scheme = uri.partition(":")[0].partition("+")[0]
     if scheme in ("http", "https"):
@@ -112,13 +104,12 @@ def link(base: str, experiment: str) -> str:
 
 def get_json(address: str) -> dict[str, Any] | None:
     """Return the JSON object that a server answers, or None if it gives none. A server on this machine is reached without a proxy."""
-    local = urllib.parse.urlsplit(address).hostname in (HOST, "localhost")
-    opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
-    try:
-        with opener.open(address, timeout=REQUEST_SECONDS) as answer:
-            content = json.loads(answer.read())
-    except (OSError, ValueError):
-        return None
+    with requests.Session() as session:
+        session.trust_env = urllib.parse.urlsplit(address).hostname not in (HOST, "localhost")
+        try:
+            content = session.get(address, timeout=REQUEST_SECONDS).json()
+        except (requests.RequestException, ValueError):
+            return None
     return content if isinstance(content, dict) else None
 
 
@@ -193,9 +184,8 @@ def _wait_for_answer(base: str, process: subprocess.Popen[bytes], log: IO[bytes]
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise GanlabError("MLflow's server does not start", _last_lines(log))
-        with contextlib.suppress(OSError, ValueError), socket.create_connection((HOST, int(base.rpartition(":")[2])), timeout=1):
-            if get_json(f"{base}/api/2.0/mlflow/experiments/search?max_results=1") is not None:
-                return
+        if get_json(f"{base}/api/2.0/mlflow/experiments/search?max_results=1") is not None:
+            return
         time.sleep(0.2)
     raise GanlabError(f"MLflow's server has not answered for {START_SECONDS:.0f} s", _last_lines(log))
 

@@ -11,8 +11,5 @@ __all__ = ["EpsilonHatAdam", "adagrad", "adam", "adamw", "rmsprop", "sgd"]
 
 @hookimpl
 def register_optimizers(register: Register) -> None:
-    register("adam", adam)
-    register("adamw", adamw)
-    register("sgd", sgd)
-    register("adagrad", adagrad)
-    register("rmsprop", rmsprop)
+    for factory in (adam, adamw, sgd, adagrad, rmsprop):
+        register(factory.__name__, factory)

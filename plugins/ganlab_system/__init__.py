@@ -1,12 +1,12 @@
-"""The trick ``system_metrics``: what the machine does while a run goes on."""
+"""The trick ``system_metrics``: records the load of the machine during a run."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import psutil
 from pydantic import Field
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from ganlab import Run
 
 GIB = 2**30
+Gpu = dict[str, Callable[[], float]]  #: Functions that read a GPU, by the name of what they read.
 
 
 @dataclass
 class SystemMetrics:
     """Record the load of the machine: processor and memory, and the run's NVIDIA GPU with its memory, power and temperature.
 
-    Goes to ``system.jsonl``, under ``system/``, for it is not the same when a run is repeated. A thread takes the samples.
+    Written to ``system.jsonl``, under ``system/``, because it differs when a run is repeated. A thread takes the samples.
 
     Options:
         every_seconds: time between two samples. The first comes after a second, or after ``every_seconds`` where that is less.
@@ -52,11 +53,11 @@ class SystemMetrics:
 
     def _watch(self, run: Run) -> None:
         process = psutil.Process()
-        psutil.cpu_percent(), process.cpu_percent()  # the first call has nothing to compare with
+        psutil.cpu_percent(), process.cpu_percent()  # the first call only starts the measurement
         pause = min(1.0, self.every_seconds)
         with gpu_of(run.device) as gpu:
             while not self.stopped.wait(pause):
-                with contextlib.suppress(OSError, GanlabError):  # the run's folder is gone, or full: the training thread will say so
+                with contextlib.suppress(OSError, GanlabError):  # the folder is gone or the disk is full: the training thread reports that
                     run.record_clock(sample(process) | gpu_sample(gpu))
                 pause = self.every_seconds
 
@@ -72,33 +73,30 @@ def sample(process: psutil.Process) -> dict[str, float]:
     }
 
 
-class _Gpu(contextlib.AbstractContextManager["_Gpu"]):
-    """A CUDA device as NVML sees it; nothing where there is none."""
+@contextlib.contextmanager
+def gpu_of(device: torch.device) -> Iterator[Gpu]:
+    """Within this context NVML is open on a CUDA device. Yields an empty dictionary for other devices, and without NVML."""
+    if device.type != "cuda":
+        yield {}
+        return
+    try:
+        import pynvml as nvml
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.nvml: Any = None
-        self.handle: Any = None
-
-    def __enter__(self) -> _Gpu:
-        if self.device.type == "cuda":
-            with contextlib.suppress(Exception):  # no library, no driver, no right to ask: a run needs none of it
-                import pynvml
-
-                pynvml.nvmlInit()
-                self.nvml = pynvml
-                self.handle = pynvml.nvmlDeviceGetHandleByUUID(uuid_of(self.device))
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.nvml is not None:
-            with contextlib.suppress(Exception):
-                self.nvml.nvmlShutdown()
-
-
-def gpu_of(device: torch.device) -> _Gpu:
-    """A context in which :func:`gpu_sample` can ask about ``device``."""
-    return _Gpu(device)
+        nvml.nvmlInit()
+        handle = nvml.nvmlDeviceGetHandleByUUID(uuid_of(device))
+    except Exception:  # no library, driver or permission: a run needs none of them
+        yield {}
+        return
+    try:
+        yield {
+            "utilization_percent": lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu,
+            "memory_gib": lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used / GIB,
+            "power_watts": lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000,
+            "temperature_celsius": lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU),
+        }
+    finally:
+        with contextlib.suppress(Exception):
+            nvml.nvmlShutdown()
 
 
 def uuid_of(device: torch.device) -> bytes:
@@ -108,22 +106,13 @@ def uuid_of(device: torch.device) -> bytes:
     return f"GPU-{torch.cuda.get_device_properties(device).uuid}".encode()
 
 
-def gpu_sample(gpu: _Gpu) -> dict[str, float]:
-    """Utilisation in percent, memory in GiB, power in watts, temperature in degrees Celsius: those of them that the GPU tells."""
-    if gpu.handle is None:
-        return {}
-    nvml, handle = gpu.nvml, gpu.handle
-    questions: dict[str, Callable[[], float]] = {
-        "utilization_percent": lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu,
-        "memory_gib": lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used / GIB,
-        "power_watts": lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000,
-        "temperature_celsius": lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU),
-    }
-    found = {}
-    for name, ask in questions.items():
-        with contextlib.suppress(Exception):  # a partitioned GPU does not tell its utilisation, for instance
-            found[f"system/gpu_{name}"] = float(ask())
-    return found
+def gpu_sample(gpu: Gpu) -> dict[str, float]:
+    """Utilization in percent, memory in GiB, power in watts and temperature in degrees Celsius, as far as the GPU reports them."""
+    values = {}
+    for name, read in gpu.items():
+        with contextlib.suppress(Exception):  # a partitioned GPU does not report its utilization, for instance
+            values[f"system/gpu_{name}"] = float(read())
+    return values
 
 
 @hookimpl

@@ -47,7 +47,7 @@ def arm(moment: Moment, sign: int) -> None:
 def arm_hook(name: str, step: int, command: list[str]) -> None:
     """Let the command line add a watcher to its run: it comes after all tricks and the display."""
     import ganlab
-    from ganlab.game.hooks import KNOWN
+    from ganlab.registry.implementations import RUN_HOOKS
     from ganlab.runs.workspace import Workspace
 
     left = [command or None]
@@ -59,7 +59,7 @@ def arm_hook(name: str, step: int, command: list[str]) -> None:
                 die()
             subprocess.run([word.replace("{run}", str(run.path)).replace("{pid}", str(os.getpid())) for word in words], check=True)
 
-    others = ", ".join(parameter for parameter in KNOWN[name] if parameter != "run")
+    others = ", ".join(parameter for parameter in RUN_HOOKS[name] if parameter != "run")
     scope: dict[str, Any] = {"hook": hook}
     exec(f"def {name}(self, run{', ' + others if others else ''}):\n    hook(run)", scope)  # pluggy reads parameter names
     assassin = type("Assassin", (), {name: ganlab.hookimpl(scope[name])})()
@@ -160,7 +160,8 @@ def arm_sign(sign: int) -> None:
 
 def hooks() -> list[str]:
     """The hooks that a watcher may have and that are called while the steps go on, or at the end of the run."""
-    from ganlab.game.hooks import DECIDING, KNOWN
+    from ganlab.game.hooks import DECIDING
+    from ganlab.registry.implementations import RUN_HOOKS
 
     early = {"before_build", "after_build", "before_run"}
-    return [name for name, parameters in KNOWN.items() if name not in early and name not in DECIDING and "run" in parameters]
+    return [name for name, parameters in RUN_HOOKS.items() if name not in early and name not in DECIDING and "run" in parameters]
