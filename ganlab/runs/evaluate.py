@@ -82,7 +82,10 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
         generator = generator_at_checkpoint(path, recipe, library, workspace.data_root()).generator
     else:
         generator = rebuilt(path, read_description(path), library)
-        _announce_outdated(summary, generator.info["step"], tell)
+        outdated = generator_step.describe_outdated_generator(summary, generator.info["step"])
+        if outdated:
+            resume = f"`ganlab resume {folder.path}` resumes the run and measures it at its end"
+            tell(f"{outdated}: the numbers are of that step. {resume}.")
     generator.network.to(device)
     noise = sampling_law(recipe, make_noise(recipe.noise))
     source = SampleSource(generator, generator.takes_labels, recipe, noise, dataset.shape, device, dtype)
@@ -122,14 +125,6 @@ def _ended_generator(summary: RunSummary, request: RunRequest) -> Path:
             f"wait until it ends, or press Ctrl-C{alternative}",
         )
     return path
-
-
-def _announce_outdated(summary: RunSummary, step: int, tell: Callable[[str], None]) -> None:
-    """Announce that the run has been resumed since its generator was written at ``step``."""
-    outdated = generator_step.describe_outdated_generator(summary, step)
-    if outdated:
-        resume = f"`ganlab resume {summary.folder.path}` resumes the run and measures it at its end"
-        tell(f"{outdated}: the numbers are of that step. {resume}.")
 
 
 def _device(summary: RunSummary, wanted: str, tell: Callable[[str], None]) -> torch.device:
