@@ -18,25 +18,14 @@ from ganlab.recipe.shipped import is_bare_name, is_file, missing_recipe, shipped
 DEEPEST = 16  # levels of nested tables and lists; more would exhaust Python's stack
 NAME = re.compile(r"[A-Za-z0-9_-]+")  # of a trick: a key of the recipe, of `--set`, and of the checkpoint
 
+#: Plain words for frequent mistakes. Other messages of tomllib are shown as they are.
 _PLAIN_WORDS = (
     ("Expected '=' after a key", "a key must be followed by = and its value"),
     ("Expected newline or end of document", "unexpected text after the value; text needs quotes"),
     ("Invalid value", "the value is not valid; text needs quotes"),
-    ("Invalid initial character for a key", "a key must begin with a letter, a digit or a quote"),
-    ("Invalid statement", "this is neither `key = value` nor a [table]"),
     ("Cannot overwrite a value", "this key is set twice"),
-    ("Cannot mutate immutable namespace", "this table is defined twice"),
-    ("Duplicate inline table key", "a key is set twice in these braces"),
-    ("Cannot declare", "this table is defined twice"),
-    ("Expected ']' at the end of a table", "a table's name ends with ]"),
-    ("Expected ']]' at the end of an array", "a name that begins with [[ ends with ]]"),
-    ("Unclosed array", "a list needs commas between its items, and ] at its end"),
-    ("Unclosed inline table", "a table in braces needs commas between its keys, and } at its end"),
-    ("Unterminated string", "text is not closed with a quote"),
     ("Illegal character", "text is not closed with a quote in its line, or has a character that TOML forbids"),
     ("Unescaped '\\' in a string", "write \\\\ for a backslash, or use single quotes"),
-    ("Invalid hex value", "\\u must be followed by four hexadecimal digits, and \\U by eight"),
-    ("Invalid date", "this is not a date"),
 )
 
 
