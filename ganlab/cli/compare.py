@@ -135,14 +135,9 @@ def _refuse_other_file(path: Path) -> None:
 
     Raises:
         UsageError: it is another file.
-        GanlabError: it cannot be read.
     """
-    try:
-        if not path.is_file() or is_page(path):
-            return
-    except OSError as error:
-        raise GanlabError(cannot_be_written(path, error).message, OTHER_FILE) from error
-    raise UsageError(f"{path} already exists, and is not a report of `ganlab compare`", OTHER_FILE)
+    if path.is_file() and not is_page(path):
+        raise UsageError(f"{path} already exists, and is not a report of `ganlab compare`", OTHER_FILE)
 
 
 def _write_report(path: Path, groups: Sequence[RunGroup], metric: str | None) -> None:

@@ -73,7 +73,7 @@ def _defaults(recipe_layer: Node, override_layer: Node, mistakes: Mistakes) -> N
     """The lowest layer; empty for a recipe with ``defaults = false``, such as a resolved one."""
     path = defaults_file()
     switch = override_layer.get("defaults") or recipe_layer.get("defaults")
-    if path is None or (switch is not None and switch.value is False):
+    if not path.is_file() or (switch is not None and switch.value is False):
         return Node({}, recipe_layer.place)
     return as_layer(read_file(path, _DEFAULTS_ORDER, mistakes), path.parent, mistakes)
 
