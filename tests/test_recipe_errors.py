@@ -6,11 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from recipe_support import BASE, Broken, FakeCatalogue, load, mistakes
+from recipe_support import BASE, FakeCatalogue, load, mistakes
 
 import ganlab.recipe.shipped
 from ganlab.errors import PluginError, RecipeError, UsageError
 from ganlab.recipe import load_recipe
+from ganlab.registry.entry import BrokenPlugin
 
 TABLES = (
     "choices: data, defaults, description, discriminator, evaluation, extends, fallback, generator, judge, loss, metrics, name, noise, "
@@ -57,7 +58,7 @@ def test_one_mistake_has_a_hint_of_its_own() -> None:
 
 
 def test_a_broken_plugin_is_named_when_something_is_not_found() -> None:
-    catalogue = FakeCatalogue(broken=[Broken("odd", "odd-plugin 0.3", "ModuleNotFoundError: No module named 'even'\nmore")])
+    catalogue = FakeCatalogue(broken=[BrokenPlugin("odd", "odd-plugin 0.3", "ModuleNotFoundError: No module named 'even'\nmore")])
     for text in (changed('"ring"', '"odd_ring"'), changed("[train]", '[fallback.data]\nuse = "odd_digits"\n[train]')):
         with pytest.raises(RecipeError) as caught:
             load(text, catalogue=catalogue)

@@ -18,7 +18,6 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from ganlab.cli import cli
-from ganlab.cli import sweep as sweep_command
 from ganlab.errors import GanlabError, RecipeError, UsageError
 from ganlab.recipe import to_toml
 from ganlab.recipe.grid import load_combinations, read_axes, read_seeds, split_values
@@ -428,14 +427,6 @@ def test_a_run_that_was_changed_and_changed_back_is_refused(tmp_path: Path) -> N
     (folder.path / "run.json").write_text(json.dumps(info | {"resumed": [there, there, back]}))
     with pytest.raises(UsageError, match=r"would need no change at step 10 \(a = 1; then a = 1\); no change at step 20 \(a = 0\)"):
         a_sweep(tmp_path)
-
-
-def test_a_seed_and_a_list_of_seeds_contradict_each_other() -> None:
-    with pytest.raises(UsageError, match=r"a seed and --seeds 1,2 cannot both be given: the list names every seed"):
-        sweep_command.run(
-            "ring", ["train.seed = 3"], sweep_command.SweepOptions("1,2", (), None, None, False),
-            runs_dir=Path("runs"), data_root=None, quiet=True,
-        )  # fmt: skip
 
 
 def test_a_sweep_is_locked(tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ def new_trick(file: Path) -> None:
     """Write FILE, such as my_trick.py, with a trick, and a recipe that uses it."""
     from ganlab.cli import new
 
-    new.trick(file)
+    new.plugin_file("trick", file)
 
 
 @new_group.command("metric")
@@ -290,7 +290,7 @@ def new_metric(file: Path) -> None:
     """Write FILE, such as my_metric.py, with a metric, and a recipe that uses it."""
     from ganlab.cli import new
 
-    new.metric(file)
+    new.plugin_file("metric", file)
 
 
 @new_group.command("recipe")

@@ -106,11 +106,5 @@ def _with_fallback(
 
 def _error(mistakes: Mistakes, catalogue: Lookup, source_text: str) -> RecipeError:
     """All mistakes as one error; it lists the broken plugins if a component was not found."""
-    broken = "; ".join(
-        f"plugin '{plugin.plugin}' ({plugin.origin}) could not be loaded: {_first_line(plugin.why)}" for plugin in catalogue.broken
-    )
+    broken = "; ".join(f"plugin '{each.plugin}' ({each.origin}) could not be loaded: {each.reason}" for each in catalogue.broken)
     return mistakes.error(source_text, broken if mistakes.missing_component else "")
-
-
-def _first_line(text: str) -> str:
-    return next(iter(text.splitlines()), "")

@@ -30,6 +30,7 @@ from ganlab.runs.start import prepare
 from ganlab.runs.state import check_names
 from ganlab.runs.workspace import Workspace
 from ganlab.storage.atomic import write_text
+from ganlab.storage.output_files import unused_path
 
 
 def resume_run(summary: RunSummary, library: Lookup, workspace: Workspace, request: RunRequest | None = None) -> Run:
@@ -195,10 +196,7 @@ def _update_folder(run: Run, folder: RunFolder, info: RunInfo, path: Path, chang
     run.info["plugins"], new_files = plugin_files.update_copies(folder, info, run.recipe)
     text = to_toml(run.recipe)
     if text != folder.recipe.read_text(encoding="utf-8"):
-        old = next(
-            name for number in range(1, 10**6)
-            if not (name := folder.path / f"recipe.before_step_{run.step + 1:09d}{f'.{number}' if number > 1 else ''}.toml").exists()
-        )  # fmt: skip
+        old = unused_path(folder.path / f"recipe.before_step_{run.step + 1:09d}.toml", force=False)
         write_text(old, folder.recipe.read_text(encoding="utf-8"))
         write_text(folder.recipe, text)
         if changes:
