@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -162,18 +163,9 @@ def test_a_finished_run_is_not_resumed(tmp_path: Path) -> None:
     assert refused(path) == expected  # and no lock is left behind
 
 
-def test_a_finished_run_whose_checkpoints_are_gone(tmp_path: Path) -> None:
-    path = play(steps=2, folder=tmp_path).path
-    for file in (path / "checkpoints").iterdir():
-        file.unlink()
-    assert (
-        refused(path)
-        == f"run {path.name} is finished, and its checkpoints are gone\nto train it again: `ganlab run {path / 'recipe.toml'}`"
-    )
-
-
-def test_a_run_without_a_checkpoint_is_not_resumed(tmp_path: Path) -> None:
-    path = interrupted(tmp_path)
+@pytest.mark.parametrize("begin", [interrupted, lambda folder: play(steps=2, folder=folder).path])
+def test_a_run_without_a_checkpoint_is_not_resumed(begin: Callable[[Path], Path], tmp_path: Path) -> None:
+    path = begin(tmp_path)
     shutil.rmtree(path / "checkpoints")
     assert refused(path) == f"run {path.name} has no checkpoint to resume from\nto train it again: `ganlab run {path / 'recipe.toml'}`"
 

@@ -229,15 +229,8 @@ class InfoView(MutableMapping[str, Any]):
             self[key] = default
         return self[key]
 
-    def copy(self) -> dict[str, Any]:
-        """The keys and values as a plain dict, which ``json.dumps`` takes."""
-        return dict(self)
-
     def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         return dict(self) | dict(other)
-
-    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
-        return dict(other) | dict(self)
 
     def __ior__(self, other: Mapping[str, Any]) -> InfoView:
         self.update(other)

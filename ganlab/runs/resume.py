@@ -62,7 +62,7 @@ def _resume(folder: RunFolder, library: Lookup, workspace: Workspace, request: R
             "train.init_from starts a new run from the networks of another; a resumed run has its own",
             f"to start one from this run: {_new_run_command(folder)}",
         )
-    if info.status == "finished" and not (request.overrides or request.changed):
+    if info.status == "finished" and not (request.overrides or request.changed) and folder.checkpoint_files():
         raise _finished_error(folder, info)
     recipe = recipe_of(folder, info, library, request)
     _check_script_tricks(folder, info, workspace, request)
@@ -166,20 +166,16 @@ def _check_budget(run: Run, folder: RunFolder, info: RunInfo, step: int) -> None
 
 
 def _finished_error(folder: RunFolder, info: RunInfo) -> UsageError:
-    files = folder.checkpoint_files()
-    if not files:
-        return UsageError(
-            f"run {folder.path.name} is finished, and its checkpoints are gone", f"to train it again: `ganlab run {folder.recipe}`"
-        )
+    step = step_of(folder.checkpoint_files()[-1])
     if info.ended_by:
         return UsageError(
-            f"run {folder.path.name} is finished: {info.ended_by} ended it at step {step_of(files[-1]):,} of {info.total_steps:,}",
+            f"run {folder.path.name} is finished: {info.ended_by} ended it at step {step:,} of {info.total_steps:,}",
             "to train it longer, change what ended it (`--changed --set tricks.NAME.OPTION=...`), or start a new run with its networks: "
             + _new_run_command(folder),
         )
     return UsageError(
         f"run {folder.path.name} is finished",
-        f"to train it longer: {RunRequest((f'train.steps={2 * step_of(files[-1])}',)).command_line(folder.path)}\n"
+        f"to train it longer: {RunRequest((f'train.steps={2 * step}',)).command_line(folder.path)}\n"
         f"to start a new run with its networks: {_new_run_command(folder)}",
     )
 
