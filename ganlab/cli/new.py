@@ -80,11 +80,7 @@ def plugin_file(kind: Kind, file: Path) -> None:
 
 
 def _checked_name(kind: Kind, file: Path, name: str) -> str:
-    """Return ``name``, the name of the trick or metric in ``file``, after checking that Python and recipes can use it.
-
-    Raises:
-        UsageError: it is not a valid name, a component has it already, or, for a metric, another metric gives a number of that name.
-    """
+    """Return ``name``, the name of the trick or metric in ``file``, after checking that Python and recipes can use it."""
     if file.suffix != ".py" or not name.isidentifier() or not name.isascii():
         raise UsageError(f"{file} is not a valid name for a plugin", f"letters, digits and _ before .py: `ganlab new {kind} my_{kind}.py`")
     if keyword.iskeyword(name):
@@ -116,14 +112,7 @@ def _class_name(kind: Kind, name: str) -> str:
 
 
 def _write(files: dict[Path, tuple[str, dict[str, str]]]) -> None:
-    """Write files from templates: all of them, or none if one exists already.
-
-    Args:
-        files: for each path, its template's name, and the words of the template with their replacements.
-
-    Raises:
-        UsageError: a file exists already, or cannot be written.
-    """
+    """Write files from templates: all of them, or none if one exists already."""
     for path in files:
         if path.exists():
             raise UsageError(f"{path} already exists", "choose another name, or move it away; nothing was overwritten")

@@ -166,11 +166,7 @@ def write_pngs(folder: Path, pictures: Iterable[tuple[str, np.ndarray]]) -> None
 
 
 def _refuse_for_animations(options: dict[str, Any]) -> None:
-    """Refuse options of sampling: an animation shows sheets that the run drew while it trained, so they have no effect on it.
-
-    Raises:
-        UsageError: one of them is set.
-    """
+    """Refuse options of sampling: an animation shows sheets that the run drew while it trained, so they have no effect on it."""
     flags = {"count": "--count", "seed": "--seed", "label": "--class", "truncation": "--truncation", "grid": "--grid"}
     flags |= {"interpolate": "--interpolate", "checkpoint": "--checkpoint"}
     refused = [flag for key, flag in flags.items() if options[key] is not None and options[key] is not False and options[key] != ""]

@@ -98,11 +98,7 @@ def typed(text: str) -> Any:
 
 
 def _put(layer: Node, keys: list[str], value: Any, place: Place) -> None:
-    """Put a value into the layer.
-
-    Raises:
-        ValueError: the key is set already.
-    """
+    """Put a value into the layer."""
     node = layer
     for position, key in enumerate(keys):
         last = position == len(keys) - 1

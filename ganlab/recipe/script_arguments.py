@@ -46,11 +46,7 @@ def override_list(overrides: Overrides) -> list[str]:
 
 
 def _plain(value: Any, name: str) -> Any:
-    """Return a value as TOML can hold it. Tuples become lists, paths become texts, numpy's numbers become Python's.
-
-    Raises:
-        UsageError: TOML has no such value; the message calls the value ``name``.
-    """
+    """Return a value as TOML can hold it. Tuples become lists, paths become texts, numpy's numbers become Python's."""
     if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, os.PathLike):

@@ -21,11 +21,7 @@ TAIL = 65_536  # bytes at the end of metrics.jsonl that are read for its last li
 
 
 class RunResult(RunSummary):
-    """A run with its results. Whatever cannot be read from its folder is empty. Files are read on first access, and then cached.
-
-    Args:
-        run: as :func:`ganlab.records.summaries.list_runs` or ``find_run`` returns it.
-    """
+    """A run with its results. Whatever cannot be read from its folder is empty. Files are read on first access, and then cached."""
 
     def __init__(self, run: RunSummary) -> None:
         super().__init__(run.folder, run.info)

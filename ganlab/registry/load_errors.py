@@ -16,12 +16,7 @@ _NOT_THE_PLUGIN = (str(Path(__file__).resolve().parents[1]) + os.sep, str(Path(i
 
 
 def describe_load_error(error: BaseException, point: importlib.metadata.EntryPoint) -> str:
-    """Why an installed plugin cannot be imported: a complete first line, and the author's own traceback if it helps.
-
-    Args:
-        error: what the import raised.
-        point: the plugin's entry point.
-    """
+    """Why an installed plugin cannot be imported: a complete first line, and the author's own traceback if it helps."""
     name = point.dist.name if point.dist else ""
     if isinstance(error, ModuleNotFoundError) and error.name:
         module = point.value.partition(":")[0]

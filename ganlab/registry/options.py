@@ -68,9 +68,7 @@ def check_call(factory: Callable[..., Any], positional: str | None, owner: str) 
     """Check that the engine can call ``factory`` with one positional argument or none, and options by name.
 
     Args:
-        factory: has passed :func:`options_model`.
         positional: the name of the positional argument that the engine passes, or None.
-        owner: as in :func:`options_model`.
 
     Raises:
         PluginError: it has too few or too many positional parameters.

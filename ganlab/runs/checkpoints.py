@@ -91,12 +91,7 @@ class Checkpoints:
         self.start_training()
 
     def _catch_up(self, path: Path, journal: dict[str, Any]) -> None:
-        """Do what a process that was killed right after it wrote the checkpoint ``path`` has left out, and check the lines before it.
-
-        Args:
-            path: of the checkpoint.
-            journal: the checkpoint's checksum of metrics.jsonl.
-        """
+        """Do what a process that was killed right after it wrote the checkpoint ``path`` has left out, and check the lines before it."""
         record, folder = self.record, self.record.folder
         assert folder is not None
         retention.note(record.info, folder, path, self.best)

@@ -34,9 +34,6 @@ class Measured:
     """A run that was measured.
 
     Attributes:
-        run: the run.
-        report: the values.
-        step: the step of the generator that was measured.
         current_step: the run's current step, where it has been resumed since its generator was written; else None.
         written: whether evaluation.json has the result.
     """
@@ -55,8 +52,6 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
     evaluation at its end.
 
     Args:
-        summary: the run.
-        library: the components that its recipe may pick.
         workspace: the folders of data and cache; its ``tell`` gets announcements.
         request: ``overrides`` may change what is measured.
         point: ``"last"``, ``"best"`` or a step: the checkpoint whose generator is measured; empty: ``generator.safetensors``.
@@ -97,11 +92,7 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
 
 
 def _refuse_training_options(request: RunRequest) -> None:
-    """Check that ``--set`` changes nothing that training depends on.
-
-    Raises:
-        UsageError: it does.
-    """
+    """Check that ``--set`` changes nothing that training depends on."""
     training_keys = [key for key in request.keys if key.partition(".")[0] not in MEASUREMENT_TABLES]
     if training_keys:
         raise UsageError(
@@ -111,11 +102,7 @@ def _refuse_training_options(request: RunRequest) -> None:
 
 
 def _ended_generator(summary: RunSummary, request: RunRequest) -> Path:
-    """The file ``generator.safetensors`` of a run that has ended.
-
-    Raises:
-        UsageError: there is none, or the run has been resumed and is running.
-    """
+    """The file ``generator.safetensors`` of a run that has ended."""
     path = generator_file(summary, request)
     if summary.status == "running" or summary.folder.locked_elsewhere():
         command = generator_step.last_checkpoint_command(summary, request)

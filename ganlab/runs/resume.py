@@ -37,9 +37,6 @@ def resume_run(summary: RunSummary, library: Lookup, workspace: Workspace, reque
     """Build a run that stopped and put it back to its last checkpoint, ready for :func:`ganlab.runs.training.execute`.
 
     Args:
-        summary: the run.
-        library: the components and tricks that its recipe may pick.
-        workspace: the folders of runs and data, and who is told.
         request: what may have changed; None: nothing.
 
     Raises:
@@ -86,11 +83,7 @@ def _resume(folder: RunFolder, library: Lookup, workspace: Workspace, request: R
 
 
 def _check_script_tricks(folder: RunFolder, info: RunInfo, workspace: Workspace, request: RunRequest) -> None:
-    """Check that the tricks that a script had passed are passed again: a run's folder cannot hold them.
-
-    Raises:
-        UsageError: they are not, and ``request`` does not allow it.
-    """
+    """Check that the tricks that a script had passed are passed again: a run's folder cannot hold them."""
     then, now = info.script_tricks, [type(trick).__name__ for trick in workspace.tricks]
     if len(then) != len(now) and not request.changed:
         raise UsageError(
@@ -102,11 +95,7 @@ def _check_script_tricks(folder: RunFolder, info: RunInfo, workspace: Workspace,
 
 
 def _refuse_changes(folder: RunFolder, path: Path, changes: dict[str, str], request: RunRequest) -> None:
-    """Check that the recipe is the one that the checkpoint ``path`` was trained with. The budget may differ.
-
-    Raises:
-        UsageError: something else differs, and ``request`` does not allow it.
-    """
+    """Check that the recipe is the one that the checkpoint ``path`` was trained with. The budget may differ."""
     name = folder.path.name
     fixed = [text for key, text in changes.items() if differences.is_part_of(key, differences.FIXED)]
     if fixed:
@@ -151,11 +140,7 @@ def _build_and_restore(
 
 
 def _check_budget(run: Run, folder: RunFolder, info: RunInfo, step: int) -> None:
-    """Check that steps are left to train.
-
-    Raises:
-        UsageError: none are.
-    """
+    """Check that steps are left to train."""
     if step > run.total_steps:
         raise UsageError(
             f"run {folder.path.name} has already trained {step:,} steps, and its budget would be {run.total_steps:,}",

@@ -54,8 +54,6 @@ def load_state(game: Game, best: Best, path: Path, state: dict[str, Any], other_
     """Load the state of a checkpoint into the game and ``best``. The journal is read from its file instead.
 
     Args:
-        game, best: what is loaded.
-        path, state: the checkpoint's file, and its content.
         other_tricks: the run may have other tricks than the checkpoint: those that it does not know start from their initial state.
         changed: the keys in which the recipe differs from the checkpoint's. What depends on them is not loaded.
 
