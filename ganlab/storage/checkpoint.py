@@ -68,12 +68,9 @@ def load(path: Path, what: str = "checkpoint") -> dict[str, Any]:
     if header.get("sha256") != _checksum(tensors, header.get("state")):
         raise GanlabError(f"{what} {path} is damaged: its checksum does not match its content", hint)
     try:
-        state = _unpack(header["state"], tensors)
+        return dict(_unpack(header["state"], tensors))
     except (KeyError, TypeError, ValueError, RecursionError) as error:  # not written by ganlab: its checksum is right
         raise GanlabError(f"{what} {path} is not what ganlab writes: {error!r}", hint) from error
-    if not isinstance(state, dict):
-        raise GanlabError(f"{what} {path} is not what ganlab writes", hint)
-    return state
 
 
 def checked(state: Any, path: str = "") -> Any:
