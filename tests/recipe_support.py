@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ganlab.errors import RecipeError, UsageError
 from ganlab.recipe import Recipe, load_recipe
-from ganlab.registry.entry import Kind, PluginFile
+from ganlab.registry.entry import BrokenPlugin, Entry, Kind, PluginFile
 from ganlab.registry.options import options_model
 
 BASE = """\
@@ -177,28 +177,11 @@ def mlflow(*, uri: str = "") -> None:
     """Mirror the run."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    kind: Kind
-    name: str
-    factory: Callable[..., Any]
-    options: type[pydantic.BaseModel]
-    plugin: str = "fake"
-    origin: str = "fake 1.0"
-
-
-@dataclass(frozen=True)
-class Broken:
-    plugin: str
-    origin: str
-    why: str
-
-
 @dataclass
 class FakeCatalogue:
     """Everything above; a plugin file brings a trick of its own name."""
 
-    broken: list[Broken] = field(default_factory=list)
+    broken: list[BrokenPlugin] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
 
@@ -216,7 +199,7 @@ class FakeCatalogue:
                 self._add(kind, factory.__name__.lower(), factory)
 
     def _add(self, kind: Kind, name: str, factory: Callable[..., Any]) -> None:
-        self.entries[kind, name] = Entry(kind, name, factory, options_model(factory, name))
+        self.entries[kind, name] = Entry(kind, name, factory, options_model(factory, name), "fake", "fake 1.0")
 
     def find(self, kind: Kind, name: str) -> Entry | None:
         return self.entries.get((kind, name))

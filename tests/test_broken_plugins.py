@@ -312,7 +312,7 @@ def test_an_option_that_is_none_for_want_of_an_annotation(capsys: pytest.Capture
     why = "has no annotation, so it is not an option: write `scale: float = ...`"
     tricks = '[[tricks]]\nuse = "mine"\nsteps = 4\nscale = 0.1\n'
     assert said(capsys, "check", recipe("mine.py", tricks), code=2) == f"error: mine.toml:6: 'scale' of trick 'mine' {why}\n{hint}"
-    why = "is before the star, so it is not an option: write `*, scale: float = ...`"
+    why = "is before the star, so it is not an option: write `*, scale`"
     other = tricks.replace("mine", "other")
     assert said(capsys, "check", recipe("mine.py", other), code=2) == f"error: mine.toml:6: 'scale' of trick 'other' {why}\n{hint}"
     unknown = tricks.replace("scale", "spin")

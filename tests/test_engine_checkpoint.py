@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from engine_support import Capture, Plugin, StopAt, hooked, lines, resumed, same, trick, weights
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 import ganlab
@@ -192,15 +192,14 @@ def unwritable(text: str) -> Any:
     return fail
 
 
-@pytest.mark.parametrize("function", ["save_file", "os.fsync"])
-def test_the_old_file_outlives_a_failed_write(function: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_old_file_outlives_a_failed_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.safetensors"
     save(path, {"w": torch.ones(3)})
-    monkeypatch.setattr(f"ganlab.storage.checkpoint.{function}", unwritable("No space left on device"))
+    monkeypatch.setattr("ganlab.storage.atomic.os.fsync", unwritable("No space left on device"))
     with pytest.raises(GanlabError) as caught:
         save(path, {"w": torch.zeros(3)})
     assert str(caught.value) == (
-        f"checkpoint {path} cannot be written: No space left on device\nfree some space, or choose another folder with --runs-dir"
+        f"{path} cannot be written: No space left on device\nfree some space, or choose another folder with --runs-dir"
     )
     monkeypatch.undo()
     assert load(path)["w"].eq(1).all()
@@ -211,19 +210,19 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(GanlabError) as caught:
         save(tmp_path / "file" / "x", {})
-    assert str(caught.value).startswith(f"checkpoint {tmp_path / 'file' / 'x'} cannot be written: ")
+    assert str(caught.value).startswith(f"{tmp_path / 'file' / 'x'} cannot be written: ")
 
 
 def test_a_full_disk_ends_the_run_as_failed_with_its_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, saved = checkpoint.save_file, []
+    real, saved = checkpoint.write_bytes, []
 
-    def full(tensors: Any, path: Path, metadata: Any) -> None:
+    def full(path: Path, content: bytes) -> None:
         saved.append(path)
         if len(saved) == 2:
-            raise SafetensorError("I/O error: No space left on device (os error 28)")
-        real(tensors, path, metadata)
+            raise GanlabError(f"{path} cannot be written: No space left on device")
+        real(path, content)
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(checkpoint, "write_bytes", full)
     with pytest.raises(GanlabError, match="No space left on device"):
         play(steps=9, overrides=["train.checkpoint_every=3"], folder=tmp_path)
     (run,) = tmp_path.iterdir()
@@ -277,7 +276,7 @@ def test_a_checkpoint_of_other_networks_or_tricks_is_refused(tmp_path: Path) -> 
     with pytest.raises(GanlabError) as caught:
         other.restore(path)
     assert caught.value.message.startswith(f"checkpoint {path} is of another generator than this recipe's: Missing key(s) in state_dict: ")
-    assert caught.value.hint == "weights go on in the same network alone: put its options back, or begin a new run with `ganlab run`"
+    assert caught.value.hint == "weights fit the same network only: put its options back, or start a new run with `ganlab run`"
     with pytest.raises(GanlabError) as caught:
         prepare(overrides=[trick("r1_penalty")]).restore(path)
     assert str(caught.value) == f"checkpoint {path} has the state of other tricks than this recipe: []"

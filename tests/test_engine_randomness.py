@@ -72,7 +72,7 @@ def test_the_seed_reaches_the_init_the_data_their_order_and_the_noise() -> None:
         execute(run)
     for name in ("real", "latent"):
         assert not captures[0].turns[0][name].equal(captures[1].turns[0][name])
-    assert not runs[0].timetable.sampler.fixed_latent(4).equal(runs[1].timetable.sampler.fixed_latent(4))
+    assert not runs[0].timetable.sampler.source.fixed_latent(4, "x").equal(runs[1].timetable.sampler.source.fixed_latent(4, "x"))
 
 
 def test_a_trick_that_draws_moves_no_other_stream() -> None:

@@ -283,11 +283,11 @@ def test_samples_may_be_of_another_law_than_the_training(tmp_path: Path) -> None
     capture = Capture()
     run = play(capture, steps=2, folder=tmp_path, overrides=[*more, 'sampling_noise={use="uniform",dimension=3,location=-20.0}'])
     assert all((turn["latent"] - 5).abs().max() < 1 for turn in capture.turns)
-    assert (run.timetable.sampler.fixed_latent(100) + 20).abs().max() <= 1
+    assert (run.timetable.sampler.source.fixed_latent(100, "x") + 20).abs().max() <= 1
     assert (ganlab.load_generator(run.path).noise.location, ganlab.load_generator(run.path).noise.scale) == (-20.0, 1.0)
     plain = play(steps=2, folder=tmp_path, overrides=more)
     assert same(weights(run), weights(plain))
-    assert (plain.timetable.sampler.fixed_latent(100) - 5).abs().max() < 1
+    assert (plain.timetable.sampler.source.fixed_latent(100, "x") - 5).abs().max() < 1
     assert ganlab.load_generator(plain.path).noise.location == 5.0
     with pytest.raises(RecipeError) as caught:
         prepare(overrides=[*more, 'sampling_noise={use="normal",dimension=4}'])

@@ -124,7 +124,7 @@ def test_checkpoints_that_can_no_longer_be_written(server: Server, never: Path, 
     run = only_run(tmp_path)
     subprocess.run(["umount", str(run / "checkpoints")], check=True)
     file = run.relative_to(tmp_path) / "checkpoints" / "step_000000012.safetensors"
-    assert text.startswith(f"error: checkpoint {file} cannot be written: ")
+    assert text.startswith(f"error: {file} cannot be written: ")
     resumes_exactly(server, tmp_path, never)
 
 

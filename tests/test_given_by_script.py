@@ -30,11 +30,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "class": ({"tricks": [Counting]}, "Counting is a class, not an object\nmake one: `Counting()`"),
     "one trick": ({"tricks": Counting()}, "tricks is a list, not a Counting\nwrite tricks=[MyTrick()]"),
-    "one class": ({"tricks": Counting}, "tricks is a list, not the class Counting\nwrite tricks=[MyTrick()]"),
     "name": (
         {"tricks": ["clamp"]},
         "tricks are objects with hooks, not the text 'clamp'\n"
-        'a trick of a plugin is switched on by overrides={"tricks.clamp.use": "clamp"}',
+        'a trick of a plugin is switched on by overrides={"tricks.NAME.use": "NAME"}',
     ),
     "no hooks": (
         {"tricks": [SimpleNamespace()]},
@@ -48,7 +47,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "plugin file": (
         {"plugins": "mine.py"},
-        "plugins are modules or objects with hooks, not the text 'mine.py'\n"
+        "plugins is a list, not the text 'mine.py'\n"
         'name a file in the recipe, `plugins = ["my_plugin.py"]`; or import it, and pass the module',
     ),
     "one plugin": ({"plugins": ganlab}, "plugins is a list, not a module\nwrite plugins=[my_module]"),

@@ -139,7 +139,7 @@ def test_defaults_that_json_cannot_say_are_left_out() -> None:
         """Loss."""
 
     catalogue = FakeCatalogue()
-    catalogue.entries["loss", "endless"] = Entry("loss", "endless", endless, options_model(endless, "endless"))
+    catalogue.entries["loss", "endless"] = Entry("loss", "endless", endless, options_model(endless, "endless"), "fake", "fake 1.0")
     branch = next(branch for branch in schema(catalogue)["$defs"]["loss"]["oneOf"] if branch["title"] == "endless")
     assert branch["properties"] == {"use": {"const": "endless"}, "most": {"type": "number"}, "least": {"type": "number"}}
 
@@ -154,7 +154,7 @@ def test_a_type_that_holds_itself_is_described_once() -> None:
         """Loss."""
 
     catalogue = FakeCatalogue()
-    catalogue.entries["loss", "nested"] = Entry("loss", "nested", nested, options_model(nested, "nested"))
+    catalogue.entries["loss", "nested"] = Entry("loss", "nested", nested, options_model(nested, "nested"), "fake", "fake 1.0")
     branch = next(branch for branch in schema(catalogue)["$defs"]["loss"]["oneOf"] if branch["title"] == "nested")
     own = branch["properties"]["own"]
     assert own["properties"]["depth"] == {"default": 0, "type": "integer"}

@@ -54,12 +54,13 @@ def run_command(recipe: str, overrides: tuple[str, ...], **options: Any) -> None
 
     --seeds and --grid make a sweep of several runs. The same command again trains the missing runs and resumes the interrupted ones.
     """
+    settings = [f"train.{key}={value}" for key in ("device", "seed") if (value := options.pop(key)) is not None]
     sweep_options = {name: options.pop(name) for name in ("seeds", "grid", "jobs", "name", "retry_failed")}
     if sweep_options["seeds"] is not None or sweep_options["grid"]:
         with importing():
             from ganlab.cli import sweep
 
-        sweep.run(recipe, list(overrides), sweep.SweepOptions(**sweep_options), **options)
+        sweep.run(recipe, [*overrides, *settings], sweep.SweepOptions(**sweep_options), **options)
         return
     for name, value in sweep_options.items():
         if value:
@@ -67,7 +68,7 @@ def run_command(recipe: str, overrides: tuple[str, ...], **options: Any) -> None
     with importing():
         from ganlab.cli.run import run
 
-    run(recipe, list(overrides), **options)
+    run(recipe, [*overrides, *settings], **options)
 
 
 @cli.command("resume")
@@ -280,7 +281,7 @@ def new_trick(file: Path) -> None:
     """Write FILE, such as my_trick.py, with a trick, and a recipe that uses it."""
     from ganlab.cli import new
 
-    new.trick(file)
+    new.plugin_file("trick", file)
 
 
 @new_group.command("metric")
@@ -289,7 +290,7 @@ def new_metric(file: Path) -> None:
     """Write FILE, such as my_metric.py, with a metric, and a recipe that uses it."""
     from ganlab.cli import new
 
-    new.metric(file)
+    new.plugin_file("metric", file)
 
 
 @new_group.command("recipe")

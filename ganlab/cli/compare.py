@@ -82,11 +82,7 @@ def _show_unmeasured(results: Sequence[RunResult], runs_dir: Path) -> None:
 
 
 def _chosen_runs(names: Sequence[str], recipes: Sequence[str], runs_dir: Path) -> list[RunSummary]:
-    """The runs with these names, and all ended runs of these recipes; without both, all ended runs.
-
-    Raises:
-        UsageError: a name or a recipe is unknown, or there are no ended runs.
-    """
+    """The runs with these names, and all ended runs of these recipes; without both, all ended runs."""
     chosen = [find_run(runs_dir, name) for name in names]
     if recipes or not names:
         summaries = list_runs(runs_dir)
@@ -117,11 +113,7 @@ def _as_argument(result: RunResult, runs_dir: Path) -> str:
 
 
 def _chosen_metric(groups: Sequence[RunGroup], by: str | None) -> str | None:
-    """The metric of the verdicts: that of ``--by``, else the main metric.
-
-    Raises:
-        UsageError: no run has the metric of ``--by``.
-    """
+    """The metric of the verdicts: that of ``--by``, else the main metric."""
     if by is None:
         return main_metric(groups)
     known = metric_names(groups)
@@ -131,18 +123,9 @@ def _chosen_metric(groups: Sequence[RunGroup], by: str | None) -> str | None:
 
 
 def _refuse_other_file(path: Path) -> None:
-    """Check that ``path`` is free or an earlier report.
-
-    Raises:
-        UsageError: it is another file.
-        GanlabError: it cannot be read.
-    """
-    try:
-        if not path.is_file() or is_page(path):
-            return
-    except OSError as error:
-        raise GanlabError(cannot_be_written(path, error).message, OTHER_FILE) from error
-    raise UsageError(f"{path} already exists, and is not a report of `ganlab compare`", OTHER_FILE)
+    """Check that ``path`` is free or an earlier report."""
+    if path.is_file() and not is_page(path):
+        raise UsageError(f"{path} already exists, and is not a report of `ganlab compare`", OTHER_FILE)
 
 
 def _write_report(path: Path, groups: Sequence[RunGroup], metric: str | None) -> None:

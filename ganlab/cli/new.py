@@ -12,23 +12,12 @@ from typing import Literal
 
 from ganlab.errors import UsageError
 from ganlab.registry.catalogue import Catalogue
-from ganlab.registry.entry import Entry
 from ganlab.screen.terminal import show_lines
 from ganlab.version import __version__
 
 Kind = Literal["trick", "metric"]  # each has two templates: KIND.py and KIND.toml
 
 DISTRIBUTION = re.compile(r"[A-Za-z]([A-Za-z0-9._-]*[A-Za-z0-9])?")
-
-
-def trick(file: Path) -> None:
-    """Write a file with a trick, and a recipe that uses it."""
-    _plugin_file("trick", file)
-
-
-def metric(file: Path) -> None:
-    """Write a file with a metric, and a recipe that uses it."""
-    _plugin_file("metric", file)
 
 
 def recipe(file: Path) -> None:
@@ -72,7 +61,7 @@ def plugin(name: str) -> None:
     )
 
 
-def _plugin_file(kind: Kind, file: Path) -> None:
+def plugin_file(kind: Kind, file: Path) -> None:
     """Write ``file`` with a trick or metric named after it, and a recipe beside it that uses it."""
     name = _checked_name(kind, file, file.stem)
     if (existing := _module_origin(name)) is not None:
@@ -91,11 +80,7 @@ def _plugin_file(kind: Kind, file: Path) -> None:
 
 
 def _checked_name(kind: Kind, file: Path, name: str) -> str:
-    """Return ``name``, the name of the trick or metric in ``file``, after checking that Python and recipes can use it.
-
-    Raises:
-        UsageError: it is not a valid name, a component has it already, or, for a metric, another metric gives a number of that name.
-    """
+    """Return ``name``, the name of the trick or metric in ``file``, after checking that Python and recipes can use it."""
     if file.suffix != ".py" or not name.isidentifier() or not name.isascii():
         raise UsageError(f"{file} is not a valid name for a plugin", f"letters, digits and _ before .py: `ganlab new {kind} my_{kind}.py`")
     if keyword.iskeyword(name):
@@ -104,17 +89,13 @@ def _checked_name(kind: Kind, file: Path, name: str) -> str:
     entry = catalogue.find(kind, name)
     if entry is not None:
         raise UsageError(f"there is already a {kind} '{name}', from plugin {entry.plugin} ({entry.origin})", "choose another name")
-    if kind == "metric" and (other := _metric_with_number(name, catalogue)) is not None:
-        raise UsageError(
-            f"there is already a number '{name}', from metric '{other.name}' of plugin {other.plugin} ({other.origin})",
-            "choose another name",
-        )
+    for other in catalogue.entries(["metric"]) if kind == "metric" else ():
+        if name in getattr(other.factory, "results", {}):  # one recipe cannot use two metrics with a number of one name
+            raise UsageError(
+                f"there is already a number '{name}', from metric '{other.name}' of plugin {other.plugin} ({other.origin})",
+                "choose another name",
+            )
     return name
-
-
-def _metric_with_number(number: str, catalogue: Catalogue) -> Entry | None:
-    """Return the metric that gives a number of that name, if any: one recipe cannot use two of them."""
-    return next((entry for entry in catalogue.entries(["metric"]) if number in getattr(entry.factory, "results", {})), None)
 
 
 def _module_origin(name: str) -> str | None:
@@ -131,14 +112,7 @@ def _class_name(kind: Kind, name: str) -> str:
 
 
 def _write(files: dict[Path, tuple[str, dict[str, str]]]) -> None:
-    """Write files from templates: all of them, or none if one exists already.
-
-    Args:
-        files: for each path, its template's name, and the words of the template with their replacements.
-
-    Raises:
-        UsageError: a file exists already, or cannot be written.
-    """
+    """Write files from templates: all of them, or none if one exists already."""
     for path in files:
         if path.exists():
             raise UsageError(f"{path} already exists", "choose another name, or move it away; nothing was overwritten")

@@ -12,7 +12,7 @@ from ganlab.errors import PluginError, UsageError, did_you_mean
 from ganlab.hookspecs import RunHooks
 from ganlab.recipe.manual import hooks_of, options_of, snippet
 from ganlab.registry.catalogue import HOOK_OF, Catalogue
-from ganlab.registry.entry import BrokenPlugin, Entry
+from ganlab.registry.entry import Entry
 from ganlab.screen.announcements import announce_plugin_files
 from ganlab.screen.terminal import show_lines, show_table, warn
 
@@ -74,7 +74,7 @@ def _list(catalogue: Catalogue) -> None:
     if catalogue.broken:
         show_lines("", "These cannot be used. Recipes that do not need them are not affected:")
         for broken in catalogue.broken:
-            show_lines(f"  {broken.plugin} ({broken.origin}): {_first_line(broken)}")
+            show_lines(f"  {broken.plugin} ({broken.origin}): {broken.reason}")
     show_lines("", "ganlab plugins NAME describes a plugin, a component or a trick; ganlab plugins FILE.py a plugin file of yours")
 
 
@@ -82,10 +82,6 @@ def _summary(catalogue: Catalogue, plugin: str) -> str:
     """Return what a plugin brings in one line: ``losses bce, relativistic_bce; tricks clamp``."""
     names_by_kind = {kind: [entry.name for entry in catalogue.entries([kind]) if entry.plugin == plugin] for kind in HOOK_OF}
     return "; ".join(f"{PLURALS[kind]} {', '.join(names)}" for kind, names in names_by_kind.items() if names) or "nothing"
-
-
-def _first_line(broken: BrokenPlugin) -> str:
-    return next(iter(broken.why.splitlines()), "it could not be loaded")
 
 
 def _show_plugin(name: str, origin: str, entries: list[Entry]) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import tomllib
 from pathlib import Path
 
 from rich.table import Table
 
 from ganlab.errors import UsageError, did_you_mean
-from ganlab.recipe import shipped_recipes
+from ganlab.recipe import describe_recipe, shipped_recipes
 from ganlab.screen.terminal import console, show_lines
 
 
@@ -22,8 +21,8 @@ def recipes(copy: str | None) -> None:
     shipped = shipped_recipes()
     if copy is None:
         table = Table("recipe", "what it is", box=None, pad_edge=False)
-        for name, path in sorted(shipped.items()):
-            table.add_row(name, tomllib.loads(path.read_text(encoding="utf-8")).get("description", ""))
+        for name, path in shipped.items():
+            table.add_row(name, describe_recipe(path))
         console.print(table)
         show_lines("", "ganlab run NAME trains one; ganlab recipes --copy NAME copies it here to edit")
         return

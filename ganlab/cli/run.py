@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganlab.cli.options import option_overrides
 from ganlab.cli.training import train
 from ganlab.registry.catalogue import Catalogue
 from ganlab.runs.start import open_run
@@ -14,18 +13,8 @@ from ganlab.screen.terminal import Display
 from ganlab.sweeps.membership import join_sweep
 
 
-def run(
-    recipe: str,
-    overrides: list[str],
-    *,
-    device: str | None,
-    seed: int | None,
-    runs_dir: Path,
-    data_root: Path | None,
-    quiet: bool,
-) -> None:
+def run(recipe: str, overrides: list[str], *, runs_dir: Path, data_root: Path | None, quiet: bool) -> None:
     """Train a recipe in a new run."""
-    overrides = [*overrides, *option_overrides(device, seed)]
     membership = join_sweep()
     with Display(quiet) as display:
         workspace = Workspace(runs_dir, data_root, display.tell, [display], sweep=membership)

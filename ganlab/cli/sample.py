@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,18 +137,9 @@ def _draw(
 
 
 def _remove_rest(folder: Path, number: int, width: int) -> None:
-    """Remove pictures of an earlier, longer series, from ``number`` on. Otherwise they would look like part of the new series.
-
-    Raises:
-        UsageError: a picture cannot be removed.
-    """
+    """Remove pictures of an earlier, longer series, from ``number`` on. Otherwise they would look like part of the new series."""
     while (path := folder / f"sample_{number:0{width}d}.png").is_file():
-        try:
-            path.unlink()
-        except OSError as error:
-            raise UsageError(
-                f"{path} belongs to earlier samples and cannot be removed: {error.strerror}", "remove it: it is not one of the new samples"
-            ) from error
+        path.unlink()
         number += 1
 
 
@@ -165,7 +156,7 @@ def is_folder(out: Path) -> bool:
     return False
 
 
-def write_pngs(folder: Path, pictures: Iterator[tuple[str, np.ndarray]] | list[tuple[str, np.ndarray]]) -> None:
+def write_pngs(folder: Path, pictures: Iterable[tuple[str, np.ndarray]]) -> None:
     """Write named pictures, uint8 of shape ``(height, width, 3)``, into a folder: all of them or none."""
     from PIL import Image
 
@@ -175,11 +166,7 @@ def write_pngs(folder: Path, pictures: Iterator[tuple[str, np.ndarray]] | list[t
 
 
 def _refuse_for_animations(options: dict[str, Any]) -> None:
-    """Refuse options of sampling: an animation shows sheets that the run drew while it trained, so they have no effect on it.
-
-    Raises:
-        UsageError: one of them is set.
-    """
+    """Refuse options of sampling: an animation shows sheets that the run drew while it trained, so they have no effect on it."""
     flags = {"count": "--count", "seed": "--seed", "label": "--class", "truncation": "--truncation", "grid": "--grid"}
     flags |= {"interpolate": "--interpolate", "checkpoint": "--checkpoint"}
     refused = [flag for key, flag in flags.items() if options[key] is not None and options[key] is not False and options[key] != ""]

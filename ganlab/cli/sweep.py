@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganlab.cli.exit_codes import SIGNALLED
-from ganlab.cli.options import option_overrides
 from ganlab.errors import GanlabError, UsageError
 from ganlab.recipe.grid import SEED, load_combinations, read_axes, read_seeds
 from ganlab.registry.catalogue import Catalogue
@@ -39,26 +38,16 @@ class SweepOptions:
     retry_failed: bool
 
 
-def run(
-    recipe: str,
-    overrides: list[str],
-    options: SweepOptions,
-    *,
-    device: str | None,
-    seed: int | None,
-    runs_dir: Path,
-    data_root: Path | None,
-    quiet: bool,
-) -> None:
+def run(recipe: str, overrides: list[str], options: SweepOptions, *, runs_dir: Path, data_root: Path | None, quiet: bool) -> None:
     """Start the missing runs of a sweep, resume the interrupted ones, and show the results.
 
     Raises:
         UsageError: the sweep is not possible; no run was started.
         SystemExit: some of its runs are not finished.
     """
-    _refuse_two_kinds_of_seed(overrides, seed, options)
-    command = command_line(recipe, overrides, options, device, seed, runs_dir, data_root, quiet)
-    overrides = [*overrides, *option_overrides(device, seed)]
+    if options.seeds is not None and "," in options.seeds and any(_key(text) == SEED for text in overrides):
+        raise UsageError(f"a seed and --seeds {options.seeds} cannot both be given: the list names every seed", "leave one of them out")
+    command = command_line(recipe, overrides, options, runs_dir, data_root, quiet)
     catalogue = Catalogue.of_installed(announce_plugin_files(warn))
     combinations = load_combinations(recipe, catalogue, overrides, read_axes(options.grid))
     recipes = [combination.recipe for combination in combinations]
@@ -80,22 +69,6 @@ def run(
         sweep.close()
     if any(run.state != "finished" for run in sweep.runs):
         raise SystemExit(FAILED if runner.stopped_by is None else SIGNALLED + int(runner.stopped_by))
-
-
-def _refuse_two_kinds_of_seed(overrides: Sequence[str], seed: int | None, options: SweepOptions) -> None:
-    """Check that ``--seeds`` does not contradict ``--seed`` or ``--set train.seed``.
-
-    Raises:
-        UsageError: it does.
-    """
-    if options.seeds is None:
-        return
-    if seed is not None:
-        raise UsageError("--seed and --seeds cannot both be given", f"to start from that seed: --set {SEED}={seed} --seeds {options.seeds}")
-    if "," in options.seeds and any(_key(text) == SEED for text in overrides):
-        raise UsageError(
-            f"--set {SEED} and --seeds {options.seeds} cannot both be given: the list names every seed", "leave one of them out"
-        )
 
 
 def _key(override: str) -> str:
@@ -145,14 +118,13 @@ def show_unfinished(sweep: Sweep, command: Sequence[str]) -> None:
 
 
 def command_line(
-    recipe: str, overrides: Sequence[str], options: SweepOptions, device: str | None, seed: int | None,
-    runs_dir: Path, data_root: Path | None, quiet: bool,
-) -> list[str]:  # fmt: skip
+    recipe: str, overrides: Sequence[str], options: SweepOptions, runs_dir: Path, data_root: Path | None, quiet: bool
+) -> list[str]:
     """The words of the command, for messages that say what to type next."""
     words = ["ganlab", "run", recipe]
     values = [
         ("--seeds", options.seeds), *(("--grid", text) for text in options.grid), *(("--set", text) for text in overrides),
-        ("--device", device), ("--seed", seed), ("--jobs", options.jobs), ("--name", options.name),
+        ("--jobs", options.jobs), ("--name", options.name),
         ("--runs-dir", None if runs_dir == Path("runs") else runs_dir), ("--data-root", data_root),
     ]  # fmt: skip
     for name, value in values:

@@ -33,7 +33,7 @@ class RunGroup:
     @property
     def changes(self) -> dict[int, str]:
         """The changes of the recipe when its runs were resumed, in words, by the step after which they apply."""
-        return self.results[0].run.changes
+        return self.results[0].changes
 
     @property
     def recipe(self) -> str:
@@ -82,7 +82,7 @@ def grouped(results: Sequence[RunResult]) -> list[RunGroup]:
     """The runs grouped by recipe, in the order in which the recipes first appear."""
     by_recipe: dict[tuple[Any, ...], list[RunResult]] = {}
     for result in results:
-        key = (result.recipe, *sorted(map(repr, result.options.items())), *result.run.changes.items())
+        key = (result.recipe, *sorted(map(repr, result.options.items())), *result.changes.items())
         by_recipe.setdefault(key, []).append(result)
     groups = [RunGroup(members[0].recipe, sorted(members, key=lambda result: result.seed)) for members in by_recipe.values()]
     changing = differences(groups)

@@ -148,7 +148,7 @@ def _runs(groups: Sequence[RunGroup]) -> str:
     rows = [["run", "recipe", "seed", "status", "step", "minutes"]]
     for group in groups:
         for result in group.results:
-            step = result.run.info.counters.get("step", 0)
+            step = result.info.counters.get("step", 0)
             rows.append([result.id, group.name, str(result.seed), result.status, f"{step:,}", f"{result.minutes:.1f}"])
     return f"<h2>Runs</h2>{_table(rows)}"
 

@@ -20,12 +20,7 @@ EXPORT_AGAIN = "export the generator again"
 
 
 def config_of(network: nn.Module, info: dict[str, Any]) -> dict[str, Any]:
-    """Describe an exported generator in plain data: everything but the weights.
-
-    Args:
-        network: the generator's network.
-        info: as :attr:`ganlab.generators.loaded.LoadedGenerator.info`.
-    """
+    """Describe an exported generator in plain data: everything but the weights."""
     return {
         "format": FORMAT,
         "ganlab": __version__,

@@ -92,8 +92,6 @@ def destination(kind: str | None, out: Path | None, name: str, force: bool) -> t
     Args:
         kind: the format; None: the one that ``out`` implies by its suffix; without a suffix, a folder of safetensors.
         out: the file or folder; None: in the current folder, named after the run.
-        name: the run's name.
-        force: existing files may be replaced.
 
     Raises:
         UsageError: there is no such format, ``out`` does not fit it or exists, or a library is missing.
@@ -118,11 +116,7 @@ def destination(kind: str | None, out: Path | None, name: str, force: bool) -> t
 
 
 def _kind_of(out: Path | None) -> str:
-    """The format that an output path implies.
-
-    Raises:
-        UsageError: no format has that suffix.
-    """
+    """The format that an output path implies."""
     suffix = out.suffix.lower() if out is not None else ""
     kinds = {file_format.suffix: kind for kind, file_format in FORMATS.items()}
     if suffix in kinds:

@@ -13,7 +13,6 @@ from ganlab.game.blame import blamed
 
 MAX_SAMPLES = 10**9  # in one call: torch computes sizes in 64 bits, and no machine has memory for so many
 MAX_SEED = 2**63 - 1
-HINT_FOR_TRUNCATION = "give a threshold above 0: 2 is mild, 0.5 is strong"
 
 
 def draw(noise: Any, use: str, count: int, seed: int, like: Tensor, truncation: float | None = None) -> Tensor:
@@ -32,20 +31,16 @@ def draw(noise: Any, use: str, count: int, seed: int, like: Tensor, truncation: 
         UsageError: ``count``, ``seed`` or ``truncation`` is invalid, or the law has no method ``truncated``.
     """
     count, seed = checked_integer("count", count, 1, MAX_SAMPLES), checked_integer("seed", seed, 0, MAX_SEED)
-    if truncation is not None and (isinstance(truncation, bool) or not isinstance(truncation, Real)):
-        raise UsageError(f"truncation = {truncation!r} is not a number", HINT_FOR_TRUNCATION)
-    generator = torch.Generator(like.device).manual_seed(seed)
-    if truncation is None:
-        with blamed(f"noise '{use}'"):
-            latent: Tensor = noise.sample(count, generator, like.device, like.dtype)
-            return latent
-    if not hasattr(noise, "truncated"):
+    if truncation is not None and not hasattr(noise, "truncated"):
         raise UsageError(f"noise '{use}' does not support truncation", "sample without truncation")
-    truncation = float(truncation)  # a NumPy float32 would make the law compute in float32
-    if not truncation > 0:
-        raise UsageError(f"truncation = {truncation:g} is not above 0", HINT_FOR_TRUNCATION)
+    if truncation is not None and not (isinstance(truncation, Real) and truncation > 0):
+        raise UsageError(f"truncation = {truncation!r} is not a number above 0", "give a threshold above 0: 2 is mild, 0.5 is strong")
+    generator = torch.Generator(like.device).manual_seed(seed)
     with blamed(f"noise '{use}'"):
-        latent = noise.truncated(count, truncation, generator, like.device, like.dtype)
+        if truncation is None:
+            latent: Tensor = noise.sample(count, generator, like.device, like.dtype)
+        else:  # as a Python float: a NumPy float32 would make the law compute in float32
+            latent = noise.truncated(count, float(truncation), generator, like.device, like.dtype)
     return latent
 
 

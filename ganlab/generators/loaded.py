@@ -139,7 +139,6 @@ def rebuilt(path: Path, state: dict[str, Any], library: Lookup) -> LoadedGenerat
     Args:
         path: the file or folder that ``state`` was read from, for error messages.
         state: a :func:`ganlab.generators.description.description`.
-        library: finds the network and the noise law.
 
     Raises:
         GanlabError: a component is not installed, or does not fit ``state``.

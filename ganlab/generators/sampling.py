@@ -28,11 +28,8 @@ class SampleSource:
     """A run's generator, with everything else that its samples depend on.
 
     Attributes:
-        generator: maps latents and labels (or None) to samples.
-        takes_labels: whether the generator takes labels.
         recipe: of the run; says seed and precision.
         noise: the noise law for samples.
-        shape: of one sample.
         device: where the generator computes.
         dtype: of latents and samples.
         evaluating: returns a context in which the generator is in eval mode; without one, it already is.
@@ -83,12 +80,8 @@ def in_chunks(
     """Make samples in chunks.
 
     Args:
-        generator: maps latents and labels (or None) to samples.
         latent: ``(count, *noise shape)``.
-        labels: ``(count,)``, or None.
         seed: seeds torch's default generators for each chunk, for networks that draw random numbers.
-        device: where the generator computes.
-        shape: of one sample.
         keep: called with each chunk; returns it as it is kept, for instance on the CPU.
 
     Returns:

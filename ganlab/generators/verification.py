@@ -37,7 +37,6 @@ def verify_samples(generator: LoadedGenerator, exported: SampleFunction, kind: s
     Args:
         generator: on the CPU and in eval mode.
         exported: the file, read again.
-        kind: its format, for error messages.
 
     Raises:
         GanlabError: the difference is larger, a shape differs, or the file cannot be run with a batch.

@@ -20,12 +20,7 @@ from ganlab.registry.options import plain, validate_options, why_not_options
 
 @dataclass
 class Chooser:
-    """Turns the table of a component or trick into a :class:`Choice`.
-
-    Attributes:
-        catalogue: where components are looked up.
-        mistakes: the list that mistakes are added to.
-    """
+    """Turns the table of a component or trick into a :class:`Choice`."""
 
     catalogue: Lookup
     mistakes: Mistakes
@@ -34,9 +29,7 @@ class Chooser:
         """The choice of a table, with its options checked; None if there is a mistake.
 
         Args:
-            kind: what the table picks.
             label: the table in messages, such as ``"tricks.clamp"``.
-            node: the table.
             name: of the choice; empty for ``label``.
             other_keys: keys of the table that are not options, besides ``use``.
         """
@@ -90,8 +83,6 @@ class Chooser:
         """The options of a table, checked and complete; None if there is a mistake.
 
         Args:
-            node: the table, without keys that are not options.
-            model: what the options are checked against.
             label: the table in messages.
             owner: whose options they are, such as ``"network 'mlp'"``; empty for a table of the engine.
             other_keys: keys that the table may have besides; suggested for an unknown key.

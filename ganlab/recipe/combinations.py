@@ -9,12 +9,7 @@ from ganlab.recipe.tables import Schedule, Train
 
 
 def impossible_combinations(schedule: Schedule | None, train: Train | None) -> Iterator[tuple[Way, str]]:
-    """Every impossible combination: the path of the value that should change, and a sentence.
-
-    Args:
-        schedule: the table ``[schedule]``; None if it has a mistake of its own.
-        train: the same for ``[train]``.
-    """
+    """Every impossible combination: the path of the value that should change, and a sentence."""
     if schedule is not None:
         yield from _schedule(schedule)
     if train is not None:

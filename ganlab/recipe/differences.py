@@ -47,9 +47,6 @@ def recorded_options(recipe: Recipe) -> dict[str, Any]:
 def grouped_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that the runs of one group share. A trick is ``on``, or ``off`` and then without its options.
 
-    Args:
-        options: of a resolved recipe, by dotted key.
-
     >>> document = {"tricks": [{"use": "clamp", "margin": 0.1}, {"use": "packing", "enabled": False, "size": 2}], "train": {"seed": 3}}
     >>> grouped_options(flatten(document))
     {'tricks.clamp': 'on', 'tricks.clamp.margin': 0.1, 'tricks.packing': 'off'}

@@ -19,7 +19,6 @@ from ganlab.registry.lookup import Lookup
 
 SEED = "train.seed"
 LIMIT = 10_000  # combinations, or seeds: more are a mistake
-_CLOSING = {"[": "]", "{": "}"}
 
 
 @dataclass(frozen=True)
@@ -117,24 +116,17 @@ def split_values(text: str) -> list[str]:
     ['1e-4', '[64, 64]', '"a,b"']
     """
     parts: list[str] = []
-    open_brackets: list[str] = []  # the closing bracket of each that is open
-    start, quote, is_escaped = 0, "", False
-    for position, letter in enumerate(text):
-        if is_escaped:
-            is_escaped = False
-        elif quote:
-            is_escaped = letter == "\\" and quote == '"'
-            quote = "" if letter == quote else quote
-        elif letter in "\"'":
-            quote = letter
-        elif letter in _CLOSING:
-            open_brackets.append(_CLOSING[letter])
-        elif open_brackets and letter == open_brackets[-1]:
-            open_brackets.pop()
-        elif letter == "," and not open_brackets:
-            parts.append(text[start:position].strip())
-            start = position + 1
-    return [*parts, text[start:].strip()] if text.strip() else []
+    pending = ""
+    for piece in text.split(",") if text.strip() else []:
+        pending += piece
+        try:
+            typed(pending.strip())
+        except (ValueError, RecursionError):  # the comma is in quotes or brackets
+            pending += ","
+        else:
+            parts.append(pending.strip())
+            pending = ""
+    return [*parts, pending.rstrip(",").strip()] if pending else parts
 
 
 def read_seeds(text: str, first: int) -> list[int]:

@@ -73,7 +73,7 @@ def _defaults(recipe_layer: Node, override_layer: Node, mistakes: Mistakes) -> N
     """The lowest layer; empty for a recipe with ``defaults = false``, such as a resolved one."""
     path = defaults_file()
     switch = override_layer.get("defaults") or recipe_layer.get("defaults")
-    if path is None or (switch is not None and switch.value is False):
+    if not path.is_file() or (switch is not None and switch.value is False):
         return Node({}, recipe_layer.place)
     return as_layer(read_file(path, _DEFAULTS_ORDER, mistakes), path.parent, mistakes)
 
@@ -106,11 +106,5 @@ def _with_fallback(
 
 def _error(mistakes: Mistakes, catalogue: Lookup, source_text: str) -> RecipeError:
     """All mistakes as one error; it lists the broken plugins if a component was not found."""
-    broken = "; ".join(
-        f"plugin '{plugin.plugin}' ({plugin.origin}) could not be loaded: {_first_line(plugin.why)}" for plugin in catalogue.broken
-    )
+    broken = "; ".join(f"plugin '{each.plugin}' ({each.origin}) could not be loaded: {each.reason}" for each in catalogue.broken)
     return mistakes.error(source_text, broken if mistakes.missing_component else "")
-
-
-def _first_line(text: str) -> str:
-    return next(iter(text.splitlines()), "")

@@ -18,10 +18,10 @@ def read_overrides(texts: Iterable[str], grid: Iterable[str], mistakes: Mistakes
     layer = Node({}, Place("--set", None, OVERRIDES))
     for number, (option, text) in enumerate([*(("--set", text) for text in texts), *(("--grid", text) for text in grid)]):
         place = Place(f"{option} {show_text(text)}", None, OVERRIDES + number)
-        keys_and_value = _split(text, place, mistakes)
-        if keys_and_value is not None:
-            keys, value = keys_and_value
-            _put(layer, keys, value, place, mistakes)
+        try:
+            _put(layer, *_split(text), place)
+        except ValueError as error:
+            mistakes.add(place, str(error))
     if "extends" in layer.table:
         mistakes.add(layer.table["extends"].place, "`extends` can only be set in the recipe's file")
     refuse_values(layer, mistakes)
@@ -34,35 +34,31 @@ def show_text(text: str) -> str:
     return printable if len(printable) <= 120 else f"{printable[:117]}..."
 
 
-def _split(text: str, place: Place, mistakes: Mistakes) -> tuple[list[str], Any] | None:
-    """The keys and the value, or None if there is a mistake."""
-    left, equals, right = text.partition("=")
+def _split(text: str) -> tuple[list[str], Any]:
+    """The keys and the value of ``a.b=c``.
+
+    Raises:
+        ValueError: the text is wrong; the message says how.
+    """
+    left, equals, right = (part.strip() for part in text.partition("="))
     form = "write it as --set table.key=value, for instance --set train.epochs=5"
-    if not equals or not left.strip():
-        mistakes.add(place, form)
-        return None
+    if not equals or not left:
+        raise ValueError(form)
     try:
         text.encode()
-        keys = _keys(tomllib.loads(f"{left.strip()} = 0"))
+        keys = _keys(tomllib.loads(f"{left} = 0"))
     except UnicodeEncodeError:
-        mistakes.add(place, "this is not UTF-8 text")
-        return None
+        raise ValueError("this is not UTF-8 text") from None
     except (ValueError, RecursionError):
         keys = None
     if not keys or len(keys) > DEEPEST:
-        mistakes.add(place, f"{show(left.strip())} is not a key of a recipe; {form}")
-        return None
-    if not right.strip():
-        mistakes.add(place, f"there is no value after the =; write {left.strip()}='\"\"' for empty text")
-        return None
+        raise ValueError(f"{show(left)} is not a key of a recipe; {form}")
+    if not right:
+        raise ValueError(f"there is no value after the =; write {left}='\"\"' for empty text")
     try:
-        return keys, typed(right.strip())
-    except ValueError as error:
-        mistakes.add(place, f"the value is not TOML: {plain_toml_error(error, right)[1]}")
-        return None
-    except RecursionError as error:
-        mistakes.add(place, plain_toml_error(error, right)[1])
-        return None
+        return keys, typed(right)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the value is not TOML: {plain_toml_error(error, right)[1]}") from None
 
 
 def _keys(document: dict[str, Any]) -> list[str] | None:
@@ -101,7 +97,8 @@ def typed(text: str) -> Any:
     return value
 
 
-def _put(layer: Node, keys: list[str], value: Any, place: Place, mistakes: Mistakes) -> None:
+def _put(layer: Node, keys: list[str], value: Any, place: Place) -> None:
+    """Put a value into the layer."""
     node = layer
     for position, key in enumerate(keys):
         last = position == len(keys) - 1
@@ -110,7 +107,6 @@ def _put(layer: Node, keys: list[str], value: Any, place: Place, mistakes: Mista
             node.table[key] = tree_of(value, place)
         elif last or (existing is not None and not existing.is_table):
             other = existing.place if existing else place
-            mistakes.add(place, f"{'.'.join(keys[: position + 1])} is set twice, here and by {other}: keep one of them")
-            return
+            raise ValueError(f"{'.'.join(keys[: position + 1])} is set twice, here and by {other}: keep one of them")
         else:
             node = node.table.setdefault(key, Node({}, place))

@@ -231,15 +231,7 @@ _ENGINE_TABLES = {"schedule": SCHEDULE_OPTIONS, "train": TRAIN_OPTIONS, "evaluat
 
 
 def _without_use(kind: Kind, name: str, place: Place, listed: Node | None, choices: str) -> str:
-    """The mistake of a trick or metric without ``use``: the file left it out, or ``--set`` names one that the recipe does not have.
-
-    Args:
-        kind: ``"trick"`` or ``"metric"``.
-        name: its name in the recipe.
-        place: where its table is.
-        listed: the table of all tricks or metrics by name.
-        choices: all components of this kind, for the message.
-    """
+    """The mistake of a trick or metric without ``use``: the file left it out, or ``--set`` names one that the recipe does not have."""
     if place.line is not None:
         return f"{kind} '{name}' does not say which one it is: add use = \"...\" ({choices})"
     names = [other for other, item in (listed.table if listed else {}).items() if "use" in item.table]

@@ -46,11 +46,7 @@ def override_list(overrides: Overrides) -> list[str]:
 
 
 def _plain(value: Any, name: str) -> Any:
-    """Return a value as TOML can hold it. Tuples become lists, paths become texts, numpy's numbers become Python's.
-
-    Raises:
-        UsageError: TOML has no such value; the message calls the value ``name``.
-    """
+    """Return a value as TOML can hold it. Tuples become lists, paths become texts, numpy's numbers become Python's."""
     if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, os.PathLike):
@@ -76,8 +72,8 @@ def trick_list(tricks: Iterable[object]) -> list[object]:
     Raises:
         UsageError: ``tricks`` is not a list of objects.
     """
-    hint = 'a trick of a plugin is switched on by overrides={{"tricks.{0}.use": "{0}"}}'
-    return _object_list(tricks, "tricks", "tricks=[MyTrick()]", "objects with hooks", hint)
+    hint = 'a trick of a plugin is switched on by overrides={"tricks.NAME.use": "NAME"}'
+    return _object_list(tricks, "tricks", "tricks=[MyTrick()]", hint)
 
 
 def plugin_list(plugins: Iterable[object]) -> list[object]:
@@ -87,26 +83,17 @@ def plugin_list(plugins: Iterable[object]) -> list[object]:
         UsageError: ``plugins`` is not a list of objects.
     """
     hint = 'name a file in the recipe, `plugins = ["my_plugin.py"]`; or import it, and pass the module'
-    return _object_list(plugins, "plugins", "plugins=[my_module]", "modules or objects with hooks", hint)
+    return _object_list(plugins, "plugins", "plugins=[my_module]", hint)
 
 
-def _object_list(argument: object, name: str, example: str, members: str, hint: str) -> list[object]:
-    """Return an argument as a list of objects.
-
-    Args:
-        argument: its value.
-        name: of the argument.
-        example: of a call with it.
-        members: what the list must have.
-        hint: for a text in place of an object; ``{0}`` is replaced by the text.
-    """
-    if isinstance(argument, str | os.PathLike):
-        argument = [argument]
+def _object_list(argument: object, name: str, example: str, hint_for_text: str) -> list[object]:
+    """Return the argument ``name`` as a list of objects."""
+    if isinstance(argument, str):
+        raise UsageError(f"{name} is a list, not the text '{argument}'", hint_for_text)
     if not isinstance(argument, Iterable) or isinstance(argument, type):
-        kind = f"the class {argument.__name__}" if isinstance(argument, type) else f"a {type(argument).__name__}"
-        raise UsageError(f"{name} is a list, not {kind}", f"write {example}")
+        raise UsageError(f"{name} is a list, not a {type(argument).__name__}", f"write {example}")
     objects = list(argument)
     for member in objects:
         if isinstance(member, str | os.PathLike):
-            raise UsageError(f"{name} are {members}, not the text '{os.fspath(member)}'", hint.format(member))
+            raise UsageError(f"{name} are objects with hooks, not the text '{os.fspath(member)}'", hint_for_text)
     return objects

@@ -11,26 +11,21 @@ from ganlab.recipe.places import display, show
 DEFAULTS = "defaults"
 
 
-def shipped_folder() -> Path | None:
-    """The folder of the shipped recipes: package data in a wheel, ``recipes/`` in a checkout; None if there is none."""
+def shipped_folder() -> Path:
+    """The folder of the shipped recipes: package data in a wheel, ``recipes/`` in a checkout."""
     package = Path(__file__).resolve().parent.parent
-    if (package / "recipes").is_dir():
-        return package / "recipes"
-    checkout = package.parent
-    return checkout / "recipes" if (checkout / "recipes").is_dir() and (checkout / "pyproject.toml").is_file() else None
+    in_wheel = package / "recipes"
+    return in_wheel if in_wheel.is_dir() else package.parent / "recipes"
 
 
 def shipped_recipes() -> dict[str, Path]:
     """The files of the shipped recipes by name, sorted, without the defaults."""
-    folder = shipped_folder()
-    return {path.stem: path for path in sorted(folder.glob("*.toml")) if path.stem != DEFAULTS} if folder else {}
+    return {path.stem: path for path in sorted(shipped_folder().glob("*.toml")) if path.stem != DEFAULTS}
 
 
-def defaults_file() -> Path | None:
+def defaults_file() -> Path:
     """The file that every recipe implicitly extends."""
-    folder = shipped_folder()
-    path = folder / f"{DEFAULTS}.toml" if folder else None
-    return path if path and path.is_file() else None
+    return shipped_folder() / f"{DEFAULTS}.toml"
 
 
 def describe_recipe(path: Path) -> str:
@@ -57,20 +52,12 @@ def find_recipe(source: str | Path) -> Path:
     hint = "`ganlab recipes` lists those that come with ganlab"
     if isinstance(source, str) and is_bare_name(word) and word in (shipped := shipped_recipes()):
         return shipped[word]
-    if is_file(path):
+    if path.is_file():
         return path
     inside = path / "recipe.toml"
-    if is_file(inside):  # a run's folder
+    if inside.is_file():  # a run's folder
         raise UsageError(f"{show(word)} is a folder, not a recipe", f"its recipe is {display(inside)}")
     raise UsageError(missing_recipe(word, path), hint)
-
-
-def is_file(path: Path) -> bool:
-    """Whether there is such a file; False also for an invalid name (too long, or with a zero byte)."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def missing_recipe(word: str, path: Path) -> str:
@@ -80,16 +67,13 @@ def missing_recipe(word: str, path: Path) -> str:
         with_suffix = path.parent / f"{path.name}.toml"
         return (
             f"{text}; did you mean the file {display(with_suffix)}?"
-            if is_file(with_suffix)
+            if with_suffix.is_file()
             else f"{text}; {did_you_mean(word, shipped_recipes())}"
         )
     text = f"recipe {show(word)} does not exist"
     if path.stem in shipped_recipes():
         return f"{text}; did you mean the shipped recipe {show(path.stem)}?"
-    try:
-        if not path.parent.is_dir():
-            return f"{text}, nor does the folder {display(path.parent)}"
-        suggestion = closest(path.name, [file.name for file in path.parent.glob("*.toml")])
-    except (OSError, ValueError):
-        suggestion = None
+    if not path.parent.is_dir():
+        return f"{text}, nor does the folder {display(path.parent)}"
+    suggestion = closest(path.name, [file.name for file in path.parent.glob("*.toml")])
     return f"{text}; did you mean {display(path.parent / suggestion)}?" if suggestion else text

@@ -54,9 +54,6 @@ def sentences(
     """Each mistake as the path of the value, and a sentence.
 
     Args:
-        error: raised by ``validate_options``.
-        model: the model of the options.
-        values: the values that were checked.
         label: the table in the recipe, such as ``"generator"`` or ``"tricks.clamp"``.
         owner: whose options they are, such as ``"network 'mlp'"``; empty for a table of the engine.
         other_keys: keys that the table may have besides its options; suggested for an unknown key.

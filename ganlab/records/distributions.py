@@ -42,14 +42,7 @@ def used_script_plugins(recipe: Recipe) -> list[UsedDistribution]:
 
 
 def add_missing_plugins(error: RecipeError, folder: RunFolder, info: RunInfo, request: RunRequest) -> RecipeError:
-    """``error``, with a hint for each distribution and script plugin that the run was made with and that is missing now.
-
-    Args:
-        error: what loading the run's recipe raised.
-        folder: the run's.
-        info: its run.json, which lists what the run was made with.
-        request: says which command or function the hint names.
-    """
+    """``error``, with a hint for each distribution and script plugin that the run was made with and that is missing now."""
     hints = [hint for listed in _listed(info) if (hint := _install_hint(folder, *listed))]
     script_plugins = [plugin.get("name", "") for plugin in info.script_plugins]
     if script_plugins and error.missing_component:

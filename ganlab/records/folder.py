@@ -146,14 +146,9 @@ class RunFolder:
             for file in [*self.samples.glob("step_*.png"), *self.checkpoint_files()]:
                 if SHEET_OR_CHECKPOINT.fullmatch(file.name) and step_of(file) > step:
                     file.unlink()
-            for file in self._temporary_files():
+            written = (self.path / "run.json", self.recipe, self.metrics, self.system, self.generator, self.evaluation)
+            for file in [*map(temporary_path, written), *self.samples.glob(".step_*.part"), *self.checkpoints.glob(".step_*.part")]:
                 file.unlink(missing_ok=True)
-
-    def _temporary_files(self) -> list[Path]:
-        """Temporary files of a killed process, under ganlab's names and under those of the safetensors library."""
-        targets = [self.path / "run.json", self.recipe, self.metrics, self.system, self.generator, self.evaluation]
-        own = [*map(temporary_path, targets), *self.samples.glob(".step_*.part"), *self.checkpoints.glob(".step_*.part")]
-        return [path for path in [*own, *self.path.glob(".tmp??????"), *self.checkpoints.glob(".tmp??????")] if path.is_file()]
 
 
 def step_of(path: Path) -> int:

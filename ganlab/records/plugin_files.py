@@ -34,8 +34,6 @@ def contents_to_run(folder: RunFolder, info: RunInfo, own_run: bool, request: Ru
     The original belongs to the author, who may edit it; the copy is a backup. If both are unchanged, there is no choice to make.
 
     Args:
-        folder: the run's.
-        info: its run.json.
         own_run: whether this account made the run. If not, its originals are not read.
         request: ``trust`` executes the copies in the run's folder, ``changed`` the originals as they are now.
 

@@ -12,7 +12,6 @@ from typing import Any
 from ganlab.recipe import flatten
 from ganlab.recipe.differences import grouped_options, is_part_of
 from ganlab.records.folder import RunFolder
-from ganlab.records.run_info import RunInfo
 from ganlab.records.summaries import RunSummary
 
 #: Shown for a run that was not evaluated.
@@ -21,35 +20,16 @@ LARGEST = 1e300  # larger values are not measured, and a larger whole number may
 TAIL = 65_536  # bytes at the end of metrics.jsonl that are read for its last lines
 
 
-class RunResult:
-    """The results of one run. Whatever cannot be read from its folder is empty. Files are read on first access, and then cached.
-
-    Args:
-        run: as :func:`ganlab.records.summaries.list_runs` or ``find_run`` returns it.
-    """
+class RunResult(RunSummary):
+    """A run with its results. Whatever cannot be read from its folder is empty. Files are read on first access, and then cached."""
 
     def __init__(self, run: RunSummary) -> None:
-        self.run = run
-
-    @property
-    def folder(self) -> RunFolder:
-        """The run's folder."""
-        return self.run.folder
-
-    @property
-    def id(self) -> str:
-        """The folder's name."""
-        return self.run.id
-
-    @property
-    def info(self) -> RunInfo:
-        """The content of ``run.json``."""
-        return self.run.info
+        super().__init__(run.folder, run.info)
 
     @cached_property
     def status(self) -> str:
-        """``"finished"``, ``"interrupted"``, ``"failed"``, ``"running"`` ..."""
-        return self.run.status
+        """As :attr:`RunSummary.status`."""
+        return super().status
 
     @property
     def finished(self) -> bool:

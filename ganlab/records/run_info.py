@@ -14,18 +14,15 @@ from typing_extensions import TypedDict  # before Python 3.12 pydantic accepts n
 from ganlab.errors import PluginError, UsageError
 
 IN_PLACE = "a trick or a script has put this into run.info"
-_OPEN = ConfigDict(extra="allow")  # keeps the keys of other versions
-_CLOSED = ConfigDict(extra="forbid")
 
 #: A copy of a plugin file in the run's folder: its name, the path of the original, and the digest of its content.
 PluginCopy = TypedDict("PluginCopy", {"name": str, "from": str, "sha256": str})
-PluginCopy.__pydantic_config__ = _CLOSED  # type: ignore[attr-defined]
+PluginCopy.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
 
 
 class GitState(TypedDict, total=False):
     """The git work tree around the working folder."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]
     commit: str
     dirty: bool
 
@@ -33,7 +30,6 @@ class GitState(TypedDict, total=False):
 class UsedDistribution(TypedDict, total=False):
     """An installed distribution, or a script's plugin, that the recipe uses; ``brings`` lists the parts in words."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]
     name: str
     version: str
     brings: list[str]
@@ -42,7 +38,6 @@ class UsedDistribution(TypedDict, total=False):
 class UsedData(TypedDict, total=False):
     """The data set. ``fallback_from``: the data set that the recipe wanted and that was not available; ``why``: the reason."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]
     use: str
     size: int
     fingerprint: str
@@ -53,7 +48,6 @@ class UsedData(TypedDict, total=False):
 class BestCheckpoint(TypedDict, total=False):
     """The checkpoint with the best value of the metric ``train.keep_best``: its file in the run's folder, the metric and the value."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]
     path: str
     metric: str
     value: float | None
@@ -65,7 +59,6 @@ class Resumption(TypedDict, total=False):
     ``step`` and ``recipe`` (each change in words) are present if the recipe had changed.
     """
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]
     time: float
     changed: dict[str, Any]
     step: int
@@ -75,7 +68,6 @@ class Resumption(TypedDict, total=False):
 class SweepMembership(TypedDict, total=False):
     """The sweep that the run is part of: its name, the run's values of the grid, and the seed."""
 
-    __pydantic_config__ = _OPEN  # type: ignore[misc]
     name: str
     combination: dict[str, Any]
     seed: int
@@ -165,8 +157,9 @@ class RunInfo(pydantic.BaseModel):
             raise UsageError(f"{path} is damaged: {error}") from error
 
     def as_dict(self) -> dict[str, Any]:
-        """All keys that were set, with values as in JSON. Lists and dicts are the model's own, not copies."""
-        return {key: self.value(key) for key in self.keys()}
+        """All keys that were set, in the order of the file. Lists and dicts are the model's own, not copies."""
+        known = {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
+        return known | (self.model_extra or {})
 
     def as_json(self) -> str:
         """The text of the file.
@@ -188,51 +181,6 @@ class RunInfo(pydantic.BaseModel):
         """A copy with other values for some keys."""
         return RunInfo(**(self.as_dict() | values))
 
-    def keys(self) -> list[str]:
-        """The keys that were set, in the order of the file."""
-        return [*(name for name in type(self).model_fields if name in self.model_fields_set), *(self.model_extra or {})]
-
-    def value(self, key: str) -> Any:
-        """The value of a key that was set.
-
-        Raises:
-            KeyError: the key was not set.
-        """
-        if key in (self.model_extra or {}):
-            return (self.model_extra or {})[key]
-        if key not in self.model_fields_set:
-            raise KeyError(key)
-        return getattr(self, key)
-
-    def set_value(self, key: str, value: Any) -> None:
-        """Set a key. Keys that this version does not know take any value.
-
-        Raises:
-            TypeError: the value has not the type of a known key.
-        """
-        if key not in type(self).model_fields:
-            assert self.__pydantic_extra__ is not None
-            self.__pydantic_extra__[key] = value
-            return
-        try:
-            setattr(self, key, list(value) if isinstance(value, tuple) else value)
-        except pydantic.ValidationError as error:
-            raise TypeError(f"run.info[{key!r}] = {value!r}: {_reason(error)}") from None
-
-    def remove(self, key: str) -> None:
-        """Remove a key that was set.
-
-        Raises:
-            KeyError: the key was not set.
-        """
-        self.value(key)
-        if key in type(self).model_fields:
-            setattr(self, key, type(self).model_fields[key].get_default(call_default_factory=True))
-            self.model_fields_set.discard(key)
-        else:
-            assert self.__pydantic_extra__ is not None
-            del self.__pydantic_extra__[key]
-
 
 def _reason(error: pydantic.ValidationError) -> str:
     text = error.errors(include_url=False)[0]["msg"]
@@ -249,19 +197,31 @@ class InfoView(MutableMapping[str, Any]):
         self.model = model
 
     def __getitem__(self, key: str) -> Any:
-        return self.model.value(key)
+        return self.model.as_dict()[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.model.set_value(key, value)
+        if key not in RunInfo.model_fields:
+            assert self.model.model_extra is not None
+            self.model.model_extra[key] = value
+            return
+        try:
+            setattr(self.model, key, list(value) if isinstance(value, tuple) else value)
+        except pydantic.ValidationError as error:
+            raise TypeError(f"run.info[{key!r}] = {value!r}: {_reason(error)}") from None
 
     def __delitem__(self, key: str) -> None:
-        self.model.remove(key)
+        if key in (extra := self.model.model_extra or {}):
+            del extra[key]
+            return
+        self.model.model_fields_set.remove(key)
+        setattr(self.model, key, RunInfo.model_fields[key].get_default(call_default_factory=True))
+        self.model.model_fields_set.remove(key)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.model.keys())
+        return iter(self.model.as_dict())
 
     def __len__(self) -> int:
-        return len(self.model.keys())
+        return len(self.model.as_dict())
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """The value of ``key``, set to ``default`` if it is missing. Returns the stored object, not a copy."""
@@ -269,15 +229,8 @@ class InfoView(MutableMapping[str, Any]):
             self[key] = default
         return self[key]
 
-    def copy(self) -> dict[str, Any]:
-        """The keys and values as a plain dict, which ``json.dumps`` takes."""
-        return dict(self)
-
     def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         return dict(self) | dict(other)
-
-    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
-        return dict(other) | dict(self)
 
     def __ior__(self, other: Mapping[str, Any]) -> InfoView:
         self.update(other)

@@ -74,7 +74,7 @@ def list_runs(runs: Path) -> list[RunSummary]:
     for folder in _folders(runs):
         with contextlib.suppress(UsageError):
             summaries.append(RunSummary(folder, folder.read_info()))
-    return sorted(summaries, key=_created)
+    return sorted(summaries, key=lambda run: run.info.created or 0.0)  # the folder's name has whole seconds only
 
 
 def damaged_runs(runs: Path) -> list[str]:
@@ -90,11 +90,6 @@ def damaged_runs(runs: Path) -> list[str]:
 
 def _folders(runs: Path) -> list[RunFolder]:
     return [RunFolder(path) for path in (sorted(runs.iterdir()) if runs.is_dir() else []) if (path / "run.json").is_file()]
-
-
-def _created(run: RunSummary) -> float:
-    """When a run was created; its folder's name has whole seconds only."""
-    return run.info.created or 0.0
 
 
 def find_run(runs: Path, name: str) -> RunSummary:

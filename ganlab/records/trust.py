@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pydantic
+from filelock import FileLock
 
 from ganlab.errors import UsageError
 from ganlab.recipe import Choice, Recipe
@@ -169,23 +170,17 @@ def _key() -> bytes | None:
     """The account's key, created if there is none; None if it cannot be stored."""
     path = state_folder() / "key"
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = path.with_name(f".key.{secrets.token_hex(4)}")
-        if path.exists() and path.stat().st_size != KEY_BYTES:
-            path.unlink()  # a crash truncated it; runs that it signed need --trust again
-        if not path.exists():
-            descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            with open(descriptor, "wb") as file:
-                file.write(secrets.token_bytes(KEY_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                os.link(temporary, path)  # fails if another process was faster; its key is then used
-            except FileExistsError:
-                pass
-            finally:
-                temporary.unlink()
-    with suppress(OSError):
-        key = path.read_bytes()
-        return key if len(key) == KEY_BYTES else None
+        if not _is_whole(path):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with FileLock(path.with_name(".key.lock")):
+                if not _is_whole(path):  # no other process was faster
+                    path.unlink(missing_ok=True)
+                    path.touch(mode=0o600)
+                    path.write_bytes(secrets.token_bytes(KEY_BYTES))
+        return path.read_bytes()
     return None
+
+
+def _is_whole(key: Path) -> bool:
+    """Whether the key is there. A crash may have truncated it; runs that it signed then need --trust again."""
+    return key.is_file() and key.stat().st_size == KEY_BYTES

@@ -63,3 +63,8 @@ class BrokenPlugin:
     plugin: str
     origin: str
     why: str
+
+    @property
+    def reason(self) -> str:
+        """The first line of ``why``, which may have a traceback after it."""
+        return self.why.splitlines()[0]

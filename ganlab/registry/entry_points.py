@@ -25,7 +25,6 @@ def find_entry_points(group: str, taken: Collection[str] = ()) -> tuple[list[Ent
     """Return the entry points of a group, sorted by name, and those that are refused because another one has their name.
 
     Args:
-        group: PLUGINS, COMMANDS or OPTIONS.
         taken: names that ganlab itself uses. If two distributions have an entry point of the same name, both are refused.
     """
     points = sorted(importlib.metadata.entry_points(group=group), key=lambda point: point.name)

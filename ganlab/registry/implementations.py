@@ -22,12 +22,6 @@ RUN_HOOKS, REGISTRATION_HOOKS = hooks_of(RunHooks), hooks_of(RegistrationHooks)
 def check_implementation(owner: str, name: str, method: Callable[..., Any], known: Mapping[str, tuple[str, ...]]) -> None:
     """Check that ``method`` is a valid implementation of the hook ``name``.
 
-    Args:
-        owner: the plugin or trick, for error messages.
-        name: of the hook.
-        method: the function or method that is marked as its implementation.
-        known: all hooks of this kind, with the names of their parameters.
-
     Raises:
         PluginError: it is not valid.
     """

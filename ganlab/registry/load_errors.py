@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
+import shlex
 import traceback
 from collections.abc import Iterable
 from itertools import dropwhile
@@ -15,12 +16,7 @@ _NOT_THE_PLUGIN = (str(Path(__file__).resolve().parents[1]) + os.sep, str(Path(i
 
 
 def describe_load_error(error: BaseException, point: importlib.metadata.EntryPoint) -> str:
-    """Why an installed plugin cannot be imported: a complete first line, and the author's own traceback if it helps.
-
-    Args:
-        error: what the import raised.
-        point: the plugin's entry point.
-    """
+    """Why an installed plugin cannot be imported: a complete first line, and the author's own traceback if it helps."""
     name = point.dist.name if point.dist else ""
     if isinstance(error, ModuleNotFoundError) and error.name:
         module = point.value.partition(":")[0]
@@ -40,12 +36,11 @@ def install_command(module: str, required: Iterable[str] = ()) -> str:
     """
     top = module.partition(".")[0]
     requirements = [line.partition(";")[0].strip() for line in required]
-    missing = {_name(line): line for line in requirements if not _is_installed(_name(line))}
-    if _normal(top) in missing:
-        return f"pip install {_quoted(missing[_normal(top)])}"
-    if missing:  # the package's name may not be the module's
-        return f"pip install {' '.join(_quoted(line) for line in missing.values())}"
-    return f"pip install {top}, or the package that has this module under another name"
+    missing = {_package(line): line for line in requirements if not _is_installed(_package(line))}
+    if not missing:
+        return f"pip install {top}, or the package that has this module under another name"
+    named = missing.get(re.sub(r"[-_.]+", "-", top).lower())
+    return f"pip install {shlex.join([named] if named else missing.values())}"  # the package's name may not be the module's
 
 
 def plugin_traceback(error: BaseException) -> str:
@@ -55,13 +50,9 @@ def plugin_traceback(error: BaseException) -> str:
     return "".join(traceback.format_list(plugin_frames) + traceback.format_exception_only(error)).rstrip()
 
 
-def _name(requirement: str) -> str:
-    match = re.match(r"[\w.-]+", requirement)
-    return _normal(match.group()) if match else ""
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+def _package(requirement: str) -> str:
+    """The normalized name of the package in a requirement: ``my-package`` of ``My_Package>=2``."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", requirement)[0]).lower()
 
 
 def _is_installed(name: str) -> bool:
@@ -70,7 +61,3 @@ def _is_installed(name: str) -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
-
-
-def _quoted(requirement: str) -> str:
-    return requirement if re.fullmatch(r"[\w.-]+", requirement) else f"'{requirement}'"

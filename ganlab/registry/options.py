@@ -68,9 +68,7 @@ def check_call(factory: Callable[..., Any], positional: str | None, owner: str) 
     """Check that the engine can call ``factory`` with one positional argument or none, and options by name.
 
     Args:
-        factory: has passed :func:`options_model`.
         positional: the name of the positional argument that the engine passes, or None.
-        owner: as in :func:`options_model`.
 
     Raises:
         PluginError: it has too few or too many positional parameters.
@@ -103,17 +101,8 @@ def why_not_options(factory: Callable[..., Any]) -> dict[str, str]:
         }
         return {name: reason.format(name, kind) for name, kind in attributes.items() if kind not in _NOT_VALUES}
     parameters = inspect.signature(factory).parameters.values()
-    return {
-        p.name: f"is before the star, so it is not an option: write `*, {p.name}: {_annotation(p)} = ...`"
-        for p in parameters
-        if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is not p.empty
-    }
-
-
-def _annotation(parameter: inspect.Parameter) -> str:
-    if parameter.annotation is parameter.empty:
-        return "float" if parameter.default is None else type(parameter.default).__name__
-    return str(getattr(parameter.annotation, "__name__", parameter.annotation))
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is not p.empty]
+    return {name: f"is before the star, so it is not an option: write `*, {name}`" for name in names}
 
 
 def _default(factory: Callable[..., Any], parameter: inspect.Parameter, is_dataclass: bool) -> Any:

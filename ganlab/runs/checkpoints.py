@@ -14,7 +14,7 @@ from ganlab.records.record import Record
 from ganlab.runs import retention
 from ganlab.runs.clock import Clock
 from ganlab.runs.retention import Best
-from ganlab.runs.state import Changes, load_state, state_of
+from ganlab.runs.state import load_state, state_of
 from ganlab.storage import checkpoint
 from ganlab.storage.atomic import flush
 
@@ -52,10 +52,6 @@ class Checkpoints:
         self.clock.start(self.game.step)
         self._saved_at = time.monotonic()
 
-    def files(self) -> list[Path]:
-        """The run's checkpoint files, oldest first."""
-        return [] if self.record.folder is None else self.record.folder.checkpoint_files()
-
     def save(self) -> None:
         """Write a checkpoint of this moment between two steps; older ones go once it is on disk."""
         game, folder = self.game, self.record.folder
@@ -78,7 +74,7 @@ class Checkpoints:
         best = self.best
         if best.metric and best.latest is None and not self._told_of_best:
             self._told_of_best = True
-            nearest = did_you_mean(best.metric, sorted(best.others))
+            nearest = did_you_mean(best.metric, best.others)
             self.record.announce(f"train.keep_best = '{best.metric}': no metric of that name has been logged up to now; {nearest}.")
 
     def write(self, path: Path) -> None:
@@ -86,14 +82,8 @@ class Checkpoints:
         checkpoint.save(path, state_of(self.game, self.record.journal, self.best))
 
     def restore(self, path: Path, state: dict[str, Any], other_tricks: bool, changed: Collection[str]) -> None:
-        """Put the run into the state of the checkpoint ``path``. Metrics, sheets and checkpoints after it are dropped.
-
-        Args:
-            path, state: the checkpoint's file, and what is in it.
-            other_tricks: the run may have other tricks than the checkpoint: those that it does not know start from their initial state.
-            changed: the keys of the recipe that are other than the checkpoint's; an optimizer's are taken from the recipe.
-        """
-        load_state(self.game, self.record.journal, self.best, path, state, Changes(frozenset(changed), other_tricks))
+        """Load the state of the checkpoint ``path``, see :func:`load_state`. Metrics, sheets and checkpoints after it are dropped."""
+        load_state(self.game, self.best, path, state, other_tricks, changed)
         folder = self.record.folder
         self.record.truncate(self.game.step)
         if folder is not None and path.parent == folder.checkpoints:
@@ -101,12 +91,7 @@ class Checkpoints:
         self.start_training()
 
     def _catch_up(self, path: Path, journal: dict[str, Any]) -> None:
-        """Do what the process that wrote the checkpoint ``path`` may not have come to, and see that the lines before it are there.
-
-        Args:
-            path: of the checkpoint.
-            journal: what it says of the lines of metrics.jsonl up to its moment.
-        """
+        """Do what a process that was killed right after it wrote the checkpoint ``path`` has left out, and check the lines before it."""
         record, folder = self.record, self.record.folder
         assert folder is not None
         retention.note(record.info, folder, path, self.best)
@@ -114,6 +99,6 @@ class Checkpoints:
         record.journal.read(folder.lines())
         if record.journal.state_dict() != journal:
             record.announce(
-                f"{folder.metrics} is not what this run wrote up to step {self.game.step}: lines are missing or damaged. Training is not "
-                "touched by that, for it does not read them, but that part of the record is lost."
+                f"{folder.metrics} is not what this run wrote up to step {self.game.step}: lines are missing or damaged. Training "
+                "does not read them and is not affected, but that part of the record is lost."
             )

@@ -34,9 +34,6 @@ class Measured:
     """A run that was measured.
 
     Attributes:
-        run: the run.
-        report: the values.
-        step: the step of the generator that was measured.
         current_step: the run's current step, where it has been resumed since its generator was written; else None.
         written: whether evaluation.json has the result.
     """
@@ -55,8 +52,6 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
     evaluation at its end.
 
     Args:
-        summary: the run.
-        library: the components that its recipe may pick.
         workspace: the folders of data and cache; its ``tell`` gets announcements.
         request: ``overrides`` may change what is measured.
         point: ``"last"``, ``"best"`` or a step: the checkpoint whose generator is measured; empty: ``generator.safetensors``.
@@ -82,7 +77,10 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
         generator = generator_at_checkpoint(path, recipe, library, workspace.data_root()).generator
     else:
         generator = rebuilt(path, read_description(path), library)
-        _announce_outdated(summary, generator.info["step"], tell)
+        outdated = generator_step.describe_outdated_generator(summary, generator.info["step"])
+        if outdated:
+            resume = f"`ganlab resume {folder.path}` resumes the run and measures it at its end"
+            tell(f"{outdated}: the numbers are of that step. {resume}.")
     generator.network.to(device)
     noise = sampling_law(recipe, make_noise(recipe.noise))
     source = SampleSource(generator, generator.takes_labels, recipe, noise, dataset.shape, device, dtype)
@@ -94,11 +92,7 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
 
 
 def _refuse_training_options(request: RunRequest) -> None:
-    """Check that ``--set`` changes nothing that training depends on.
-
-    Raises:
-        UsageError: it does.
-    """
+    """Check that ``--set`` changes nothing that training depends on."""
     training_keys = [key for key in request.keys if key.partition(".")[0] not in MEASUREMENT_TABLES]
     if training_keys:
         raise UsageError(
@@ -108,11 +102,7 @@ def _refuse_training_options(request: RunRequest) -> None:
 
 
 def _ended_generator(summary: RunSummary, request: RunRequest) -> Path:
-    """The file ``generator.safetensors`` of a run that has ended.
-
-    Raises:
-        UsageError: there is none, or the run has been resumed and is running.
-    """
+    """The file ``generator.safetensors`` of a run that has ended."""
     path = generator_file(summary, request)
     if summary.status == "running" or summary.folder.locked_elsewhere():
         command = generator_step.last_checkpoint_command(summary, request)
@@ -122,14 +112,6 @@ def _ended_generator(summary: RunSummary, request: RunRequest) -> Path:
             f"wait until it ends, or press Ctrl-C{alternative}",
         )
     return path
-
-
-def _announce_outdated(summary: RunSummary, step: int, tell: Callable[[str], None]) -> None:
-    """Announce that the run has been resumed since its generator was written at ``step``."""
-    outdated = generator_step.describe_outdated_generator(summary, step)
-    if outdated:
-        resume = f"`ganlab resume {summary.folder.path}` resumes the run and measures it at its end"
-        tell(f"{outdated}: the numbers are of that step. {resume}.")
 
 
 def _device(summary: RunSummary, wanted: str, tell: Callable[[str], None]) -> torch.device:

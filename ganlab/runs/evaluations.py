@@ -26,8 +26,6 @@ class Evaluations:
     """Measures a run's samples when that is due, and logs the results.
 
     Args:
-        game: the run's game, with its data placed.
-        record, sampler, clock: those of the same run.
         write_metrics: appends a line to ``metrics.jsonl``.
         stopping: returns whether the run was asked to stop.
         cache: the folder in which judges keep files.

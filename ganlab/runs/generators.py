@@ -82,11 +82,7 @@ def open_generator(
     """Load the generator of a run that has ended, or of its checkpoint ``point``.
 
     Args:
-        summary: the run.
-        library: the components that its recipe may pick.
         request: ``trust`` is needed for the code and the paths in a run of another account; ``command`` is quoted in errors.
-        data_root: the folder of the data sets; nothing is downloaded.
-        tell: called with one paragraph for each thing that a person must know.
         point: ``"last"``, ``"best"`` or a step; empty: ``generator.safetensors``.
 
     Raises:

@@ -21,9 +21,6 @@ def load_optimizer(player: Player, choice: Choice, state: dict[str, Any], recipe
     Another optimizer starts from its initial state, and so does one whose new options need other averages (amsgrad, momentum).
 
     Args:
-        player: whose optimizer is put into ``state``.
-        choice: the optimizer's in the recipe.
-        state: of the optimizer, from a checkpoint.
         recipe_then: the checkpoint's recipe: its options by name.
         changed: the keys of the recipe that are other than the checkpoint's.
 

@@ -30,15 +30,13 @@ from ganlab.runs.start import prepare
 from ganlab.runs.state import check_names
 from ganlab.runs.workspace import Workspace
 from ganlab.storage.atomic import write_text
+from ganlab.storage.output_files import unused_path
 
 
 def resume_run(summary: RunSummary, library: Lookup, workspace: Workspace, request: RunRequest | None = None) -> Run:
     """Build a run that stopped and put it back to its last checkpoint, ready for :func:`ganlab.runs.training.execute`.
 
     Args:
-        summary: the run.
-        library: the components and tricks that its recipe may pick.
-        workspace: the folders of runs and data, and who is told.
         request: what may have changed; None: nothing.
 
     Raises:
@@ -61,7 +59,7 @@ def _resume(folder: RunFolder, library: Lookup, workspace: Workspace, request: R
             "train.init_from starts a new run from the networks of another; a resumed run has its own",
             f"to start one from this run: {_new_run_command(folder)}",
         )
-    if info.status == "finished" and not (request.overrides or request.changed):
+    if info.status == "finished" and not (request.overrides or request.changed) and folder.checkpoint_files():
         raise _finished_error(folder, info)
     recipe = recipe_of(folder, info, library, request)
     _check_script_tricks(folder, info, workspace, request)
@@ -85,11 +83,7 @@ def _resume(folder: RunFolder, library: Lookup, workspace: Workspace, request: R
 
 
 def _check_script_tricks(folder: RunFolder, info: RunInfo, workspace: Workspace, request: RunRequest) -> None:
-    """Check that the tricks that a script had passed are passed again: a run's folder cannot hold them.
-
-    Raises:
-        UsageError: they are not, and ``request`` does not allow it.
-    """
+    """Check that the tricks that a script had passed are passed again: a run's folder cannot hold them."""
     then, now = info.script_tricks, [type(trick).__name__ for trick in workspace.tricks]
     if len(then) != len(now) and not request.changed:
         raise UsageError(
@@ -101,11 +95,7 @@ def _check_script_tricks(folder: RunFolder, info: RunInfo, workspace: Workspace,
 
 
 def _refuse_changes(folder: RunFolder, path: Path, changes: dict[str, str], request: RunRequest) -> None:
-    """Check that the recipe is the one that the checkpoint ``path`` was trained with. The budget may differ.
-
-    Raises:
-        UsageError: something else differs, and ``request`` does not allow it.
-    """
+    """Check that the recipe is the one that the checkpoint ``path`` was trained with. The budget may differ."""
     name = folder.path.name
     fixed = [text for key, text in changes.items() if differences.is_part_of(key, differences.FIXED)]
     if fixed:
@@ -150,11 +140,7 @@ def _build_and_restore(
 
 
 def _check_budget(run: Run, folder: RunFolder, info: RunInfo, step: int) -> None:
-    """Check that steps are left to train.
-
-    Raises:
-        UsageError: none are.
-    """
+    """Check that steps are left to train."""
     if step > run.total_steps:
         raise UsageError(
             f"run {folder.path.name} has already trained {step:,} steps, and its budget would be {run.total_steps:,}",
@@ -165,20 +151,16 @@ def _check_budget(run: Run, folder: RunFolder, info: RunInfo, step: int) -> None
 
 
 def _finished_error(folder: RunFolder, info: RunInfo) -> UsageError:
-    files = folder.checkpoint_files()
-    if not files:
-        return UsageError(
-            f"run {folder.path.name} is finished, and its checkpoints are gone", f"to train it again: `ganlab run {folder.recipe}`"
-        )
+    step = step_of(folder.checkpoint_files()[-1])
     if info.ended_by:
         return UsageError(
-            f"run {folder.path.name} is finished: {info.ended_by} ended it at step {step_of(files[-1]):,} of {info.total_steps:,}",
+            f"run {folder.path.name} is finished: {info.ended_by} ended it at step {step:,} of {info.total_steps:,}",
             "to train it longer, change what ended it (`--changed --set tricks.NAME.OPTION=...`), or start a new run with its networks: "
             + _new_run_command(folder),
         )
     return UsageError(
         f"run {folder.path.name} is finished",
-        f"to train it longer: {RunRequest((f'train.steps={2 * step_of(files[-1])}',)).command_line(folder.path)}\n"
+        f"to train it longer: {RunRequest((f'train.steps={2 * step}',)).command_line(folder.path)}\n"
         f"to start a new run with its networks: {_new_run_command(folder)}",
     )
 
@@ -195,10 +177,7 @@ def _update_folder(run: Run, folder: RunFolder, info: RunInfo, path: Path, chang
     run.info["plugins"], new_files = plugin_files.update_copies(folder, info, run.recipe)
     text = to_toml(run.recipe)
     if text != folder.recipe.read_text(encoding="utf-8"):
-        old = next(
-            name for number in range(1, 10**6)
-            if not (name := folder.path / f"recipe.before_step_{run.step + 1:09d}{f'.{number}' if number > 1 else ''}.toml").exists()
-        )  # fmt: skip
+        old = unused_path(folder.path / f"recipe.before_step_{run.step + 1:09d}.toml", force=False)
         write_text(old, folder.recipe.read_text(encoding="utf-8"))
         write_text(folder.recipe, text)
         if changes:

@@ -53,15 +53,6 @@ class Best:
         self.step, self.value, self.latest = state["step"], state["value"], state["latest"]
 
 
-def superseded(files: list[Path], train: Train, best: Best) -> list[Path]:
-    """Those of ``files``, oldest first, that no rule keeps any more."""
-    latest = files[-train.keep_checkpoints :]
-    round_step = train.keep_checkpoints_every
-    return [
-        path for path in files if path not in latest and step_of(path) != best.step and not (round_step and step_of(path) % round_step == 0)
-    ]
-
-
 def note(info: RunInfo, folder: RunFolder, path: Path, best: Best) -> None:
     """Let ``info``, the content of run.json, say that ``path`` is the last checkpoint, and which is the best."""
     info.last_checkpoint = path.relative_to(folder.path).as_posix()
@@ -73,9 +64,11 @@ def note(info: RunInfo, folder: RunFolder, path: Path, best: Best) -> None:
 
 def prune(folder: RunFolder, train: Train, best: Best) -> None:
     """Remove the checkpoints that no rule keeps any more."""
+    round_step = train.keep_checkpoints_every
     with write_errors(folder.checkpoints):
-        for old in superseded(folder.checkpoint_files(), train, best):
-            old.unlink(missing_ok=True)
+        for path in folder.checkpoint_files()[: -train.keep_checkpoints]:
+            if step_of(path) != best.step and not (round_step and step_of(path) % round_step == 0):
+                path.unlink(missing_ok=True)
 
 
 def newest_valid(folder: RunFolder) -> tuple[Path, dict[str, Any], list[str]]:

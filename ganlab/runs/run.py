@@ -221,7 +221,7 @@ class Run:
 
     def checkpoints(self) -> list[Path]:
         """The run's checkpoint files, oldest first."""
-        return self.checkpointing.files()
+        return [] if self.folder is None else self.folder.checkpoint_files()
 
     def restore(self, path: Path, state: dict[str, Any] | None = None, other_tricks: bool = False, changed: Collection[str] = ()) -> None:
         """Put the run into the state of the checkpoint ``path``; see :meth:`Checkpoints.restore`. ``state``: its content, if known."""

@@ -51,10 +51,6 @@ class Sampler:
             player, player.takes_labels, game.recipe, game.sampling_noise, game.dataset.shape, game.device, game.dtype, player.evaluating
         )
 
-    def fixed_latent(self, count: int, name: str = "sheet") -> Tensor:
-        """As :meth:`ganlab.generators.sampling.SampleSource.fixed_latent`."""
-        return self.source.fixed_latent(count, name)
-
     def generate(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples for ``latent``, on the CPU: ``(count, *data shape)``. The generator is in eval mode, and left as it was."""
         player, class_names = self.game.players["generator"], self.game.dataset.class_names
@@ -64,7 +60,7 @@ class Sampler:
 
     def sheet(self, path: Path) -> np.ndarray:
         """Draw the sheet of the run's fixed noise, and save it as a PNG at ``path``: uint8, ``(height, width, 3)``."""
-        samples = self.generate(self.fixed_latent(self.count))
+        samples = self.generate(self.source.fixed_latent(self.count, "sheet"))
         with blamed(f"dataset '{self.game.recipe.data.use}', in picture(),"):
             picture = self.game.dataset.picture(samples)
         save_png(picture, path)

@@ -22,10 +22,7 @@ def sync_run(summary: RunSummary, library: Lookup, request: RunRequest, tell: Ca
     """Call the hook ``sync`` of a run's tricks, which send what is missing at their tracker. Calling it twice changes nothing.
 
     Args:
-        summary: the run.
-        library: the tricks that its recipe may pick.
         request: ``overrides`` may name another tracker; ``trust`` is needed for a run of another account.
-        tell: called with one paragraph for each thing that a person must know.
 
     Raises:
         UsageError: no trick of the run has the hook, the run is running, or it is another account's and not trusted.

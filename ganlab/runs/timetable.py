@@ -16,9 +16,6 @@ class Timetable:
     """The intervals of a run. The game knows none of them.
 
     Attributes:
-        sampler: draws the sheets.
-        checkpoints: saves checkpoints.
-        clock: measures the time of training.
         evaluations: measures the samples. Set after the data set has been built.
     """
 
@@ -90,11 +87,7 @@ class Timetable:
             self.game.hooks.on_images(step=self.game.step, name="samples", picture=picture, path=path)
 
     def _finish_epoch(self) -> list[Exception]:
-        """Log the epoch's means of both players' losses, as tutorials report them, and pass all means to the hook ``after_epoch``.
-
-        Returns:
-            The errors that tricks raised.
-        """
+        """Log the epoch's means of both players' losses, as tutorials report them, and pass all means to the hook ``after_epoch``."""
         means = self.game.metrics.epoch()
         if self.record.folder is not None:
             self.write_metrics({f"epoch/{role}_loss": means[f"loss/{role}"] for role in self.game.players if f"loss/{role}" in means})

@@ -14,13 +14,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from ganlab.errors import GanlabError, cannot_be_written
-from ganlab.storage.atomic import temporary_path
+from ganlab.errors import GanlabError
+from ganlab.storage.atomic import write_bytes, write_errors
 
 FORMAT = 1
 
@@ -31,7 +31,7 @@ def save(path: Path, state: dict[str, Any], what: str = "checkpoint") -> None:
     Args:
         path: the file; its folder is made if it is missing, but no folder above that.
         state: a tree of dicts, lists, tuples, tensors, numbers, strings and None.
-        what: the kind of file, ``"checkpoint"`` or ``"generator"``: part of its format name, and of error messages.
+        what: the kind of file, ``"checkpoint"`` or ``"generator"``: part of its format name.
 
     Raises:
         GanlabError: the disk is full or the folder cannot be written; what was at ``path`` before is unchanged.
@@ -41,19 +41,11 @@ def save(path: Path, state: dict[str, Any], what: str = "checkpoint") -> None:
     document = _pack(checked(state), "", tensors)
     # one metadata key: safetensors does not write several in a fixed order, and equal states should give equal files
     header = json.dumps({"format": f"ganlab {what} {FORMAT}", "sha256": _checksum(tensors, document), "state": document})
-    temporary = temporary_path(path)
-    try:
+    content = safetensors.torch.save(tensors, {"ganlab": header})
+    with write_errors(path):
         path.parent.mkdir(exist_ok=True)  # without parents: a run folder that was removed is not made again
-        save_file(tensors, temporary, {"ganlab": header})
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())  # save_file lets only the owner read it
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise cannot_be_written(f"{what} {path}", error) from error
+    write_bytes(path, content)
+    _sync_folder(path.parent)
 
 
 def load(path: Path, what: str = "checkpoint") -> dict[str, Any]:
@@ -76,12 +68,9 @@ def load(path: Path, what: str = "checkpoint") -> dict[str, Any]:
     if header.get("sha256") != _checksum(tensors, header.get("state")):
         raise GanlabError(f"{what} {path} is damaged: its checksum does not match its content", hint)
     try:
-        state = _unpack(header["state"], tensors)
+        return dict(_unpack(header["state"], tensors))
     except (KeyError, TypeError, ValueError, RecursionError) as error:  # not written by ganlab: its checksum is right
         raise GanlabError(f"{what} {path} is not what ganlab writes: {error!r}", hint) from error
-    if not isinstance(state, dict):
-        raise GanlabError(f"{what} {path} is not what ganlab writes", hint)
-    return state
 
 
 def checked(state: Any, path: str = "") -> Any:
@@ -146,12 +135,6 @@ def _checksum(tensors: dict[str, Tensor], document: Any) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sync_folder(folder: Path) -> None:

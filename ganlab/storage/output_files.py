@@ -29,7 +29,7 @@ def refuse_existing(paths: Iterable[Path], force: bool) -> None:
 def unused_path(path: Path, force: bool) -> Path:
     """``path`` if nothing is there or ``force`` is given; else the first unused of ``<stem>-2``, ``<stem>-3``, ...
 
-    For output that the person gave no ``--out`` for.
+    For files whose name the person did not choose.
     """
     candidates = itertools.chain([path], (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2)))
     return path if force else next(candidate for candidate in candidates if not candidate.exists())

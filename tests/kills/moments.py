@@ -120,29 +120,18 @@ def arm_file(name: str, when: str, count: int) -> None:
 
 
 def arm_half(due: Callable[[Any], bool]) -> None:
-    """Half of the bytes: of a safetensors file as its library writes it, aside of the aside; of a text as ganlab does."""
-    import safetensors.torch
+    """Half of a file's bytes are written, under its temporary name."""
+    from ganlab.storage import atomic, checkpoint
 
-    from ganlab.records import folder
-    from ganlab.storage import checkpoint
+    write_bytes = atomic.write_bytes
 
-    save_file, write_text = checkpoint.save_file, folder.write_text
-
-    def half_a_file(tensors: Any, path: Path, metadata: Any) -> None:
-        if due(path.name.removeprefix(".").removesuffix(".part")):
-            content = safetensors.torch.save(tensors, metadata)
-            path.with_name(".tmpHaLf42").write_bytes(content[: len(content) // 2])
-            die()
-        save_file(tensors, path, metadata)
-
-    def half_a_text(path: Path, text: str) -> None:
+    def half_a_file(path: Path, content: bytes) -> None:
         if due(path):
-            path.with_name(f".{path.name}.part").write_text(text[: len(text) // 2])
+            atomic.temporary_path(path).write_bytes(content[: len(content) // 2])
             die()
-        write_text(path, text)
+        write_bytes(path, content)
 
-    checkpoint.save_file = half_a_file  # type: ignore[assignment]
-    folder.write_text = half_a_text
+    atomic.write_bytes = checkpoint.write_bytes = half_a_file  # write_text calls it, too
 
 
 def arm_sign(sign: int) -> None:
