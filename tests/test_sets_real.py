@@ -194,7 +194,9 @@ def test_a_failed_run_does_not_stop_the_others() -> None:
     failed, other = sorted(list_runs(Path("runs")), key=lambda run: run.status)
     assert (failed.status, other.status) == ("failed", "finished")
     assert f"tricks.slow.fail=true, seed 0: failed: it is broken ({failed.folder.path})" in text.replace("\n", " ")
-    assert text.endswith(f"to train what is not finished:  ganlab {' '.join(words[:2])} --grid {words[-1]} --set train.device=cpu --retry-failed\n")
+    assert text.endswith(
+        f"to train what is not finished:  ganlab {' '.join(words[:2])} --grid {words[-1]} --set train.device=cpu --retry-failed\n"
+    )
     Path("broken").unlink()
     code, text = ganlab(*words)
     assert (code, by_status()) == (1, ["failed", "finished"])
