@@ -174,7 +174,7 @@ def test_ctrl_c_stops_all_runs_and_an_edited_recipe_changes_none() -> None:
     assert text.endswith(
         "0 of 2 runs are finished; mean ± standard deviation over their seeds; all numbers: "
         f"runs/sets/{list_runs(Path('runs'))[0].info.set['name']}/summary.json\n"
-        "to resume:  ganlab run slow.toml --seeds 1 --grid generator.optimizer.lr=1e-3,2e-3 --device cpu\n"
+        "to resume:  ganlab run slow.toml --seeds 1 --grid generator.optimizer.lr=1e-3,2e-3 --set train.device=cpu\n"
     )
     assert "generator.optimizer.lr=0.002, seed 0: interrupted  runs/" in text
     code, text = ganlab(*words)
@@ -194,7 +194,9 @@ def test_a_failed_run_does_not_stop_the_others() -> None:
     failed, other = sorted(list_runs(Path("runs")), key=lambda run: run.status)
     assert (failed.status, other.status) == ("failed", "finished")
     assert f"tricks.slow.fail=true, seed 0: failed: it is broken ({failed.folder.path})" in text.replace("\n", " ")
-    assert text.endswith(f"to train what is not finished:  ganlab {' '.join(words[:2])} --grid {words[-1]} --device cpu --retry-failed\n")
+    assert text.endswith(
+        f"to train what is not finished:  ganlab {' '.join(words[:2])} --grid {words[-1]} --set train.device=cpu --retry-failed\n"
+    )
     Path("broken").unlink()
     code, text = ganlab(*words)
     assert (code, by_status()) == (1, ["failed", "finished"])
