@@ -32,7 +32,7 @@ POINTS = "[ganlab.commands]\ncount = counting:count\n"
 def test_a_command_is_listed_without_its_module_and_runs(capsys: pytest.CaptureFixture[str]) -> None:
     install("count-gan", "counting", COUNT, points=POINTS)
     assert command("--help") == 0
-    assert "\n  count     From counting (count-gan 1.0).\n" in capsys.readouterr().out
+    assert "\n  count     Of the plugin counting (count-gan 1.0).\n" in capsys.readouterr().out
     assert "counting" not in sys.modules
     assert command("count", "--help") == 0
     assert capsys.readouterr().out.startswith("Usage: ganlab count [OPTIONS] NAME\n\n  Count the runs.\n\nOptions:\n  --runs-dir PATH")
