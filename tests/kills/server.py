@@ -197,7 +197,7 @@ def run_program(words: list[str]) -> NoReturn:
     """From here on this is `python WORDS`."""
     for name in [name for name in sys.modules if name.startswith("ganlab")]:
         del sys.modules[name]
-    sys.path[:0] = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     if words[0] == "-m":
         sys.argv = words[1:]
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
