@@ -98,7 +98,7 @@ def test_all_contestants_play_alike(recipe: str, more: tuple[str, ...], data: Pa
     told: list[str] = []
     keys = ("tutorial", "torchgan", "lightning", "floor")
     found = race(setting, [one for one in CONTESTANTS if one.key in keys], 1, tmp_path, steps=20, tell=told.append)
-    for key, outcomes in found.outcomes.items():
+    for outcomes in found.outcomes.values():
         assert outcomes[0].steps == 20
         assert outcomes[0].updates == dict.fromkeys(("discriminator", "generator"), 20)
     assert {"tutorial", "floor"} <= found.outcomes.keys()
