@@ -92,7 +92,12 @@ def test_any_file_may_be_missing(stopped: Stopped) -> None:
     }
 
 
-@pytest.mark.parametrize("seed", range(MANY))
+#: Each kind is there once; the rest is slow, unless it was asked for.
+FEW = MANY if "GANLAB_DAMAGE" in os.environ else len(KINDS)
+SEEDS = [pytest.param(seed, marks=[pytest.mark.slow] * (seed >= FEW)) for seed in range(MANY)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_damage_is_noticed(seed: int, stopped: Stopped) -> None:
     rng = random.Random(seed)
     copy = stopped.copy()

@@ -30,7 +30,11 @@ def test_everything_is_killed() -> None:
     assert {kind for _, kinds in SAMPLE for kind in kinds} == set(KINDS)
 
 
-@pytest.mark.parametrize("number", range(KILLS), ids=[f"{case.name}, {', '.join(kinds)}" for case, kinds in SAMPLE])
+#: Each kind is there once; the rest is slow.
+NUMBERS = [pytest.param(number, marks=[pytest.mark.slow] * (number >= len(KINDS))) for number in range(KILLS)]
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=[f"{case.name}, {', '.join(kinds)}" for case, kinds in SAMPLE])
 def test_a_run_that_was_killed_ends_as_one_that_was_not(number: int, bench: Bench) -> None:
     case, kinds = SAMPLE[number]
     outcome = bench.carry_out(case, kinds, random.Random(number))

@@ -6,14 +6,12 @@ import ast
 import importlib
 import importlib.metadata
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from server import Server
 
 import ganlab
 from ganlab.registry.catalogue import Catalogue
@@ -98,7 +96,7 @@ print(json.dumps({
 
 
 @pytest.mark.parametrize("plugin", POINTS)
-def test_a_plugin_that_is_lifted_brings_what_it_brought(plugin: str, tmp_path: Path) -> None:
+def test_a_plugin_that_is_lifted_brings_what_it_brought(plugin: str, tmp_path: Path, server: Server) -> None:
     package, site = POINTS[plugin], tmp_path / "site"
     shutil.copytree(PLUGINS / package, site / package, ignore=shutil.ignore_patterns("__pycache__"))
     metadata = site / f"lifted_{plugin}-1.0.dist-info"
@@ -107,11 +105,10 @@ def test_a_plugin_that_is_lifted_brings_what_it_brought(plugin: str, tmp_path: P
     commands = [point for point in find_entry_points(COMMANDS)[0] if point.value.startswith(f"{package}.")]
     points = "".join(f"{point.name} = {point.value}\n" for point in commands)
     (metadata / "entry_points.txt").write_text(f"[ganlab]\n{plugin} = {package}\n[ganlab.commands]\n{points}")
-    words = [sys.executable, "-c", ALONE, package, str(site)]
-    environment = {**os.environ, "PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, timeout=240, check=False, env=environment)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    (tmp_path / "alone.py").write_text(ALONE)
+    ended = server.python(tmp_path, str(tmp_path / "alone.py"), package, str(site), environment={})
+    assert ended.code == 0, ended.text
+    found = json.loads(ended.text)
     here = [entry for entry in Catalogue.of_installed().entries() if entry.plugin == plugin]
     assert found["where"] == str(site / package / "__init__.py")
     assert found["broken"] == []

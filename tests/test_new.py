@@ -173,6 +173,7 @@ def run(*words: str | Path, cwd: Path | None = None) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_new_plugin_is_built_installed_found_run_tested_and_uninstalled(here: Path) -> None:
     assert ganlab("new", "plugin", "Gan-Haze") == 0
     wheels, venv = here / "wheels", here / "venv"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from page_blocks import FENCE, name_of, pages
+from server import Server
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -71,6 +72,7 @@ def test_a_wheel_holds_plugins_recipes_and_type_marker(wheel: Path) -> None:
     assert all((wheel / point / "__init__.py").is_file() for point in points)
 
 
+@pytest.mark.slow
 def test_a_shipped_recipe_runs_by_its_name_from_a_wheel(wheel: Path, tmp_path: Path) -> None:
     code = "import ganlab, sys; from ganlab.cli import main; print(ganlab.__file__); sys.stdout.flush(); main()"
     words = ["-I", "-c", f"import sys; sys.path.insert(0, {str(wheel)!r}); {code}", "run", "ring", "--set", "train.steps=3", "--quiet"]
@@ -87,16 +89,15 @@ def test_imports_keep_their_direction() -> None:
     assert "5 kept, 0 broken" in done.stdout
 
 
-def test_generated_pages_are_up_to_date() -> None:
-    done = python("docs/generate.py", "--check", cwd=ROOT)
-    assert done.stdout == ""
-    assert done.returncode == 0, done.stderr
+def test_generated_pages_are_up_to_date(server: Server) -> None:
+    ended = server.python(ROOT, "docs/generate.py", "--check", environment={})
+    assert (ended.code, ended.text) == (0, "")
 
 
 def test_ci_runs_what_the_readme_says() -> None:
     readme, script = (ROOT / "README.md").read_text(), (ROOT / ".ci" / "run").read_text()
     assert "python -m pip install -e '.[dev]' && python -m pytest -n auto\n" in readme
-    assert script.splitlines()[-1] == "python -m pytest -n auto"
+    assert script.splitlines()[-2:] == ["python -m pytest -n auto  # the README's command", "python -m pytest -n auto -m slow"]
     assert "python -m pip install . && ganlab run recipes/mnist_adaptive.toml" in readme
 
 

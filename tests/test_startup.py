@@ -128,6 +128,7 @@ print(weight.grad.tolist())
 """
 
 
+@pytest.mark.slow
 def test_optimizers_do_the_same_without_the_compiler() -> None:
     tell = "\nprint('torch._dynamo' in sys.modules)"
     spared, plain = (python(PLAY + tell, word).splitlines() for word in ("spared", "plain"))
@@ -160,6 +161,7 @@ print(len(torch._dynamo.utils.counters["frames"]) > 0)
 """
 
 
+@pytest.mark.slow
 def test_what_a_script_compiles_later_is_compiled() -> None:
     assert python(COMPILE) == "True\n"
 

@@ -20,6 +20,8 @@ SHORT = (
     "train.log_every=4",
     "train.sample_every=5",
     "train.samples=4",
+    "evaluation.every=11",
+    "evaluation.samples=64",
     "train.device=cpu",
     "generator.hidden=[12]",
     "discriminator.hidden=[10]",
@@ -27,6 +29,8 @@ SHORT = (
     "tricks.loss_plot.enabled=false",
     "tricks.system_metrics.every_seconds=0.05",
 )
+#: A judge that is trained in a second.
+JUDGE = 'judge={use="classifier",images=200}'
 #: An epoch of 10 steps; batch normalization and dropout, whose state and random numbers could be lost.
 RING = (
     'data={use="ring",samples=320}',
@@ -104,11 +108,11 @@ def recipes() -> list[Case]:
     """Each shipped recipe as it is but for the sizes, and on the digits that need no download."""
     made = []
     for name in sorted(shipped_recipes()):
-        smaller = [*SHORT, "train.batch_size=128"]
+        smaller = [*SHORT, JUDGE, "train.batch_size=128"]
         if name == "ring":
             smaller = [*SHORT, 'data={use="ring",samples=320}', "train.batch_size=32"]
         elif name == "mnist_one_class":
-            smaller = [*SHORT, 'data={use="digits",range=[0.0,1.0],classes=[1]}', "train.batch_size=20"]
+            smaller = [*SHORT, JUDGE, 'data={use="digits",range=[0.0,1.0],classes=[1]}', "train.batch_size=20"]
         else:
             smaller.append("data.use=digits")
         if name == "mnist_keras_batchnorm":

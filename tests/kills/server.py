@@ -1,4 +1,4 @@
-"""A warm parent of real `ganlab` processes: it has imported everything, and forks a child for each command.
+"""A warm parent of real `ganlab` processes, and of other Python programs: it has imported everything, and forks a child for each.
 
 A fresh Python needs four seconds for its imports here, a fork some milliseconds; from there on the child is a process like any other,
 with the command line's own code, its own files and its own death. One job is one line of JSON on the standard input, one answer
@@ -11,12 +11,14 @@ import contextlib
 import importlib
 import json
 import os
+import runpy
 import select
 import signal
 import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -67,9 +69,20 @@ class Server:
             more: ``file_size``, a limit in bytes that the child sets itself; ``environment``, variables; ``constants``, other values of
                 names of modules, by ``module:name``.
         """
+        return self._job(folder, words=words, moment=moment, **more)
+
+    def python(self, folder: Path, *words: str, environment: Mapping[str, str]) -> Ended:
+        """`python WORDS` in ``folder``: a program's path or ``-m`` and a module, with its own words.
+
+        What ganlab's warm parent has imported of other libraries is there at once; ``ganlab`` and all that begins so are imported anew.
+        """
+        return self._job(folder, program=words, environment=dict(environment))
+
+    def _job(self, folder: Path, **job: Any) -> Ended:
+        """Hand one job to the parent, and wait for its answer."""
         self.jobs += 1
         log = folder / f".log-{os.getpid()}-{self.process.pid}-{self.jobs}"
-        job = {"folder": str(folder), "words": words, "moment": moment, "log": str(log), **more}
+        job |= {"folder": str(folder), "log": str(log)}
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
@@ -153,6 +166,8 @@ def be_the_child(job: dict[str, Any], sign: int) -> NoReturn:
         for old, new in ((nothing, 0), (log, 1), (log, 2)):
             os.dup2(old, new)
         os.environ.update(job.get("environment", {}))
+        if "program" in job:
+            run_program(job["program"])
         import moments
 
         import ganlab.cli
@@ -176,6 +191,21 @@ def be_the_child(job: dict[str, Any], sign: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
+
+
+def run_program(words: list[str]) -> NoReturn:
+    """From here on this is `python WORDS`."""
+    for name in [name for name in sys.modules if name.startswith("ganlab")]:
+        del sys.modules[name]
+    sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    if words[0] == "-m":
+        sys.argv = words[1:]
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = words
+        sys.path.insert(0, str(Path(words[0]).parent))
+        runpy.run_path(words[0], run_name="__main__")
+    sys.exit(0)
 
 
 if __name__ == "__main__":

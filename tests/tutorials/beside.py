@@ -46,6 +46,14 @@ PORTS: dict[str, Make] = {
 }
 #: Batches that would be larger than the stand-in for MNIST, or slow: a batch of 60 changes nothing in the algorithm.
 SMALLER = dict.fromkeys(("mnist_large_batch", "mnist_best_practices", "mnist_one_class"), ("train.batch_size=60",))
+#: As many layers as the recipe has, but narrow ones: nothing in an algorithm depends on their widths.
+_DEPTHS = {"mnist_mlp": (2, 2), "mnist_keras_batchnorm": (3, 2)} | {name: (1, 1) for name in PORTS if "matlab" in name}
+NARROW = {
+    name: tuple(
+        f"{role}.hidden={[16] * depth}" for role, depth in zip(("generator", "discriminator"), _DEPTHS.get(name, (2, 1)), strict=True)
+    )
+    for name in PORTS
+}
 
 
 def beside(

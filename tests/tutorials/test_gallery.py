@@ -48,6 +48,7 @@ def test_the_commands_that_the_page_names_are_understood(gallery: None, tmp_path
     assert (["mnist_matlab_sgd"], 0) in [(options.names, options.seed) for options in understood if options.port]
 
 
+@pytest.mark.slow
 @pytest.mark.mnist
 def test_it_trains_and_writes(gallery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not (Path(os.environ.get("GANLAB_DATA", "")) / "MNIST" / "raw" / "t10k-images-idx3-ubyte").is_file():

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 import torch
-from beside import PORTS, beside, distances
+from beside import NARROW, PORTS, beside, distances
 from engine_support import Plugin
 from tape import TapeError
-from test_recipes_equal_ports import Hot
+from test_recipes_equal_ports import DOUBLE, Hot
 
 import ganlab
 from ganlab.errors import PluginError, RecipeError
 
 #: T3 from a start where, within 8 steps, probabilities are clamped on both sides, gradients clipped, and G's turn repeated.
-HOT = Hot(300.0, 0.0)
+HOT = Hot(400.0, 5.0)
 HOT_STEPS = 8
 AGREEMENT = 1e-10
 
@@ -220,7 +220,7 @@ def apart(name: str, data: Path, effect: Noticed | Harmless) -> float:
     steps = effect.steps if isinstance(effect, Noticed) else 6
     plugin = Plugin(tricks={"torchs_clipping": TorchsClipping})
     try:
-        run, replay = beside(name, data, "train.dtype=float64", *effect.overrides, steps=steps, tricks=tricks, plugins=[plugin])
+        run, replay = beside(name, data, DOUBLE, *NARROW[name], *effect.overrides, steps=steps, tricks=tricks, plugins=[plugin])
     except PluginError as error:  # the recording is a trick, and so is blamed for what its port raises
         mismatched = isinstance(error.__cause__, TapeError) or "size" in str(error.__cause__)  # or dropout masks of other sizes
         if not mismatched:
@@ -255,7 +255,7 @@ def test_keras_eps_placement_is_noticed_beyond_what_its_decay_does(mnist_root: P
 
 def test_the_clips_and_clamps_that_are_changed_do_occur(mnist_root: Path) -> None:
     """Or the table would say nothing about them."""
-    _, replay = beside(ADAPTIVE, mnist_root, "train.dtype=float64", steps=HOT_STEPS, tricks=[HOT])
+    _, replay = beside(ADAPTIVE, mnist_root, DOUBLE, *NARROW[ADAPTIVE], steps=HOT_STEPS, tricks=[HOT])
     for what in ("clipped", "clamped_real", "clamped_fake"):
         assert sum(step[what] for step in replay.told) > 0
     assert max(step["updates"] for step in replay.told) > 1
