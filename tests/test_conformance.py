@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,12 +30,10 @@ NEEDS: dict[str, list[str]] = {"mlflow": ["train.samples=4"], "modes": ['data={u
 
 
 @pytest.mark.parametrize("entry", Catalogue.of_installed().entries(), ids=lambda entry: f"{entry.kind}-{entry.name}")
-def test_every_first_party_component_and_trick_conforms(entry: Entry, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    options: dict[str, Any] = {}
-    if entry.name == "mlflow":
-        request.getfixturevalue("forked_mirrors")
-        store = shutil.copyfile(request.getfixturevalue("empty_store"), tmp_path / "mlflow.db")
-        options = {"uri": f"sqlite:///{store}", "model": False}
+def test_every_first_party_component_and_trick_conforms(entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What is sent to MLflow is not the subject here: this mirror waits for the end of the run, and sends nothing.
+    monkeypatch.setattr("ganlab_mlflow.helper._BOOT", "import sys; sys.stdin.read()")
+    options = {}
     if entry.name == "image_folder":
         for number in range(16):
             save_png(np.full((8, 8, 3), 16 * number, np.uint8), tmp_path / f"{number}.png")
