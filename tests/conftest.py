@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,14 +34,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _read_once(read: Callable[..., Any]) -> Callable[..., Any]:
-    """``importlib.metadata.entry_points`` that reads the metadata once, unless a test has added a folder to the import path."""
+    """A function of ``importlib.metadata`` that reads the metadata once, unless a test has added a folder to the import path."""
     cached, usual = functools.cache(read), {*sys.path, os.getcwd(), str(HERE), str(HERE / "tutorials")}
-    return lambda **options: (cached if usual.issuperset(sys.path) else read)(**options)
+    return lambda *names, **options: (cached if usual.issuperset(sys.path) else read)(*names, **options)
 
 
 # Tests do not wait for the disk, nor read the metadata of all installed packages for each run.
 os.fsync = lambda handle: None
-importlib.metadata.entry_points = _read_once(importlib.metadata.entry_points)
+for _function in ("entry_points", "requires", "version"):
+    setattr(importlib.metadata, _function, _read_once(getattr(importlib.metadata, _function)))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -74,3 +76,19 @@ def server() -> Iterator[Server]:
 
     with Server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an sqlite store of MLflow without runs, to be copied: creating one takes seconds."""
+    from mlflow_support import create_store
+
+    return create_store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture
+def forked_mirrors(monkeypatch: pytest.MonkeyPatch, empty_store: Path) -> None:
+    """Mirror processes are forked from this process, which has imported MLflow, instead of started."""
+    from mlflow_support import fork_mirror
+
+    monkeypatch.setattr("ganlab_mlflow.helper.subprocess", SimpleNamespace(Popen=fork_mirror, PIPE=-1, DEVNULL=-3))

@@ -1,18 +1,27 @@
-"""What the tests of the tracker share: a run's folder without a run, and a store that needs not be made anew each time."""
+"""What the tests of the tracker share: a run's folder without a run, an empty store, and mirror processes that start at once."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import socket
+import sqlite3
+import subprocess
+import sys
 import threading
+import traceback
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from ganlab.pictures import save_png
 from ganlab.records import trust
 from ganlab.records.folder import RunFolder
+from ganlab_mlflow.place import Settings
+from ganlab_mlflow.process import main
 from ganlab_mlflow.state import State
 
 RUN = "20260102-030405-ring-1a2b"
@@ -137,3 +146,39 @@ def closed_port() -> str:
     """The address of a port on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def create_store(folder: Path) -> Path:
+    """An sqlite store of MLflow without runs. From here on, no store of this process or of its forks waits for the disk."""
+    file = folder / "mlflow.db"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow and what it imports
+        import sqlalchemy
+        from mlflow import MlflowClient
+
+        def do_not_wait(connection: Any, record: object) -> None:
+            with contextlib.suppress(sqlite3.DatabaseError):  # a damaged file is for the test to find
+                connection.execute("PRAGMA synchronous = OFF")
+
+        sqlalchemy.event.listen(sqlalchemy.Engine, "connect", do_not_wait)
+        MlflowClient(tracking_uri=f"sqlite:///{file}").search_experiments()
+    return file
+
+
+def fork_mirror(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    """``subprocess.Popen`` for the mirror process. The child does not execute ``command``: it goes on as the mirror itself."""
+    return subprocess.Popen(command, preexec_fn=_be_the_mirror, **options)
+
+
+def _be_the_mirror() -> NoReturn:
+    code = 70
+    try:
+        os.closerange(3, 4096)  # Popen returns once its pipe to the child is closed; nobody else's pipes may stay open
+        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
+        settings = json.loads(sys.stdin.readline())
+        del settings["path"]
+        code = main(Settings(**settings))
+    except BaseException:
+        traceback.print_exc()
+    sys.stderr.flush()
+    os._exit(code)

@@ -10,7 +10,10 @@ import ganlab
 from ganlab.cli import main
 from ganlab.script import FinishedRun
 
-QUIET = {"tracking.enabled": False, "tricks.system_metrics.enabled": False, "tricks.loss_plot.enabled": False}
+QUIET = {
+    "tracking.enabled": False, "tricks.system_metrics.enabled": False, "tricks.loss_plot.enabled": False,
+    "evaluation.every": 0, "evaluation.at_end": False,
+}  # fmt: skip
 RING = {**QUIET, "train.steps": 20, "train.batch_size": 16, "data.samples": 500, "train.checkpoint_every": 10, "train.sample_every": 5}
 DIGITS = {**QUIET, "train.steps": 4, "train.sample_every": 2, "data.use": "digits"}
 

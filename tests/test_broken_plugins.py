@@ -19,7 +19,8 @@ from ganlab.registry.catalogue import Catalogue
 from ganlab.screen import terminal
 from ganlab.testing import play, prepare
 
-TINY_RUN = ["--set", "train.steps=2", "--set", "train.batch_size=16", "--set", "data.samples=500", "--set", "tracking.enabled=false"]
+TINY = ("train.steps=2", "train.batch_size=16", "data.samples=500", "tracking.enabled=false", "tricks.loss_plot.enabled=false")
+TINY_RUN = [word for line in (*TINY, "evaluation.every=0", "evaluation.at_end=false") for word in ("--set", line)]
 REGISTER = '\n\n@ganlab.hookimpl\ndef register_tricks(register):\n    register("mine", Mine)\n'
 TRICK = "import ganlab\n\n\nclass Mine:\n    @ganlab.hookimpl\n    def after_step(self, step):\n        pass\n" + REGISTER
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import random
 import re
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import psutil
 import pytest
 import torch
 from engine_support import Plugin
@@ -32,9 +30,9 @@ NEEDS: dict[str, list[str]] = {"mlflow": ["train.samples=4"], "modes": ['data={u
 
 
 @pytest.mark.parametrize("entry", Catalogue.of_installed().entries(), ids=lambda entry: f"{entry.kind}-{entry.name}")
-@pytest.mark.filterwarnings("ignore:.*:ResourceWarning")  # the mirror of a run whose folder is gone
 def test_every_first_party_component_and_trick_conforms(entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganlab_mlflow.helper.LONGEST_WAIT", 0.2)  # what is sent to MLflow is not what is looked at here
+    # What is sent to MLflow is not the subject here: this mirror waits for the end of the run, and sends nothing.
+    monkeypatch.setattr("ganlab_mlflow.helper._BOOT", "import sys; sys.stdin.read()")
     options = {}
     if entry.name == "image_folder":
         for number in range(16):
@@ -48,9 +46,6 @@ def test_every_first_party_component_and_trick_conforms(entry: Entry, tmp_path: 
         if entry.name != "inception":
             raise
         pytest.skip(error.message)
-    end = time.monotonic() + 60
-    while psutil.Process().children() and time.monotonic() < end:  # mirrors that have been left alone
-        time.sleep(0.05)
 
 
 def breaks(rule: str, kind: Any, thing: Any, **options: Any) -> str:

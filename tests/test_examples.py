@@ -37,7 +37,7 @@ def example(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
 @pytest.mark.parametrize(
     ("example", "kind", "options"),
     [
-        ("conditional_dcgan", "network", {"width": 2, "overrides": ['data={use="digits"}']}),
+        ("conditional_dcgan", "network", {"width": 2, "overrides": ['data={use="tiny",shape=[1,8,8]}']}),
         ("instance_noise", "trick", {"steps": 4}),
         ("hinge", "loss", {}),
         ("self_normalizing_mlp", "network", {"hidden": [4]}),
@@ -64,6 +64,7 @@ def test_the_recipe_of_the_page_trains_with_all_of_them(tmp_path: Path, monkeypa
     }
 
 
+@pytest.mark.slow
 def test_the_conditional_recipe_of_the_page_learns_which_class_is_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(EXAMPLES / "conditional_dcgan.py", tmp_path)
     (tmp_path / "mine.toml").write_text(blocks()[1])

@@ -162,14 +162,18 @@ def test_a_damaged_folder_is_one_message(ring: FinishedRun, here: Path) -> None:
     ganlab.load_generator(folder)
 
 
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    return own_network(tmp_path_factory.mktemp("conditional") / "own", "conditional")
+
+
 @pytest.mark.parametrize("kind", EACH)
-def test_a_conditional_generator_of_a_plugin_file(kind: str, tmp_path: Path, capsys: Capture) -> None:
-    run = own_network(tmp_path / "own", "conditional")
+def test_a_conditional_generator_of_a_plugin_file(kind: str, conditional: FinishedRun, tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / KINDS[kind]
-    code, said, err = ganlab_says(capsys, "export", run.path, "--format", kind, "--out", out)
+    code, said, err = ganlab_says(capsys, "export", conditional.path, "--format", kind, "--out", out)
     assert (code, said.count("checked: ")) == (0, 1), err
     latent, labels = torch.randn(3, 64), torch.tensor([4, 4, 1])
-    wanted = FinishedRun(run.path).generator(latent, labels).detach()
+    wanted = FinishedRun(conditional.path).generator(latent, labels).detach()
     if kind == "torch":
         torch.testing.assert_close(torch.export.load(out).module()(latent, labels).detach(), wanted)
     elif kind == "onnx":

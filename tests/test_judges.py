@@ -26,6 +26,7 @@ from ganlab_judges.training import calibration_error, temperature_for
 
 CPU = torch.device("cpu")
 NOWHERE = Path("nowhere")
+SOME = 6000  # images in training
 
 
 def data_of(**options: Any) -> ganlab.ResidentDataset:
@@ -40,9 +41,9 @@ def spec_of(data: Any, cache: Path, told: list[str] | None = None, held_out: Any
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache in which the classifier of the digits is."""
+    """A cache with a classifier of the digits, trained on a fifth of the usual number of images."""
     folder = tmp_path_factory.mktemp("judges")
-    classifier(spec_of(data_of(), folder))
+    classifier(spec_of(data_of(), folder), images=SOME)
     return folder
 
 
@@ -52,35 +53,44 @@ def images(data: ganlab.ResidentDataset, count: int = 300) -> torch.Tensor:
 
 def test_a_classifier_is_trained_once_and_knows_how_good_it_is(cache: Path) -> None:
     told: list[str] = []
-    judge = classifier(spec_of(data_of(), cache, told))
+    judge = classifier(spec_of(data_of(), cache, told), images=SOME)
     assert told == []  # it was in the cache
-    assert judge.facts["accuracy"] > 0.97 and judge.facts["measured"] == 1797 // 6
+    assert judge.facts["accuracy"] > 0.95 and judge.facts["measured"] == 1797 // 6
     assert 0 <= judge.facts["calibration_error"] < 0.05
     data = data_of()
     guesses = judge.probabilities(images(data))
     assert data.labels is not None
-    assert float((guesses.argmax(1) == data.labels[:300]).float().mean()) > 0.97
+    assert float((guesses.argmax(1) == data.labels[:300]).float().mean()) > 0.95
     assert guesses.sum(1).tolist() == pytest.approx([1.0] * 300, abs=1e-5)
     assert judge.features(images(data)).shape == (300, 64)
     assert judge.description.startswith("a small classifier: 9") and "of 299 other images right" in judge.description
 
 
+@pytest.mark.slow
+def test_a_classifier_with_the_usual_number_of_images() -> None:
+    judge = classifier(spec_of(data_of(), Path(os.environ["GANLAB_CACHE"])))  # where other tests may have left it
+    assert (judge.facts["images"], judge.facts["measured"]) == (20 * 1498, 299)
+    assert judge.facts["accuracy"] > 0.97 and judge.facts["calibration_error"] < 0.05
+
+
 def test_recipes_of_one_data_set_share_it(cache: Path) -> None:
     told: list[str] = []
-    judges = [classifier(spec_of(data_of(range=range_), cache, told)) for range_ in ((-1.0, 1.0), (0.0, 1.0))]
+    judges = [classifier(spec_of(data_of(range=range_), cache, told), images=SOME) for range_ in ((-1.0, 1.0), (0.0, 1.0))]
     assert told == [] and judges[0].identity == judges[1].identity
     some = complete_of(data_of(classes=(1, 7)))
     some.place(CPU, torch.float32)
-    assert classifier(spec_of(some, cache, told)).identity == judges[0].identity
+    assert classifier(spec_of(some, cache, told), images=SOME).identity == judges[0].identity
     assert told == []
 
 
-def test_training_it_is_reproducible_and_moves_no_other_randomness(tmp_path: Path, cache: Path) -> None:
-    torch.manual_seed(1)
-    before = torch.get_rng_state()
-    again = classifier(spec_of(data_of(), tmp_path))
-    assert torch.equal(torch.get_rng_state(), before)
-    assert again.identity == classifier(spec_of(data_of(), cache)).identity
+def test_training_it_is_reproducible_and_moves_no_other_randomness(tmp_path: Path) -> None:
+    identities = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        identities.append(classifier(spec_of(data_of(), tmp_path / str(seed)), images=1000).identity)
+        assert torch.equal(torch.get_rng_state(), before)
+    assert identities[0] == identities[1]
 
 
 def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
@@ -158,6 +168,7 @@ def test_random_features_tell_distributions_apart(tmp_path: Path) -> None:
 
 
 def test_automatic_takes_what_fits(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["ganlab_judges.classifier"], "usual_images", lambda shape: SOME)
     assert automatic(spec_of(data_of(), cache)).description.startswith("a small classifier")
     assert automatic(spec_of(data_of(classes=(3,)), cache)).description.startswith("a convolutional network with random weights")
     colour = ganlab.ResidentDataset(torch.zeros(20, 3, 8, 8, dtype=torch.uint8), scale=1 / 255, range=(0.0, 1.0))
@@ -353,7 +364,7 @@ def test_halving_is_that_of_max_pooling(shape: tuple[int, ...]) -> None:
 
 
 def test_no_image_is_looked_at_twice(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    judge, looks, seen = classifier(spec_of(data_of(), cache)), [], training.seen
+    judge, looks, seen = classifier(spec_of(data_of(), cache), images=SOME), [], training.seen
     expected = judge.probabilities(images(data_of()))
     monkeypatch.setattr(training, "seen", lambda *given: looks.append(len(given[1])) or seen(*given))
     samples = Samples(images(data_of()), lambda: judge)

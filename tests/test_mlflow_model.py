@@ -36,7 +36,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Place:
     """A run that is over, with a generator, and MLflow's store for it."""
 
-    def __init__(self, folder: Path, generator: Path) -> None:
+    def __init__(self, folder: Path, generator: Path, empty_store: Path) -> None:
+        shutil.copyfile(empty_store, folder / "mlflow.db")
         self.run = FakeRun(folder / "runs")
         self.run.log(STEP, final__modes=4.0, final__odd=None, loss__generator=0.5)
         self.run.end("finished")
@@ -57,9 +58,9 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Place:
+def place(tmp_path_factory: pytest.TempPathFactory, trained: Path, empty_store: Path) -> Place:
     """Sent once; what the tests below it add is named there."""
-    place = Place(tmp_path_factory.mktemp("place"), trained)
+    place = Place(tmp_path_factory.mktemp("place"), trained, empty_store)
     assert place.send(), place.run.state.problem
     return place
 
@@ -158,15 +159,15 @@ def test_a_generator_is_logged_once_and_one_that_was_trained_on_again(place: Pla
 
 
 @pytest.mark.parametrize("options", [{"model": False}, {"checkpoints": "none"}])
-def test_it_can_be_left_out(tmp_path: Path, trained: Path, options: dict[str, Any]) -> None:
-    place = Place(tmp_path, trained)
+def test_it_can_be_left_out(tmp_path: Path, trained: Path, empty_store: Path, options: dict[str, Any]) -> None:
+    place = Place(tmp_path, trained, empty_store)
     assert place.send(**options)
     assert place.models() == []
     assert not place.run.state.model_missing
 
 
-def test_a_file_that_is_no_generator_is_no_model_and_no_trouble(tmp_path: Path, trained: Path) -> None:
-    place = Place(tmp_path, trained)
+def test_a_file_that_is_no_generator_is_no_model_and_no_trouble(tmp_path: Path, trained: Path, empty_store: Path) -> None:
+    place = Place(tmp_path, trained, empty_store)
     whole = trained.read_bytes()
     for content in (b"weights", b"", whole[:100], whole.replace(b"ganlab generator", b"ganlab checkpoin")):
         (place.run.path / "generator.safetensors").write_bytes(content)
@@ -191,8 +192,8 @@ def test_one_that_is_missing_is_sent_by_the_next_run(tmp_path: Path, monkeypatch
     assert left_behind(run.path, "sqlite:///x") == []
 
 
-def test_plugins_that_it_needs_are_named(tmp_path: Path, trained: Path) -> None:
-    place = Place(tmp_path, trained)
+def test_plugins_that_it_needs_are_named(tmp_path: Path, trained: Path, empty_store: Path) -> None:
+    place = Place(tmp_path, trained, empty_store)
     info = {**place.run.info, "plugins": [{"name": "my_network.py"}], "versions": {"torch": "2.9"}}
     generator = LoggedGenerator(place.run.path, info, {})
     assert generator.tags()["ganlab.needs_plugins"] == "my_network.py"

@@ -23,10 +23,12 @@ from plan import only_run
 from server import Ended, Server
 
 from ganlab_mlflow.state import State
+from ganlab_mlflow.tracker import MlflowTracker
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of MLflow
 
 LONG = pytest.mark.skipif("GANLAB_LONG" not in os.environ, reason="takes long; runs with GANLAB_LONG=1")
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}  # seconds that the mirror gives a suspended server
 LIMIT = 200.0  # seconds that a busy machine may take: the mirror has the lowest priority
 #: Waits in each step while a file is there, and a little in any case, so that things can happen to the tracker meanwhile.
 SLOW = """
@@ -65,7 +67,9 @@ class Mlflow:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Until it answers."""
+        """Start it, unless it runs, and wait until it answers."""
+        if self.process is not None:
+            return
         environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         store = f"sqlite:///{self.folder / 'mlflow.db'}"
         command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, "--artifacts-destination"]
@@ -92,44 +96,31 @@ class Mlflow:
             self.process.wait()
             self.process = None
 
-    def runs(self) -> list[Any]:
-        """What is recorded, read from the store itself."""
+    def has_recorded(self, run: Path) -> None:
+        """All metrics and sheets of ``run`` are in the store, and each once."""
         from mlflow import MlflowClient
 
-        self.client = MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
-        experiment = self.client.get_experiment_by_name("ganlab")
-        return [] if experiment is None else list(self.client.search_runs([experiment.experiment_id]))
-
-    def is_told_of(self, run: Path, status: str = "FINISHED") -> None:
-        """All metrics and sheets of ``run`` are there, and each once."""
-        (recorded,) = self.runs()
-        assert recorded.info.status == status
-        for name in ("metrics.jsonl",):
-            wanted: dict[str, list[tuple[int, float]]] = {}
-            for line in (run / name).read_text().splitlines():
-                content = json.loads(line)
-                for key, value in content["metrics"].items():
-                    wanted.setdefault(key, []).append((0 if key.startswith("final/") else content["step"], value))
-            for key, points in wanted.items():
-                history = self.client.get_metric_history(recorded.info.run_id, key)
-                assert sorted((metric.step, metric.value) for metric in history) == sorted(points), key
-        images = self.folder / "artifacts"
-        sheets = Counter(path.name.split("+")[2] for path in images.rglob("samples+*.png"))
+        client = MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("ganlab")
+        (recorded,) = client.search_runs([experiment.experiment_id], f"tags.`ganlab.run` = '{run.name}'")
+        assert recorded.info.status == "FINISHED"
+        wanted: dict[str, list[tuple[int, float]]] = {}
+        for line in (run / "metrics.jsonl").read_text().splitlines():
+            content = json.loads(line)
+            for key, value in content["metrics"].items():
+                wanted.setdefault(key, []).append((0 if key.startswith("final/") else content["step"], value))
+        for key, points in wanted.items():
+            history = client.get_metric_history(recorded.info.run_id, key)
+            assert sorted((metric.step, metric.value) for metric in history) == sorted(points), key
+        (artifacts,) = (self.folder / "artifacts").rglob(recorded.info.run_id)
+        sheets = Counter(path.name.split("+")[2] for path in artifacts.rglob("samples+*.png"))
         assert sheets == {str(int(path.stem[5:])): 1 for path in (run / "samples").glob("*.png")}
 
 
 @pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from mlflow import MlflowClient
-
-    file = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{file}").search_experiments()
-    return file
-
-
-@pytest.fixture
-def mlflow(tmp_path: Path, empty_store: Path) -> Iterator[Mlflow]:
-    made = Mlflow(tmp_path, empty_store)
+def mlflow(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Mlflow]:
+    """One server for all: it takes ten seconds to start."""
+    made = Mlflow(tmp_path_factory.mktemp("server"), empty_store)
     yield made
     made.stop()
 
@@ -199,8 +190,9 @@ def warnings(run: Path) -> list[str]:
 
 def test_a_server_that_comes_late_is_suspended_and_comes_back(server: Server, mlflow: Mlflow, tmp_path: Path) -> None:
     CASE.prepare(tmp_path)
+    mlflow.stop()
     go_on = hold(tmp_path, 5, 9, 17, 21)
-    training = Training(server, tmp_path, *CASE.words(), "--tracking-uri", mlflow.uri)
+    training = Training(server, tmp_path, *CASE.words(), "--tracking-uri", mlflow.uri, environment=IMPATIENT)
     wait_for(lambda: training.step() == 4 and training.state().get("problem"))  # nobody listens
     go_on(5)
     wait_for(lambda: training.step() == 8)
@@ -220,15 +212,16 @@ def test_a_server_that_comes_late_is_suspended_and_comes_back(server: Server, ml
     assert len(warnings(training.run)) == 1
     assert warnings(training.run)[0].startswith(f"MLflow at {mlflow.uri} cannot be used: nothing listens there (connection refused).")
     assert json.loads((training.run / "run.json").read_text())["mlflow"]["complete"]
-    mlflow.is_told_of(training.run)
+    mlflow.has_recorded(training.run)
 
 
 @pytest.mark.parametrize("how", ["suspended", pytest.param("stopped", marks=LONG)])
+@pytest.mark.usefixtures("forked_mirrors")
 def test_a_server_that_is_gone_when_the_run_ends(how: str, server: Server, mlflow: Mlflow, tmp_path: Path) -> None:
     CASE.prepare(tmp_path)
     mlflow.start()
     go_on = hold(tmp_path, 9, 23)
-    training = Training(server, tmp_path, *CASE.words(), "--tracking-uri", mlflow.uri)
+    training = Training(server, tmp_path, *CASE.words(), "--tracking-uri", mlflow.uri, environment=IMPATIENT)
     wait_for(lambda: training.state().get("positions", {}).get("metrics.jsonl"))
     mlflow.tell(signal.SIGSTOP) if how == "suspended" else mlflow.stop()
     go_on(9)
@@ -242,9 +235,8 @@ def test_a_server_that_is_gone_when_the_run_ends(how: str, server: Server, mlflo
     assert f"`ganlab sync runs/{training.run.name}`" in warning
     mlflow.tell(signal.SIGCONT) if how == "suspended" else mlflow.start()
     for _ in range(2):  # the second time nothing is missing, and nothing comes twice
-        done = subprocess.run([sys.executable, "-m", "ganlab", "sync", str(training.run)], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        mlflow.is_told_of(training.run)
+        MlflowTracker(uri=mlflow.uri).sync(training.run, print)
+        mlflow.has_recorded(training.run)
 
 
 def test_a_run_that_is_killed_and_resumed_is_told_of_once(server: Server, mlflow: Mlflow, tmp_path: Path) -> None:
@@ -262,4 +254,4 @@ def test_a_run_that_is_killed_and_resumed_is_told_of_once(server: Server, mlflow
     slow = [text for text in warnings(training.run) if text.startswith("A process still sends this run to MLflow")]
     assert warnings(training.run) == slow  # on a machine with other things to do
     wait_for(lambda: not slow or State.load(training.run).complete)
-    mlflow.is_told_of(training.run)
+    mlflow.has_recorded(training.run)

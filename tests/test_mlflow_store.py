@@ -18,16 +18,6 @@ from ganlab_mlflow.place import Settings
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow and what it imports; the mirror silences them in its own process
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An sqlite store without runs; making one takes seconds."""
-    from mlflow import MlflowClient
-
-    file = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{file}").search_experiments()
-    return file
-
-
 class Place:
     """A run, a store for it, and what MLflow knows of it."""
 

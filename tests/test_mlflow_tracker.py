@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -39,6 +41,19 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeRun:
     return FakeRun(tmp_path / "runs")
 
 
+@pytest.fixture
+def store(run: FakeRun, tmp_path: Path, empty_store: Path, forked_mirrors: None) -> str:
+    """The tracking URI of an empty store beside the runs, and mirrors that start at once."""
+    shutil.copyfile(empty_store, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+def rows(store: str, query: str) -> list[Any]:
+    """What the database of a store answers."""
+    with contextlib.closing(sqlite3.connect(store.removeprefix("sqlite:///"))) as database:
+        return database.execute(query).fetchall()
+
+
 def announcement(uri: str, problem: str, run: FakeRun) -> str:
     return (
         f"MLflow at {uri} cannot be used: {problem}. The run does not need it: everything is in its folder, and is sent as "
@@ -61,10 +76,10 @@ def settings(run: FakeRun) -> Settings:
     return Settings(str(run.path), "sqlite://", "ganlab")
 
 
-# -- with the real mirror --------------------------------------------------------------------------------------------------
+# -- with the mirror itself ------------------------------------------------------------------------------------------------
 
 
-def test_a_run_is_mirrored_by_a_process_of_its_own(run: FakeRun) -> None:
+def test_a_run_is_mirrored_by_a_process_of_its_own(run: FakeRun, store: str, tmp_path: Path) -> None:
     tracker = MlflowTracker()
     tracker.before_run(run)
     run.log(1, loss=1.0)
@@ -73,16 +88,15 @@ def test_a_run_is_mirrored_by_a_process_of_its_own(run: FakeRun) -> None:
     run.end("finished")
     tracker.after_run(run)
     assert run.info["announcements"] == []
-    store = run.path.parent.parent / "mlflow.db"
     known = run.info["mlflow"]
-    assert (known["uri"], known["experiment"], known["complete"]) == (f"sqlite:///{store}", "ganlab", True)
-    artifacts = store.parent / "mlartifacts" / "ganlab" / known["run_id"] / "artifacts"
+    assert (known["uri"], known["experiment"], known["complete"]) == (store, "ganlab", True)
+    artifacts = tmp_path / "mlartifacts" / "ganlab" / known["run_id"] / "artifacts"
     assert (artifacts / "recipe.toml").is_file()
     assert sorted(path.name.split("+")[0] for path in (artifacts / "images").glob("*.png")) == ["final~samples", "samples"]
     assert not (Path.cwd() / "mlruns").exists()
 
 
-def test_a_server_that_says_nothing_is_one_announcement(run: FakeRun) -> None:
+def test_a_server_that_says_nothing_is_one_announcement(run: FakeRun, forked_mirrors: None) -> None:
     with SilentServer() as uri:
         tracker = MlflowTracker(uri=uri)
         tracker.before_run(run)
@@ -95,7 +109,7 @@ def test_a_server_that_says_nothing_is_one_announcement(run: FakeRun) -> None:
     assert run.info["mlflow"] == {"uri": uri, "experiment": "ganlab", "experiment_id": "", "run_id": "", "complete": False}
 
 
-def test_a_server_that_is_down_is_told_at_the_end_when_no_hook_came_before(run: FakeRun) -> None:
+def test_a_server_that_is_down_is_told_at_the_end_when_no_hook_came_before(run: FakeRun, forked_mirrors: None) -> None:
     uri = closed_port()
     tracker = MlflowTracker(uri=uri.replace("//", "//me:secret@"))
     tracker.before_run(run)
@@ -106,11 +120,11 @@ def test_a_server_that_is_down_is_told_at_the_end_when_no_hook_came_before(run: 
     assert "secret" not in json.dumps(run.info) + (run.path / "mlflow.json").read_text(encoding="utf-8")
 
 
-def test_hook_sync(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hook_sync(run: FakeRun, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracker_module, "PATIENCE", 0.1)
     run.log(1, loss=1.0)
     run.end("finished")
-    store, told = f"sqlite:///{run.path.parent.parent / 'other.db'}", []
+    told: list[str] = []
     with pytest.raises(GanlabError) as caught:
         MlflowTracker(uri=(nowhere := closed_port())).sync(run.path, told.append)
     assert str(caught.value) == (
@@ -123,16 +137,14 @@ def test_hook_sync(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
         MlflowTracker(uri=store).sync(run.path, told.append)
     assert told == [f"{run.path} is in MLflow at {store}, experiment 'ganlab'"] * 2
     assert run.state.complete
-    database = sqlite3.connect(run.path.parent.parent / "other.db")
-    assert database.execute("SELECT status, (SELECT count(*) FROM metrics) FROM runs").fetchall() == [("FINISHED", 1)]
-    database.close()
+    assert rows(store, "SELECT status, (SELECT count(*) FROM metrics) FROM runs") == [("FINISHED", 1)]
 
 
 def test_a_run_that_is_over_at_once_sends_what_others_could_not_after_its_own(
-    run: FakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: FakeRun, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracker_module, "HEAD_START", 100.0)
-    other, store = FakeRun(tmp_path / "runs", "other"), f"sqlite:///{tmp_path / 'mlflow.db'}"
+    other = FakeRun(tmp_path / "runs", "other")
     other.end("finished")
     other.sign()
     other.state_is(uri=store, experiment="kept", problem="nothing listens there")
@@ -145,8 +157,7 @@ def test_a_run_that_is_over_at_once_sends_what_others_could_not_after_its_own(
     wait_for(lambda: other.state.complete)
 
 
-def test_a_checkpoint_that_a_kill_left_off_the_list_is_sent_by_the_resumed_run(run: FakeRun, tmp_path: Path) -> None:
-    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+def test_a_checkpoint_that_a_kill_left_off_the_list_is_sent_by_the_resumed_run(run: FakeRun, store: str, tmp_path: Path) -> None:
     run.end("interrupted")  # with a checkpoint of step 2, which is on no list
     run.resumed_from = 2
     tracker = MlflowTracker(uri=store, checkpoints="every")
@@ -156,7 +167,7 @@ def test_a_checkpoint_that_a_kill_left_off_the_list_is_sent_by_the_resumed_run(r
     assert [path.parent.name for path in sent] == ["checkpoints"]
 
 
-def test_the_next_run_sends_what_others_could_not(run: FakeRun, tmp_path: Path) -> None:
+def test_the_next_run_sends_what_others_could_not(run: FakeRun, store: str, tmp_path: Path) -> None:
     others = [FakeRun(tmp_path / "runs", name) for name in ("a", "b", "going", "elsewhere", "strangers")]
     for other in others[:4]:
         other.sign()
@@ -165,7 +176,6 @@ def test_the_next_run_sends_what_others_could_not(run: FakeRun, tmp_path: Path) 
         other.end("finished")
     others[2].info |= {"status": "running", "host": "elsewhere"}
     others[2].save_info()
-    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
     for other in (*others[:3], others[4]):
         other.state_is(uri=store, experiment="kept", problem="nothing listens there")
     others[3].state_is(uri="http://elsewhere", experiment="kept", problem="nothing listens there")
@@ -181,19 +191,14 @@ def test_the_next_run_sends_what_others_could_not(run: FakeRun, tmp_path: Path) 
     assert {other.state.experiment for other in others} == {"kept"}
 
 
-def test_a_training_process_that_is_killed_leaves_a_true_status(run: FakeRun) -> None:
-    code = (
-        "import os, signal, sys\n"
-        "from types import SimpleNamespace; from pathlib import Path; from ganlab_mlflow.tracker import MlflowTracker\n"
-        "MlflowTracker().before_run(SimpleNamespace(path=Path(sys.argv[1]), resumed_from=None))\n"
-        "os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(run.path)], check=False)
-    assert done.returncode == -signal.SIGKILL
+def test_a_training_process_that_is_killed_leaves_a_true_status(run: FakeRun, store: str) -> None:
+    training = os.fork()
+    if training == 0:
+        MlflowTracker().before_run(run)
+        os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(training, 0)[1]) == -signal.SIGKILL
     wait_for(lambda: run.state.complete)
-    database = sqlite3.connect(run.path.parent.parent / "mlflow.db")
-    assert database.execute("SELECT status FROM runs").fetchall() == [("KILLED",)]
-    database.close()
+    assert rows(store, "SELECT status FROM runs") == [("KILLED",)]
 
 
 # -- with something else in the mirror's place -----------------------------------------------------------------------------
@@ -230,10 +235,10 @@ def test_a_mirror_that_cannot_be_started_is_announced(run: FakeRun, monkeypatch:
 
 
 def test_the_end_of_a_run_does_not_wait_for_ever_for_a_mirror_that_works(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(helper_module, "LONGEST_WAIT", 1.0)
+    monkeypatch.setattr(helper_module, "LONGEST_WAIT", 0.2)
     done = run.path / "done"
     works = (
-        f"[None for _ in iter(time.process_time, None) if time.process_time() > 2.5 and (open({json.dumps(str(done))}, 'w'), os._exit(0))]"
+        f"[None for _ in iter(time.process_time, None) if time.process_time() > 1.2 and (open({json.dumps(str(done))}, 'w'), os._exit(0))]"
     )
     instead_of_the_mirror(monkeypatch, works)
     tracker = MlflowTracker(uri="sqlite://")
@@ -320,6 +325,7 @@ def test_mlflow_does_not_wait_once_the_run_is_over() -> None:
 # -- with the engine -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of MLflow
 def test_a_run_of_the_engine_is_in_mlflow_and_the_training_process_never_imports_it(tmp_path: Path) -> None:
     from mlflow import MlflowClient

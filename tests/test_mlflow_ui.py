@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -51,8 +52,9 @@ def no_tracking_uri(monkeypatch: pytest.MonkeyPatch) -> None:
 class Served:
     """``ganlab ui`` at work, on a port beside one that was taken."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, empty_store: Path) -> None:
         self.folder = folder
+        shutil.copyfile(empty_store, folder / "mlflow.db")
         self.run = FakeRun(folder / "runs")
         self.run.log(1, loss=1.0)
         self.run.end("finished")
@@ -75,14 +77,15 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Served]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        server = Served(tmp_path_factory.mktemp("served"))
+        server = Served(tmp_path_factory.mktemp("served"), empty_store)
         yield server
         server.close()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_it_says_where_the_charts_are(served: Served) -> None:
     port = int(served.base.rpartition(":")[2])
@@ -96,6 +99,7 @@ def test_it_says_where_the_charts_are(served: Served) -> None:
         assert b"<title>MLflow</title>" in page.read()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_run_is_recorded_on_a_server_with_its_sheets(served: Served, tmp_path: Path) -> None:
     from mlflow import MlflowClient
@@ -117,6 +121,7 @@ def test_a_run_is_recorded_on_a_server_with_its_sheets(served: Served, tmp_path:
     assert ui.link(served.base, "nowhere") == f"{served.base}/#/experiments"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_ctrl_c_ends_it_with_all_its_processes(served: Served) -> None:  # the last one that uses it
     family = psutil.Process(served.process.pid).children(recursive=True)
@@ -127,6 +132,7 @@ def test_ctrl_c_ends_it_with_all_its_processes(served: Served) -> None:  # the l
     assert sorted(path.name for path in served.folder.iterdir()) == ["mlartifacts", "mlflow.db", "runs"]
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_read_is_an_error_with_the_servers_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_LOGGING_LEVEL", "CRITICAL")  # as who does not want to hear MLflow in training may set it
     (tmp_path / "mlflow.db").write_text("this is no database", encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,10 @@ def test_pictures_stand_where_groups_do_not_take_their_place() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_last_sheet_is_sent_once_more_under_a_step_that_all_runs_have(tmp_path: Path) -> None:
+def test_the_last_sheet_is_sent_once_more_under_a_step_that_all_runs_have(tmp_path: Path, empty_store: Path) -> None:
     from mlflow import MlflowClient
 
+    shutil.copyfile(empty_store, tmp_path / "mlflow.db")
     run = FakeRun(tmp_path / "runs")
     for step in (0, 500):
         MlflowTracker().on_images(run, step, "samples", run.sheet(step, shade=step // 5))

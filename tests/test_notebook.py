@@ -76,6 +76,9 @@ CELLS = {
 }
 
 
+kernel = pytest.mark.slow  # one kernel runs for half a minute, for all tests that look at its outputs
+
+
 class Client(nbclient.NotebookClient):
     """Counts the messages by which a cell's output grows or changes."""
 
@@ -128,6 +131,7 @@ def pictures(page: str) -> dict[str, bytes]:
 # -- in a kernel -----------------------------------------------------------------------------------------------------------
 
 
+@kernel
 def test_a_run_has_one_area_that_is_updated_in_place(executed: Executed) -> None:
     (output,) = executed.outputs[0]
     assert output.output_type == "display_data"
@@ -139,6 +143,7 @@ def test_a_run_has_one_area_that_is_updated_in_place(executed: Executed) -> None
     assert output.data["text/plain"].startswith("ring  finished  step 1,500 of 1,500  D loss ")
 
 
+@kernel
 def test_its_pictures_are_in_the_page(executed: Executed) -> None:
     found = pictures(executed.area(0))
     assert set(found) == {"both losses over the steps", "samples"}
@@ -148,6 +153,7 @@ def test_its_pictures_are_in_the_page(executed: Executed) -> None:
     assert "http" not in executed.area(0)
 
 
+@kernel
 def test_a_finished_run_shows_itself(executed: Executed) -> None:
     (output,) = executed.outputs[1]
     assert set(pictures(output.data["text/html"])) == {"both losses over the steps", "samples"}
@@ -160,6 +166,7 @@ def test_a_finished_run_shows_itself(executed: Executed) -> None:
     assert "<table" in executed.outputs[3][0].data["text/html"]
 
 
+@kernel
 def test_a_resumed_run_shows_all_of_it(executed: Executed) -> None:
     text = text_of(executed.area(4))
     assert "step 3,000 of 3,000" in text
@@ -167,6 +174,7 @@ def test_a_resumed_run_shows_all_of_it(executed: Executed) -> None:
     assert b">step 100<" in pictures(executed.area(4))["both losses over the steps"]
 
 
+@kernel
 def test_the_stop_button_saves_the_run(executed: Executed) -> None:
     assert [output.output_type for output in executed.outputs["stopped"]] == ["display_data"]
     page = executed.area("stopped")
@@ -178,6 +186,7 @@ def test_the_stop_button_saves_the_run(executed: Executed) -> None:
     assert "step 40 of 40" in text_of(executed.area("resumed"))
 
 
+@kernel
 def test_a_run_is_not_shown_twice_in_a_cell(executed: Executed) -> None:
     area, value = executed.outputs["resumed"]
     assert (area.output_type, value.output_type) == ("display_data", "execute_result")
@@ -186,6 +195,7 @@ def test_a_run_is_not_shown_twice_in_a_cell(executed: Executed) -> None:
     assert "step 40 of 40" in text_of(shown.data["text/html"])
 
 
+@kernel
 def test_a_second_stop_leaves_at_once(executed: Executed) -> None:
     _, error = executed.outputs["at once"]
     assert error.ename == "KeyboardInterrupt"
@@ -194,6 +204,7 @@ def test_a_second_stop_leaves_at_once(executed: Executed) -> None:
     assert "last checkpoint step_000000010.safetensors to resume ganlab.resume(" in text
 
 
+@kernel
 def test_a_trick_that_raises_is_one_message(executed: Executed) -> None:
     _, error = executed.outputs["sick"]
     shown = "\n".join(error.traceback)
@@ -206,6 +217,7 @@ def test_a_trick_that_raises_is_one_message(executed: Executed) -> None:
     assert "last checkpoint step_000000008.safetensors to resume ganlab.resume(" in text
 
 
+@kernel
 def test_a_mistake_is_one_message(executed: Executed) -> None:
     (error,) = executed.outputs["mistakes"]
     assert error.ename == "UsageError"
@@ -401,7 +413,8 @@ def test_samples_as_a_picture(run: ganlab.FinishedRun) -> None:
     picture = run.picture(50, seed=1)
     assert (picture.mode, picture.size) == ("RGB", (320, 320))
     assert picture.tobytes() == run.picture(50, seed=1).tobytes() != run.picture(50).tobytes()
-    images = ganlab.run(
-        "mnist_mlp", {**{k: v for k, v in SMALL.items() if "samples" not in k}, "data.use": "digits", "train.steps": 2}, display=False
-    )
+    unmeasured = {"evaluation.every": 0, "evaluation.at_end": False}
+    options = {**SMALL, **unmeasured, "data.use": "digits", "train.steps": 2}
+    del options["data.samples"]
+    images = ganlab.run("mnist_mlp", options, display=False)
     assert images.picture(6).size == (3 * 30 + 2, 2 * 30 + 2)

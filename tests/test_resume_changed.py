@@ -505,7 +505,8 @@ def sync(path: Path, *overrides: str, trust: bool = False) -> list[str]:
     return told
 
 
-def test_a_run_that_nothing_was_to_send_is_sent_when_asked_to(home: Path, stopped: Path) -> None:
+def test_a_run_that_nothing_was_to_send_is_sent_when_asked_to(home: Path, stopped: Path, empty_store: Path, forked_mirrors: None) -> None:
+    shutil.copyfile(empty_store, home / "mlflow.db")
     with pytest.raises(UsageError) as caught:
         sync(stopped)
     assert str(caught.value) == (

@@ -23,6 +23,8 @@ from ganlab.records.summaries import RunSummary, list_runs
 from ganlab.storage.checkpoint import load
 from ganlab.testing import play
 
+pytestmark = pytest.mark.slow  # each run of a sweep is a process that imports torch
+
 RECIPE = """
 extends = "ring"
 defaults = false
