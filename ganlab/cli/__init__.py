@@ -9,7 +9,7 @@ import click
 
 from ganlab.cli.commands import cli
 from ganlab.cli.exit_codes import INTERRUPTED
-from ganlab.cli.process import set_up_process
+from ganlab.cli.process import set_wait_policy
 from ganlab.errors import GanlabError, UsageError
 
 __all__ = ["cli", "main"]
@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     Args:
         arguments: the words after ``ganlab``; None takes those of the process.
     """
-    set_up_process()
+    set_wait_policy()
     try:
         cli.main(arguments, prog_name="ganlab", standalone_mode=False)
     except GanlabError as error:
