@@ -170,7 +170,7 @@ def test_other_files_are_not_taken_for_checkpoints(tmp_path: Path) -> None:
 def test_a_file_that_was_made_by_hand_is_no_traceback(tmp_path: Path) -> None:
     """Its checksum is right, and its content is not what ganlab writes."""
     for document in ({"$": "tensor", "name": "gone"}, {"$": "tuple"}, [1, 2], {"$": "dict", "items": 3}, None):
-        header = {"format": "ganlab checkpoint 1", "sha256": checkpoint._checksum({}, document), "state": document}
+        header = {"format": "ganlab checkpoint 1", "sha256": checkpoint.checksum({}, document), "state": document}
         save_file({}, tmp_path / "x", {"ganlab": json.dumps(header)})
         with pytest.raises(GanlabError, match=f"checkpoint {tmp_path / 'x'} is not what ganlab writes"):
             load(tmp_path / "x")

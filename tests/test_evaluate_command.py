@@ -71,7 +71,7 @@ def test_it_finds_what_the_run_found_at_its_end(tmp_path: Path, capsys: pytest.C
 
 def test_what_metrics_have_noted_is_shown_in_three_digits(capsys: pytest.CaptureFixture[str]) -> None:
     about = {"samples": 10000, "judge": "light and contrast", "distance_of_held_out": 0.029141414910554886}
-    evaluate._show(Measured(cast(RunSummary, SimpleNamespace(id="a-run")), Report(about=about), 30, None, False))
+    evaluate.show(Measured(cast(RunSummary, SimpleNamespace(id="a-run")), Report(about=about), 30, None, False))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[-4:-1] == [["samples", "10,000"], ["judge", "light", "and", "contrast"], ["distance", "of", "held", "out", "0.0291"]]
 

@@ -137,7 +137,7 @@ def test_a_file_that_is_removed_while_it_is_being_sent_is_no_trouble(place: Plac
     from ganlab_mlflow import session as session_module
     from ganlab_mlflow.tracker import MlflowTracker
 
-    tracker, inside, gone = MlflowTracker(checkpoints="every"), session_module._inside, []
+    tracker, inside, gone = MlflowTracker(checkpoints="every"), session_module.inside, []
     checkpoint = place.run.path / "checkpoints" / "step_000000001.safetensors"
     checkpoint.write_bytes(b"weights")
     tracker.after_checkpoint(place.run, 1, checkpoint)
@@ -152,7 +152,7 @@ def test_a_file_that_is_removed_while_it_is_being_sent_is_no_trouble(place: Plac
             gone.append(name)
         return path
 
-    monkeypatch.setattr(session_module, "_inside", and_then_it_goes)
+    monkeypatch.setattr(session_module, "inside", and_then_it_goes)
     assert place.mirror(checkpoints="every").attempt()
     assert place.carry_out(checkpoints="last")
     assert gone == ["checkpoints/step_000000001.safetensors", "samples/step_000000001.png", "checkpoints/step_000000002.safetensors"]
@@ -313,12 +313,12 @@ def test_a_folder_that_was_removed_ends_nothing_but_the_delivery(place: Place) -
 
 
 def test_no_name_leads_out_of_the_run_folder(tmp_path: Path) -> None:
-    from ganlab_mlflow.session import _inside
+    from ganlab_mlflow.session import inside
 
     run = tmp_path / "run"
     run.mkdir()
     (run / "own.png").write_bytes(b"")
     (tmp_path / "secret").write_text("of somebody else")
     (run / "link.png").symlink_to(tmp_path / "secret")
-    assert _inside(run, "own.png") == (run / "own.png").resolve()
-    assert [_inside(run, name) for name in ("../secret", str(tmp_path / "secret"), "link.png", "none.png")] == [None] * 4
+    assert inside(run, "own.png") == (run / "own.png").resolve()
+    assert [inside(run, name) for name in ("../secret", str(tmp_path / "secret"), "link.png", "none.png")] == [None] * 4

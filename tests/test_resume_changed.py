@@ -447,12 +447,12 @@ def test_without_a_place_for_the_key_nothing_is_signed(tmp_path: Path, monkeypat
 
 def test_the_key_is_made_once_and_is_the_accounts_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANLAB_STATE", str(tmp_path / "new"))
-    keys = {trust._key() for _ in range(3)}
+    keys = {trust.account_key() for _ in range(3)}
     assert len(keys) == 1
     assert (tmp_path / "new/key").stat().st_mode & 0o777 == 0o600
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [".key.lock", "key"]
     monkeypatch.setenv("GANLAB_STATE", "/dev/null/state")
-    assert trust._key() is None
+    assert trust.account_key() is None
 
 
 def test_files_that_only_run_json_lists_are_not_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -492,7 +492,7 @@ def test_words_of_a_stranger_do_nothing_to_the_terminal(home: Path, stopped: Pat
     + [(kind, False) for kind in (str, Path, bytes, dict, list, object, Any, list[str], dict[str, int], int | str, RunFolder)],
 )  # fmt: skip
 def test_what_may_lead_anywhere(annotation: Any, harmless: bool) -> None:
-    assert trust._harmless(annotation) is harmless
+    assert trust.is_harmless(annotation) is harmless
 
 
 # -- sync ------------------------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def evaluate(
             later = {} if measured.current_step is None else {"gone_on_to_step": measured.current_step}
             json_reports.append({"run": summary.id, "step": measured.step, **later, "values": report.values, **about})
         else:
-            _show(measured)
+            show(measured)
     if as_json:
         print(json.dumps(json_reports, indent=2))
 
@@ -55,7 +55,7 @@ def _stop(left: list[RunSummary], done: list[RunSummary]) -> NoReturn:
     raise SystemExit(INTERRUPTED)
 
 
-def _show(measured: Measured) -> None:
+def show(measured: Measured) -> None:
     report = measured.report
     later = "" if measured.current_step is None else f" (the run is at step {measured.current_step:,} now)"
     show_lines("", f"{measured.run.id}, step {measured.step:,}{later}", "")

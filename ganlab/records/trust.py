@@ -42,7 +42,7 @@ def state_folder() -> Path:
 
 def sign(folder: RunFolder, plugins: list[PluginCopy]) -> str | None:
     """The signature of a run's recipe and plugin files; None if the account's key cannot be read or stored."""
-    key = _key()
+    key = account_key()
     return None if key is None else _digest(key, folder, plugins)
 
 
@@ -51,7 +51,7 @@ def is_own(folder: RunFolder, info: RunInfo) -> bool:
 
     False if the folder contains a link or a special file, which somebody else may have put there.
     """
-    key, signature = _key(), info.signature
+    key, signature = account_key(), info.signature
     if key is None or signature is None or _links_and_special_files(folder):
         return False
     try:
@@ -135,14 +135,14 @@ def _shown(value: object) -> str:
 def _free_texts(choice: Choice) -> list[str]:
     """The options of a choice that are not at their default and may hold any text."""
     fields = choice.entry.options.model_fields
-    return [name for name, value in choice.options.items() if not _harmless(fields[name].annotation) and value != _default(fields[name])]
+    return [name for name, value in choice.options.items() if not is_harmless(fields[name].annotation) and value != _default(fields[name])]
 
 
 def _default(field: pydantic.fields.FieldInfo) -> Any:
     return field.get_default(call_default_factory=True, validated_data={})
 
 
-def _harmless(annotation: Any) -> bool:
+def is_harmless(annotation: Any) -> bool:
     """Whether a type allows only numbers, truth values and words from a list, or containers of these."""
     if annotation in (bool, int, float, complex, None, type(None)) or get_origin(annotation) is Literal:
         return True
@@ -151,7 +151,7 @@ def _harmless(annotation: Any) -> bool:
     inner = [part for part in get_args(annotation) if part is not Ellipsis]
     if get_origin(annotation) is Annotated:
         inner = inner[:1]
-    return bool(inner) and all(map(_harmless, inner))
+    return bool(inner) and all(map(is_harmless, inner))
 
 
 def _digest(key: bytes, folder: RunFolder, plugins: list[PluginCopy]) -> str:
@@ -166,7 +166,7 @@ def _digest_of(path: Path) -> str:
         return " (which cannot be read)"
 
 
-def _key() -> bytes | None:
+def account_key() -> bytes | None:
     """The account's key, created if there is none; None if it cannot be stored."""
     path = state_folder() / "key"
     with suppress(OSError):

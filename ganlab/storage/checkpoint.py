@@ -40,7 +40,7 @@ def save(path: Path, state: dict[str, Any], what: str = "checkpoint") -> None:
     tensors: dict[str, Tensor] = {}
     document = _pack(checked(state), "", tensors)
     # one metadata key: safetensors does not write several in a fixed order, and equal states should give equal files
-    header = json.dumps({"format": f"ganlab {what} {FORMAT}", "sha256": _checksum(tensors, document), "state": document})
+    header = json.dumps({"format": f"ganlab {what} {FORMAT}", "sha256": checksum(tensors, document), "state": document})
     content = safetensors.torch.save(tensors, {"ganlab": header})
     with write_errors(path):
         path.parent.mkdir(exist_ok=True)  # without parents: a run folder that was removed is not made again
@@ -65,7 +65,7 @@ def load(path: Path, what: str = "checkpoint") -> dict[str, Any]:
         raise GanlabError(f"{what} {path} is damaged: {error}", hint) from error
     if header.get("format") != f"ganlab {what} {FORMAT}":
         raise GanlabError(f"{path} is not a {what} of this version of ganlab (its format: {header.get('format', 'unknown')})")
-    if header.get("sha256") != _checksum(tensors, header.get("state")):
+    if header.get("sha256") != checksum(tensors, header.get("state")):
         raise GanlabError(f"{what} {path} is damaged: its checksum does not match its content", hint)
     try:
         return dict(_unpack(header["state"], tensors))
@@ -128,7 +128,7 @@ def _unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
     return {key: _unpack(item, tensors) for key, item in value["items"]}
 
 
-def _checksum(tensors: dict[str, Tensor], document: Any) -> str:
+def checksum(tensors: dict[str, Tensor], document: Any) -> str:
     digest = hashlib.sha256(json.dumps(document).encode())
     for name in sorted(tensors):
         tensor = tensors[name]

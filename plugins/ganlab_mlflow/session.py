@@ -83,7 +83,7 @@ class Session:
         if checkpoints == "last" and info.get("last_checkpoint"):
             names.append(str(info["last_checkpoint"]))
         for name in names:
-            path = _inside(self.run, name)
+            path = inside(self.run, name)
             if path is None:
                 continue
             with _unless_it_is_gone(path):
@@ -96,7 +96,7 @@ class Session:
         client.set_tag(run_id, "mlflow.note.content", describe.note(info, self.recipe))  # with what was announced meanwhile
         client.set_terminated(run_id, STATUS.get(status, "FAILED"), int((info.get("ended") or 0) * 1000) or None)
         self.state.complete, self.state.completed_by = True, os.getpid()
-        self.state.model_missing = model and _inside(self.run, model_module.FILE) is not None
+        self.state.model_missing = model and inside(self.run, model_module.FILE) is not None
         self.state.save(self.run)
 
     def log_model(self) -> None:
@@ -182,7 +182,7 @@ class Session:
         self._delivered(name, position)
 
     def _deliver_file(self, line: dict[str, Any], images: bool) -> None:
-        path = _inside(self.run, str(line["path"]))
+        path = inside(self.run, str(line["path"]))
         if path is None:
             return  # pruned, or removed when the run returned to a checkpoint
         if line["kind"] == "checkpoint":
@@ -200,10 +200,8 @@ class Session:
     def _deliver_last_sheet(self) -> None:
         """Send the last sheet once more, under a key and a step that all runs have: MLflow then shows them side by side."""
         lines = [line.content for line in new_lines(self.run / ARTIFACTS, Position())]
-        sheets = [
-            line for line in lines if line["kind"] == "image" and line["name"] == view.SHEETS and _inside(self.run, str(line["path"]))
-        ]
-        path = _inside(self.run, str(sheets[-1]["path"])) if sheets else None
+        sheets = [line for line in lines if line["kind"] == "image" and line["name"] == view.SHEETS and inside(self.run, str(line["path"]))]
+        path = inside(self.run, str(sheets[-1]["path"])) if sheets else None
         if path is not None:
             time = int(sheets[-1]["time"] * 1000)
             if (view.LAST_SHEET, "0", str(time)) not in _pictures(self.client, self.state.run_id):
@@ -254,7 +252,7 @@ def _points(client: MlflowClient, run_id: str) -> set[tuple[str, int, str]]:
     return {_point(metric) for key in keys for metric in client.get_metric_history(run_id, key)}
 
 
-def _inside(run: Path, name: str) -> Path | None:
+def inside(run: Path, name: str) -> Path | None:
     """The file ``name`` of the run's folder; None if there is none, or if the name leads out of the folder, as in a stranger's run."""
     path = (run / name).resolve()
     return path if path.is_relative_to(run.resolve()) and path.is_file() else None
