@@ -56,6 +56,7 @@ def _stop(left: list[RunSummary], done: list[RunSummary]) -> NoReturn:
 
 
 def show(measured: Measured) -> None:
+    """Print the numbers of one run, and what they were measured on."""
     report = measured.report
     later = "" if measured.current_step is None else f" (the run is at step {measured.current_step:,} now)"
     show_lines("", f"{measured.run.id}, step {measured.step:,}{later}", "")

@@ -129,6 +129,7 @@ def _unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def checksum(tensors: dict[str, Tensor], document: Any) -> str:
+    """The SHA-256 of all tensors, in the order of their names, and of the document, in hexadecimal digits."""
     digest = hashlib.sha256(json.dumps(document).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
