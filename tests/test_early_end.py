@@ -131,6 +131,12 @@ def test_tricks_that_read_the_budget_are_named_when_it_grows(tmp_path: Path) -> 
     assert again.info["announcements"][-1].endswith("This also changes: trick 'Mine' reads it.")
 
 
+def test_the_last_step_is_no_early_end(tmp_path: Path) -> None:
+    run = play(hooked(after_step=lambda run, step: setattr(run, "stopping", step == 2)), steps=2, folder=tmp_path / "runs")
+    assert (run.info["status"], run.info["ended_by"]) == ("finished", "")
+    assert not any("ended the run" in text for text in run.info["announcements"])
+
+
 def test_refused_without_a_change(tmp_path: Path) -> None:
     run = play(hooked(after_step=lambda run, step: setattr(run, "stopping", step == 2)), steps=4, folder=tmp_path / "runs")
     with pytest.raises(UsageError, match="is finished: Mine ended it at step 2 of 4"):

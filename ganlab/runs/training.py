@@ -70,7 +70,9 @@ def _train(run: Run) -> None:
             if not rescued(run, error):
                 raise
     run.timetable.clock.stop(run.step)
-    if run.written.info.ended_by:
+    if run.step >= run.total_steps:
+        run.stopping = False  # a trick that ends the run in its last step ends nothing early
+    elif run.written.info.ended_by:
         run.announce(f"At step {run.step:,} of {run.total_steps:,}, {run.written.info.ended_by} ended the run.")
     if run.step < run.total_steps:
         run.checkpointing.save()
