@@ -16,6 +16,7 @@ from test_cli import ganlab as command
 import ganlab
 from ganlab.errors import PluginError, UsageError
 from ganlab.registry.catalogue import Catalogue
+from ganlab.registry.load_errors import plugin_traceback
 from ganlab.screen import terminal
 from ganlab.testing import play, prepare
 
@@ -190,6 +191,17 @@ def test_an_installed_plugin_whose_dependency_is_missing(requires: tuple[str, ..
     assert command("plugins") == 0
     assert f"\n  sick (sick-gan 1.0): {text}\n" in capsys.readouterr().out
     runs_none_the_worse(capsys)
+
+
+def test_frames_of_the_backport_of_importlib_metadata_are_left_out() -> None:
+    """MLflow imports it, and it then loads the entry points."""
+    scope: dict[str, Any] = {}
+    exec(compile("def load(plugin):\n    plugin()\n", "/site/importlib_metadata/__init__.py", "exec"), scope)
+    exec(compile("def plugin():\n    1 / 0\n", "/site/sick.py", "exec"), scope)
+    with pytest.raises(ZeroDivisionError) as caught:
+        scope["load"](scope["plugin"])
+    error = caught.value.with_traceback(caught.value.__traceback__.tb_next)  # type: ignore[union-attr]
+    assert plugin_traceback(error) == '  File "/site/sick.py", line 2, in plugin\nZeroDivisionError: division by zero'
 
 
 def test_an_entry_point_to_nowhere(capsys: pytest.CaptureFixture[str]) -> None:

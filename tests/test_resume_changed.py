@@ -447,12 +447,13 @@ def test_without_a_place_for_the_key_nothing_is_signed(tmp_path: Path, monkeypat
 
 def test_the_key_is_made_once_and_is_the_accounts_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANLAB_STATE", str(tmp_path / "new"))
-    keys = {trust.account_key() for _ in range(3)}
-    assert len(keys) == 1
+    (tmp_path / "recipe.toml").write_text("")
+    signatures = {trust.sign(RunFolder(tmp_path), []) for _ in range(3)}
+    assert len(signatures) == 1 and signatures != {None}
     assert (tmp_path / "new/key").stat().st_mode & 0o777 == 0o600
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [".key.lock", "key"]
     monkeypatch.setenv("GANLAB_STATE", "/dev/null/state")
-    assert trust.account_key() is None
+    assert trust.sign(RunFolder(tmp_path), []) is None
 
 
 def test_files_that_only_run_json_lists_are_not_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

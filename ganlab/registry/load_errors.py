@@ -13,6 +13,7 @@ from pathlib import Path
 
 #: Where the frames before the plugin's own are from: ganlab and Python's import system.
 _NOT_THE_PLUGIN = (str(Path(__file__).resolve().parents[1]) + os.sep, str(Path(importlib.__file__).parent) + os.sep, "<frozen importlib")
+_BACKPORT = f"{os.sep}importlib_metadata{os.sep}"  # takes the place of importlib.metadata once it is imported, as MLflow does
 
 
 def describe_load_error(error: BaseException, point: importlib.metadata.EntryPoint) -> str:
@@ -46,7 +47,7 @@ def install_command(module: str, required: Iterable[str] = ()) -> str:
 def plugin_traceback(error: BaseException) -> str:
     """The traceback of ``error``, without the frames of ganlab and Python's import system before the plugin's own code."""
     frames = traceback.extract_tb(error.__traceback__)
-    plugin_frames = list(dropwhile(lambda frame: frame.filename.startswith(_NOT_THE_PLUGIN), frames))
+    plugin_frames = list(dropwhile(lambda frame: frame.filename.startswith(_NOT_THE_PLUGIN) or _BACKPORT in frame.filename, frames))
     return "".join(traceback.format_list(plugin_frames) + traceback.format_exception_only(error)).rstrip()
 
 
