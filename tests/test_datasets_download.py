@@ -255,7 +255,7 @@ def test_a_download_that_succeeds_is_never_repeated(
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     (raw / "t10k-labels-idx1-ubyte").write_bytes(b"the user's own")
-    (tmp_path / ".MNIST.part").write_bytes(b"left by a process that was killed")
+    (tmp_path / ".MNIST.download").write_bytes(b"left by a process that was killed")
     with caplog.at_level(logging.INFO, "ganlab.data"):
         data = mnist(DatasetSpec(tmp_path, seed=0), patience=1.0)
     assert caplog.messages == [f"downloading MNIST from {mirror} into {tmp_path}" for mirror in (partial.url, server.url)]
@@ -324,7 +324,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Cal
 
 def test_an_interrupt_stops_the_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[[Answer], Server]) -> None:
     def interrupt(*arguments: object) -> None:
-        assert (tmp_path / ".MNIST.part").exists()
+        assert (tmp_path / ".MNIST.download").exists()
         raise KeyboardInterrupt
 
     use_mirrors(monkeypatch, serve(correct).url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from test_cli import ALONE, SMALL, only_run
 from test_cli import ganlab as command
 
 import ganlab
-from ganlab.errors import UsageError
+from ganlab.errors import GanlabError, UsageError
+from ganlab.runs.checkpoints import Checkpoints
 from ganlab.runs.run import Run
 from ganlab.runs.training import execute
 from ganlab.testing import play
@@ -87,8 +89,8 @@ def test_an_interrupted_evaluation_is_made_up_for_without_another_step(tmp_path:
         run.stopping = step == 3
 
     path = play(hooked(after_step=end), StopAt(3), steps=6, folder=tmp_path / "runs").path
-    info = info_of(path)  # Ctrl-C came in the same step, before the trick's end
-    assert (info["status"], info.get("ended_by", "")) == ("interrupted", "")
+    info = info_of(path)  # Ctrl-C in the last step changes nothing
+    assert (info["status"], info["ended_by"], info["ended_at"]) == ("finished", "Mine", 3)
     run = play(hooked(after_step=end), steps=6, folder=tmp_path / "runs")
     assert (run.step, run.info["status"], run.info["ended_by"]) == (3, "finished", "Mine")
     (run.path / "run.json").write_text(json.dumps(info_of(run.path) | {"status": "interrupted"}))
@@ -99,8 +101,7 @@ def test_an_interrupted_evaluation_is_made_up_for_without_another_step(tmp_path:
 
 def test_stop_is_as_ctrl_c(tmp_path: Path) -> None:
     run = play(StopAt(2), steps=4, folder=tmp_path / "runs")
-    assert (run.step, run.stopping, run.info["status"]) == (2, True, "interrupted")
-    run.stopping = True  # says nothing new
+    assert (run.step, run.stopping, run.interrupted, run.info["status"]) == (2, False, True, "interrupted")
     assert "ended_by" not in run.info
     assert resumed(run.path).step == 4
 
@@ -129,6 +130,36 @@ def test_tricks_that_read_the_budget_are_named_when_it_grows(tmp_path: Path) -> 
     assert run.info["read_total_steps"] == ["Mine"]
     again = reopened(run.path, reading, elsewhere, overrides=("train.steps=4",))
     assert again.info["announcements"][-1].endswith("This also changes: trick 'Mine' reads it.")
+
+
+@pytest.mark.parametrize("end", [7, 8])
+def test_an_end_in_steps_that_are_repeated_does_not_count(end: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decide(run: Run, step: int) -> None:
+        run.stopping = step == end
+
+    options = {"steps": 10, "folder": tmp_path / "runs", "overrides": ["train.checkpoint_every=5"]}
+    monkeypatch.setattr("ganlab.runs.checkpoints.Checkpoints.save", fails_from(6))
+    with pytest.raises(GanlabError, match="disk full"):
+        play(hooked(after_step=lambda run, step: setattr(run, "stopping", step == 7)), **options)  # type: ignore[arg-type]
+    monkeypatch.undo()
+    (path,) = (tmp_path / "runs").iterdir()
+    assert (info_of(path)["ended_by"], info_of(path)["ended_at"]) == ("Mine", 7)
+    again = reopened(path, hooked(after_step=decide))
+    assert (again.step, again.is_complete) == (5, False)
+    assert execute(again) == "finished"
+    assert (again.step, again.info["ended_at"]) == (end, end)
+
+
+def fails_from(step: int) -> Callable[[Checkpoints], None]:
+    """``Checkpoints.save`` that fails from ``step`` on."""
+    save = Checkpoints.save
+
+    def fail(self: Checkpoints) -> None:
+        if self.game.step >= step:
+            raise GanlabError("disk full")
+        save(self)
+
+    return fail
 
 
 def test_the_last_step_is_no_early_end(tmp_path: Path) -> None:

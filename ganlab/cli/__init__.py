@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """
     set_wait_policy()
     try:
-        cli.main(arguments, prog_name="ganlab", standalone_mode=False)
+        code = cli.main(arguments, prog_name="ganlab", standalone_mode=False)  # what a plugin's command gave to ctx.exit()
     except GanlabError as error:
         _exit_with(error, error.exit_code)
     except click.ClickException as error:
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         print("stopped", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _exit_with(error: GanlabError, code: int) -> NoReturn:

@@ -52,8 +52,9 @@ class RunGroup:
 
     @property
     def minutes(self) -> Spread:
-        """The training time of its finished runs."""
-        return Spread.of(result.minutes for result in self.results if result.finished)
+        """Mean and standard deviation of the training time over seeds. Among several runs with one seed, the last finished one counts."""
+        finished = sorted((result for result in self.results if result.finished), key=lambda result: result.id)
+        return Spread.of({result.seed: result.minutes for result in finished}.values())
 
     def spread(self, metric: str) -> Spread:
         """Mean and standard deviation of a metric over seeds."""

@@ -100,7 +100,8 @@ class RunInfo(pydantic.BaseModel):
     training_seconds: float = 0.0
     last_checkpoint: str | None = None
     best_checkpoint: BestCheckpoint | None = None
-    ended_by: str = ""  # the trick that finished the run before its budget was spent
+    ended_by: str = ""  # the trick that finished the run before its budget was spent, in the step ended_at
+    ended_at: int = 0
     read_total_steps: list[str] = []  # the tricks that have read run.total_steps: a longer budget may change what they do
     failure: str | None = None
     signal: str | None = None

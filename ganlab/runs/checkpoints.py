@@ -86,8 +86,10 @@ class Checkpoints:
         load_state(self.game, self.best, path, state, other_tricks, changed)
         folder = self.record.folder
         self.record.truncate(self.game.step)
-        if folder is not None and path.parent == folder.checkpoints:
-            self._catch_up(path, state["journal"])
+        if folder is not None:
+            self.record.journal.read(folder.lines())
+            if path.parent == folder.checkpoints:
+                self._catch_up(path, state["journal"])
         self.start_training()
 
     def _catch_up(self, path: Path, journal: dict[str, Any]) -> None:
@@ -96,7 +98,6 @@ class Checkpoints:
         assert folder is not None
         retention.note(record.info, folder, path, self.best)
         retention.prune(folder, self.game.recipe.train, self.best)
-        record.journal.read(folder.lines())
         if record.journal.state_dict() != journal:
             record.announce(
                 f"{folder.metrics} is not what this run wrote up to step {self.game.step}: lines are missing or damaged. Training "

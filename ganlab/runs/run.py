@@ -66,14 +66,13 @@ class Run:
     def steps(self) -> Iterator[int]:
         """The steps that are left, until the budget is spent or the run is asked to stop."""
         while not (self.is_complete or self.interrupted):
+            self.stopping = False  # what a trick decided in a step that was undone does not count
             yield self.game.begin_step()
 
     @property
     def is_complete(self) -> bool:
         """Whether no step is left: the budget is spent, or a trick has ended the run."""
-        return self.game.step >= self.game.total_steps or bool(self.written.info.ended_by)
-
-    # -- what tricks and scripts use ---------------------------------------------------------------------------------------
+        return self.game.step >= self.game.total_steps or self.stopping
 
     @property
     def path(self) -> Path:
@@ -160,12 +159,15 @@ class Run:
 
     @property
     def stopping(self) -> bool:
-        return self.interrupted or bool(self.written.info.ended_by)
+        return bool(self.written.info.ended_by) and self.game.step >= self.written.info.ended_at
 
     @stopping.setter
     def stopping(self, stopping: bool) -> None:
-        if stopping != self.stopping:
-            self.written.info.ended_by = self.game.hooks.calling.owner if stopping else ""
+        info = self.written.info
+        if stopping and not self.stopping:
+            info.ended_by, info.ended_at = self.game.hooks.calling.owner, self.game.step
+        elif info.ended_by and not stopping:
+            info.ended_by, info.ended_at = "", 0
 
     def stop(self) -> None:
         """Stop after the current step, as Ctrl-C does: the run is saved, and can be resumed."""

@@ -72,7 +72,7 @@ def _train(run: Run) -> None:
     run.timetable.clock.stop(run.step)
     if run.step >= run.total_steps:
         run.stopping = False  # a trick that ends the run in its last step ends nothing early
-    elif run.written.info.ended_by:
+    elif run.stopping:
         run.announce(f"At step {run.step:,} of {run.total_steps:,}, {run.written.info.ended_by} ended the run.")
     if run.step < run.total_steps:
         run.checkpointing.save()

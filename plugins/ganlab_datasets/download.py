@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import requests
+import urllib3
 from filelock import FileLock, Timeout
 
 WAITING = 600.0  # seconds that another process may take for the same download
@@ -41,7 +42,7 @@ def download(dataset: str, root: Path, patience: float, complete: Callable[[], b
     source = getattr(datasets, dataset)
     reasons: dict[str, str] = {}
     mirrors = _from_first_answering(source.mirrors, source.resources[-1][0], patience, reasons)
-    part = root / f".{dataset}.part"
+    part = root / f".{dataset}.download"
     try:
         if mirrors:
             root.mkdir(parents=True, exist_ok=True)
@@ -94,10 +95,10 @@ def _fetch(url: str, md5: str, part: Path, patience: float) -> None:
     unpacker, digest = zlib.decompressobj(GZIP), hashlib.md5(usedforsecurity=False)
     with _request(url, patience) as response, part.open("wb") as file:
         try:
-            for chunk in response.iter_content(CHUNK):
+            for chunk in response.raw.stream(CHUNK, decode_content=False):  # a server may call the file an encoding of its content
                 digest.update(chunk)
                 file.write(unpacker.decompress(chunk))
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise DownloadFailed(_reason(error, patience)) from error
         except zlib.error as error:
             raise DownloadFailed(f"{url.rpartition('/')[2]} is not a .gz file (a login page?)") from error
