@@ -44,16 +44,18 @@ class RunRecord:
         path: its folder.
         status: ``"finished"``, ``"interrupted"``, ``"failed"``, ``"running"`` or ``"new"``.
         info: the content of its run.json.
+        locked: whether another process is writing it, for instance one that is about to resume it.
     """
 
     id: str
     path: Path
     status: str
     info: dict[str, Any]
+    locked: bool
 
     @classmethod
     def _of(cls, summary: RunSummary) -> RunRecord:
-        return cls(summary.id, summary.folder.path, summary.status, summary.info.as_dict())
+        return cls(summary.id, summary.folder.path, summary.status, summary.info.as_dict(), summary.folder.locked_elsewhere())
 
 
 def list_runs(runs_dir: Path) -> list[RunRecord]:

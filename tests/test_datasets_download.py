@@ -269,6 +269,16 @@ def test_a_download_that_succeeds_is_never_repeated(
     assert len(server.asked) == 3
 
 
+def test_progress_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[[Answer], Server], caplog: pytest.LogCaptureFixture
+) -> None:
+    use_mirrors(monkeypatch, serve(correct).url)
+    monkeypatch.setattr("ganlab_datasets.download.REPORT", 0.0)
+    with caplog.at_level(logging.INFO, "ganlab.data"):
+        mnist(DatasetSpec(tmp_path, seed=0), patience=5.0)
+    assert "train-images-idx3-ubyte.gz: 0.1 MB received" in caplog.messages
+
+
 def test_a_proxy_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[[Answer], Server]) -> None:
     server = serve(correct)
     monkeypatch.setenv("http_proxy", server.url)

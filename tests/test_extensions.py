@@ -47,6 +47,12 @@ def test_a_command_is_listed_without_its_module_and_runs(capsys: pytest.CaptureF
     assert said(capsys, "count", code=2) == "error: Missing argument 'NAME'.\nhint: type `ganlab count --help`\n"
 
 
+def test_the_exit_code_of_a_command_is_kept() -> None:
+    source = "import click\n\n@click.command()\n@click.pass_context\ndef leave(context):\n    context.exit(3)\n"
+    install("leaving-gan", "leaving", source, points="[ganlab.commands]\nleave = leaving:leave\n")
+    assert command("leave") == 3
+
+
 def test_the_list_of_plugins_has_commands_and_options(capsys: pytest.CaptureFixture[str]) -> None:
     install("count-gan", "counting", None, points=f"{POINTS}[ganlab.options]\nrate = tricks.decay.rate\n")
     assert command("plugins") == 0

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import queue
 import threading
+import time
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from filelock import FileLock, Timeout
 
 WAITING = 600.0  # seconds that another process may take for the same download
 CHUNK = 2**16  # bytes
+REPORT = 5.0  # seconds between two messages about a download
 GZIP = 16 + zlib.MAX_WBITS  # zlib's number for the format of .gz files
 HEADERS = {"User-Agent": "pytorch/vision", "Accept-Encoding": "identity"}  # torchvision's own name, which all mirrors accept
 log = logging.getLogger("ganlab.data")
@@ -92,12 +94,17 @@ def _from_any(
 
 def _fetch(url: str, md5: str, part: Path, patience: float) -> None:
     """Download a .gz file and unpack it into ``part``."""
+    received, next_report = 0, time.monotonic() + REPORT
     unpacker, digest = zlib.decompressobj(GZIP), hashlib.md5(usedforsecurity=False)
     with _request(url, patience) as response, part.open("wb") as file:
         try:
             for chunk in response.raw.stream(CHUNK, decode_content=False):  # a server may call the file an encoding of its content
                 digest.update(chunk)
                 file.write(unpacker.decompress(chunk))
+                received += len(chunk)
+                if time.monotonic() > next_report:
+                    log.info("%s: %.1f MB received", url.rpartition("/")[2], received / 1e6)
+                    next_report = time.monotonic() + REPORT
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise DownloadFailed(_reason(error, patience)) from error
         except zlib.error as error:

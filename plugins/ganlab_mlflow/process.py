@@ -78,8 +78,9 @@ def left_behind(run: Path, uri: str) -> list[Path]:
         if path != run and (path / FILE).is_file():
             state = State.load(path)
             wanted = state.uri == redacted(uri) and state.experiment and (state.model_missing or not state.complete)
-            if wanted and ganlab.is_own_run(path) and find_run(run.parent, str(path)).status != "running":
-                runs.append(path)
+            if wanted and ganlab.is_own_run(path):
+                record = find_run(run.parent, str(path))
+                runs += [] if record.locked or record.status == "running" else [path]
     return runs
 
 
