@@ -60,8 +60,10 @@ class Mirror(BaseHTTPRequestHandler):
         self.server.asked.append(name)
         self.server.answer(self, name)
 
-    def say(self, content: bytes, length: int | None = None, status: int = 200) -> None:
+    def say(self, content: bytes, length: int | None = None, status: int = 200, encoding: str = "") -> None:
         self.send_response(status)
+        if encoding:
+            self.send_header("Content-Encoding", encoding)
         self.send_header("Content-Length", str(len(content) if length is None else length))
         self.end_headers()
         self.wfile.write(content)
@@ -256,6 +258,7 @@ def test_a_download_that_succeeds_is_never_repeated(
     raw.mkdir(parents=True)
     (raw / "t10k-labels-idx1-ubyte").write_bytes(b"the user's own")
     (tmp_path / ".MNIST.download").write_bytes(b"left by a process that was killed")
+    (tmp_path / ".MNIST.part").mkdir()  # left by version 0.1
     with caplog.at_level(logging.INFO, "ganlab.data"):
         data = mnist(DatasetSpec(tmp_path, seed=0), patience=1.0)
     assert caplog.messages == [f"downloading MNIST from {mirror} into {tmp_path}" for mirror in (partial.url, server.url)]
@@ -263,10 +266,17 @@ def test_a_download_that_succeeds_is_never_repeated(
     assert torch.equal(data.images.squeeze(1), torch.from_numpy(noise))
     assert sorted(path.name for path in raw.iterdir()) == sorted(name.removesuffix(".gz") for name in FILES)
     assert (raw / "t10k-labels-idx1-ubyte").read_bytes() == b"the user's own"
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".MNIST.lock", "MNIST"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".MNIST.lock", ".MNIST.part", "MNIST"]
     assert server.asked == ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz"]
     assert mnist(DatasetSpec(tmp_path, seed=0)).fingerprint() == data.fingerprint()
     assert len(server.asked) == 3
+
+
+def test_a_server_that_calls_gzip_an_encoding_is_understood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[[Answer], Server]
+) -> None:
+    use_mirrors(monkeypatch, serve(lambda request, name: request.say(FILES[name], encoding="gzip")).url)
+    assert len(mnist(DatasetSpec(tmp_path, seed=0), patience=5.0)) == 200
 
 
 def test_progress_is_logged(
