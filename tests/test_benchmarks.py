@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import sys
 import time
 from pathlib import Path
@@ -42,8 +43,9 @@ def forked(server: Server, tmp_path_factory: pytest.TempPathFactory, monkeypatch
     folder = tmp_path_factory.mktemp("forks")
 
     def run(command: list[str], settings: dict[str, str], *given: object, **named: object) -> children.Ended:
-        began = time.time()
-        ended = server.python(folder, *command[1:], environment=settings)
+        began, mark = time.time(), secrets.token_hex(8)
+        ended = server.python(folder, *command[1:], environment={**settings, children.MARK: mark})
+        children.wait_for_marked(mark)  # the tracker's process may still write in a folder that is about to be removed
         return children.Ended(ended.code, ended.text, began, 1, children.Seen(0.0, 0.0))
 
     def settled(command: list[str], **options: Any) -> SimpleNamespace:

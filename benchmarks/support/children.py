@@ -116,7 +116,7 @@ def run(
             raise
         child.returncode = os.waitstatus_to_exitcode(status)
     passed, ours = time.monotonic() - clock, usage.ru_utime + usage.ru_stime + time.process_time() - own
-    during = share_of_others(working_seconds() - worked, ours + _left_behind(mark), passed, os.cpu_count() or 1)
+    during = share_of_others(working_seconds() - worked, ours + wait_for_marked(mark), passed, os.cpu_count() or 1)
     reader.join(timeout=5)
     text = b"".join(said).decode(errors="replace")
     return Ended(child.returncode, text, began, usage.ru_maxrss * KIB, Seen(before, during))
@@ -139,8 +139,10 @@ def _read_all(descriptor: int, into: list[bytes]) -> None:
         os.close(descriptor)
 
 
-def _left_behind(mark: str) -> float:
+def wait_for_marked(mark: str) -> float:
     """Wait for processes that the measured one has left behind (the tracker's may), so that they do not disturb the next.
+
+    Their environment has ``mark`` under :data:`MARK`.
 
     Returns:
         The seconds that they had computed when the measured one ended.
