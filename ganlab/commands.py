@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ganlab.signal_handlers import STOPPING as STOPPING
 from ganlab.signal_handlers import handle_signals as handle_signals
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class RunRecord:
     Attributes:
         id: the name of its folder.
         path: its folder.
-        status: ``"finished"``, ``"interrupted"``, ``"failed"``, ``"running"`` or ``"new"``.
+        status: ``"finished"``, ``"interrupted"``, ``"failed"``, ``"running"``, ``"closing"`` (trained, and its last files are made)
+            or ``"new"``.
         info: the content of its run.json.
         locked: whether another process is writing it, for instance one that is about to resume it.
     """

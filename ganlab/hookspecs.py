@@ -232,7 +232,16 @@ class RunHooks:
     def after_run(self, run: Run, status: str) -> None:
         """Called at the end of the run, always, for every trick: ``status`` is ``"finished"``, ``"interrupted"`` (Ctrl-C) or ``"failed"``.
 
-        First-party users: ``mlflow``, ``loss_plot``.
+        What it writes is part of the run: a run that is killed before all tricks have been called is not finished, and ``ganlab resume``
+        calls them again. An error is announced, and the run is finished without it. First-party users: ``health``, ``loss_plot``.
+        """
+
+    @hookspec
+    def deliver(self, run: Run, status: str) -> None:
+        """Called after ``after_run``, when the run's folder is complete and ``status`` is in its ``run.json``: send it elsewhere.
+
+        Called for every trick, with the same ``status``. Nothing waits for the result: an error is told, and Ctrl-C ends the process. A
+        delivery that was cut off is the business of :meth:`sync`. First-party user: ``mlflow``.
         """
 
     # -- after the run -----------------------------------------------------------------------------------------------------

@@ -78,8 +78,8 @@ class FinishedRun:
 
     @property
     def status(self) -> str:
-        """``"finished"``, ``"interrupted"`` or ``"failed"``."""
-        return str(self.info["status"])
+        """``"finished"``, ``"interrupted"`` or ``"failed"``; while another process trains it ``"running"`` or ``"closing"``."""
+        return RunSummary(self.folder, self.folder.read_info()).status
 
     @property
     def quality(self) -> dict[str, float]:

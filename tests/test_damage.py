@@ -54,11 +54,11 @@ def resume(stopped: Stopped, run: Path, done: str) -> str:
     assert "Traceback" not in ended.text, f"{done}: {ended.text}"
     if ended.code == 0:
         assert not ended.text.startswith("error")
-        differences = compare.differences(stopped.never, run)
+        told = "run.json/announcements: 1 and 0 items"  # what is damaged
+        differences = [text for text in compare.differences(stopped.never, run) if text != told]
         if LOST in ended.text:
-            differences = [
-                text for text in differences if not (text.startswith("metrics.jsonl") or "journal" in text or "other bytes" in text)
-            ]
+            follows = ("metrics.jsonl", "losses.png")
+            differences = [text for text in differences if not (text.startswith(follows) or "journal" in text or "other bytes" in text)]
             assert not differences, f"{done}: {differences}"
             return "record lost"
         assert not differences, f"{done}: {differences}"
@@ -132,7 +132,7 @@ def test_a_weight_that_lost_a_bit_is_noticed(stopped: Stopped) -> None:
     file.write_bytes(content)
     ended = stopped.server.run(copy.parent.parent, "resume", copy.name)
     assert "is damaged: its checksum does not match its content." in " ".join(ended.text.split())
-    assert compare.differences(stopped.never, copy) == []
+    assert compare.differences(stopped.never, copy) == ["run.json/announcements: 1 and 0 items"]
 
 
 def test_a_number_on_record_that_changed_is_told(stopped: Stopped) -> None:

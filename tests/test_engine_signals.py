@@ -21,7 +21,7 @@ import ganlab
 from ganlab.records.summaries import find_run
 from ganlab.runs.run import Run
 from ganlab.runs.training import execute
-from ganlab.signal_handlers import STOPPING
+from ganlab.signal_handlers import STOPPING, handle_signals
 from ganlab.testing import play, prepare
 
 RECIPE = """
@@ -203,3 +203,16 @@ def test_the_record_says_what_the_signal_left(tmp_path: Path) -> None:
     info = json.loads((run.path / "run.json").read_text())
     assert (info["status"], info["counters"]["step"], info["failure"]) == ("interrupted", 4, None)
     assert torch.isfinite(run.players["generator"].parameters[0]).all()
+
+
+def test_a_process_that_outlives_its_terminal_ignores_its_hangup() -> None:
+    handled: list[int] = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup starts a process
+    try:
+        with handle_signals(lambda number, _frame: handled.append(number), *STOPPING):
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGUSR2)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert handled == [signal.SIGUSR2]
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -365,9 +365,16 @@ def test_example_on_failure(tmp_path: Path) -> None:
 
 
 def test_example_after_run(tmp_path: Path) -> None:
-    first = play(trick("after_run"), steps=2, folder=tmp_path)
+    run = play(trick("after_run"), steps=2, folder=tmp_path)
+    role, name, norm = (run.path / "weights.txt").read_text().splitlines()[0].split()
+    assert role == "generator"
+    assert float(norm) == pytest.approx(dict(run.players["generator"].network.named_parameters())[name].norm().item(), abs=1e-4)
+
+
+def test_example_deliver(tmp_path: Path) -> None:
+    first = play(trick("deliver"), steps=2, folder=tmp_path)
     with pytest.raises(ganlab.GanlabError):
-        play(trick("after_run"), hooked(after_step=lambda: 1 / 0), steps=2, folder=tmp_path)
+        play(trick("deliver"), hooked(after_step=lambda: 1 / 0), steps=2, folder=tmp_path)
     rows = list(csv.reader((tmp_path / "results.csv").read_text().splitlines()))
     assert rows[0] == [first.id, "tiny", str(first.seed), "finished", "2"]
     assert rows[1][1:] == ["tiny", str(first.seed), "failed", "1"]

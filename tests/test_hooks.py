@@ -384,7 +384,30 @@ def test_hook_after_run(tmp_path: Path) -> None:
         play(watch, hooked(after_step=fail), steps=2)
     with pytest.raises(PluginError):
         play(hooked(before_run=lambda: fail(0)), watch, steps=2)
-    assert seen == [(2, "finished", "finished"), (1, "interrupted", "interrupted"), (1, "failed", "failed"), (0, "failed", "failed")]
+    assert seen == [(2, "finished", "closing"), (1, "interrupted", "interrupted"), (1, "failed", "failed"), (0, "failed", "failed")]
+
+
+def test_hook_deliver(tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    def saved(run: Run) -> str:
+        assert run.folder is not None
+        return run.folder.read_info().status
+
+    first = hooked(after_run=lambda: seen.append("after_run"), deliver=lambda: 1 / 0)
+    second = hooked(after_run=lambda: seen.append("after_run"), deliver=lambda run, status: seen.append((status, saved(run))))
+    told: list[str] = []
+    run = prepare(first, second, steps=2, folder=tmp_path)
+    run.tell = told.append
+    assert execute(run) == "finished"
+    run = prepare(first, StopAt(1), second, steps=2, folder=tmp_path)
+    run.tell = told.append
+    assert execute(run) == "interrupted"
+    assert seen == ["after_run", "after_run", ("finished", "finished"), "after_run", "after_run", ("interrupted", "interrupted")]
+    for text, status in zip(told, ("finished", "interrupted"), strict=True):
+        expected = f"The run is {status}, but when it was delivered Mine, in its hook deliver in step "
+        assert text.startswith(expected) and "ZeroDivisionError" in text
+    assert run.info["announcements"] == []  # the folder is complete, and another process may be sending it
 
 
 def test_after_run_is_called_for_every_trick_though_one_raises(tmp_path: Path) -> None:
@@ -398,4 +421,5 @@ def test_after_run_is_called_for_every_trick_though_one_raises(tmp_path: Path) -
         "The run is finished, but at its end Mine, in its hook after_run in step 1, raised ZeroDivisionError: division by zero\n"
     )
     assert run.folder is not None
-    assert run.folder.read_info().status == "finished"
+    info = run.folder.read_info()
+    assert (info.status, info.announcements) == ("finished", told)

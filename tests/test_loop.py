@@ -54,6 +54,7 @@ def test_a_run_from_beginning_to_end(tmp_path: Path) -> None:
         "on_images 8",
         "after_checkpoint 8",
         "after_run finished",
+        "deliver finished",
     ]
 
 
@@ -225,7 +226,7 @@ def test_a_run_asked_to_stop_ends_its_step_first() -> None:
     recorder = Everything()
     run = play(recorder, StopAt(3), steps=9)
     assert run.step == 3
-    assert recorder.calls[-3:] == ["after_step 3", "on_metrics 3", "after_run interrupted"]
+    assert recorder.calls[-4:] == ["after_step 3", "on_metrics 3", "after_run interrupted", "deliver interrupted"]
 
 
 def test_losses_that_compare_have_the_steps_real_batch_in_both_turns() -> None:

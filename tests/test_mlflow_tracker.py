@@ -86,7 +86,7 @@ def test_a_run_is_mirrored_by_a_process_of_its_own(run: FakeRun, store: str, tmp
     tracker.on_metrics(run)
     tracker.on_images(run, 1, "samples", run.sheet(1))
     run.end("finished")
-    tracker.after_run(run)
+    tracker.deliver(run)
     assert run.info["announcements"] == []
     known = run.info["mlflow"]
     assert (known["uri"], known["experiment"], known["complete"]) == (store, "ganlab", True)
@@ -104,7 +104,7 @@ def test_a_server_that_says_nothing_is_one_announcement(run: FakeRun, forked_mir
         for _ in range(3):
             tracker.on_metrics(run)
         run.end("finished")
-        tracker.after_run(run)
+        tracker.deliver(run)
     assert run.info["announcements"] == [announcement(uri, "it does not answer in time", run)]
     assert run.info["mlflow"] == {"uri": uri, "experiment": "ganlab", "experiment_id": "", "run_id": "", "complete": False}
 
@@ -114,7 +114,7 @@ def test_a_server_that_is_down_is_told_at_the_end_when_no_hook_came_before(run: 
     tracker = MlflowTracker(uri=uri.replace("//", "//me:secret@"))
     tracker.before_run(run)
     run.end("finished")
-    tracker.after_run(run)
+    tracker.deliver(run)
     shown = uri.replace("//", "//***@")
     assert run.info["announcements"] == [announcement(shown, "nothing listens there (connection refused)", run)]
     assert "secret" not in json.dumps(run.info) + (run.path / "mlflow.json").read_text(encoding="utf-8")
@@ -151,7 +151,7 @@ def test_a_run_that_is_over_at_once_sends_what_others_could_not_after_its_own(
     tracker = MlflowTracker(uri=store)
     tracker.before_run(run)
     run.end("finished")
-    tracker.after_run(run)
+    tracker.deliver(run)
     assert run.state.complete
     assert run.info["announcements"] == []
     wait_for(lambda: other.state.complete)
@@ -162,7 +162,7 @@ def test_a_checkpoint_that_a_kill_left_off_the_list_is_sent_by_the_resumed_run(r
     run.resumed_from = 2
     tracker = MlflowTracker(uri=store, checkpoints="every")
     tracker.before_run(run)
-    tracker.after_run(run)
+    tracker.deliver(run)
     sent = list((tmp_path / "mlartifacts").rglob("step_000000002.safetensors"))
     assert [path.parent.name for path in sent] == ["checkpoints"]
 
@@ -184,7 +184,7 @@ def test_the_next_run_sends_what_others_could_not(run: FakeRun, store: str, tmp_
     wait_for(lambda: others[0].state.complete and others[1].state.complete)  # while this run goes on
     assert not run.state.complete
     run.end("finished")
-    tracker.after_run(run)
+    tracker.deliver(run)
     assert run.state.complete
     assert run.info["announcements"] == []
     assert [other.state.complete for other in others] == [True, True, False, False, False]
@@ -210,7 +210,7 @@ def test_a_mirror_that_dies_is_one_announcement(run: FakeRun, monkeypatch: pytes
     tracker.before_run(run)
     wait_for(lambda: tracker.on_metrics(run) or run.info["announcements"])
     tracker.on_metrics(run)
-    tracker.after_run(run)
+    tracker.deliver(run)
     assert run.info["announcements"] == [announcement("sqlite://", "its process was ended by signal 9", run)]
 
 
@@ -230,7 +230,7 @@ def test_a_mirror_that_cannot_be_started_is_announced(run: FakeRun, monkeypatch:
     tracker = MlflowTracker(uri="sqlite://")
     tracker.before_run(run)
     tracker.on_metrics(run)
-    tracker.after_run(run)
+    tracker.deliver(run)
     assert run.info["announcements"] == [announcement("sqlite://", "its process cannot be started (Cannot allocate memory)", run)]
 
 
@@ -244,7 +244,7 @@ def test_the_end_of_a_run_does_not_wait_for_ever_for_a_mirror_that_works(run: Fa
     tracker = MlflowTracker(uri="sqlite://")
     tracker.before_run(run)
     began = time.monotonic()
-    tracker.after_run(run)
+    tracker.deliver(run)
     assert time.monotonic() - began < 5
     assert run.info["mlflow"]["complete"] is False
     (told,) = run.info["announcements"]
@@ -281,7 +281,7 @@ def test_a_state_from_before_does_not_pass_for_a_delivery(run: FakeRun, monkeypa
     instead_of_the_mirror(monkeypatch, "os.kill(os.getpid(), 9)")
     tracker = MlflowTracker(uri="sqlite://")
     tracker.before_run(run)
-    tracker.after_run(run)
+    tracker.deliver(run)
     assert run.info["mlflow"]["complete"] is False
     assert run.info["announcements"] == [announcement("sqlite://", "its process was ended by signal 9", run)]
 

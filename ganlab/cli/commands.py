@@ -218,7 +218,7 @@ def export_command(run: str, **options: Any) -> None:
     "--status",
     "states",
     multiple=True,
-    type=click.Choice(("finished", "interrupted", "failed", "running")),
+    type=click.Choice(("finished", "interrupted", "failed", "running", "closing")),
     help="Only runs with this status.",
 )
 @click.option("--where", multiple=True, metavar="KEY=VALUE", help="Only runs whose recipe sets KEY to VALUE; may be repeated.")

@@ -64,8 +64,8 @@ def _show_differences(groups: Sequence[RunGroup]) -> None:
 
 def _show_unmeasured(results: Sequence[RunResult], runs_dir: Path) -> None:
     """Show which runs have no evaluation, and what to type to get one."""
-    running = [result.id for result in results if result.status == "running"]
-    ended = [result for result in results if result.status != "running"]
+    running = [result.id for result in results if result.is_active]
+    ended = [result for result in results if not result.is_active]
     unmeasured = [_as_argument(result, runs_dir) for result in ended if result.folder.generator.is_file()]
     unfinished = [result for result in ended if not result.folder.generator.is_file()]
     resumable = [_as_argument(result, runs_dir) for result in unfinished if result.folder.checkpoint_files()]

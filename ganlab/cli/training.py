@@ -10,6 +10,7 @@ from typing import NoReturn
 from ganlab.cli.exit_codes import INTERRUPTED, SIGNALLED
 from ganlab.errors import GanlabError, PluginError
 from ganlab.records.folder import step_of
+from ganlab.records.run_info import CLOSING
 from ganlab.runs.run import Run
 from ganlab.runs.training import execute
 from ganlab.screen.terminal import Display, command
@@ -36,12 +37,19 @@ def train(run: Run, display: Display) -> None:
 
 def exit_at_once(run: Run) -> NoReturn:
     """Say what is saved and end the process at once, on a second Ctrl-C. The run's folder survives this as it survives a kill."""
-    names = [path.name for path in run.checkpoints()]
-    how = (
-        f"its last checkpoint is {names[-1]}; to resume from it: {command(run, 'resume', run.id)}" if names else "it has no checkpoint yet"
-    )
-    os.write(2, f"{SHOW_CURSOR if sys.stderr.isatty() else ''}\nstopped at once. The run is not finished: {how}\n".encode())
+    os.write(2, f"{SHOW_CURSOR if sys.stderr.isatty() else ''}\nstopped at once. {_state_in_words(run)}\n".encode())
     os._exit(INTERRUPTED)
+
+
+def _state_in_words(run: Run) -> str:
+    names, resume = [path.name for path in run.checkpoints()], command(run, "resume", run.id)
+    if run.info["status"] == "finished":
+        return f"The run is finished. To send what has not been delivered: {command(run, 'sync', run.id)}"
+    if not names:
+        return "The run is not finished: it has no checkpoint yet"
+    if run.info["status"] == CLOSING:
+        return f"The run is trained, but not finished; to complete it: {resume}"
+    return f"The run is not finished: its last checkpoint is {names[-1]}; to resume from it: {resume}"
 
 
 def resume_hints(run: Run, error: GanlabError) -> list[str]:

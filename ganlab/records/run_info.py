@@ -13,6 +13,8 @@ from typing_extensions import TypedDict  # before Python 3.12 pydantic accepts n
 
 from ganlab.errors import PluginError, UsageError
 
+CLOSING = "closing"  # the status of a run that is trained while the last of its files are made
+ACTIVE = ("running", CLOSING)  # the statuses of a run whose process has not ended, unless it was killed
 IN_PLACE = "a trick or a script has put this into run.info"
 
 #: A copy of a plugin file in the run's folder: its name, the path of the original, and the digest of its content.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ganlab.errors import UsageError, did_you_mean
 from ganlab.records.folder import RunFolder
-from ganlab.records.run_info import RunInfo
+from ganlab.records.run_info import ACTIVE, RunInfo
 
 CLOCK_TOLERANCE = 2.0  # seconds by which two readings of a process's start, or of the boot time, may differ
 SHORTEST = 4  # characters of a run's id that identify it: the short id at its end
@@ -47,9 +47,14 @@ class RunSummary:
 
     @property
     def status(self) -> str:
-        """The status in run.json; but ``"interrupted"`` for a run that was killed: it says "running", and its process is gone."""
+        """The status in run.json; but ``"interrupted"`` for a killed run, whose process is gone though it says "running" or "closing"."""
         status = self.info.status
-        return "interrupted" if status == "running" and self._abandoned() else status
+        return "interrupted" if status in ACTIVE and self._abandoned() else status
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a process is writing the run, as far as can be told."""
+        return self.status in ACTIVE
 
     @property
     def changes(self) -> dict[int, str]:

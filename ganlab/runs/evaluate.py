@@ -104,7 +104,7 @@ def _refuse_training_options(request: RunRequest) -> None:
 def _ended_generator(summary: RunSummary, request: RunRequest) -> Path:
     """The file ``generator.safetensors`` of a run that has ended."""
     path = generator_file(summary, request)
-    if summary.status == "running" or summary.folder.locked_elsewhere():
+    if summary.is_active or summary.folder.locked_elsewhere():
         command = generator_step.last_checkpoint_command(summary, request)
         alternative = f"\nor use its last checkpoint: {command}" if command else ""
         raise UsageError(

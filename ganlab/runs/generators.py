@@ -171,6 +171,7 @@ def generator_file(summary: RunSummary, request: RunRequest) -> Path:
     resume = f"resume it: {RunRequest().command_line(folder.path)}"
     reasons = {
         "running": ("it is still being trained", "wait until it ends, or press Ctrl-C"),
+        "closing": ("its process is completing it", "wait until it ends"),
         "interrupted": ("it was killed", resume),
         "failed": ("it failed", resume),
     }

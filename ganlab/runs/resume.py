@@ -226,10 +226,11 @@ def _resumed_info(old: RunInfo, new: RunInfo) -> RunInfo:
         changed.pop("versions", None)  # earlier versions of ganlab noted fewer packages
     if "distributions" in old.model_fields_set and old.distributions != new.distributions:  # older versions did not note them
         changed["distributions"] = new.distributions
+    ended_early = {"ended_by": ""} if old.ended_by and old.status == "finished" else {}  # its budget or its tricks have changed
     return old.replaced(
         status="interrupted",
         resumed=[*old.resumed, {"time": time.time(), "changed": changed}],
-        ended_by=old.ended_by if old.status != "finished" else "",  # only its evaluation was interrupted
+        **ended_early,
         failure=None,
         signal=None,
         ended=None,

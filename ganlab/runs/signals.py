@@ -15,7 +15,8 @@ from ganlab.signal_handlers import STOPPING, handle_signals
 def ended_by_signals(run: Run, leave: Callable[[Run], None] | None = None) -> Iterator[None]:
     """Within this context the first signal stops the run after its current step. A SIGINT after that ends the process at once.
 
-    Other later signals change nothing: a scheduler warns with one signal and ends the job with another.
+    Other later signals change nothing: a scheduler warns with one signal and ends the job with another. Once the run is finished, and
+    only its delivery is going on, the first SIGINT ends the process.
 
     Args:
         run: ``info["signal"]`` gets the name of the signal.
@@ -23,7 +24,7 @@ def ended_by_signals(run: Run, leave: Callable[[Run], None] | None = None) -> It
     """
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        if run.interrupted and number == signal.SIGINT:
+        if number == signal.SIGINT and (run.interrupted or run.info["status"] == "finished"):
             if leave is not None:
                 leave(run)
             raise KeyboardInterrupt

@@ -11,6 +11,7 @@ from ganlab.game.loop import play_step
 from ganlab.game.precision import tf32
 from ganlab.game.random_streams import default_generators_restored
 from ganlab.generators.description import description
+from ganlab.records.run_info import CLOSING
 from ganlab.runs.rescue import rescued
 from ganlab.runs.run import Run
 from ganlab.runs.signals import ended_by_signals
@@ -18,7 +19,10 @@ from ganlab.storage import checkpoint
 
 
 def execute(run: Run, leave: Callable[[Run], None] | None = None) -> str:
-    """Train, to the end of the budget, to a signal or to a failure; ``after_run`` is called and run.json written in any case.
+    """Train, to the end of the budget, to a signal or to a failure; the last hooks are called and run.json is written in any case.
+
+    A run is finished when everything in its folder is there. From the end of its training until then its status is ``"closing"``; if its
+    process ends meanwhile, a resume does what is missing.
 
     Args:
         run: built, by :func:`ganlab.runs.start.open_run` or :func:`ganlab.runs.resume.resume_run`.
@@ -49,7 +53,11 @@ def _execute(run: Run) -> str:
         run.info["failure"] = f"{type(error).__name__}: {error}"
         raise
     finally:
-        _close(run, status)
+        try:
+            _close(run, status)
+        finally:
+            if run.folder is not None:
+                run.folder.unlock()
     return status
 
 
@@ -76,6 +84,9 @@ def _train(run: Run) -> None:
         run.announce(f"At step {run.step:,} of {run.total_steps:,}, {run.written.info.ended_by} ended the run.")
     if run.step < run.total_steps:
         run.checkpointing.save()
+    if run.is_complete:
+        run.info["status"] = CLOSING
+        run.save_info()
     if run.folder is not None:
         checkpoint.save(run.folder.generator, description(run.game), "generator")
     if run.is_complete:
@@ -90,14 +101,31 @@ def play(run: Run) -> None:
 
 
 def _close(run: Run, status: str) -> None:
-    run.info |= {"status": status, "ended": time.time()}
-    with suppress(GanlabError, OSError):  # a full disk must not hide the first error
+    """Call the hook ``after_run``, write the status, and call ``deliver``.
+
+    Raises:
+        GanlabError: the status of a finished run cannot be written, so it is not finished.
+    """
+    run.info |= {"status": CLOSING if status == "finished" else status, "ended": time.time()}
+    _save(run)
+    for error in _call_each(run, "after_run", status):
+        with suppress(GanlabError, OSError):
+            run.announce(f"The run is {status}, but at its end {error}")
+    run.info["status"] = status
+    if status == "finished":
         run.save_info()
+    else:
+        _save(run)
+    for error in _call_each(run, "deliver", status):
+        run.tell(f"The run is {status}, but when it was delivered {error}")
+
+
+def _call_each(run: Run, hook: str, status: str) -> list[Exception]:
     with default_generators_restored(run.device):
-        raised = run.game.hooks.call_each("after_run", status=status)
-    for error in raised:
-        run.tell(f"The run is {status}, but at its end {error}")
+        return run.game.hooks.call_each(hook, status=status)
+
+
+def _save(run: Run) -> None:
+    """Write run.json if that is possible: a full disk must not hide the first error."""
     with suppress(GanlabError, OSError):
         run.save_info()
-    if run.folder is not None:
-        run.folder.unlock()

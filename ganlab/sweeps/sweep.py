@@ -28,6 +28,7 @@ from ganlab.errors import UsageError, cannot_be_written
 from ganlab.recipe import shipped_recipes, to_toml
 from ganlab.recipe.differences import TRACKER, is_part_of
 from ganlab.recipe.grid import Combination, combination_name
+from ganlab.records.run_info import ACTIVE
 from ganlab.records.summaries import RunSummary
 from ganlab.storage.atomic import write_text
 
@@ -112,7 +113,7 @@ def state_of(summary: RunSummary) -> str:
     status = summary.status
     if status in ("finished", "failed"):
         return status
-    if status == "running" or summary.folder.locked_elsewhere():
+    if status in ACTIVE or summary.folder.locked_elsewhere():
         return "elsewhere"
     return "interrupted" if summary.folder.checkpoint_files() else "lost"
 

@@ -60,9 +60,9 @@ class Mirror:
         return True
 
     def _status(self) -> str:
-        """The status in run.json; a run that is over but says "running" was killed."""
+        """The status in run.json; a run that is over but says "running" or "closing" was killed."""
         status = str(describe.read_info(self.run).get("status", ""))
-        return "interrupted" if status == "running" else status
+        return "interrupted" if status in ("running", "closing") else status
 
     def _note(self, problem: str) -> None:
         if problem != self.state.problem or not self.state.uri:

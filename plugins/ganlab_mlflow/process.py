@@ -24,6 +24,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 import ganlab
+from ganlab.commands import STOPPING
 from ganlab_mlflow.place import Settings, redacted
 from ganlab_mlflow.state import FILE, State
 
@@ -40,8 +41,8 @@ DEFAULTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "8", "OMP_NUM_THREADS": "1"}
 
 def main(settings: Settings) -> int:
     """Mirror a run. The exit code is 0 if everything has been delivered, else 1."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the training process handles these, and then ends the mirror
-        signal.signal(number, signal.SIG_IGN)
+    for name in STOPPING:  # the training process handles these, and then ends the mirror
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
     ended = threading.Event()
     threading.Thread(target=_await_the_end, args=(ended, settings.after_the_end), daemon=True).start()
     await_room(settings.head_start, ended)
@@ -80,7 +81,7 @@ def left_behind(run: Path, uri: str) -> list[Path]:
             wanted = state.uri == redacted(uri) and state.experiment and (state.model_missing or not state.complete)
             if wanted and ganlab.is_own_run(path):
                 record = find_run(run.parent, str(path))
-                runs += [] if record.locked or record.status == "running" else [path]
+                runs += [] if record.locked or record.status in ("running", "closing") else [path]
     return runs
 
 

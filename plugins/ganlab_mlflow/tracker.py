@@ -86,7 +86,7 @@ class MlflowTracker:
             self._list(run, step, "checkpoint", path.stem, path)
 
     @hookimpl
-    def after_run(self, run: Run) -> None:
+    def deliver(self, run: Run) -> None:
         if self.helper is None:
             return
         helper, self.helper = self.helper, None
@@ -94,6 +94,7 @@ class MlflowTracker:
         state = State.load(run.path)
         state.complete = state.complete and not failure and not helper.left
         run.info["mlflow"] = state.summary()
+        run.save_info()
         if helper.left:
             run.announce(
                 "A process still sends this run to MLflow, after the end of the training. If it is stopped, "

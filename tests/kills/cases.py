@@ -26,7 +26,6 @@ SHORT = (
     "generator.hidden=[12]",
     "discriminator.hidden=[10]",
     "tracking.enabled=false",
-    "tricks.loss_plot.enabled=false",
     "tricks.system_metrics.every_seconds=0.05",
 )
 #: A judge that is trained in a second.

@@ -6,66 +6,74 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import PIL.Image
 import torch
 from torch import Tensor
 
 from ganlab.records.folder import RunFolder
 from ganlab.storage import checkpoint
 
-RECORD = ("status", "counters", "total_steps", "last_checkpoint", "best_checkpoint", "failure", "seed", "data")
+#: The keys of run.json that name the run, the clock or the process. A signature covers the place of a plugin file.
+OWN = {"signature", "id", "uid", "created", "started", "ended", "training_seconds", "pid", "process_started", "boot", "resumed", "command"}
+LOCKS = (".lock",)
+TITLE = 45  # rows of pixels at the top of losses.png, which have the run's id
+SHIFTED = 2.0  # mean difference of pixels, of 255: another id may move the panels by half a pixel (1.0); one point less makes 2.7
 
 
-def differences(never: Path, run: Path, finished: bool = False) -> list[str]:
+def differences(never: Path, run: Path) -> list[str]:
     """What the run in ``run`` ended with that the one in ``never``, which was never stopped, did not; empty when they are equal.
 
-    Args:
-        never, run: their folders.
-        finished: it was killed after it had been written down as finished, and may have begun to write that down once more.
+    All files are compared. What depends on the clock, or is the run's own name, is left out.
     """
     found: list[str] = []
-    ours, theirs = RunFolder(run), RunFolder(never)
-    names = [[path.name for path in folder.checkpoint_files()] for folder in (ours, theirs)]
+    names = [sorted(name_of(path, folder) for path in folder.rglob("*") if path.name not in LOCKS) for folder in (run, never)]
     if names[0] != names[1]:
-        found.append(f"checkpoints {names[0]} and not {names[1]}")
-    for one, other in zip(ours.checkpoint_files()[-1:], theirs.checkpoint_files()[-1:], strict=True):
-        found += trees(checkpoint.load(one), checkpoint.load(other), "checkpoint")
-    for name in ("generator.safetensors", *names[1][-1:]):
-        path = name if name.startswith("generator") else f"checkpoints/{name}"
-        found += same_bytes(run / path, never / path)
-    if lines(run) != lines(never):
-        first = next((a for a, b in zip(lines(run), lines(never), strict=False) if a != b), "its length")
-        found.append(f"metrics.jsonl: {first}")
-    for pictures in ("samples", "last_batches"):
-        sheets = [sorted(path.name for path in (folder / pictures).glob("*.png")) for folder in (run, never)]
-        if sheets[0] != sheets[1]:
-            found.append(f"{pictures} {sheets[0]} and not {sheets[1]}")
-        for name in sheets[1]:
-            found += same_bytes(run / pictures / name, never / pictures / name)
-    records = [json.loads((folder / "run.json").read_text(encoding="utf-8")) for folder in (run, never)]
-    found += [
-        f"run.json: {key} = {records[0].get(key)}, not {records[1].get(key)}"
-        for key in RECORD
-        if records[0].get(key) != records[1].get(key)
-    ]
-    return found + [text for text in leftovers(run) if not (finished and text.endswith(".run.json.part"))]
+        found.append(f"files: {sorted(set(names[0]) - set(names[1]))} more, {sorted(set(names[1]) - set(names[0]))} missing")
+    for name in names[1]:
+        if name in names[0] and (run / name).is_file():
+            found += differences_of(run / name, never / name, name)
+    return found
 
 
-def leftovers(run: Path) -> list[str]:
-    """Files of a write that did not end, which nobody would ever remove."""
-    return [f"left over: {path.relative_to(run)}" for path in run.rglob(".*") if path.is_file() and path.name not in (".lock",)]
+def name_of(path: Path, folder: Path) -> str:
+    """A file's name relative to the run's folder."""
+    return path.relative_to(folder).as_posix()
 
 
-def lines(run: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl, without their times."""
-    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+def differences_of(path: Path, other: Path, name: str) -> list[str]:
+    """Where one file of a run differs from that of the other run."""
+    if name == "metrics.jsonl":
+        first = next((a for a, b in zip(lines(path), lines(other), strict=False) if a != b), "its length")
+        return [] if lines(path) == lines(other) else [f"{name}: {first}"]
+    if name == "system.jsonl":  # its numbers depend on the clock; its lines must be whole
+        return [] if lines(path) else [f"{name} is empty"]
+    if name == "losses.png":
+        pictures = [np.asarray(PIL.Image.open(file).convert("RGB"), dtype=float)[TITLE:] for file in (path, other)]
+        same = pictures[0].shape == pictures[1].shape and np.abs(pictures[0] - pictures[1]).mean() < SHIFTED
+        return [] if same else [f"{name}: other curves"]
+    if path.suffix == ".json":
+        own = OWN if name == "run.json" else {"seconds"}
+        contents = [json.loads(without_places(file)) for file in (path, other)]
+        for content in contents:
+            if "announcements" in content:  # a resumed run repeats one that names a plugin file, with the place of its copy
+                content["announcements"] = list(dict.fromkeys(content["announcements"]))
+        return trees(*({key: value for key, value in content.items() if key not in own} for content in contents), name)
+    if path.suffix == ".safetensors" and path.read_bytes() != other.read_bytes():
+        kind = "generator" if name.startswith("generator") else "checkpoint"
+        return trees(checkpoint.load(path, kind), checkpoint.load(other, kind), name) or [f"{name}: other bytes"]
+    return [] if path.read_bytes() == other.read_bytes() else [f"{name}: other bytes"]
+
+
+def without_places(path: Path) -> str:
+    """The text of a file in a run's folder, without the folders in which plugin files are: a resumed run takes its own copies."""
+    return path.read_text(encoding="utf-8").replace(str(path.parent / "plugins"), "").replace(str(path.parents[2]), "")
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file of metrics, without their times."""
+    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [{key: value for key, value in line.items() if key != "time"} for line in found]
-
-
-def same_bytes(one: Path, other: Path) -> list[str]:
-    """A sentence if the files differ, or one is missing."""
-    if not one.is_file() or not other.is_file():
-        return [f"{one.name}: {'missing' if not one.is_file() else 'not in the other'}"]
-    return [] if one.read_bytes() == other.read_bytes() else [f"{one.name}: other bytes"]
 
 
 def trees(one: Any, other: Any, path: str) -> list[str]:

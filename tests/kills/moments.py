@@ -7,7 +7,7 @@ All that is patched is patched in the child, which is about to die; the product'
   ``{pid}`` the process.
 - ``file``: at the ``count``-th time that something is done with a file whose name matches ``name``: ``half`` of its bytes are written,
   ``fsync`` is about to be called, it is about to be renamed (``before``) or has been (``after``), is about to be removed
-  (``removing``) or has been (``removed``).
+  (``removing``) or has been (``removed``). With ``closing`` only what is done after the training counts.
 - ``line``: half of the ``count``-th line of metrics.jsonl is written.
 - ``seconds``, with or without ``after``: the parent kills, so long after the start or after the child's ``after``-th sign, which it
   gives when it begins to write a checkpoint.
@@ -39,7 +39,7 @@ def arm(moment: Moment, sign: int) -> None:
     elif moment["kind"] == "line":
         arm_line(moment["count"])
     elif moment["kind"] == "file":
-        arm_file(moment["name"], moment["when"], moment["count"])
+        arm_file(moment["name"], moment["when"], moment["count"], moment.get("closing", False))
     elif moment.get("after"):
         arm_sign(sign)
 
@@ -92,13 +92,17 @@ def arm_line(count: int) -> None:
     record.append_line = torn  # type: ignore[assignment]
 
 
-def arm_file(name: str, when: str, count: int) -> None:
+def arm_file(name: str, when: str, count: int, closing: bool) -> None:
     """The process dies while it does something with a file."""
-    left = [count]
+    left, counting = [count], [not closing]
 
     def due(path: Any) -> bool:
-        left[0] -= fnmatch.fnmatch(Path(path).name, name)
-        return fnmatch.fnmatch(Path(path).name, name) and left[0] == 0
+        counts = counting[0] and fnmatch.fnmatch(Path(path).name, name)
+        left[0] -= counts
+        return counts and left[0] == 0
+
+    if closing:
+        arm_closing(counting)
 
     if when == "half":
         arm_half(due)
@@ -117,6 +121,20 @@ def arm_file(name: str, when: str, count: int) -> None:
             return die() if ours else result
 
         setattr(Path, method, wrapped)
+
+
+def arm_closing(counting: list[bool]) -> None:
+    """From the first run.json on that says "closing" the actions count."""
+    from ganlab.records.folder import RunFolder
+    from ganlab.records.run_info import CLOSING, RunInfo
+
+    write = RunFolder.write_info
+
+    def noting(self: RunFolder, info: RunInfo) -> None:
+        counting[0] = counting[0] or info.status == CLOSING
+        write(self, info)
+
+    RunFolder.write_info = noting  # type: ignore[method-assign]
 
 
 def arm_half(due: Callable[[Any], bool]) -> None:

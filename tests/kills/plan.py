@@ -14,6 +14,7 @@ from server import Ended, Server
 
 CHECKPOINT = "step_*.safetensors"
 WRITTEN = STEPS // CHECKPOINT_EVERY
+WRITES_AT_THE_END = 3  # of run.json: when the training has ended, before after_run, and after it
 #: The columns of the table.
 KINDS = (
     "in a hook",
@@ -62,11 +63,14 @@ def draw(kind: str, rng: random.Random, whole: float, again: bool = False) -> mo
     if kind == "while run.json is written":
         return {"kind": "file", "name": "run.json", "when": rng.choice(["half", "before", "after"]), "count": rng.randint(4, WRITTEN + 2)}
     if kind == "at the end":
+        name = rng.choice(["generator.safetensors", "evaluation.json", "losses.png", "run.json"])
+        when = rng.choice(["before", "after"] if name == "losses.png" else ["half", "before", "after"])
+        count = rng.randint(1, WRITES_AT_THE_END) if name == "run.json" else 1
         return rng.choice(
             [
-                {"kind": "file", "name": "generator.safetensors", "when": rng.choice(["half", "before", "after"]), "count": 1},
-                {"kind": "hook", "name": "after_run", "step": 0},
-                {"kind": "file", "name": "run.json", "when": "before", "count": WRITTEN + 3},
+                {"kind": "file", "name": name, "when": when, "count": count, "closing": True},
+                {"kind": "hook", "name": rng.choice(["after_run", "deliver"]), "step": 0},
+                {"kind": "seconds", "after": 1 if again else WRITTEN, "seconds": rng.uniform(0.0, 0.4 * whole)},
             ]
         )
     assert kind == "while resuming"
@@ -88,7 +92,6 @@ class Outcome:
         kills: SIGKILLs that found their process alive.
         resumes: of ``ganlab resume``, those after which the run ended as one that was never stopped.
         anew: a run that had no checkpoint yet, and was begun again as its error said.
-        finished: the last kill came after the run had been written down as finished.
         troubles: what is not as it must be.
     """
 
@@ -97,7 +100,6 @@ class Outcome:
     kills: int = 0
     resumes: int = 0
     anew: int = 0
-    finished: bool = False
     troubles: list[str] = field(default_factory=list)
 
 
@@ -137,7 +139,7 @@ class Bench:
             outcome.troubles.append("it was never killed")
             return outcome
         if not outcome.troubles:
-            outcome.troubles += compare.differences(never, only_run(folder), finished=outcome.finished)
+            outcome.troubles += compare.differences(never, only_run(folder))
         if outcome.troubles:
             outcome.resumes = 0
             outcome.troubles.append(f"in {folder}")
@@ -152,8 +154,7 @@ class Bench:
             outcome.kills += 1
             outcome.troubles += compare.damaged(only_run(place))
             ended = self.server.run(place, "resume", "last", "--quiet", moment=moment)
-            outcome.finished = ended.code == 2 and "is finished" in ended.text  # killed after its last word
-            if outcome.finished:
+            if ended.code == 2 and "is finished" in ended.text:  # killed after its last word
                 return True
             outcome.resumes += 1
             if "has no checkpoint to resume from" in ended.text:

@@ -1,14 +1,16 @@
-"""One line for each run in one table: for a class, or for the forty runs of an afternoon."""
-
-import csv
+"""How large the weights of each layer are at the end: a table in the run's folder, beside its other files."""
 
 import ganlab
 
 
-class Results:
-    """Appends to results.csv beside the runs' folders; a failed run has its line too."""
+class WeightNorms:
+    """Writes weights.txt: a line for each parameter, with its norm."""
 
     @ganlab.hookimpl
-    def after_run(self, run, status):
-        with (run.path.parent / "results.csv").open("a", newline="") as file:
-            csv.writer(file).writerow([run.id, run.recipe.name, run.seed, status, run.step])
+    def after_run(self, run):
+        lines = [
+            f"{role} {name} {parameter.norm().item():.4f}"
+            for role, player in run.players.items()
+            for name, parameter in player.network.named_parameters()
+        ]
+        (run.path / "weights.txt").write_text("\n".join(lines) + "\n")
