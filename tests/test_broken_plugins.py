@@ -363,7 +363,8 @@ def test_options_that_cannot_be_described_are_refused(factory: Callable[..., Any
 
 RUN_HOOKS = (
     "after_build, after_checkpoint, after_epoch, after_run, after_scores, after_step, after_turn, after_update, before_build, before_run, "
-    "before_scores, before_turn, before_update, loss_terms, may_play, on_failure, on_images, on_metrics, plan_step, play_again, sync"
+    "before_scores, before_turn, before_update, deliver, loss_terms, may_play, on_failure, on_images, on_metrics, plan_step, play_again, "
+    "sync"
 ).replace("after_turn, ", "")
 #: A trick's method with a mistake in it, and what is said of it.
 METHODS = {
