@@ -9,7 +9,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ganlab.recipe.choices import Recipe
+from ganlab.recipe.tables import EVALUATION_OPTIONS, SCHEDULE_OPTIONS, TRAIN_OPTIONS
 from ganlab.recipe.write import flatten
+from ganlab.registry.options import plain
 
 #: The tracker: nothing is computed from it, and its address may hold a password.
 TRACKER = ("tracking",)
@@ -77,8 +79,26 @@ def is_part_of(key: str, names: Collection[str]) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
-def describe_changes(before: dict[str, Any], after: dict[str, Any], ignored: Collection[str] = NOT_RECORDED) -> dict[str, str]:
+def default_options(recipe: Recipe) -> dict[str, Any]:
+    """The default of each option that the recipe's tables and components have, by dotted key, as far as it has one."""
+    models = {"schedule": SCHEDULE_OPTIONS, "train": TRAIN_OPTIONS, "evaluation": EVALUATION_OPTIONS}
+    models |= {choice.table: choice.entry.options for choice in recipe.choices}
+    return flatten({table: plain({}, model) for table, model in models.items()})
+
+
+def describe_changes(
+    before: dict[str, Any],
+    after: dict[str, Any],
+    ignored: Collection[str] = NOT_RECORDED,
+    defaults: Mapping[str, Any] | None = None,
+) -> dict[str, str]:
     """Each difference in words, by key: ``train.steps = 200 (was 100)``. Empty if there is none.
+
+    Args:
+        before, after: options by dotted key.
+        ignored: keys and tables that are left out.
+        defaults: of :func:`default_options`. An option that an earlier version did not have counts as its default, in a table that was
+            there and, for a component, has the same ``use``.
 
     >>> list(describe_changes({"train.steps": 100, "train.seed": 1}, {"train.steps": 200, "train.dtype": "float64"}).values())
     ['train.steps = 200 (was 100)', 'no train.seed (was 1)', 'train.dtype = float64 (was not there)']
@@ -90,9 +110,23 @@ def describe_changes(before: dict[str, Any], after: dict[str, Any], ignored: Col
         if key not in after:
             changes[key] = f"no {key} (was {before[key]})"
         elif key not in before:
+            if defaults is not None and _counts_as_default(key, before, after, defaults):
+                continue
             changes[key] = f"{key} = {after[key]} (was not there)"
         elif (type(before[key]), before[key]) != (type(after[key]), after[key]):
             changes[key] = f"{key} = {after[key]} (was {before[key]})"
     if [key for key in before if key in after] != [key for key in after if key in before]:
         changes["tricks"] = "the order of the tricks"
     return changes
+
+
+def _counts_as_default(key: str, before: Mapping[str, Any], after: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool:
+    """Whether an option that was not there changes nothing: its table was there, with the same component, and it has its default.
+
+    The options of a trick that was off and is off change nothing either.
+    """
+    table = key.rpartition(".")[0]
+    if before.get(f"{table}.use") != after.get(f"{table}.use") or not any(name.startswith(f"{table}.") for name in before):
+        return False
+    is_off = before.get(f"{table}.enabled") == after.get(f"{table}.enabled") == "false"
+    return is_off or (key in defaults and defaults[key] == after[key])

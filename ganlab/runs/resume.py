@@ -65,7 +65,8 @@ def _resume(folder: RunFolder, library: Lookup, workspace: Workspace, request: R
     _check_script_tricks(folder, info, workspace, request)
     path, state, skipped = newest_valid(folder)
     check_names(path, state)
-    changes = differences.describe_changes(state["recipe"], differences.recorded_options(recipe))
+    defaults = differences.default_options(recipe)
+    changes = differences.describe_changes(state["recipe"], differences.recorded_options(recipe), defaults=defaults)
     _refuse_changes(folder, path, changes, request)
     dataset = make_data(recipe, workspace.data_root())
     if info.data.get("fingerprint") != dataset.fingerprint():

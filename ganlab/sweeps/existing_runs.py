@@ -92,7 +92,8 @@ def option_changes(summary: RunSummary, recipe: Recipe, seed: int) -> dict[str, 
         ) from error
     document = tomllib.loads(to_toml(recipe))  # written and read again, as the saved one was: the order of the tables may change
     document["train"]["seed"] = seed
-    return differences.describe_changes(flatten(saved_document), flatten(document), differences.NOT_IN_SWEEP)
+    defaults = differences.default_options(recipe)
+    return differences.describe_changes(flatten(saved_document), flatten(document), differences.NOT_IN_SWEEP, defaults)
 
 
 def _changed_plugin_files(summary: RunSummary, recipe: Recipe) -> list[str]:
