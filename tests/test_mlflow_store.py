@@ -306,6 +306,47 @@ def test_nothing_is_lost_where_the_clock_is_set_back(back: float, place: Place) 
     assert speeds == sorted([*first, *second])  # both times of the steps that were trained twice
 
 
+def test_nobody_finds_half_of_a_store(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables of a new store are created aside: the mirror may be killed meanwhile, and `ganlab ui` may look."""
+    from mlflow import MlflowClient
+
+    store = place.folder / "mlflow.db"
+    store.unlink()
+
+    def killed(*given: Any, **more: Any) -> None:
+        assert not store.exists()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "search_experiments", killed)
+        with pytest.raises(KeyboardInterrupt):
+            place.mirror().attempt()
+    assert not store.exists()
+    place.run.log(1, loss=1.0)
+    assert place.mirror().attempt()
+    assert place.history("loss") == [(1, 1.0)]
+    assert not [path for path in place.folder.iterdir() if path.name.startswith(".mlflow.db")]
+
+
+def test_a_copy_is_another_run_which_says_what_it_was_copied_from(place: Place) -> None:
+    place.run.info["uid"] = "first"
+    place.run.log(1, loss=1.0)
+    place.run.end("finished")
+    assert place.carry_out()
+    copy = place.run.path.with_name("B")
+    shutil.copytree(place.run.path, copy)
+    place.run.path = copy
+    place.run.info |= {"uid": "second", "copied_from": {"id": RUN, "uid": "first"}}
+    place.run.log(2, loss=2.0)
+    place.run.save_info()
+    assert place.carry_out()
+    experiment = place.client.get_experiment_by_name("ganlab").experiment_id
+    runs = {run.data.tags["ganlab.uid"]: run for run in place.client.search_runs([experiment])}
+    assert {uid: run.data.tags.get("ganlab.copied_from") for uid, run in runs.items()} == {"first": None, "second": RUN}
+    steps = {uid: len(place.client.get_metric_history(run.info.run_id, "loss")) for uid, run in runs.items()}
+    assert steps == {"first": 1, "second": 2}
+
+
 def test_a_run_can_be_sent_to_two_places_in_turns(place: Place, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganlab_mlflow import describe, view
 from ganlab_mlflow import model as model_module
-from ganlab_mlflow.place import redacted, sqlite_file
+from ganlab_mlflow.place import artifacts_of, opening, redacted, sqlite_file
 from ganlab_mlflow.state import ARTIFACTS, METRICS, Position, State
 from ganlab_mlflow.tail import new_lines, was_cut
 
@@ -47,7 +47,8 @@ class Session:
 
         self.run, self.state = run, state
         self.info, self.recipe = describe.read_info(run), describe.read_recipe(run)
-        with _alone(uri):
+        with opening(uri):
+            _create_store(uri)
             self.client: MlflowClient = MlflowClient(tracking_uri=uri)
             state.experiment_id = _experiment(self.client, experiment, uri)
             view.make_views(self.client, state.experiment_id, time_ns() // 1_000_000)
@@ -232,13 +233,27 @@ class Session:
         self.state.save(self.run)
 
 
+def _create_store(uri: str) -> None:
+    """Create an sqlite store that does not exist yet, aside: nobody finds half of its tables, not even if this process is killed."""
+    from mlflow import MlflowClient
+
+    store = sqlite_file(uri)
+    if store is None or "?" in uri or store.exists():
+        return
+    for left in store.parent.glob(f".{store.name}.*.part"):
+        left.unlink()
+    aside = store.with_name(f".{store.name}.{uuid.uuid4().hex[:8]}.part")  # MLflow keeps connections to a name that it has opened
+    MlflowClient(tracking_uri=f"sqlite:///{aside}").search_experiments(max_results=1)
+    aside.replace(store)
+
+
 def _experiment(client: MlflowClient, name: str, uri: str) -> str:
     """The id of the experiment called ``name``; it is created if it does not exist."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         # A local store gets an absolute location; a server has its own.
         store = sqlite_file(uri)
-        location = None if store is None else (_artifacts(store) / describe.key(name)).as_uri()
+        location = None if store is None else (artifacts_of(store) / describe.key(name)).as_uri()
         try:
             kind = {"mlflow.experimentKind": "custom_model_development"}  # otherwise the UI asks, and shows pages for chat bots
             return str(client.create_experiment(name, artifact_location=location, tags=kind))
@@ -320,11 +335,6 @@ def _mark(line: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(line.get(key) for key in ("kind", "name", "step", "sha256"))
 
 
-def _artifacts(store: Path) -> Path:
-    """The folder for the artifacts of an sqlite store, beside it."""
-    return store.resolve().parent / "mlartifacts"
-
-
 @contextlib.contextmanager
 def _unless_it_is_gone(path: Path) -> Iterator[None]:
     """Ignore an error if the run has removed the file meanwhile: an old checkpoint, or files after the checkpoint it returned to."""
@@ -333,18 +343,3 @@ def _unless_it_is_gone(path: Path) -> Iterator[None]:
     except Exception:  # each store raises its own type
         if path.exists():
             raise
-
-
-@contextlib.contextmanager
-def _alone(uri: str) -> Iterator[None]:
-    """Let only one process at a time open an sqlite store: the first creates the tables, and two would clash."""
-    store = sqlite_file(uri)
-    if store is None:
-        yield
-        return
-    from filelock import FileLock
-
-    folder = _artifacts(store)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock", timeout=120):
-        yield
