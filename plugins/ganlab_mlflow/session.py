@@ -64,7 +64,6 @@ class Session:
         state.save(run)
         # An upload whose answer was lost, and one before the mirror was killed, may have arrived: what is there decides, not the state.
         self.sent_pictures = _pictures(self.client, self.state.run_id) if known else {}
-        self.times: dict[tuple[Any, ...], int] = {}  # by picture, in milliseconds: that of the first line about it
         self._begin()
 
     def deliver(self, images: bool = True) -> None:
@@ -209,7 +208,7 @@ class Session:
         from PIL import Image
 
         key, picture = describe.key(name).replace(":", "_"), _mark(line)
-        time = self._time_of(picture, line)
+        time = _first_time(self.run, line)
         identity = str(uuid.uuid5(uuid.NAMESPACE_OID, json.dumps([key, step, *picture])))
         there = self.sent_pictures.get((key, str(step), str(time)), {})
         if any(len(files) >= FILES_OF_A_PICTURE for files in there.values()):
@@ -217,13 +216,6 @@ class Session:
         with _unless_it_is_gone(path), Image.open(path) as image, _identity(identity):
             image.load()
             self.client.log_image(self.state.run_id, image, key=key, step=step, timestamp=time, synchronous=True)
-
-    def _time_of(self, picture: tuple[Any, ...], line: dict[str, Any]) -> int:
-        """When the picture was made first, in milliseconds. A resumed run makes some pictures again, and lists them again."""
-        if picture not in self.times:
-            for each in new_lines(self.run / ARTIFACTS, Position()):
-                self.times.setdefault(_mark(each.content), int(each.content["time"] * 1000))
-        return self.times.get(picture, int(line["time"] * 1000))
 
     def _position(self, name: str) -> Position:
         return self.state.positions.get(name, Position())
@@ -333,6 +325,12 @@ def _timed_point(metric: Any) -> tuple[str, int, str, int]:
 def _mark(line: dict[str, Any]) -> tuple[Any, ...]:
     """The identity of a picture in the list of artifacts."""
     return tuple(line.get(key) for key in ("kind", "name", "step", "sha256"))
+
+
+def _first_time(run: Path, line: dict[str, Any]) -> int:
+    """When a picture was made first, in milliseconds. A resumed run makes some pictures again, and lists them again."""
+    times = (each.content["time"] for each in new_lines(run / ARTIFACTS, Position()) if _mark(each.content) == _mark(line))
+    return int(next(times, line["time"]) * 1000)
 
 
 @contextlib.contextmanager
