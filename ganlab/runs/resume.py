@@ -15,6 +15,7 @@ from ganlab.game.factories import make_data
 from ganlab.game.out_of_memory import memory_errors_in_words
 from ganlab.recipe import Lookup, Recipe, differences, to_toml
 from ganlab.records import distributions, plugin_files, trust
+from ganlab.records.copies import separated
 from ganlab.records.folder import RunFolder, step_of
 from ganlab.records.request import RunRequest
 from ganlab.records.run_info import RunInfo
@@ -53,7 +54,7 @@ def resume_run(summary: RunSummary, library: Lookup, workspace: Workspace, reque
 
 
 def _resume(folder: RunFolder, library: Lookup, workspace: Workspace, request: RunRequest) -> Run:
-    info = folder.read_info()
+    info, copied = separated(folder, folder.read_info())
     if "train.init_from" in request.keys:
         raise UsageError(
             "train.init_from starts a new run from the networks of another; a resumed run has its own",
@@ -77,7 +78,7 @@ def _resume(folder: RunFolder, library: Lookup, workspace: Workspace, request: R
             "restore them; a resumed run must see the same data",
         )
     run = _build_and_restore(folder, info, recipe, dataset, workspace, path, state, changes)
-    for text in skipped:
+    for text in [*skipped, *filter(None, [copied])]:
         run.announce(text)
     _update_folder(run, folder, info, path, changes)
     return run
