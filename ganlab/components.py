@@ -136,6 +136,12 @@ class Dataset(Protocol):
     def fingerprint(self) -> str:
         """A short hexadecimal digest of the content: equal data, equal digest."""
 
+    # Optional, for data sets that consist of files:
+    # contents() -> tuple[str, dict[str, int]]    a digest of all but the content of the files (names, order, options), and the files with
+    #                                             their sizes in bytes: a run whose files were replaced under the same names can be resumed
+    # announce: Callable[[str], None]             the engine sets it: tells the person one paragraph, which run.json keeps
+    # unreadable: Sequence[str]                   files that were skipped, which run.json lists
+
     # Two optional methods, for metrics:
     # held_out() -> Dataset | None    samples from the same distribution, with the same range, that are not used for training
     # complete() -> Dataset | None    the same data with all classes, if options leave some out

@@ -59,6 +59,10 @@ class DataUnavailable(UsageError):
     """A data set is not available on this machine. ganlab then uses the recipe's ``[fallback]``, if there is one."""
 
 
+class DataError(GanlabError):
+    """The data cannot be read while the run trains, for instance a damaged file. The run is saved first, and can be resumed."""
+
+
 class PluginError(GanlabError):
     """A plugin's own code raised, or a plugin breaks the rules of registration; the message names plugin and hook.
 

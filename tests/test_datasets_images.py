@@ -14,8 +14,9 @@ from PIL import Image
 
 from ganlab.components import Dataset, DatasetSpec
 from ganlab.errors import GanlabError, UsageError
-from ganlab_datasets import image_folder, reader
-from ganlab_datasets.decode import decode
+from ganlab_datasets import completeness, image_folder, reader
+from ganlab_datasets.completeness import ends_well
+from ganlab_datasets.decode import SUFFIXES, UNREADABLE, decode
 from ganlab_datasets.folder import ImageFolder
 
 SPEC = DatasetSpec(Path("nowhere"), 0, download=False)
@@ -231,7 +232,7 @@ def broken(path: Path, channels: int = 3) -> tuple[str, str]:
 
 
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:
-    repair = "repair it, delete it, or move it out of the folder"
+    repair = UNREADABLE
     whole = save(tmp_path / "x.png", noise(64, 64)).read_bytes()
     for name, content in (("cut.png", whole[:2000]), ("not.jpg", b"<html>"), ("none.webp", b""), ("not.npy", b"123")):
         (tmp_path / name).write_bytes(content)
@@ -338,19 +339,20 @@ def test_what_is_never_fetched_is_dropped(tmp_path: Path) -> None:
 
 def test_bad_files_are_found_before_the_first_step(tmp_path: Path) -> None:
     path = mixed_folder(tmp_path)
-    for number in range(7):
-        (tmp_path / "a" / f"bad{number}.png").write_bytes(b"?")
+    for number in range(27):
+        (tmp_path / "a" / f"bad{number:02d}.png").write_bytes(b"?")
     resident = image_folder(SPEC, path=path, size=8)
     with pytest.raises(UsageError) as caught:
         resident.place(CPU, torch.float32)
     lines = caught.value.message.split("\n")
-    assert lines[0] == "7 images cannot be used:"
-    assert [line.split(" ")[0] for line in lines[1:6]] == [f"{tmp_path}/a/bad{number}.png" for number in range(5)]
-    assert lines[6:] == ["and 2 more"]
-    assert caught.value.hint == "repair it, delete it, or move it out of the folder"
+    assert lines[0] == "27 images cannot be used:"
+    assert [line.split(" ")[0] for line in lines[1:21]] == [f"{tmp_path}/a/bad{number:02d}.png" for number in range(20)]
+    assert lines[21:] == ["and 7 more"]
+    assert caught.value.hint == UNREADABLE
     streamed = image_folder(SPEC, path=path, size=8, resident="never")
-    with pytest.raises(UsageError, match="7 images cannot be used"):
+    with pytest.raises(UsageError) as caught_again:
         streamed.place(CPU, torch.float32)
+    assert caught_again.value.message == caught.value.message
 
 
 def test_a_file_that_breaks_later_is_named(tmp_path: Path) -> None:
@@ -387,3 +389,60 @@ def test_the_fingerprint_is_of_names_sizes_and_options(tmp_path: Path) -> None:
     assert len({first, second, image_folder(SPEC, path=path, size=8).fingerprint()}) == 3
     os.utime(tmp_path / "a" / "02.webp", (0, 0))
     assert image_folder(SPEC, path=path, size=8).fingerprint() == image_folder(SPEC, path=path, size=8, memory=1.0).fingerprint()
+
+
+# -- files that are cut, replaced or skipped ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_cut_file_is_found_before_the_first_step(suffix: str, tmp_path: Path) -> None:
+    for number in range(70):
+        save(tmp_path / f"{number:03d}{suffix}", noise(12, 12, seed=number))
+    cut = tmp_path / f"022{suffix}"  # not one of those that are decoded at once
+    whole = cut.read_bytes()
+    assert ends_well(cut) == (suffix not in (".npy", ".tif", ".tiff"))  # of these the end tells nothing
+    for share in (0.5, 0.9):
+        cut.write_bytes(whole[: int(share * len(whole))])
+        assert not ends_well(cut)
+        with pytest.raises(UsageError) as caught:
+            placed(image_folder(SPEC, path=str(tmp_path), size=8, resident="never"))
+        assert caught.value.message.startswith(f"{cut} cannot be read as an image: ")
+    placed(image_folder(SPEC, path=str(tmp_path), size=8, resident="never", check=0))  # switched off
+    cut.write_bytes(whole + b"\0\0\n")  # some programs pad their files
+    placed(image_folder(SPEC, path=str(tmp_path), size=8, resident="never"))
+
+
+def test_the_check_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Path] = []
+    monkeypatch.setattr(completeness, "ends_well", lambda path: bool(looked.append(path)) or True)
+    for number in range(50):
+        save(tmp_path / f"{number:02d}.png", noise(8, 8, seed=number))
+    placed(image_folder(SPEC, path=str(tmp_path), size=8, resident="never", check=5))
+    assert sorted(path.name for path in looked) == ["00.png", "12.png", "24.png", "36.png", "49.png"]
+    looked.clear()
+    placed(image_folder(SPEC, path=str(tmp_path), size=8, resident="never"))
+    assert len(looked) == 50
+
+
+@pytest.mark.parametrize("resident", ["never", "always"])
+def test_unreadable_files_are_skipped_if_asked_for(resident: Any, tmp_path: Path) -> None:
+    path = mixed_folder(tmp_path)
+    files = image_folder(SPEC, path=path, size=8).listing.files  # six of class a, then six of class b
+    for index in (4, 5, 9):
+        (tmp_path / files[index]).write_bytes(b"?")
+    data = image_folder(SPEC, path=path, size=8, resident=resident, unreadable="skip")
+    told: list[str] = []
+    data.announce = told.append
+    data.place(CPU, torch.float32)
+    everything = data.fetch(torch.arange(12))
+    assert told[0].startswith("Unreadable images are skipped (3):\n")
+    assert len(told) == 1
+    assert data.unreadable == [files[index] for index in (4, 5, 9)]
+    for index, substitute in ((4, 0), (5, 0), (9, 10)):  # the next one of the same class that can be read
+        assert f"{tmp_path / files[substitute]} is used" in told[0]
+        assert torch.equal(everything.images[index], everything.images[substitute])
+    assert everything.labels is not None and everything.labels.tolist() == [0] * 6 + [1] * 6
+    for file in files:
+        (tmp_path / file).write_bytes(b"?")
+    with pytest.raises(UsageError, match="12 images cannot be used"):
+        image_folder(SPEC, path=path, size=8, resident=resident, unreadable="skip").place(CPU, torch.float32)

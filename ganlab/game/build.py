@@ -34,6 +34,8 @@ def build(game: Game, dataset: Dataset, extra: list[Trick], constant: Mapping[st
     noise = make_noise(recipe.noise)
     game.tricks = [Trick(choice.name, make(choice), owner_of(choice)) for choice in recipe.tricks] + extra
     game.hooks = connect(game.tricks, game.streams, game.announce, constant)
+    if hasattr(dataset, "announce"):
+        dataset.announce = game.announce
     dataset.place(game.device, game.dtype)
     game.use_data(dataset, noise, sampling_law(recipe, noise))
     for role in ROLES:

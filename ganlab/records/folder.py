@@ -34,6 +34,7 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.generator = path / "generator.safetensors"
         self.evaluation = path / "evaluation.json"
+        self.data_files = path / "data_files.json.gz"
         self._lock = FileLock(path / ".lock")
 
     def __fspath__(self) -> str:

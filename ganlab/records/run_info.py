@@ -38,11 +38,17 @@ class UsedDistribution(TypedDict, total=False):
 
 
 class UsedData(TypedDict, total=False):
-    """The data set. ``fallback_from``: the data set that the recipe wanted and that was not available; ``why``: the reason."""
+    """The data set.
+
+    ``fallback_from``: the data set that the recipe wanted and that was not available; ``why``: the reason. ``outline``: the digest of all
+    but the content of its files. ``unreadable``: files that were skipped.
+    """
 
     use: str
     size: int
     fingerprint: str
+    outline: str
+    unreadable: list[str]
     fallback_from: str | None
     why: str
 
@@ -58,13 +64,15 @@ class BestCheckpoint(TypedDict, total=False):
 class Resumption(TypedDict, total=False):
     """One resume: the time (seconds since 1970), and what was ``changed`` in the machine and software.
 
-    ``step`` and ``recipe`` (each change in words) are present if the recipe had changed.
+    ``step`` and ``recipe`` (each change in words) are present if the recipe had changed, ``data`` if files of the data were replaced:
+    their names.
     """
 
     time: float
     changed: dict[str, Any]
     step: int
     recipe: list[str]
+    data: list[str]
 
 
 class SweepMembership(TypedDict, total=False):

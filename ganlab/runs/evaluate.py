@@ -16,7 +16,7 @@ from ganlab.quality.evaluator import Evaluator
 from ganlab.quality.report import Report
 from ganlab.recipe import Lookup
 from ganlab.recipe.differences import MEASUREMENT
-from ganlab.records import generator_step
+from ganlab.records import data_files, generator_step
 from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary
 from ganlab.runs.device import DTYPES, find_device
@@ -67,8 +67,12 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
     info = folder.read_info()
     recipe = recipe_of(folder, info, library, request)
     dataset = make_data(recipe, workspace.data_root())
-    if info.data.get("fingerprint") != dataset.fingerprint():
-        raise UsageError(f"the data of run {summary.id} have changed since it started", "restore them")
+    change = data_files.change_of(folder, info, dataset)
+    if change is not None:
+        if not change.is_small:
+            details = f": {change.details}" if change.details else ""
+            raise UsageError(f"the data of run {summary.id} have changed since it started{details}", "restore them")
+        tell(f"Files of the data were replaced since the run started: {change.details}. The numbers are of the data as they are now.")
     dtype = DTYPES[recipe.train.dtype]
     device = _device(summary, recipe.train.device, tell)
     dataset.place(device, dtype)

@@ -22,10 +22,10 @@ from ganlab.components import Dataset
 from ganlab.errors import PluginError
 from ganlab.game.factories import owner_of
 from ganlab.recipe import Recipe
-from ganlab.records import distributions
+from ganlab.records import data_files, distributions
 from ganlab.records.copies import place_of
 from ganlab.records.folder import RunFolder
-from ganlab.records.run_info import GitState, RunInfo
+from ganlab.records.run_info import GitState, RunInfo, UsedData
 from ganlab.runs.device import device_name
 from ganlab.version import __version__
 
@@ -60,7 +60,7 @@ def provenance_of(recipe: Recipe, folder: RunFolder | None, device: torch.device
         seed=recipe.train.seed,
         distributions=used,
         script_plugins=distributions.used_script_plugins(recipe),
-        data={"use": recipe.data.use, "size": len(dataset), "fingerprint": fingerprint, "fallback_from": None, "why": ""},
+        data=used_data(recipe, dataset, fingerprint),
         created=time.time(),
         started=None,
         ended=None,
@@ -71,6 +71,15 @@ def provenance_of(recipe: Recipe, folder: RunFolder | None, device: torch.device
         last_checkpoint=None,
         resumed=[],
     )
+
+
+def used_data(recipe: Recipe, dataset: Dataset, fingerprint: str) -> UsedData:
+    """What run.json says of the data set."""
+    outline, _ = data_files.contents_of(dataset)
+    known: UsedData = {"use": recipe.data.use, "size": len(dataset), "fingerprint": fingerprint}
+    if outline:
+        known["outline"] = outline
+    return {**known, "fallback_from": None, "why": ""}
 
 
 def process() -> dict[str, Any]:

@@ -14,8 +14,9 @@ from ganlab.errors import UsageError
 from ganlab.game.factories import make_data
 from ganlab.game.out_of_memory import memory_errors_in_words
 from ganlab.recipe import Lookup, Recipe, differences, to_toml
-from ganlab.records import distributions, plugin_files, trust
+from ganlab.records import data_files, distributions, plugin_files, trust
 from ganlab.records.copies import separated
+from ganlab.records.data_files import DataChange
 from ganlab.records.folder import RunFolder, step_of
 from ganlab.records.request import RunRequest
 from ganlab.records.run_info import RunInfo
@@ -70,18 +71,26 @@ def _resume(folder: RunFolder, library: Lookup, workspace: Workspace, request: R
     changes = differences.describe_changes(state["recipe"], differences.recorded_options(recipe), defaults=defaults)
     _refuse_changes(folder, path, changes, request)
     dataset = make_data(recipe, workspace.data_root())
-    if info.data.get("fingerprint") != dataset.fingerprint():
-        if any(differences.is_part_of(key, ("data", "train.seed")) for key in changes):
+    data_change = data_files.change_of(folder, info, dataset)
+    if data_change is not None:
+        if not data_change.same_files and any(differences.is_part_of(key, ("data", "train.seed")) for key in changes):
             raise UsageError(f"run {folder.path.name} cannot be resumed with other data", f"to start a new run: {_new_run_command(folder)}")
-        raise UsageError(
-            f"the data of run {folder.path.name} have changed since it started",
-            "restore them; a resumed run must see the same data",
-        )
+        data_files.refuse_large_change(folder, data_change, request.command_line(folder.path, changed=True), request.changed)
     run = _build_and_restore(folder, info, recipe, dataset, workspace, path, state, changes)
     for text in [*skipped, *filter(None, [copied])]:
         run.announce(text)
+    if data_change is not None:
+        _note_data(run, folder, dataset, data_change)
     _update_folder(run, folder, info, path, changes)
     return run
+
+
+def _note_data(run: Run, folder: RunFolder, dataset: Dataset, change: DataChange) -> None:
+    """Announce and record that files of the data were replaced."""
+    run.info["data"] |= {"fingerprint": dataset.fingerprint()}
+    run.info["resumed"][-1]["data"] = [*change.replaced]
+    data_files.note(folder, dataset)
+    run.announce(f"From step {run.step} on this run uses changed files of its data: {change.details or 'the run does not know which'}.")
 
 
 def _check_script_tricks(folder: RunFolder, info: RunInfo, workspace: Workspace, request: RunRequest) -> None:

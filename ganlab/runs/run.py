@@ -199,10 +199,7 @@ class Run:
         self.game.count(name, number)
 
     def record_clock(self, metrics: dict[str, float]) -> None:
-        """Append to ``system.jsonl``, for what depends on the clock or the machine and is not the same when a run is repeated.
-
-        May be called from any thread.
-        """
+        """Append to ``system.jsonl``, for what depends on the clock or the machine. May be called from any thread."""
         self.written.write_clock(self.step, metrics)
 
     def announce(self, text: str) -> None:
@@ -232,4 +229,6 @@ class Run:
     def _progress(self) -> dict[str, Any]:
         """What ``run.json`` says of how far the run is; it may be half built."""
         counters = self.game.counters if len(self.game.players) == len(get_args(Role)) else {}
-        return {"counters": counters, "training_seconds": round(self.timetable.clock.seconds, 3)}
+        unreadable = list(getattr(getattr(self.game, "dataset", None), "unreadable", ()))
+        data = {"data": {**self.written.info.data, "unreadable": unreadable}} if unreadable else {}
+        return {"counters": counters, "training_seconds": round(self.timetable.clock.seconds, 3), **data}

@@ -16,7 +16,7 @@ from ganlab.game.hooks import Trick
 from ganlab.game.out_of_memory import memory_errors_in_words
 from ganlab.game.random_streams import default_generators_restored
 from ganlab.recipe import Lookup, Recipe, display, load_recipe, to_toml
-from ganlab.records import plugin_files, trust
+from ganlab.records import data_files, plugin_files, trust
 from ganlab.records.folder import RunFolder
 from ganlab.roles import ROLES
 from ganlab.runs.device import DTYPES, find_device
@@ -95,6 +95,7 @@ def assemble(recipe: Recipe, dataset: Dataset, workspace: Workspace, in_folder: 
             folder.lock()
             run.info["plugins"] = plugin_files.copy_into_run(folder, recipe)
             write_text(folder.recipe, to_toml(recipe))
+            data_files.note(folder, dataset)
             run.info["signature"] = trust.sign(folder, run.info["plugins"])
             run.save_info()
     except BaseException:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 SUFFIXES = (*PICTURES, ".npy")
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # Pillow's modes by number of channels
+#: A run sees its files by their places in the order of the names. So a file may be replaced, also before a resume, but not removed.
+UNREADABLE = "repair it, or put another image in its place, under the same name; `--set data.unreadable=skip` uses other images instead"
 DEEP = ("I;16", "I;16B", "I;16L", "I;16N")  # 16 bits a pixel
 
 
@@ -38,9 +40,7 @@ def decode(path: Path, size: int, channels: int) -> np.ndarray:
     except UsageError:
         raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error and more on a damaged file
-        raise UsageError(
-            f"{path} cannot be read as an image: {error or type(error).__name__}", "repair it, delete it, or move it out of the folder"
-        ) from error
+        raise UsageError(f"{path} cannot be read as an image: {error or type(error).__name__}", UNREADABLE) from error
 
 
 def _read_picture(path: Path, size: int, channels: int) -> Picture:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,16 +13,20 @@ from pydantic import BeforeValidator, Field
 from torch import Tensor
 
 from ganlab.components import Batch, DatasetSpec, ResidentDataset
-from ganlab.errors import GanlabError, UsageError
+from ganlab.errors import DataError, UsageError
 from ganlab_datasets.classes import Classes, keep_classes
+from ganlab_datasets.completeness import unreadable_files
+from ganlab_datasets.decode import UNREADABLE
 from ganlab_datasets.listing import Labels, Listing, list_images
-from ganlab_datasets.reader import Reader
+from ganlab_datasets.reader import SHOWN, Reader, all_unreadable
 from ganlab_datasets.values import ValueRange, scale_and_offset
 
 if TYPE_CHECKING:
     import numpy as np
 
 GIB = 2**30
+log = logging.getLogger("ganlab.data")
+SUBSTITUTES = 1000  # images after an unreadable one that may take its place
 TRIED = 64  # streamed images that are decoded before the first step, to find mistakes early
 
 
@@ -34,6 +39,8 @@ class ImageFolder:
         channels: of each image.
         range: the values shown for black and for white.
         resident: whether to keep all images in the device's memory.
+        skip: put other images in the place of unreadable ones.
+        check: how many streamed files are checked for completeness before the first step.
         held_out: returns images that are not used for training, if there are any.
         complete: returns the images of all classes, if these are of some only.
     """
@@ -45,11 +52,15 @@ class ImageFolder:
         channels: int,
         range: tuple[float, float],
         resident: bool,
+        skip: bool = False,
+        check: int = 0,
         held_out: Callable[[], ImageFolder | None] = lambda: None,
         complete: Callable[[], ImageFolder | None] = lambda: None,
     ) -> None:
         self.held_out, self.complete = held_out, complete
-        self.listing, self.size, self.resident = listing, size, resident
+        self.listing, self.size, self.resident, self.check = listing, size, resident, check
+        self.announce: Callable[[str], None] = log.warning  # the engine sets its own: it also keeps the text in run.json
+        self._told: set[int] = set()  # indices of unreadable images that were announced
         self.shape: tuple[int, ...] = (channels, size, size)
         self.range: tuple[float, float] | None = range
         self.class_names: Sequence[str] = listing.class_names
@@ -57,24 +68,26 @@ class ImageFolder:
         self.scale, self.offset = scale_and_offset(range)
         self.device, self.dtype = torch.device("cpu"), torch.float32
         self._labels = listing.labels
-        self._reader = Reader([listing.root / file for file in listing.files], size, channels)
+        self._paths = [listing.root / file for file in listing.files]
+        self._reader = Reader(self._paths, size, channels, self._substitutes if skip else None)
         self._memory: ResidentDataset | None = None
 
     def __len__(self) -> int:
         return len(self.listing.files)
 
     def place(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Decode all images if they are kept in memory, else a few to find mistakes early.
+        """Decode all images if they are kept in memory; else check the ends of all files, and decode a few to find other mistakes early.
 
         Raises:
-            UsageError: a file is damaged, or does not have the channels asked for.
+            UsageError: files are damaged, or do not have the channels asked for; the message lists them.
         """
         self.device, self.dtype = device, dtype
         if not self.resident:
-            self._reader.read(torch.linspace(0, len(self) - 1, min(TRIED, len(self)), dtype=torch.float64).long())
+            self._check_files()
+            self._read(self._spread(TRIED))
             self._labels = None if self._labels is None else self._labels.to(device)
             return
-        images = self._reader.read(torch.arange(len(self)))
+        images = self._read(torch.arange(len(self)))
         self._reader.close()
         memory = ResidentDataset(images, self._labels, scale=self.scale, offset=self.offset, range=self.range, class_names=self.class_names)
         memory.place(device, dtype)
@@ -84,18 +97,66 @@ class ImageFolder:
         """The images at ``indices``, ``(batch, channels, size, size)``, and their labels.
 
         Raises:
-            GanlabError: a file is damaged.
+            DataError: a file is damaged.
         """
         if self._memory is not None:
             return self._memory.fetch(indices)
         try:
-            images = self._reader.read(indices)
+            images = self._read(indices)
         except UsageError as error:  # a UsageError means that nothing was trained
-            raise GanlabError(error.message, error.hint) from error
+            raise DataError(error.message, error.hint) from error
         if self.device.type == "cuda":
             images = images.pin_memory().to(self.device, non_blocking=True)  # returns before it has been copied
         shown = images.to(self.device, self.dtype).mul_(self.scale).add_(self.offset)
         return Batch(shown, None if self._labels is None else self._labels[indices.to(self._labels.device, non_blocking=True)])
+
+    @property
+    def unreadable(self) -> list[str]:
+        """The files that could not be read, and that other images take the place of."""
+        return [self.listing.files[index] for index in sorted(self._reader.unreadable)]
+
+    def contents(self) -> tuple[str, dict[str, int]]:
+        """A digest of all but the content of the files, and the files with their sizes in bytes."""
+        digest = hashlib.sha256(repr((self.shape, self.range, self.class_names, self.listing.files)).encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()[:16], dict(zip(self.listing.files, self.listing.sizes, strict=True))
+
+    def _check_files(self) -> None:
+        """Check that files are complete: all, or ``check`` of them, spread evenly.
+
+        Raises:
+            UsageError: some are not, and are not to be skipped.
+        """
+        positions = self._spread(self.check).tolist()
+        reasons = unreadable_files([self._paths[position] for position in positions], self.size, self.shape[0], self._reader.threads)
+        if reasons and not self._reader.has_substitutes:
+            raise all_unreadable(list(reasons.values()), UNREADABLE)
+        if reasons:
+            self._read(torch.tensor([positions[position] for position in reasons]))
+
+    def _spread(self, count: int) -> Tensor:
+        """The indices of ``count`` files, or of all, spread evenly over the folder."""
+        if count >= len(self):
+            return torch.arange(len(self))
+        return torch.linspace(0, len(self) - 1, count, dtype=torch.float64).long()
+
+    def _read(self, indices: Tensor) -> Tensor:
+        """The images at ``indices``. Images that took the place of unreadable ones are announced once."""
+        images = self._reader.read(indices)
+        if len(self._reader.unreadable) > len(self._told):
+            new = sorted(self._reader.unreadable.keys() - self._told)
+            self._told.update(new)
+            listed = [f"{self._reader.unreadable[index][1]}; {self._paths[self._reader.unreadable[index][0]]} is used" for index in new]
+            more = [f"and {len(listed) - SHOWN} more"] if len(listed) > SHOWN else []
+            self.announce("\n".join([f"Unreadable images are skipped ({len(new)}):", *listed[:SHOWN], *more]))
+        return images
+
+    def _substitutes(self, index: int) -> Iterator[int]:
+        """The images after the one at ``index``, of the same class, and at the end those from the start."""
+        labels = self.listing.labels
+        for step in range(1, min(len(self), SUBSTITUTES)):
+            other = (index + step) % len(self)
+            if labels is None or labels[other] == labels[index]:
+                yield other
 
     def prefetch(self, indices: Tensor) -> None:
         """Start to decode the images at ``indices``, unless all are in memory."""
@@ -133,6 +194,8 @@ def image_folder(
     classes: Classes = (),
     resident: Literal["auto", "always", "never"] = "auto",
     memory: Annotated[float, Field(gt=0)] = 4.0,
+    check: Annotated[int, Field(ge=0)] = 100_000,
+    unreadable: Literal["stop", "skip"] = "stop",
     held_out: Path | None = None,
 ) -> ImageFolder:
     """Your own images: every image in a folder and its sub-folders, of any size and channel count, streamed if they do not fit in memory.
@@ -148,6 +211,8 @@ def image_folder(
         resident: ``"always"`` decodes all images before the first step and keeps them in the device's memory, ``"never"`` decodes
             them for each batch, ``"auto"`` keeps them if they take at most ``memory``.
         memory: GiB, with one byte for each pixel and channel.
+        check: number of streamed files whose ends are checked for completeness before the first step; 0 for none.
+        unreadable: ``"stop"`` at files that cannot be read, or ``"skip"`` them: the next image of the class takes the place of each.
         held_out: another folder with the same sub-folders, whose images are not used for training; metrics compare fakes with them, too.
 
     Raises:
@@ -164,7 +229,8 @@ def image_folder(
         )
         listing = _only(list_images(folder, labels), classes)
         fits = len(listing.files) * channels * size * size <= memory * GIB
-        return ImageFolder(listing, size, channels, range, kept and (resident == "always" or (resident == "auto" and fits)), *others)
+        in_memory = kept and (resident == "always" or (resident == "auto" and fits))
+        return ImageFolder(listing, size, channels, range, in_memory, unreadable == "skip", check, *others)
 
     return images(path, classes, True)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from ganlab_datasets.decode import decode
 
 AHEAD = 4  # batches that wait to be read, at most; the oldest are dropped
 THREADS = 8  # at most; Pillow releases Python's lock while it decodes
-SHOWN = 5  # mistakes in a message
+SHOWN = 20  # files in a message
 
 
 @dataclass
@@ -33,12 +34,27 @@ class Reader:
         paths: of the files.
         size: height and width of the decoded images.
         channels: of each image.
+        substitutes: returns the indices of images that may take the place of an unreadable one, the best first; None: there are none.
+
+    Attributes:
+        unreadable: for each file that could not be read and was replaced, by index: the substitute's index, and the reason.
     """
 
-    def __init__(self, paths: Sequence[Path], size: int, channels: int) -> None:
-        self._paths, self._size, self._channels = paths, size, channels
+    def __init__(self, paths: Sequence[Path], size: int, channels: int, substitutes: Callable[[int], Iterable[int]] | None = None) -> None:
+        self._paths, self._size, self._channels, self._substitutes = paths, size, channels, substitutes
+        self.unreadable: dict[int, tuple[int, str]] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._pending: dict[bytes, _Pending] = {}  # by indices, oldest first
+
+    @property
+    def threads(self) -> int:
+        """How many threads read files."""
+        return min(THREADS, os.cpu_count() or 1)
+
+    @property
+    def has_substitutes(self) -> bool:
+        """Whether other images take the place of unreadable ones."""
+        return self._substitutes is not None
 
     def start(self, indices: Tensor) -> None:
         """Start to decode the images at ``indices``, int64 ``(batch,)``."""
@@ -62,9 +78,7 @@ class Reader:
         if len(errors) == 1 or len(unreadable) < len(errors):
             raise errors[0]
         if unreadable:
-            more = f"\nand {len(unreadable) - SHOWN} more" if len(unreadable) > SHOWN else ""
-            listed = "\n".join(sorted({error.message for error in unreadable})[:SHOWN])
-            raise UsageError(f"{len(unreadable)} images cannot be used:\n{listed}{more}", unreadable[0].hint)
+            raise all_unreadable([error.message for error in unreadable], unreadable[0].hint)
         return torch.from_numpy(pending.images)
 
     def close(self) -> None:
@@ -76,9 +90,33 @@ class Reader:
 
     def _submit(self, indices: Tensor) -> _Pending:
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1), thread_name_prefix="images")
+            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="images")
         images = np.empty((len(indices), self._channels, self._size, self._size), dtype=np.uint8)
         return _Pending(images, [self._pool.submit(self._fill, images, place, index) for place, index in enumerate(indices.tolist())])
 
     def _fill(self, images: np.ndarray, place: int, index: int) -> None:
-        images[place] = decode(self._paths[index], self._size, self._channels)  # numpy: torch would start threads
+        try:
+            images[place] = decode(self._paths[index], self._size, self._channels)  # numpy: torch would start threads
+        except UsageError as error:
+            if self._substitutes is None:
+                raise
+            images[place] = self._decode_substitute(index, error)
+
+    def _decode_substitute(self, index: int, error: UsageError) -> np.ndarray:
+        """The first image that can be read of those that may take the place of the one at ``index``."""
+        assert self._substitutes is not None
+        for substitute in self._substitutes(index):
+            with contextlib.suppress(UsageError):
+                image = decode(self._paths[substitute], self._size, self._channels)
+                self.unreadable[index] = substitute, error.message
+                return image
+        raise error
+
+
+def all_unreadable(reasons: Sequence[str], hint: str) -> UsageError:
+    """One error for several files."""
+    listed = sorted(set(reasons))
+    if len(listed) == 1:
+        return UsageError(listed[0], hint)
+    more = f"\nand {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
+    return UsageError(f"{len(listed)} images cannot be used:\n{chr(10).join(listed[:SHOWN])}{more}", hint)
