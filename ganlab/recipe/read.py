@@ -14,6 +14,7 @@ from ganlab.recipe.locate import locate
 from ganlab.recipe.merge import LISTED
 from ganlab.recipe.places import Mistakes, Node, Place, Way, display, dotted, show
 from ganlab.recipe.shipped import is_bare_name, missing_recipe, shipped_recipes
+from ganlab.storage.reading import RECIPE, read_bytes
 
 DEEPEST = 16  # levels of nested tables and lists; more would exhaust Python's stack
 NAME = re.compile(r"[A-Za-z0-9_-]+")  # of a trick: a key of the recipe, of `--set`, and of the checkpoint
@@ -51,7 +52,7 @@ def read_file(path: Path, order: int, mistakes: Mistakes) -> Node:
     """
     source = display(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors on Windows write a byte order mark
+        text = read_bytes(path, RECIPE, follow=True).decode("utf-8-sig")  # some editors on Windows write a byte order mark
     except OSError as error:
         mistakes.add(Place(source, None, order), f"cannot be read: {error.strerror or error}")
         raise Unreadable from error
