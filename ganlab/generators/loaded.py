@@ -15,6 +15,7 @@ from ganlab.game.blame import blamed
 from ganlab.game.player import accepts_labels
 from ganlab.game.random_streams import default_generators_restored
 from ganlab.generators import latents
+from ganlab.generators.description import Description
 from ganlab.generators.exported_folder import CONFIG, WEIGHTS, read_exported
 from ganlab.generators.sampling import in_chunks
 from ganlab.recipe import Lookup
@@ -128,9 +129,10 @@ def read_description(path: Path) -> dict[str, Any]:
     Raises:
         GanlabError: it is missing or damaged.
     """
-    if (path / CONFIG).is_file():
-        return read_exported(path)
-    return checkpoint.load(path / WEIGHTS if path.is_dir() else path, "generator")
+    file = path / WEIGHTS if path.is_dir() else path
+    state = read_exported(path) if (path / CONFIG).is_file() else checkpoint.load(file, "generator")
+    checkpoint.check_types(Description, file, state, "generator")
+    return state
 
 
 def rebuilt(path: Path, state: dict[str, Any], library: Lookup) -> LoadedGenerator:
@@ -145,7 +147,9 @@ def rebuilt(path: Path, state: dict[str, Any], library: Lookup) -> LoadedGenerat
     """
     try:
         return _build(path, state, library)
-    except (KeyError, TypeError, ValueError, RuntimeError, StopIteration) as error:  # another version wrote it, or a person
+    except Exception as error:  # another version wrote it, or a person
+        if isinstance(error, GanlabError):
+            raise
         first_line = str(error).splitlines()[0] if str(error) else repr(error)
         hint = "was it written by another version of ganlab or of the network's plugin, or by a trick that changes the network?"
         raise GanlabError(f"{path} does not fit the installed network '{state.get('use')}': {first_line}", hint) from error
@@ -172,4 +176,6 @@ def _build(path: Path, state: dict[str, Any], library: Lookup) -> LoadedGenerato
     info = {key: state[key] for key in ("use", "options", "spec", "range", "step", "recipe")}
     info |= {"law": state["noise"], "class_names": state.get("class_names", []), "drawn_as": state.get("drawn_as", "data")}
     noise = noise_entry.factory(**validate_options(noise_entry.options, state["noise"]["options"]))
+    if tuple(noise.shape) != shapes["input_shape"]:
+        raise ValueError(f"the noise '{state['noise']['use']}' has the shape {tuple(noise.shape)}, and its input {shapes['input_shape']}")
     return LoadedGenerator(network, noise, info).eval()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import tomllib
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from ganlab.recipe.differences import grouped_options, is_part_of
 from ganlab.records.folder import RunFolder
 from ganlab.records.metric_lines import whole_line
 from ganlab.records.summaries import RunSummary
-from ganlab.storage.reading import RECIPE, open_file, read_json, read_text
+from ganlab.storage.reading import RECIPE, open_file, parse_toml, read_json, read_text
 
 #: Shown for a run that was not evaluated.
 LOSSES = ("loss/discriminator", "loss/generator")
@@ -80,7 +79,7 @@ class RunResult(RunSummary):
     @cached_property
     def _recipe_options(self) -> dict[str, str | int | float]:
         try:
-            return flatten(tomllib.loads(read_text(self.folder.recipe, RECIPE)))
+            return flatten(parse_toml(read_text(self.folder.recipe, RECIPE)))
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return {}
 

@@ -13,7 +13,6 @@ import hmac
 import json
 import os
 import secrets
-import tomllib
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -27,7 +26,7 @@ from ganlab.recipe.differences import is_part_of
 from ganlab.records.folder import RunFolder
 from ganlab.records.request import RunRequest
 from ganlab.records.run_info import PluginCopy, RunInfo
-from ganlab.storage.reading import RECIPE, read_bytes, read_text
+from ganlab.storage.reading import RECIPE, parse_toml, read_bytes, read_text
 
 KEY_BYTES = 32
 
@@ -78,7 +77,7 @@ def refuse_strangers_files(folder: RunFolder, info: RunInfo, request: RunRequest
     """
     reasons = _links_and_special_files(folder)
     try:
-        document = {} if reasons else tomllib.loads(read_text(folder.recipe, RECIPE))
+        document = {} if reasons else parse_toml(read_text(folder.recipe, RECIPE))
     except (OSError, ValueError, RecursionError):
         document = {}  # loading the recipe reports what is wrong
     plugins = document.get("plugins")

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import stat
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,8 +23,10 @@ PICTURE = 64 * MIB
 GROWING = 4096 * MIB  # metrics.jsonl and system.jsonl, which are read line by line
 TENSORS = 65536 * MIB  # a checkpoint, or a generator
 LONGEST_LINE = MIB  # of a growing file; longer ones are left out
-DEEPEST = 100  # levels of nested JSON; more could exhaust Python's stack where the content is used
+DEEPEST = 100  # levels of nested lists and tables; more could exhaust Python's stack where the content is used
+NESTED = f"it is nested more than {DEEPEST} levels deep"
 
+_LONG_KEY = re.compile(rf"""(?<![\w"'.-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){{{DEEPEST}}}""")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half of a character, which JSON can write and no file can hold
 
 
@@ -103,10 +106,27 @@ def parse_json(text: str) -> Any:
     try:
         content = json.loads(text)
     except RecursionError:
-        raise ValueError(f"it is nested more than {DEEPEST} levels deep") from None
+        raise ValueError(NESTED) from None
     refuse_deep(content)
     if _SURROGATE.search(text):
         json.dumps(content, ensure_ascii=False).encode()  # raises a UnicodeEncodeError, which is a ValueError
+    return content
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The content of a TOML text.
+
+    Raises:
+        tomllib.TOMLDecodeError: it is not TOML.
+        ValueError: as :func:`read_json`; or a key has more than :data:`DEEPEST` parts, for which tomllib would need minutes.
+    """
+    if _LONG_KEY.search(text):
+        raise ValueError(NESTED)
+    try:
+        content = tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(NESTED) from None
+    refuse_deep(content)
     return content
 
 
@@ -120,7 +140,7 @@ def refuse_deep(content: Any) -> None:
     while stack:
         item, depth = stack.pop()
         if depth > DEEPEST:
-            raise ValueError(f"it is nested more than {DEEPEST} levels deep")
+            raise ValueError(NESTED)
         below = item.values() if isinstance(item, dict) else item if isinstance(item, list | tuple) else ()
         stack.extend((child, depth + 1) for child in below)
 

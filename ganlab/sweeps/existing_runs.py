@@ -14,7 +14,7 @@ from ganlab.recipe import Recipe, differences, flatten, to_toml
 from ganlab.recipe.grid import Combination
 from ganlab.records.folder import RunFolder
 from ganlab.records.summaries import RunSummary, list_runs
-from ganlab.storage.reading import RECIPE, is_regular, read_json, read_text
+from ganlab.storage.reading import RECIPE, is_regular, parse_toml, read_json, read_text
 from ganlab.sweeps.sweep import Sweep, SweepDefinition, SweepRun
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
@@ -85,7 +85,7 @@ def option_changes(summary: RunSummary, recipe: Recipe, seed: int) -> dict[str, 
         UsageError: the run's recipe cannot be read.
     """
     try:
-        saved_document = tomllib.loads(read_text(summary.folder.recipe, RECIPE))
+        saved_document = parse_toml(read_text(summary.folder.recipe, RECIPE))
         saved_options = flatten(saved_document)
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
