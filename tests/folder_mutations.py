@@ -28,8 +28,8 @@ VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 DTYPES = (torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int8, torch.bool, torch.complex64, torch.float8_e4m3fn)
 ENTRIES = (
-    "run.json", "recipe.toml", "metrics.jsonl", "system.jsonl", "evaluation.json", "generator.safetensors", ".lock", "samples",
-    "checkpoints", "checkpoints/step_000000010.safetensors", "checkpoints/step_000000020.safetensors", "samples/step_000000020.png",
+    *("run.json", "recipe.toml", "metrics.jsonl", "evaluation.json", "generator.safetensors") * 3, "system.jsonl", ".lock", "samples", "checkpoints",
+    "checkpoints/step_000000010.safetensors", "checkpoints/step_000000020.safetensors", "samples/step_000000020.png",
     "checkpoints/step_000000099.safetensors", "samples/step_000000099.png", "plugins", "plugins/mine.py", "losses.png", "config.json",
 )  # fmt: skip
 DOCUMENTS = ("run.json", "run.json", "evaluation.json", "metrics.jsonl")
@@ -39,7 +39,7 @@ TENSORS = ("generator.safetensors", "checkpoints/step_000000020.safetensors", "c
 def mutate(run: Path, outside: Path, chance: random.Random) -> str:
     """Change one thing in the folder ``run``. ``outside`` is a folder that links may lead to. Returns what was done, in words."""
     kinds: tuple[Callable[[Path, Path, random.Random], str], ...] = (_replace_entry, _damage_file, _change_document, _change_tensors)
-    return chance.choices((*kinds, _change_recipe), weights=(4, 2, 4, 5, 1))[0](run, outside, chance)
+    return chance.choices((*kinds, _change_recipe), weights=(5, 1, 5, 6, 1))[0](run, outside, chance)
 
 
 def _replace_entry(run: Path, outside: Path, chance: random.Random) -> str:
@@ -108,6 +108,7 @@ def _damage_file(run: Path, outside: Path, chance: random.Random) -> str:
 def change_tree(tree: Any, chance: random.Random) -> str:
     """Put a value at a random place of a tree of dicts and lists, remove what is there, or add a key. Returns what was done, in words."""
     way: list[str] = []
+    depth = chance.choice([0.2, 0.5, 0.8, 0.95])  # how likely a deeper place is
     while True:
         keys = list(tree) if isinstance(tree, dict) else list(range(len(tree)))
         if not keys:
@@ -118,7 +119,7 @@ def change_tree(tree: Any, chance: random.Random) -> str:
             return f"{'.'.join(way)} has something"
         key = chance.choice(keys)
         way.append(str(key))
-        if isinstance(tree[key], dict | list) and chance.random() < 0.75:
+        if isinstance(tree[key], dict | list) and chance.random() < depth:
             tree = tree[key]
             continue
         if chance.random() < 0.15:

@@ -140,7 +140,7 @@ def test_readers_survive_any_folder(base: Path, tmp_path: Path) -> None:
     failures = []
     for number in range(READ):
         with trial(base, tmp_path / "trial", random.Random(f"read {SEED} {number}")) as (place, done):
-            wrong = forked(partial(read, place, bool(FUZZ) or number % 6 == 0), tmp_path / "log")
+            wrong = forked(partial(read, place, number % 6 == 0), tmp_path / "log")
             if wrong:
                 failures.append(f"{number}: {done}\n{wrong[-1500:]}")
     report(failures, READ)
@@ -155,7 +155,7 @@ def test_commands_survive_any_folder(base: Path, server: Server, tmp_path: Path)
                 jobs += 1
                 words = [word.replace("RUN", "runs/mutated") for word in COMMANDS[name]]
                 ended = server.run(place, *words, limit=SECONDS, memory=MEMORY)
-                if ended.code not in (0, 1, 2) or "Traceback" in ended.text:
+                if ended.code not in (0, 1, 2) or "Traceback (most recent" in ended.text:
                     failures.append(
                         f"{number}: {done}\nganlab {name} ended with {ended.code} in {ended.seconds:.1f} s: {ended.text[-1500:]}"
                     )

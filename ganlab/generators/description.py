@@ -25,10 +25,13 @@ Shape = Annotated[Sequence[Annotated[int, Field(ge=1, le=2**31)]], Field(max_len
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
-def _weight(tensor: Tensor) -> Tensor:
+def _of_known_type(tensor: Tensor) -> Tensor:
     if tensor.dtype not in (*FLOATS, torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
-        raise ValueError(f"a weight of type {tensor.dtype}")
+        raise ValueError(f"the weights are of the type {tensor.dtype}")
     return tensor
+
+
+Weights = dict[str, Annotated[Tensor, AfterValidator(_of_known_type)]]  # of a network, by name
 
 
 class DescribedSpec(TypedDict):
@@ -52,7 +55,7 @@ class Description(pydantic.BaseModel):
 
     model_config = checkpoint.STRICT
 
-    network: dict[str, Annotated[Tensor, AfterValidator(_weight)]]
+    network: Weights
     use: str
     options: dict[str, Any]
     spec: DescribedSpec

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import torch
 from torch import Tensor, nn
 
@@ -150,9 +151,15 @@ def rebuilt(path: Path, state: dict[str, Any], library: Lookup) -> LoadedGenerat
     except Exception as error:  # another version wrote it, or a person
         if isinstance(error, GanlabError):
             raise
-        first_line = str(error).splitlines()[0] if str(error) else repr(error)
         hint = "was it written by another version of ganlab or of the network's plugin, or by a trick that changes the network?"
-        raise GanlabError(f"{path} does not fit the installed network '{state.get('use')}': {first_line}", hint) from error
+        raise GanlabError(f"{path} does not fit the installed network '{state.get('use')}': {reason_of(error)}", hint) from error
+
+
+def reason_of(error: Exception) -> str:
+    """What an error says first, in one line. The messages of torch and pydantic begin with a heading."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    has_heading = len(lines) > 1 and (isinstance(error, pydantic.ValidationError) or lines[0].startswith("Error(s) in loading state_dict"))
+    return " ".join(lines[1:3]) if has_heading else lines[0] if lines else repr(error)
 
 
 def _build(path: Path, state: dict[str, Any], library: Lookup) -> LoadedGenerator:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ganlab.errors import UsageError, cannot_be_written
+from ganlab.errors import GanlabError, UsageError, cannot_be_written
 from ganlab.records import metric_lines
 from ganlab.records.run_info import RunInfo
 from ganlab.storage.atomic import temporary_path, write_errors, write_text
@@ -144,7 +144,11 @@ class RunFolder:
         The final evaluation is dropped, too: a resumed run has not reached its end.
         """
         for file in (self.metrics, self.system):
-            if is_regular(file):
+            if os.path.lexists(file):
+                if not is_regular(file):
+                    raise GanlabError(
+                        f"{file} is no regular file, so the run cannot be resumed", "remove it; that part of the record is lost"
+                    )
                 with write_errors(file):
                     lines = list(metric_lines.whole_lines(file, step))
                 write_text(file, "".join(line for line in lines if not metric_lines.is_final(line)))

@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import TypedDict  # before Python 3.12 pydantic accepts no other
 
 from ganlab.errors import GanlabError
+from ganlab.generators.description import Weights
 from ganlab.records.folder import CHECKPOINT, step_of
 from ganlab.records.run_info import Count
 from ganlab.storage import checkpoint
@@ -39,7 +40,7 @@ Scalar = Annotated[Tensor, AfterValidator(_scalar)]
 class PlayerContent(TypedDict):
     """A player: its network's weights by name, its optimizer's ``state_dict``, and how often it was updated."""
 
-    network: dict[str, Tensor]
+    network: Weights
     optimizer: dict[str, Any]
     updates: Count
 
@@ -108,7 +109,7 @@ class CheckpointContent(pydantic.BaseModel):
     discriminator: PlayerContent
     recipe: dict[str, str | int | float | bool | None]
     step: Count
-    batches_drawn: Count
+    batches_drawn: Annotated[int, Field(ge=0, le=2**40)]  # so that the number of images has 64 bits
     metrics: MetricsContent
     journal: JournalContent
     best: BestContent

@@ -18,7 +18,7 @@ from ganlab.game.blame import blamed
 from ganlab.game.factories import make_data
 from ganlab.game.random_streams import default_generators_restored
 from ganlab.generators.description import description, drawn_as
-from ganlab.generators.loaded import LoadedGenerator, read_description, rebuilt
+from ganlab.generators.loaded import LoadedGenerator, read_description, reason_of, rebuilt
 from ganlab.pictures import are_images, image_grid, sheet, tiled
 from ganlab.recipe import Lookup, Recipe
 from ganlab.records import generator_step, trust
@@ -129,7 +129,7 @@ def generator_at_checkpoint(path: Path, recipe: Recipe, library: Lookup, data_ro
             run.players["generator"].network.load_state_dict(state["generator"]["network"])
             run.game.step = state["step"]
         except RuntimeError as error:
-            raise GanlabError(f"checkpoint {path} is of another generator than its recipe's: {str(error).splitlines()[0]}") from error
+            raise GanlabError(f"checkpoint {path} is of another generator than its recipe's: {reason_of(error)}") from error
         return RunGenerator(rebuilt(path, description(run.game), library), lambda: dataset)
 
 

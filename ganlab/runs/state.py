@@ -88,13 +88,18 @@ def _load_player(game: Game, role: Role, path: Path, state: dict[str, Any], chan
     choice = game.recipe.generator.optimizer if role == "generator" else game.recipe.discriminator.optimizer
     try:
         player.network.load_state_dict(player_state["network"])
-        starts_over = load_optimizer(player, choice, player_state["optimizer"], state["recipe"], changed)
     except (RuntimeError, ValueError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip() and "loading state_dict" not in line]
         more = f" (and {len(lines) - 2} more)" if len(lines) > 2 else ""
         raise UnfitCheckpoint(
             f"checkpoint {path} is of another {role} than this recipe's: {' '.join(lines[:2])}{more}",
             "weights fit the same network only: put its options back, or start a new run with `ganlab run`",
+        ) from error
+    try:
+        starts_over = load_optimizer(player, choice, player_state["optimizer"], state["recipe"], changed)
+    except (RuntimeError, ValueError) as error:
+        raise UnfitCheckpoint(
+            f"checkpoint {path} is of another optimizer of the {role} than this recipe's: {error}", checkpoint.REMOVE
         ) from error
     if starts_over:
         game.announce(f"The {role}'s optimizer starts from its initial state: with its new options it needs other averages than it had.")
