@@ -151,35 +151,49 @@ def _change_document(run: Path, outside: Path, chance: random.Random) -> str:
     return f"{path.name}: {done}"
 
 
-def _change_tensors(run: Path, outside: Path, chance: random.Random) -> str:
-    """Change what a safetensors file holds, and give it the right checksum."""
-    path = run / chance.choice(TENSORS)
+def rewrite(path: Path, change: Callable[[Any, dict[str, torch.Tensor]], object]) -> None:
+    """Let ``change`` have the document and the tensors of a safetensors file, and write both back with the right checksum."""
     with safe_open(path, "pt") as file:
         header = json.loads(file.metadata()["ganlab"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    if chance.random() < 0.5:
-        name = chance.choice(sorted(tensors))
-        tensor = tensors[name]
-        kind = chance.choice(["dtype", "shape", "cut", "gone", "nan", "scalar", "empty", "huge"])
-        if kind == "gone":
-            del tensors[name]
-        else:
-            tensors[name] = {
-                "dtype": lambda: tensor.to(chance.choice(DTYPES)), "shape": lambda: tensor.reshape(1, *tensor.shape),
-                "cut": lambda: tensor.flatten()[:1].clone(), "nan": lambda: torch.full_like(tensor, 0 if tensor.dtype == torch.bool else -1).log(),
-                "scalar": lambda: torch.tensor(3.0), "empty": lambda: torch.zeros(0), "huge": lambda: torch.full(tensor.shape, 1e38),
-            }[kind]()  # fmt: skip
-        done = f"tensor {name}: {kind}"
-    else:
-        done = change_tree(header["state"], chance)
-    document = as_json(header["state"])
+    change(header["state"], tensors)
     try:
-        header["sha256"] = checksum(tensors, json.loads(document))
+        header["sha256"] = checksum(tensors, json.loads(as_json(header["state"])))
         content = json.dumps(header)
     except RecursionError:  # nobody can tell its checksum
         content = as_json(header)
     path.write_bytes(save({name: tensor.contiguous() for name, tensor in tensors.items()}, {"ganlab": content}))
-    return f"{path.relative_to(run)}: {done}"
+
+
+def _change_tensors(run: Path, outside: Path, chance: random.Random) -> str:
+    """Change what a safetensors file holds."""
+    path, done = run / chance.choice(TENSORS), []
+    if chance.random() < 0.5:
+        rewrite(path, lambda state, tensors: done.append(change_tensor(tensors, chance)))
+    else:
+        rewrite(path, lambda state, tensors: done.append(change_tree(state, chance)))
+    return f"{path.relative_to(run)}: {done[0]}"
+
+
+def change_tensor(tensors: dict[str, torch.Tensor], chance: random.Random) -> str:
+    """Change one of the tensors, or remove it. Returns what was done, in words."""
+    name = chance.choice(sorted(tensors))
+    tensor = tensors[name]
+    kinds: dict[str, Callable[[], torch.Tensor]] = {
+        "of another type": lambda: tensor.to(chance.choice(DTYPES)),
+        "of another shape": lambda: tensor.reshape(1, *tensor.shape),
+        "cut": lambda: tensor.flatten()[:1].clone(),
+        "not finite": lambda: torch.full(tensor.shape, float("nan")),
+        "a number": lambda: torch.tensor(3.0),
+        "empty": lambda: torch.zeros(0),
+        "huge": lambda: torch.full(tensor.shape, 1e38),
+    }
+    kind = chance.choice([*kinds, "gone"])
+    if kind == "gone":
+        del tensors[name]
+    else:
+        tensors[name] = kinds[kind]()
+    return f"tensor {name} is {kind}"
 
 
 def _change_recipe(run: Path, outside: Path, chance: random.Random) -> str:
