@@ -188,3 +188,21 @@ def test_a_list_of_runs_has_the_well_ones_and_names_the_others(run: Path, capsys
     code, out, said = ganlab_says(capsys, "compare")
     assert code == 0 and "ring" in out
     assert "one run is not compared: runs/far/run.json is damaged" in " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    "text", [None, "[" * 100_000, "[1]", '"definition"', '{"source": "ring"}', "", '{"source": 1, "overrides": 2, "keys": 3}']
+)
+def test_the_definition_of_a_sweep_that_cannot_be_read_is_named(
+    text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("runs/sets/one/set.json")
+    path.parent.mkdir(parents=True)
+    if text is None:
+        os.mkfifo(path)
+    else:
+        path.write_text(text)
+    code, _, said = ganlab_says(capsys, "run", "ring", "--seeds", "2", "--name", "one")
+    assert code == 2 and said.startswith("error: "), said
+    assert "runs/sets/one/set.json is damaged" in said or "exists already with another definition" in said
