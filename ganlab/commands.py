@@ -46,6 +46,7 @@ class RunRecord:
         status: ``"finished"``, ``"interrupted"``, ``"failed"``, ``"running"``, ``"closing"`` (trained, and its last files are made)
             or ``"new"``.
         info: the content of its run.json.
+        is_copy: whether the folder is a copy of another run's, and has not been resumed or synced as a run of its own.
         locked: whether another process is writing it, for instance one that is about to resume it.
     """
 
@@ -54,10 +55,14 @@ class RunRecord:
     status: str
     info: dict[str, Any]
     locked: bool
+    is_copy: bool = False
 
     @classmethod
     def _of(cls, summary: RunSummary) -> RunRecord:
-        return cls(summary.id, summary.folder.path, summary.status, summary.info.as_dict(), summary.folder.locked_elsewhere())
+        from ganlab.records.copies import is_copy
+
+        folder, info = summary.folder, summary.info
+        return cls(summary.id, folder.path, summary.status, info.as_dict(), folder.locked_elsewhere(), is_copy(folder, info))
 
 
 def list_runs(runs_dir: Path) -> list[RunRecord]:

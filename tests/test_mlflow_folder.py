@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import doctest
 import json
+import os
 import re
 from pathlib import Path
 from types import ModuleType
@@ -14,13 +15,51 @@ from mlflow_support import RUN, FakeRun
 
 from ganlab_mlflow import describe, place
 from ganlab_mlflow.state import Position, State
-from ganlab_mlflow.tail import new_lines
+from ganlab_mlflow.tail import new_lines, was_cut
 from ganlab_mlflow.tracker import MlflowTracker
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> FakeRun:
     return FakeRun(tmp_path / "runs")
+
+
+DAMAGED = [
+    "",
+    "[]",
+    "3",
+    '{"unknown": 1}',
+    '{"positions": {"metrics.jsonl": {"x": 1}}}',
+    '{"positions": []}',
+    '{"positions": [1]}',
+    '{"positions": {"metrics.jsonl": {"last": -1, "next": 3, "digest": ""}}}',
+    '{"positions": {"metrics.jsonl": {"last": 1.5, "next": 3, "digest": ""}}}',
+    '{"positions": {"metrics.jsonl": {"last": 0, "next": 1e300, "digest": ""}}}',
+    '{"positions": {"metrics.jsonl": {"last": 0, "next": 3, "digest": 4}}}',
+    '{"complete": "yes"}',
+    '{"run_id": 4}',
+    '{"uri": null}',
+    '{"completed_by": 1e300}',
+    '{"completed_by": NaN}',
+    '{"completed_by": %s}' % 10**30,
+    "[" * 100_000,
+    '{"positions": ' * 5000,
+    '{"uri": "%s"}' % ("x" * 2_000_000),
+    b"\xff\xfe",
+]
+ODD_LINES = [
+    '{"step": -1, "time": 1.0, "metrics": {}}',
+    '{"step": 1.5, "time": 1.0, "metrics": {}}',
+    '{"step": true, "time": 1.0, "metrics": {}}',
+    '{"step": %s, "time": 1.0, "metrics": {}}' % 10**30,
+    '{"step": 2, "time": NaN, "metrics": {}}',
+    '{"step": 2, "time": 1e300, "metrics": {}}',
+    '{"step": 2, "time": "now", "metrics": {}}',
+    '{"step": 2, "time": 1.0, "metrics": [1]}',
+    '{"step": 2, "time": 1.0, "metrics": %s' % ("[" * 100_000),
+    '{"step": 2, "time": 1.0, "kind": "image", "name": 3, "path": "x"}',
+    '{"step": 2, "time": 1.0}',
+]
 
 
 def read(run: FakeRun, position: Position) -> tuple[list[int], Position]:
@@ -59,28 +98,66 @@ def test_a_torn_line_is_left_out_and_the_next_one_is_not(run: FakeRun) -> None:
     assert read(run, Position())[0] == [1, 3]
 
 
-def test_after_a_cut_only_what_is_newer_is_read(run: FakeRun) -> None:
+def test_after_a_cut_all_lines_are_read(run: FakeRun) -> None:
+    """Also those that seem to be older: the clock may have been set back. What MLflow has is not sent again."""
     for step in (1, 2, 3, 4):
         run.log(step, loss=1.0)
     position = read(run, Position())[1]
+    assert not was_cut(run.path / "metrics.jsonl", position)
     run.cut_back(2)
-    assert read(run, position)[0] == []
+    assert was_cut(run.path / "metrics.jsonl", position)
+    assert read(run, position)[0] == [1, 2]
     with open(run.path / "metrics.jsonl", "a", encoding="utf-8") as file:  # longer than before: the size does not give it away
-        for step, time in ((3, 1_790_000_050.5), (4, 1_790_000_051.5), (5, 1_790_000_052.5)):
+        for step, time in ((3, 1_700_000_050.5), (4, 1_700_000_051.5), (5, 1_700_000_052.5)):
             file.write(f'{{"step": {step}, "time": {time}, "metrics": {{"loss": 0.123456789}}}}\n')
     steps, position = read(run, position)
-    assert steps == [3, 4, 5]
+    assert steps == [1, 2, 3, 4, 5]
     assert read(run, position)[0] == []
 
 
 def test_a_damaged_or_missing_state_is_a_new_one(run: FakeRun) -> None:
     assert State.load(run.path) == State()
-    for text in ("", "[]", '{"unknown": 1}', '{"positions": {"metrics.jsonl": {"x": 1}}}', '{"positions": []}'):
-        (run.path / "mlflow.json").write_text(text, encoding="utf-8")
+    file = run.path / "mlflow.json"
+    for content in DAMAGED:
+        file.write_bytes(content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content)
         assert State.load(run.path) == State()
-    state = State(uri="u", run_id="r", positions={"metrics.jsonl": Position(1, 2, 3.5)})
+    file.unlink()
+    os.mkfifo(file)
+    assert State.load(run.path) == State()
+    file.unlink()
+    file.symlink_to("/dev/zero")
+    assert State.load(run.path) == State()
+    file.unlink()
+    state = State(uri="u", run_id="r", positions={"metrics.jsonl": Position(1, 2, "abc")})
     state.save(run.path)
     assert State.load(run.path) == state
+
+
+def test_a_position_of_version_0_1_is_read_and_fits_no_line(run: FakeRun) -> None:
+    run.log(1, loss=1.0)
+    position = '{"last": 0, "next": 60, "time": 1790000001.0}'
+    (run.path / "mlflow.json").write_text(f'{{"run_id": "r", "positions": {{"metrics.jsonl": {position}}}}}')
+    state = State.load(run.path)
+    assert state.run_id == "r"
+    assert was_cut(run.path / "metrics.jsonl", state.positions["metrics.jsonl"])
+
+
+@pytest.mark.parametrize("line", ODD_LINES)
+def test_a_line_with_odd_content_is_left_out(line: str, run: FakeRun) -> None:
+    run.log(1, loss=1.0)
+    with open(run.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+    run.log(3, loss=3.0)
+    assert read(run, Position())[0] == [1, 3]
+
+
+def test_of_the_values_of_a_line_only_numbers_are_read(run: FakeRun) -> None:
+    (run.path / "metrics.jsonl").write_text(
+        '{"step": 1, "time": 1.0, "metrics": {"a": 1, "b": null, "c": "x", "d": true, "e": NaN, "f": [1], "g": 1e999, "h": %s}}\n'
+        % (10**400)
+    )
+    (line,) = new_lines(run.path / "metrics.jsonl", Position())
+    assert line.content["metrics"] == {"a": 1, "b": None}
 
 
 def test_parameters_are_the_flat_recipe_without_passwords(run: FakeRun) -> None:

@@ -226,6 +226,127 @@ def test_sending_twice_changes_nothing(place: Place) -> None:
     assert sheets == [["images/kinds~of samples", "step", "1"], ["images/kinds~of samples", "step", "2"]]
 
 
+def pictures_of(place: Place) -> list[tuple[str, str]]:
+    """Key and ending of each file of a picture in MLflow."""
+    files = [file.removeprefix("images/").split("+") for file in place.artifacts("images")]
+    return sorted((f"{parts[0]} {parts[2]}", Path(parts[-1]).suffix) for parts in files)
+
+
+@pytest.mark.parametrize("upload", range(1, 7))
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ConnectionError], ids=["killed", "answer lost"])
+def test_a_picture_is_there_once_and_whole_whatever_upload_was_cut_off(
+    error: type[BaseException], when: str, upload: int, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two sheets, and the last of them once more: MLflow uploads two files for each."""
+    from mlflow import MlflowClient
+
+    from ganlab_mlflow.tracker import MlflowTracker
+
+    for step in (1, 2):
+        MlflowTracker().on_images(place.run, step, "samples", place.run.sheet(step, shade=10 * step))
+    place.run.end("finished")
+    log_artifact, calls = MlflowClient.log_artifact, [0]
+
+    def cut_off(self: Any, run_id: str, local_path: str, artifact_path: str | None = None) -> None:
+        calls[0] += artifact_path == "images"
+        due = artifact_path == "images" and calls[0] == upload
+        if not due or when == "after":
+            log_artifact(self, run_id, local_path, artifact_path)
+        if due:
+            raise error("cut off")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "log_artifact", cut_off)
+        if error is KeyboardInterrupt:
+            with pytest.raises(KeyboardInterrupt):
+                place.carry_out()
+        else:
+            assert not place.carry_out()
+    assert place.carry_out()
+    assert pictures_of(place) == [(name, ending) for name in ("final~samples 0", "samples 1", "samples 2") for ending in (".png", ".webp")]
+
+
+def test_a_sheet_that_a_resumed_run_makes_again_is_there_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ganlab_mlflow.tracker import MlflowTracker
+
+    tracker = MlflowTracker()
+    for clock in (1_790_000_010.0, 1_790_000_999.0, 1_700_000_000.0):
+        monkeypatch.setattr("ganlab_mlflow.tracker.time.time", lambda clock=clock: clock)
+        tracker.on_images(place.run, 5, "samples", place.run.sheet(5))
+        place.run.end("finished")
+        assert place.carry_out()
+    (place.run.path / "mlflow.json").unlink()
+    assert place.carry_out()
+    assert pictures_of(place) == [(name, ending) for name in ("final~samples 0", "samples 5") for ending in (".png", ".webp")]
+
+
+@pytest.mark.parametrize("back", [0.0, 3600.0, 1e8])
+def test_nothing_is_lost_where_the_clock_is_set_back(back: float, place: Place) -> None:
+    """A run is killed after step 60, and resumed from step 40 by a node whose clock is behind."""
+
+    def log(step: int, time: float) -> None:
+        for file, metrics in (("metrics.jsonl", {"loss": step / 3}), ("system.jsonl", {"speed": time})):
+            with open(place.run.path / file, "a", encoding="utf-8") as lines:
+                lines.write(json.dumps({"step": step, "time": time, "metrics": metrics}) + "\n")
+
+    for step in range(1, 61):
+        log(step, 1_790_000_000.0 + step)
+    assert place.mirror().attempt()
+    for file in ("metrics.jsonl", "system.jsonl"):
+        path = place.run.path / file
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:40]))
+    for step in range(41, 101):
+        log(step, 1_790_000_100.0 + step - back)
+    place.run.end("finished")
+    assert place.carry_out()
+    assert sorted(place.history("loss")) == [(step, step / 3) for step in range(1, 101)]
+    speeds = sorted(place.history("speed"))
+    first, second = [(step, 1_790_000_000.0 + step) for step in range(1, 61)], [(s, 1_790_000_100.0 + s - back) for s in range(41, 101)]
+    assert speeds == sorted([*first, *second])  # both times of the steps that were trained twice
+
+
+def test_nobody_finds_half_of_a_store(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables of a new store are created aside: the mirror may be killed meanwhile, and `ganlab ui` may look."""
+    from mlflow import MlflowClient
+
+    store = place.folder / "mlflow.db"
+    store.unlink()
+
+    def killed(*given: Any, **more: Any) -> None:
+        assert not store.exists()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "search_experiments", killed)
+        with pytest.raises(KeyboardInterrupt):
+            place.mirror().attempt()
+    assert not store.exists()
+    place.run.log(1, loss=1.0)
+    assert place.mirror().attempt()
+    assert place.history("loss") == [(1, 1.0)]
+    assert not [path for path in place.folder.iterdir() if path.name.startswith(".mlflow.db")]
+
+
+def test_a_copy_is_another_run_which_says_what_it_was_copied_from(place: Place) -> None:
+    place.run.info["uid"] = "first"
+    place.run.log(1, loss=1.0)
+    place.run.end("finished")
+    assert place.carry_out()
+    copy = place.run.path.with_name("B")
+    shutil.copytree(place.run.path, copy)
+    place.run.path = copy
+    place.run.info |= {"uid": "second", "copied_from": {"id": RUN, "uid": "first"}}
+    place.run.log(2, loss=2.0)
+    place.run.save_info()
+    assert place.carry_out()
+    experiment = place.client.get_experiment_by_name("ganlab").experiment_id
+    runs = {run.data.tags["ganlab.uid"]: run for run in place.client.search_runs([experiment])}
+    assert {uid: run.data.tags.get("ganlab.copied_from") for uid, run in runs.items()} == {"first": None, "second": RUN}
+    steps = {uid: len(place.client.get_metric_history(run.info.run_id, "loss")) for uid, run in runs.items()}
+    assert steps == {"first": 1, "second": 2}
+
+
 def test_a_run_can_be_sent_to_two_places_in_turns(place: Place, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

@@ -15,16 +15,18 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
 import psutil
 import pytest
+from filelock import FileLock
 from mlflow_support import FakeRun, closed_port
 
 from ganlab.commands import handle_signals
 from ganlab.errors import GanlabError, UsageError
-from ganlab_mlflow import ui
+from ganlab_mlflow import place, ui
 from ganlab_mlflow.mirror import Mirror
 from ganlab_mlflow.place import Settings
 from ganlab_mlflow.tracker import MlflowTracker
@@ -237,6 +239,30 @@ def test_processes_that_do_not_go_are_made_to(monkeypatch: pytest.MonkeyPatch) -
         (child,) = psutil.Process(process.pid).children()
         ui.stop(process)
     assert ended(child)
+
+
+def test_the_server_waits_for_the_process_that_creates_the_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it finds half of the tables, and ends with the last lines of an SQL error."""
+    uri, started = f"sqlite:///{tmp_path / 'mlflow.db'}", []
+    monkeypatch.setattr(ui, "_wait_for_answer", lambda base, process, log: started.append(lock.is_locked))
+    instead = SimpleNamespace(Popen=lambda *given, **more: subprocess.Popen([sys.executable, "-c", ""]), DEVNULL=None, STDOUT=None)
+    monkeypatch.setattr(ui, "subprocess", instead)
+    (tmp_path / "mlartifacts").mkdir()
+    lock = FileLock(tmp_path / "mlartifacts" / ".lock", thread_local=False)
+    lock.acquire()
+    threading.Timer(0.5, lock.release).start()
+    with ui.local_server(uri, tmp_path / "mlartifacts", 5000):
+        assert started == [False]
+    assert capsys.readouterr().out == "Waiting for another process that is opening the store ...\nStarting MLflow ...\n"
+
+
+def test_a_store_that_another_process_never_opens_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "PATIENCE", 0.1)
+    (tmp_path / "mlartifacts").mkdir()
+    with FileLock(tmp_path / "mlartifacts" / ".lock"), pytest.raises(GanlabError, match="another process has been opening MLflow's store"):
+        ui.serve_ui(tmp_path / "runs", f"sqlite:///{tmp_path / 'mlflow.db'}", 5000, False)
 
 
 def test_the_command_hands_over_its_options(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,6 +83,22 @@ class SweepMembership(TypedDict, total=False):
     seed: Count
 
 
+class FolderPlace(TypedDict, total=False):
+    """Where the run's folder was when run.json was written: its path, the machine, and its number in the file system."""
+
+    path: str
+    host: str
+    inode: int
+
+
+class Origin(TypedDict, total=False):
+    """The run that this one was copied from."""
+
+    id: str
+    uid: str
+    path: str
+
+
 class RunInfo(pydantic.BaseModel):
     """The content of ``run.json``. Times are seconds since 1970. Keys that this version does not know are kept.
 
@@ -94,6 +110,8 @@ class RunInfo(pydantic.BaseModel):
     # identity
     id: str = ""
     uid: str = ""
+    folder: FolderPlace = {}
+    copied_from: Origin | None = None
     recipe: str = ""
     seed: Count | None = None
     set: SweepMembership = {}

@@ -23,6 +23,7 @@ from ganlab.errors import PluginError
 from ganlab.game.factories import owner_of
 from ganlab.recipe import Recipe
 from ganlab.records import distributions
+from ganlab.records.copies import place_of
 from ganlab.records.folder import RunFolder
 from ganlab.records.run_info import GitState, RunInfo
 from ganlab.runs.device import device_name
@@ -41,6 +42,7 @@ def provenance_of(recipe: Recipe, folder: RunFolder | None, device: torch.device
     return RunInfo(
         id=folder.path.name if folder is not None else "",
         uid=secrets.token_hex(16),
+        folder=place_of(folder) if folder is not None else {},
         recipe=recipe.name,
         status="new",
         ganlab=__version__,

@@ -16,6 +16,7 @@ from ganlab.game.factories import make_data
 from ganlab.game.out_of_memory import memory_errors_in_words
 from ganlab.recipe import Lookup, Recipe, differences, to_toml
 from ganlab.records import distributions, plugin_files, trust
+from ganlab.records.copies import separated
 from ganlab.records.folder import RunFolder, step_of
 from ganlab.records.request import RunRequest
 from ganlab.records.run_info import RunInfo
@@ -57,7 +58,7 @@ def _resume(
     folder: RunFolder, library: Lookup, workspace: Workspace, request: RunRequest, unfit: Mapping[Path, GanlabError] | None = None
 ) -> Run:
     """As :func:`resume_run`, of a folder that is locked, without the checkpoints that are ``unfit``."""
-    info = folder.read_info()
+    info, copied = separated(folder, folder.read_info())
     if "train.init_from" in request.keys:
         raise UsageError(
             "train.init_from starts a new run from the networks of another; a resumed run has its own",
@@ -85,7 +86,7 @@ def _resume(
         if changes.keys() - differences.BUDGET or path == folder.checkpoint_files()[0]:
             raise  # the change is the reason; or there is no older one
         return _resume(folder, library, workspace, request, {**(unfit or {}), path: error})
-    for text in skipped:
+    for text in [*skipped, *filter(None, [copied])]:
         run.announce(text)
     _update_folder(run, folder, info, path, changes)
     return run

@@ -12,6 +12,7 @@ from ganlab.game.factories import make, owner_of
 from ganlab.game.hooks import Trick, connect
 from ganlab.game.random_streams import Streams
 from ganlab.recipe import Lookup
+from ganlab.records.copies import separated
 from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary
 from ganlab.records.trust import is_own
@@ -32,6 +33,10 @@ def sync_run(summary: RunSummary, library: Lookup, request: RunRequest, tell: Ca
     if folder.locked_elsewhere():
         raise UsageError(f"run {summary.id} is still being written, and is sent by its own process", "wait until it has ended")
     own = is_own(folder, info)
+    info, copied = separated(folder, info)
+    if copied:
+        folder.write_info(info.replaced(announcements=[*info.announcements, copied]))
+        tell(copied)
     request = replace(request, trust=request.trust or own, command="sync")  # the run's copy of a plugin file is enough
     recipe = recipe_of(folder, info, library, request)
     tricks = [Trick(choice.name, make(choice), owner_of(choice)) for choice in recipe.tricks]

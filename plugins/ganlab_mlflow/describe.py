@@ -74,6 +74,7 @@ def tags(run: Path, info: dict[str, Any], recipe: dict[str, Any]) -> dict[str, s
         "ganlab.combination": redacted(" ".join(f"{key}={value}" for key, value in member.get("combination", {}).items())),
         "ganlab.run": run.name,
         "ganlab.uid": uid(run, info),
+        "ganlab.copied_from": str((info.get("copied_from") or {}).get("id", "")),
         "ganlab.folder": str(run),
         "mlflow.user": info.get("user", ""),
         "mlflow.source.type": "LOCAL",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+PATIENCE = 120.0  # seconds that another process may take to open a store
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -45,6 +48,30 @@ def sqlite_file(uri: str) -> Path | None:
     """
     scheme, separator, path = uri.partition(":///")
     return Path(path.partition("?")[0]) if separator and scheme.partition("+")[0] == "sqlite" and path else None
+
+
+def artifacts_of(store: Path) -> Path:
+    """The folder for the artifacts of an sqlite store, beside it."""
+    return store.resolve().parent / "mlartifacts"
+
+
+@contextlib.contextmanager
+def opening(uri: str, patience: float | None = None) -> Iterator[None]:
+    """Let only one process at a time open an sqlite store: the first creates or migrates its tables, and a second would find half of them.
+
+    Raises:
+        filelock.Timeout: another process takes longer than ``patience`` seconds for it; None: PATIENCE.
+    """
+    store = sqlite_file(uri)
+    if store is None:
+        yield
+        return
+    from filelock import FileLock
+
+    folder = artifacts_of(store)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock", timeout=PATIENCE if patience is None else patience):
+        yield
 
 
 def redacted(text: str) -> str:

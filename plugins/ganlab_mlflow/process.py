@@ -81,7 +81,7 @@ def left_behind(run: Path, uri: str) -> list[Path]:
             wanted = state.uri == redacted(uri) and state.experiment and (state.model_missing or not state.complete)
             if wanted and ganlab.is_own_run(path):
                 record = find_run(run.parent, str(path))
-                runs += [] if record.locked or record.status in ("running", "closing") else [path]
+                runs += [] if record.locked or record.is_copy or record.status in ("running", "closing") else [path]
     return runs
 
 

@@ -6,14 +6,16 @@ import contextlib
 import json
 import math
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from time import time_ns
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ganlab_mlflow import describe, view
 from ganlab_mlflow import model as model_module
-from ganlab_mlflow.place import redacted, sqlite_file
+from ganlab_mlflow.place import artifacts_of, opening, redacted, sqlite_file
 from ganlab_mlflow.state import ARTIFACTS, METRICS, Position, State
 from ganlab_mlflow.tail import new_lines, was_cut
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1000  # metrics in one request: MLflow's limit
 TEXTS = (".json", ".toml")  # sent as text, without the passwords in their URIs
+FILES_OF_A_PICTURE = 2  # a PNG and a smaller WebP, which MLflow uploads one after the other
 FINAL = "final/"  # prefix of metrics that are measured at the end
 STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 
@@ -44,7 +47,8 @@ class Session:
 
         self.run, self.state = run, state
         self.info, self.recipe = describe.read_info(run), describe.read_recipe(run)
-        with _alone(uri):
+        with opening(uri):
+            _create_store(uri)
             self.client: MlflowClient = MlflowClient(tracking_uri=uri)
             state.experiment_id = _experiment(self.client, experiment, uri)
             view.make_views(self.client, state.experiment_id, time_ns() // 1_000_000)
@@ -56,11 +60,10 @@ class Session:
             state.run_id = self._create_run()
         elif state.run_id != known:
             state.begun, state.positions, state.run_id = False, {}, known  # mlflow.json was lost; what is sent twice counts once
-            self.doubtful.add(METRICS[0])
+            self.doubtful.update(METRICS)
         state.save(run)
-        self.sent_pictures = _pictures(self.client, self.state.run_id) if known and ARTIFACTS not in state.positions else set()
-        before = self._position(ARTIFACTS).next
-        self.listed = {_mark(line.content) for line in new_lines(run / ARTIFACTS, Position()) if line.position.next <= before}
+        # An upload whose answer was lost, and one before the mirror was killed, may have arrived: what is there decides, not the state.
+        self.sent_pictures = _pictures(self.client, self.state.run_id) if known else {}
         self._begin()
 
     def deliver(self, images: bool = True) -> None:
@@ -164,12 +167,14 @@ class Session:
     def _deliver_metrics(self, name: str) -> None:
         waiting: list[Any] = []
         position = self._position(name)
-        # A killed run repeats its last steps when it is resumed: on the CPU with the same numbers, at another time.
-        again = name == METRICS[0] and (name in self.doubtful or was_cut(self.run / name, position))
-        sent = _points(self.client, self.state.run_id) if again else set()
+        # A killed run repeats its last steps when it is resumed: on the CPU with the same numbers, at another time. Of what depends on the
+        # clock, a line that is there is the line that was sent.
+        again = name in self.doubtful or was_cut(self.run / name, position)
+        point = _point if name == METRICS[0] else _timed_point
+        sent = {point(metric) for metric in _history(self.client, self.state.run_id)} if again else set()
         self.doubtful.discard(name)
         for line in new_lines(self.run / name, position):
-            new = [metric for metric in _metrics(line.content) if _point(metric) not in sent]
+            new = [metric for metric in _metrics(line.content) if point(metric) not in sent]
             if len(waiting) + len(new) > AT_ONCE and waiting:
                 self._send(name, waiting, position)
                 waiting = []
@@ -189,30 +194,28 @@ class Session:
             with _unless_it_is_gone(path):
                 self.client.log_artifact(self.state.run_id, str(path), "checkpoints")
         elif images:
-            key, step, time = describe.key(str(line["name"])).replace(":", "_"), line["step"], int(line["time"] * 1000)
-            again = _mark(line) in self.listed and any(
-                (key, str(step)) == picture[:2] for picture in _pictures(self.client, self.state.run_id)
-            )
-            self.listed.add(_mark(line))
-            if (key, str(step), str(time)) not in self.sent_pictures and not again:
-                self._send_picture(path, key, step, time)
+            self._send_picture(path, str(line["name"]), line["step"], line)
 
     def _deliver_last_sheet(self) -> None:
         """Send the last sheet once more, under a key and a step that all runs have: MLflow then shows them side by side."""
         lines = [line.content for line in new_lines(self.run / ARTIFACTS, Position())]
-        sheets = [line for line in lines if line["kind"] == "image" and line["name"] == view.SHEETS and inside(self.run, str(line["path"]))]
-        path = inside(self.run, str(sheets[-1]["path"])) if sheets else None
-        if path is not None:
-            time = int(sheets[-1]["time"] * 1000)
-            if (view.LAST_SHEET, "0", str(time)) not in _pictures(self.client, self.state.run_id):
-                self._send_picture(path, view.LAST_SHEET, 0, time)
+        sheets = [line for line in lines if line["kind"] == "image" and line["name"] == view.SHEETS and inside(self.run, line["path"])]
+        if sheets:
+            self._send_picture(self.run / sheets[-1]["path"], view.LAST_SHEET, 0, sheets[-1])
 
-    def _send_picture(self, path: Path, key: str, step: int, time: int) -> None:
+    def _send_picture(self, path: Path, name: str, step: int, line: dict[str, Any]) -> None:
+        """Send a picture, unless it is there. Its names in MLflow follow from its content, so a second upload replaces the first."""
         from PIL import Image
 
-        with _unless_it_is_gone(path), Image.open(path) as picture:
-            picture.load()
-            self.client.log_image(self.state.run_id, picture, key=key, step=step, timestamp=time, synchronous=True)
+        key, picture = describe.key(name).replace(":", "_"), _mark(line)
+        time = _first_time(self.run, line)
+        identity = str(uuid.uuid5(uuid.NAMESPACE_OID, json.dumps([key, step, *picture])))
+        there = self.sent_pictures.get((key, str(step), str(time)), {})
+        if any(len(files) >= FILES_OF_A_PICTURE for files in there.values()):
+            return  # an upload of version 0.1 has another identity
+        with _unless_it_is_gone(path), Image.open(path) as image, _identity(identity):
+            image.load()
+            self.client.log_image(self.state.run_id, image, key=key, step=step, timestamp=time, synchronous=True)
 
     def _position(self, name: str) -> Position:
         return self.state.positions.get(name, Position())
@@ -222,13 +225,27 @@ class Session:
         self.state.save(self.run)
 
 
+def _create_store(uri: str) -> None:
+    """Create an sqlite store that does not exist yet, aside: nobody finds half of its tables, not even if this process is killed."""
+    from mlflow import MlflowClient
+
+    store = sqlite_file(uri)
+    if store is None or "?" in uri or store.exists():
+        return
+    for left in store.parent.glob(f".{store.name}.*.part"):
+        left.unlink()
+    aside = store.with_name(f".{store.name}.{uuid.uuid4().hex[:8]}.part")  # MLflow keeps connections to a name that it has opened
+    MlflowClient(tracking_uri=f"sqlite:///{aside}").search_experiments(max_results=1)
+    aside.replace(store)
+
+
 def _experiment(client: MlflowClient, name: str, uri: str) -> str:
     """The id of the experiment called ``name``; it is created if it does not exist."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         # A local store gets an absolute location; a server has its own.
         store = sqlite_file(uri)
-        location = None if store is None else (_artifacts(store) / describe.key(name)).as_uri()
+        location = None if store is None else (artifacts_of(store) / describe.key(name)).as_uri()
         try:
             kind = {"mlflow.experimentKind": "custom_model_development"}  # otherwise the UI asks, and shows pages for chat bots
             return str(client.create_experiment(name, artifact_location=location, tags=kind))
@@ -239,17 +256,35 @@ def _experiment(client: MlflowClient, name: str, uri: str) -> str:
     return str(experiment.experiment_id)
 
 
-def _pictures(client: MlflowClient, run_id: str) -> set[tuple[str, str, str]]:
-    """Key, step and time of the run's pictures in MLflow, from their file names. MLflow keeps a picture twice that is sent twice."""
-    files = [Path(file.path).name for file in client.list_artifacts(run_id, "images")]
-    parts = [name.replace("%", "+").split("+") for name in files]  # the separator of older versions
-    return {(part[0].replace("~", "/").replace("#", "/"), part[2], part[4]) for part in parts if len(part) > 4}
+def _pictures(client: MlflowClient, run_id: str) -> dict[tuple[str, str, str], dict[str, set[str]]]:
+    """The run's pictures in MLflow: the endings of their files, by identity, by key, step and time."""
+    found: dict[tuple[str, str, str], dict[str, set[str]]] = {}
+    for file in client.list_artifacts(run_id, "images"):
+        path = Path(file.path)
+        parts = path.stem.replace("%", "+").split("+")  # the separator of older versions
+        if len(parts) > 5:
+            picture = found.setdefault((parts[0].replace("~", "/").replace("#", "/"), parts[2], parts[4]), {})
+            picture.setdefault(parts[5], set()).add(path.suffix)
+    return found
 
 
-def _points(client: MlflowClient, run_id: str) -> set[tuple[str, int, str]]:
-    """Key, step and value of all points of the run's metrics in MLflow."""
-    keys = client.get_run(run_id).data.metrics
-    return {_point(metric) for key in keys for metric in client.get_metric_history(run_id, key)}
+@contextlib.contextmanager
+def _identity(identity: str) -> Iterator[None]:
+    """Let MLflow name a picture's files after ``identity``. It would draw a random one for each upload."""
+    from mlflow.tracking import client
+
+    drawn = client.uuid
+    client.uuid = SimpleNamespace(uuid4=lambda: identity)
+    try:
+        yield
+    finally:
+        client.uuid = drawn
+
+
+def _history(client: MlflowClient, run_id: str) -> Iterator[Any]:
+    """All points of the run's metrics in MLflow."""
+    for key in client.get_run(run_id).data.metrics:
+        yield from client.get_metric_history(run_id, key)
 
 
 def inside(run: Path, name: str) -> Path | None:
@@ -282,14 +317,20 @@ def _point(metric: Any) -> tuple[str, int, str]:
     return (metric.key, metric.step, repr(float(metric.value)))
 
 
+def _timed_point(metric: Any) -> tuple[str, int, str, int]:
+    """The identity of a point whose value depends on the clock."""
+    return (*_point(metric), metric.timestamp)
+
+
 def _mark(line: dict[str, Any]) -> tuple[Any, ...]:
     """The identity of a picture in the list of artifacts."""
     return tuple(line.get(key) for key in ("kind", "name", "step", "sha256"))
 
 
-def _artifacts(store: Path) -> Path:
-    """The folder for the artifacts of an sqlite store, beside it."""
-    return store.resolve().parent / "mlartifacts"
+def _first_time(run: Path, line: dict[str, Any]) -> int:
+    """When a picture was made first, in milliseconds. A resumed run makes some pictures again, and lists them again."""
+    times = (each.content["time"] for each in new_lines(run / ARTIFACTS, Position()) if _mark(each.content) == _mark(line))
+    return int(next(times, line["time"]) * 1000)
 
 
 @contextlib.contextmanager
@@ -300,18 +341,3 @@ def _unless_it_is_gone(path: Path) -> Iterator[None]:
     except Exception:  # each store raises its own type
         if path.exists():
             raise
-
-
-@contextlib.contextmanager
-def _alone(uri: str) -> Iterator[None]:
-    """Let only one process at a time open an sqlite store: the first creates the tables, and two would clash."""
-    store = sqlite_file(uri)
-    if store is None:
-        yield
-        return
-    from filelock import FileLock
-
-    folder = _artifacts(store)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock", timeout=120):
-        yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ FILE = "mlflow.json"
 # The files that the mirror follows in the run's folder: those of metrics, and this plugin's list of pictures and checkpoints.
 METRICS = ("metrics.jsonl", "system.jsonl")
 ARTIFACTS = "artifacts.jsonl"
+LARGEST = 1_000_000  # bytes of the file: it has a few hundred
 
 
 @dataclass
@@ -21,12 +22,12 @@ class Position:
     Attributes:
         last: offset of the last delivered line, in bytes.
         next: offset of the next line.
-        time: of the last delivered line, in seconds since 1970. It shows whether the file still has this line.
+        digest: of the last delivered line. It shows whether the file still has this line.
     """
 
     last: int = 0
     next: int = 0
-    time: float = 0.0
+    digest: str = ""
 
 
 @dataclass
@@ -57,13 +58,21 @@ class State:
 
     @classmethod
     def load(cls, run: Path) -> State:
-        """The state in a run's folder; a new one if there is none that can be read."""
+        """The state in a run's folder; a new one if there is none, or if it is damaged.
+
+        The run is then searched in MLflow, and what is there already is not sent again.
+        """
+        path = run / FILE
         try:
-            read: dict[str, Any] = json.loads((run / FILE).read_text(encoding="utf-8"))
-            read["positions"] = {name: Position(**position) for name, position in read.get("positions", {}).items()}
-            return cls(**read)
-        except (OSError, ValueError, TypeError, AttributeError):
-            return cls()  # the run is then searched in MLflow, and what is sent twice counts once
+            if path.is_symlink() or not path.is_file() or path.stat().st_size > LARGEST:
+                return cls()
+            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            positions = {name: _position(position) for name, position in content.pop("positions", {}).items()}
+            state = cls(**content, positions=positions)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return cls()
+        sound = all(type(getattr(state, each.name)) is type(getattr(cls(), each.name)) for each in fields(cls))
+        return state if sound and abs(state.completed_by) < 2**63 else cls()
 
     def save(self, run: Path) -> None:
         """Write the state atomically."""
@@ -75,3 +84,17 @@ class State:
     def summary(self) -> dict[str, Any]:
         """The part of the state that is copied to ``run.json``."""
         return {key: getattr(self, key) for key in ("uri", "experiment", "experiment_id", "run_id", "complete")}
+
+
+def _position(content: dict[str, Any]) -> Position:
+    """A position from the file. One of version 0.1 has no digest, so no line fits it, and the file is read from its start.
+
+    Raises:
+        TypeError, KeyError, ValueError: it is damaged.
+    """
+    position = Position(content["last"], content["next"], content.get("digest", ""))
+    if (type(position.last), type(position.next), type(position.digest)) != (int, int, str):
+        raise TypeError(f"{content} is not a position")
+    if not 0 <= position.last <= position.next < 2**63:
+        raise ValueError(f"{content} is not a position")
+    return position

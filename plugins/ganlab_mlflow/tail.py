@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ganlab_mlflow.state import Position
+
+LATEST = 1e11  # seconds since 1970 that MLflow can store as milliseconds
+LARGEST_STEP = 2**53
+LARGEST = 1e308  # a larger whole number may not fit into a float
+LONGEST = 10_000_000  # bytes of a line; longer ones are not read
 
 
 @dataclass(frozen=True)
@@ -20,24 +26,22 @@ class Line:
 
 
 def new_lines(path: Path, position: Position) -> Iterator[Line]:
-    """The whole lines of ``path`` after ``position``.
+    """The whole lines of ``path`` after ``position``. Damaged lines are left out.
 
     A run that returns to a checkpoint truncates the file and writes other lines. Then the line that was delivered last is no longer
-    at its offset, and the file is read from the start; lines that are older than that line were delivered and are left out.
+    at its offset, and all lines are given: the tracker may have some of them (see :func:`was_cut`).
     """
-    try:
-        file = open(path, "rb")  # noqa: SIM115 - the with statement follows
-    except FileNotFoundError:
+    if path.is_symlink() or not path.is_file():
         return
-    with file:
-        offset, since = (position.next, 0.0) if _fits(file, position) else (0, position.time)
+    with open(path, "rb") as file:
+        offset = position.next if _fits(file, position) else 0
         file.seek(offset)
-        for raw in file:
+        while raw := file.readline(LONGEST):
             if not raw.endswith(b"\n"):
-                return  # still being written
+                return  # still being written, or too long
             content = _parse(raw)
-            if content is not None and content["time"] >= since:
-                yield Line(content, Position(offset, offset + len(raw), content["time"]))
+            if content is not None:
+                yield Line(content, Position(offset, offset + len(raw), _digest(raw)))
             offset += len(raw)
 
 
@@ -54,14 +58,28 @@ def _fits(file: BinaryIO, position: Position) -> bool:
     if position.next == 0:
         return True
     file.seek(position.last)
-    content = _parse(file.read(position.next - position.last))
-    return content is not None and content["time"] == position.time
+    return _digest(file.read(min(position.next - position.last, LONGEST))) == position.digest
+
+
+def _digest(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()[:16]
 
 
 def _parse(raw: bytes) -> dict[str, Any] | None:
-    """A line's content; None for one that a crash truncated."""
+    """A line's content, with those of its metrics that are numbers; None for a damaged line."""
     try:
         content = json.loads(raw)
-        return content if isinstance(content["time"], int | float) and isinstance(content["step"], int) else None
-    except (ValueError, TypeError, KeyError):
+        step, time = content["step"], content["time"]
+        if type(step) is not int or not 0 <= step < LARGEST_STEP or type(time) not in (int, float) or not 0 <= time < LATEST:
+            return None
+        if "metrics" in content:
+            content["metrics"] = {name: value for name, value in content["metrics"].items() if value is None or _is_number(value)}
+        elif not all(isinstance(content[key], str) for key in ("kind", "name", "path")):
+            return None
+        return dict(content)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and -LARGEST < value < LARGEST  # False for NaN, too

@@ -19,10 +19,11 @@ from typing import IO, Any
 import click
 import psutil
 import requests
+from filelock import Timeout
 
 from ganlab.commands import RUNS_DIR, handle_signals, list_runs
 from ganlab.errors import GanlabError, UsageError
-from ganlab_mlflow.place import tracking_uri
+from ganlab_mlflow.place import PATIENCE, artifacts_of, opening, sqlite_file, tracking_uri
 from ganlab_mlflow.view import CHOSEN, TAG
 
 HOST = "127.0.0.1"
@@ -143,19 +144,39 @@ def local_server(uri: str, artifacts: Path, port: int) -> Iterator[tuple[str, su
     Raises:
         GanlabError: the server does not start.
     """
-    click.echo("Starting MLflow ...")
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
     environment = {**os.environ, **ENVIRONMENT, "MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_ARTIFACTS_DESTINATION": str(artifacts)}
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(  # in a session of its own, where Ctrl-C does not reach it: stop() ends it
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        try:
+    with tempfile.TemporaryFile() as log, contextlib.ExitStack() as at_end:
+        with _opening(uri):
+            click.echo("Starting MLflow ...")
+            process = subprocess.Popen(  # in a session of its own, where Ctrl-C does not reach it: stop() ends it
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+            at_end.callback(stop, process)
             base = f"http://{HOST}:{port}"
             _wait_for_answer(base, process, log)
-            yield base, process, log
-        finally:
-            stop(process)
+        yield base, process, log
+
+
+@contextlib.contextmanager
+def _opening(uri: str) -> Iterator[None]:
+    """Keep other processes from opening the store until the server answers: one of the two may have to migrate its tables.
+
+    Raises:
+        GanlabError: another process takes too long for it.
+    """
+    with contextlib.ExitStack() as lock:
+        try:
+            try:
+                lock.enter_context(opening(uri, patience=0))
+            except Timeout:
+                click.echo("Waiting for another process that is opening the store ...")
+                lock.enter_context(opening(uri))
+        except Timeout:
+            raise GanlabError(
+                f"another process has been opening MLflow's store for more than {PATIENCE:.0f} s", "try again, or end it"
+            ) from None
+        yield
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -201,10 +222,13 @@ def _check_file(uri: str, runs_dir: Path) -> None:
     Raises:
         UsageError: it does not exist.
     """
-    path = uri.partition(":///")[2]
-    if uri.startswith("sqlite") and not Path(path).is_file():
+    path = sqlite_file(uri)
+    if path is not None and not path.is_file() and artifacts_of(path).is_dir():
+        with _opening(uri):  # the process of a run may be creating it
+            pass
+    if path is not None and not path.is_file():
         raise UsageError(
-            f"no runs are recorded in MLflow yet: {path or uri} does not exist",
+            f"no runs are recorded in MLflow yet: {path} does not exist",
             f"`ganlab run mnist_adaptive` creates it, within two minutes; --runs-dir names another folder of runs than {runs_dir}",
         )
 

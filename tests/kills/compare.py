@@ -15,7 +15,10 @@ from ganlab.records.folder import RunFolder
 from ganlab.storage import checkpoint
 
 #: The keys of run.json that name the run, the clock or the process. A signature covers the place of a plugin file.
-OWN = {"signature", "id", "uid", "created", "started", "ended", "training_seconds", "pid", "process_started", "boot", "resumed", "command"}
+OWN = {
+    "signature", "id", "folder", "uid", "created", "started", "ended", "training_seconds", "pid", "process_started", "boot", "resumed",
+    "command",
+}  # fmt: skip
 LOCKS = (".lock",)
 TITLE = 45  # rows of pixels at the top of losses.png, which have the run's id
 SHIFTED = 2.0  # mean difference of pixels, of 255: another id may move the panels by half a pixel (1.0); one point less makes 2.7
