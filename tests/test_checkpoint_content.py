@@ -3,6 +3,7 @@
 # ruff: noqa: E501 - tables of words
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -206,3 +207,12 @@ def test_the_definition_of_a_sweep_that_cannot_be_read_is_named(
     code, _, said = ganlab_says(capsys, "run", "ring", "--seeds", "2", "--name", "one")
     assert code == 2 and said.startswith("error: "), said
     assert "runs/sets/one/set.json is damaged" in said or "exists already with another definition" in said
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/dev/zero", "\0"])
+def test_a_made_up_id_is_no_path(name: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    info = json.loads((run / "run.json").read_text()) | {"id": name}
+    for folder in ({}, {"host": "elsewhere"}):
+        (run / "run.json").write_text(json.dumps(info | {"folder": folder}))
+        code, _, said = ganlab_says(capsys, "resume", run, "--quiet")
+        assert code == 2 and "is finished" in said
