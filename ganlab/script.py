@@ -21,7 +21,6 @@ from ganlab.generators.loaded import LoadedGenerator
 from ganlab.recipe.script_arguments import Overrides, override_list, plugin_list, recipe_source, trick_list
 from ganlab.records.distributions import SCRIPT
 from ganlab.records.folder import RunFolder
-from ganlab.records.metric_lines import whole_lines
 from ganlab.records.request import RunRequest
 from ganlab.records.results import RunResult
 from ganlab.records.summaries import RunSummary, find_run
@@ -92,7 +91,7 @@ class FinishedRun:
         import pandas
 
         rows: dict[int, dict[str, float | None]] = {}
-        for line in whole_lines(self.folder.metrics.read_bytes()) if self.folder.metrics.is_file() else []:
+        for line in self.folder.lines():
             record = json.loads(line)
             rows.setdefault(record["step"], {}).update(record["metrics"])
         return pandas.DataFrame.from_dict(rows, orient="index", dtype=float).rename_axis("step")

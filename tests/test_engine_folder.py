@@ -125,16 +125,27 @@ def test_a_record_that_is_gone_is_named(tmp_path: Path) -> None:
     (path / "checkpoints").mkdir(exist_ok=True)
     (path / "run.json").unlink()
     for name in (path.name, str(path)):
-        assert message(find_run, tmp_path, name).startswith(f"{path / 'run.json'} cannot be read: [Errno 2] No such file or directory")
+        assert message(find_run, tmp_path, name).startswith(f"{path / 'run.json'} cannot be read: No such file or directory")
 
 
-def test_lines_that_are_torn_or_damaged_are_no_lines() -> None:
+def test_lines_that_are_torn_or_damaged_are_no_lines(tmp_path: Path) -> None:
+    def lines(content: bytes, *step: int) -> list[str]:
+        (tmp_path / "metrics.jsonl").write_bytes(content)
+        return list(whole_lines(tmp_path / "metrics.jsonl", *step))
+
     good = b'{"step": 1, "time": 1.5, "metrics": {"a": 1}}\n'
     later = good.replace(b"1,", b"9,", 1)
-    for bad in (b'{"step": 1, "ti\n', b"\xff" + good, b"[]\n", b'{"step": "1", "time": 1, "metrics": {}}\n', b"\0" * 20 + b"\n", good[:-1]):
-        assert whole_lines(good + bad, 5) == [good.decode()]
-    assert whole_lines(good + later, 5) == [good.decode()]
-    assert whole_lines(good + later) == [good.decode(), later.decode()]
+    of_other_types = [
+        b'{"step": %b, "time": 1, "metrics": {}}\n' % step for step in (b'"1"', b"true", b"1.0", b"-1", b"null", b"[]", b"NaN", b"1" * 5000)
+    ]
+    metrics = (b'"x"', b"true", b"[1]", b"{}", b"NaN", b"Infinity", b"1e400", b"1" + b"0" * 400, b"[" * 5000)
+    of_other_types += [b'{"step": 1, "time": 1, "metrics": {"a": %b}}\n' % value for value in metrics]
+    of_other_types += [b'{"step": 1, "time": 1, "metrics": {"\\ud800": 1}}\n', b"[" * 100_000 + b"\n"]
+    torn = [b'{"step": 1, "ti\n', b"\xff" + good, b"[]\n", b"\0" * 20 + b"\n", b"\0" * 2**21 + b"\n", good[:-1]]
+    for bad in (*torn, *of_other_types):
+        assert lines(good + bad, 5) == [good.decode()]
+    assert lines(good + later, 5) == [good.decode()]
+    assert lines(good + later) == [good.decode(), later.decode()]
 
 
 HOLD = """

@@ -17,8 +17,9 @@ import ganlab
 from ganlab.errors import GanlabError, UsageError
 from ganlab.recipe import differences
 from ganlab.recipe.differences import describe_changes
+from ganlab.runs.checkpoint_content import NAMES
 from ganlab.runs.run import Run
-from ganlab.runs.state import NAMES, state_of
+from ganlab.runs.state import state_of
 from ganlab.runs.training import execute
 from ganlab.storage import checkpoint
 from ganlab.testing import play, prepare

@@ -274,3 +274,11 @@ def test_the_command_hands_over_its_options(monkeypatch: pytest.MonkeyPatch) -> 
     with click.Context(cli):
         cli.main(command, standalone_mode=False)
     assert asked == [(Path("there"), "http://h", 7000, True)]
+
+
+@pytest.mark.parametrize("table", [[1], 3, None, {}, {"experiment": 5}, {"experiment": ""}])
+def test_a_run_whose_table_of_mlflow_is_something_else_is_passed_over(table: object, tmp_path: Path) -> None:
+    for number, content in enumerate(({"experiment": "mine"}, table)):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "run.json").write_text(json.dumps({"created": number, "mlflow": content}))
+    assert ui._experiment_name(tmp_path) == "mine"

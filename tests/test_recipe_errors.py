@@ -391,7 +391,7 @@ def test_a_file_that_may_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr("ganlab.recipe.read.read_bytes", refuse)
     with pytest.raises(RecipeError) as caught:
         load_recipe("r.toml", FakeCatalogue())
     assert caught.value.mistakes == ["r.toml: cannot be read: Permission denied"]

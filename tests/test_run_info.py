@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,9 @@ def test_what_is_read_is_written_again_with_keys_of_another_version(tmp_path: Pa
     [
         ("seed", "1"), ("status", None), ("announcements", [1]), ("counters", {"step": 1.5}), ("resumed", [3]), ("created", "yesterday"),
         ("plugins", [{"name": "x"}]), ("plugins", [{"name": "x", "from": "y", "sha256": "z", "more": 1}]), ("distributions", [{"name": 1}]),
-        ("set", []), ("best_checkpoint", {"path": 1}), ("git", "main"),
+        ("set", []), ("best_checkpoint", {"path": 1}), ("git", "main"), ("counters", None), ("counters", {"step": -5}), ("created", 1e300),
+        ("created", -1.0), ("created", True), ("seed", True), ("seed", 10**30), ("total_steps", -1), ("training_seconds", -1.0),
+        ("training_seconds", ""), ("pid", -1), ("resumed", [{"step": -1}]), ("resumed", [{"time": 1e18}]), ("data", {"size": 1.5}),
     ],
 )  # fmt: skip
 def test_a_damaged_value_is_one_sentence_about_one_run(key: str, value: object, tmp_path: Path) -> None:
@@ -45,6 +48,59 @@ def test_a_damaged_value_is_one_sentence_about_one_run(key: str, value: object, 
     assert caught.value.message == f"{path} is damaged: its {key} is {value!r}"
     assert [run.id for run in list_runs(tmp_path)] == ["well"]
     assert damaged_runs(tmp_path) == [caught.value.message]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"created": NaN}', "is damaged: its created is nan"),
+        ('{"training_seconds": 1e999}', "is damaged: its training_seconds is inf"),
+        ('{"findings": ' + "[" * 150 + "]" * 150 + "}", "cannot be read: it is nested more than 100 levels deep"),
+        ("[" * 100_000, "cannot be read: it is nested more than 100 levels deep"),
+        ('{"mine": "\\ud800"}', "cannot be read: 'utf-8' codec can't encode character"),
+        ('{"pid": 1' + "0" * 5000 + "}", "cannot be read: Exceeds the limit"),
+        ("[1]", "is not the run.json of a run"),
+        ('{"status": ["' + "x" * 1000 + '"]}', "is damaged: its status is ['xxxx"),
+    ],
+)
+def test_a_text_that_cannot_be_used_is_one_sentence(text: str, reason: str, tmp_path: Path) -> None:
+    written(tmp_path / "well", id="well")
+    path = written(tmp_path / "damaged")
+    path.write_text(text)
+    assert [run.id for run in list_runs(tmp_path)] == ["well"]
+    (message,) = damaged_runs(tmp_path)
+    assert message.startswith(f"{path} {reason}")
+    assert len(message) < 500
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a device", "link", "folder", "not UTF-8", "sparse"])
+def test_a_run_json_that_is_no_file_is_named_and_not_read(kind: str, tmp_path: Path) -> None:
+    written(tmp_path / "well", id="well")
+    path = written(tmp_path / "damaged")
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "not UTF-8":
+        path.write_bytes(b'{"id": "\xff"}')
+    elif kind == "sparse":
+        path.touch()
+        os.truncate(path, 2**40)
+    else:
+        path.symlink_to("/dev/zero" if kind == "link to a device" else tmp_path / "well" / "run.json")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert [run.id for run in list_runs(tmp_path)] == ["well"]
+    (message,) = damaged_runs(tmp_path)
+    assert message.startswith(f"{path} cannot be read: ")
+
+
+def test_the_folder_of_a_run_may_be_a_link(tmp_path: Path) -> None:
+    written(tmp_path / "elsewhere" / "run", id="run")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "linked").symlink_to(tmp_path / "elsewhere" / "run")
+    (tmp_path / "all").symlink_to(tmp_path / "runs")
+    assert [run.id for run in list_runs(tmp_path / "all")] == ["linked"]
 
 
 def test_the_view_is_a_mutable_mapping_over_the_model() -> None:

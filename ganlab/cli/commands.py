@@ -232,7 +232,11 @@ def export_command(run: str, **options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print everything about the runs as JSON and nothing else.")
 @RUNS_DIR
 def runs_command(runs_dir: Path, **options: Any) -> None:
-    """List the runs, oldest first unless --sort says otherwise."""
+    """List the runs, oldest first unless --sort says otherwise.
+
+    Reads run.json, evaluation.json, recipe.toml and the end of metrics.jsonl of each run, and runs nothing. A run that cannot be read
+    is named, and the others are listed.
+    """
     from ganlab.cli.runs import runs
 
     runs(runs_dir, **options)

@@ -11,9 +11,9 @@ from ganlab.comparison.page import is_page, write_page
 from ganlab.comparison.table import metric_rows, verdict_rows
 from ganlab.comparison.warnings import warnings
 from ganlab.errors import GanlabError, UsageError, cannot_be_written, did_you_mean
-from ganlab.records.results import RunResult
-from ganlab.records.summaries import RunSummary, find_run, list_runs
-from ganlab.screen.terminal import show_lines, show_table
+from ganlab.records.results import RunResult, is_number
+from ganlab.records.summaries import RunSummary, find_run, read_runs
+from ganlab.screen.terminal import show_lines, show_table, warn
 
 OPTION_LIMIT = 20  # differing options that the terminal shows
 OTHER_FILE = "name another file with --html"
@@ -85,7 +85,9 @@ def _chosen_runs(names: Sequence[str], recipes: Sequence[str], runs_dir: Path) -
     """The runs with these names, and all ended runs of these recipes; without both, all ended runs."""
     chosen = [find_run(runs_dir, name) for name in names]
     if recipes or not names:
-        summaries = list_runs(runs_dir)
+        summaries, damages = read_runs(runs_dir)
+        for damage in damages:
+            warn(f"one run is not compared: {damage}")
         known_recipes = dict.fromkeys(run.info.recipe for run in summaries)
         for recipe in recipes:
             if recipe not in known_recipes:
@@ -103,7 +105,7 @@ def _grid_order(run: RunSummary) -> tuple[str, list[tuple[bool, float, str]]]:
     """A sort key: the runs of a sweep in the order of their grid values, not of their start; other runs keep their order."""
     membership = run.info.set
     values = membership.get("combination", {})
-    numbers = [(not isinstance(v, int | float), float(v) if isinstance(v, int | float) else 0.0, str(v)) for v in values.values()]
+    numbers = [(not is_number(v), float(v) if is_number(v) else 0.0, str(v)) for v in values.values()]
     return membership.get("name", ""), numbers
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ganlab.errors import UsageError, closest, did_you_mean
 from ganlab.numbers import number
 from ganlab.records.results import RunResult
-from ganlab.records.summaries import damaged_runs, list_runs
+from ganlab.records.summaries import read_runs
 from ganlab.screen.terminal import show_lines, show_table, warn
 
 #: What runs can be sorted by, besides the metrics of evaluation.json.
@@ -32,9 +32,10 @@ def runs(
     Raises:
         UsageError: there are no runs, or none of them has one of these recipes, metrics or keys.
     """
-    for damage in damaged_runs(folder):
+    summaries, damages = read_runs(folder)
+    for damage in damages:
         warn(f"one run is not listed: {damage}")
-    known = [RunResult(run) for run in list_runs(folder)]
+    known = [RunResult(run) for run in summaries]
     if not known:
         raise UsageError(f"there are no runs in {folder}", "`ganlab run mnist_adaptive` makes one; --runs-dir looks elsewhere")
     known_metrics = list(dict.fromkeys(name for result in known for name in result.values))

@@ -12,6 +12,8 @@ from pathlib import Path
 from ganlab.comparison.groups import NOT_THERE, RunGroup, differences
 from ganlab.comparison.table import metric_rows, verdict_rows
 from ganlab.comparison.warnings import warnings
+from ganlab.records.results import RunResult
+from ganlab.storage.reading import PICTURE, read_bytes
 
 #: The curves that come first, where runs have them. Those of ``quality/`` follow.
 CURVES = ("loss/discriminator", "loss/generator")
@@ -135,13 +137,22 @@ def _sheets(groups: Sequence[RunGroup]) -> str:
     for group in groups:
         figures = []
         for result in group.results[:SHEETS]:
-            if result.last_sheet is not None:
-                source = _inline(result.last_sheet.read_bytes(), "image/png")
+            content = _sheet(result)
+            if content is not None:
+                source = _inline(content, "image/png")
                 words = f"seed {result.seed}" + (f", collapsed: {result.collapsed}" if result.collapsed else "")
                 figures.append(f'<figure><img alt="samples" src="{source}"><figcaption>{escape(words)}</figcaption></figure>')
         if figures:
             parts.append(f'<h3>{escape(group.name)}</h3><div class="sheets">{"".join(figures)}</div>')
     return f"<h2>Samples at the end</h2>{''.join(parts)}" if parts else ""
+
+
+def _sheet(result: RunResult) -> bytes | None:
+    """The last sheet of samples, as PNG; None where there is none that can be read."""
+    try:
+        return None if result.last_sheet is None else read_bytes(result.last_sheet, PICTURE)
+    except OSError:
+        return None
 
 
 def _runs(groups: Sequence[RunGroup]) -> str:

@@ -11,6 +11,7 @@ from torch import nn
 
 from ganlab.errors import GanlabError
 from ganlab.game.player import accepts_labels
+from ganlab.storage.reading import TENSORS, read_json, refuse_special
 from ganlab.version import __version__
 
 CONFIG = "config.json"
@@ -63,9 +64,10 @@ def read_exported(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = read_json(folder / CONFIG, follow=True)
         if not isinstance(config, dict) or config.get("format") != FORMAT:
             raise GanlabError(f"{folder / CONFIG} does not describe a generator that this version of ganlab can read", EXPORT_AGAIN)
+        refuse_special(folder / WEIGHTS, TENSORS, follow=True)
         weights = load_file(folder / WEIGHTS)
         if hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest() != config["sha256"]:
             raise GanlabError(f"{folder / WEIGHTS} does not match the checksum in {CONFIG}", EXPORT_AGAIN)

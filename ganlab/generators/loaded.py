@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +16,7 @@ from ganlab.game.blame import blamed
 from ganlab.game.player import accepts_labels
 from ganlab.game.random_streams import default_generators_restored
 from ganlab.generators import latents
+from ganlab.generators.description import Description
 from ganlab.generators.exported_folder import CONFIG, WEIGHTS, read_exported
 from ganlab.generators.sampling import in_chunks
 from ganlab.recipe import Lookup
@@ -128,9 +130,10 @@ def read_description(path: Path) -> dict[str, Any]:
     Raises:
         GanlabError: it is missing or damaged.
     """
-    if (path / CONFIG).is_file():
-        return read_exported(path)
-    return checkpoint.load(path / WEIGHTS if path.is_dir() else path, "generator")
+    file = path / WEIGHTS if path.is_dir() else path
+    state = read_exported(path) if (path / CONFIG).is_file() else checkpoint.load(file, "generator")
+    checkpoint.check_types(Description, file, state, "generator")
+    return state
 
 
 def rebuilt(path: Path, state: dict[str, Any], library: Lookup) -> LoadedGenerator:
@@ -145,10 +148,18 @@ def rebuilt(path: Path, state: dict[str, Any], library: Lookup) -> LoadedGenerat
     """
     try:
         return _build(path, state, library)
-    except (KeyError, TypeError, ValueError, RuntimeError, StopIteration) as error:  # another version wrote it, or a person
-        first_line = str(error).splitlines()[0] if str(error) else repr(error)
+    except Exception as error:  # another version wrote it, or a person
+        if isinstance(error, GanlabError):
+            raise
         hint = "was it written by another version of ganlab or of the network's plugin, or by a trick that changes the network?"
-        raise GanlabError(f"{path} does not fit the installed network '{state.get('use')}': {first_line}", hint) from error
+        raise GanlabError(f"{path} does not fit the installed network '{state.get('use')}': {reason_of(error)}", hint) from error
+
+
+def reason_of(error: Exception) -> str:
+    """What an error says first, in one line. The messages of torch and pydantic begin with a heading."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    has_heading = len(lines) > 1 and (isinstance(error, pydantic.ValidationError) or lines[0].startswith("Error(s) in loading state_dict"))
+    return " ".join(lines[1:3]) if has_heading else lines[0] if lines else repr(error)
 
 
 def _build(path: Path, state: dict[str, Any], library: Lookup) -> LoadedGenerator:
@@ -172,4 +183,6 @@ def _build(path: Path, state: dict[str, Any], library: Lookup) -> LoadedGenerato
     info = {key: state[key] for key in ("use", "options", "spec", "range", "step", "recipe")}
     info |= {"law": state["noise"], "class_names": state.get("class_names", []), "drawn_as": state.get("drawn_as", "data")}
     noise = noise_entry.factory(**validate_options(noise_entry.options, state["noise"]["options"]))
+    if tuple(noise.shape) != shapes["input_shape"]:
+        raise ValueError(f"the noise '{state['noise']['use']}' has the shape {tuple(noise.shape)}, and its input {shapes['input_shape']}")
     return LoadedGenerator(network, noise, info).eval()

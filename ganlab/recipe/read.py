@@ -14,6 +14,7 @@ from ganlab.recipe.locate import locate
 from ganlab.recipe.merge import LISTED
 from ganlab.recipe.places import Mistakes, Node, Place, Way, display, dotted, show
 from ganlab.recipe.shipped import is_bare_name, missing_recipe, shipped_recipes
+from ganlab.storage.reading import NESTED, RECIPE, parse_toml, read_bytes
 
 DEEPEST = 16  # levels of nested tables and lists; more would exhaust Python's stack
 NAME = re.compile(r"[A-Za-z0-9_-]+")  # of a trick: a key of the recipe, of `--set`, and of the checkpoint
@@ -51,7 +52,7 @@ def read_file(path: Path, order: int, mistakes: Mistakes) -> Node:
     """
     source = display(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors on Windows write a byte order mark
+        text = read_bytes(path, RECIPE, follow=True).decode("utf-8-sig")  # some editors on Windows write a byte order mark
     except OSError as error:
         mistakes.add(Place(source, None, order), f"cannot be read: {error.strerror or error}")
         raise Unreadable from error
@@ -60,8 +61,8 @@ def read_file(path: Path, order: int, mistakes: Mistakes) -> Node:
         mistakes.add(Place(source, line, order), "this is not UTF-8 text")
         raise Unreadable from error
     try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
+        document = parse_toml(text)
+    except ValueError as error:
         line, what = plain_toml_error(error, text)
         mistakes.add(Place(source, line, order), f"this is not TOML: {what}")
         raise Unreadable from error
@@ -76,7 +77,7 @@ def read_file(path: Path, order: int, mistakes: Mistakes) -> Node:
 def plain_toml_error(error: Exception, text: str) -> tuple[int, str]:
     """The line of the mistake that tomllib found in ``text``, and the mistake in plain words with its column."""
     message = str(error)
-    if isinstance(error, RecursionError):
+    if message == NESTED:
         return 1, f"lists and tables are nested more than {DEEPEST} levels deep"
     if not isinstance(error, tomllib.TOMLDecodeError):
         return 1, "a whole number has too many digits"

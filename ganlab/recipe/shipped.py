@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from ganlab.errors import UsageError, closest, did_you_mean
 from ganlab.recipe.places import display, show
+from ganlab.storage.reading import parse_toml
 
 DEFAULTS = "defaults"
 
@@ -31,8 +31,8 @@ def defaults_file() -> Path:
 def describe_recipe(path: Path) -> str:
     """The ``description`` of a recipe, which need not be valid; empty if it has none or cannot be read."""
     try:
-        description = tomllib.loads(path.read_text(encoding="utf-8")).get("description", "")
-    except (OSError, ValueError, RecursionError):
+        description = parse_toml(path.read_text(encoding="utf-8")).get("description", "")
+    except (OSError, ValueError):
         return ""
     return description if isinstance(description, str) else ""
 

@@ -32,7 +32,7 @@ def is_copy(folder: RunFolder, info: RunInfo) -> bool:
     original, here = info.folder, place_of(folder)
     if not original:  # a run of version 0.1
         path = folder.path.resolve()
-        return bool(info.id) and path.name != info.id and _has_uid(path.with_name(info.id), info.uid)
+        return bool(info.id) and path.name != info.id and _has_uid(path.parent / Path(info.id).name, info.uid)
     if original.get("path") == here["path"] or original.get("inode") == here["inode"]:
         return False
     return original.get("host") != here["host"] or _has_uid(Path(original.get("path", "")), info.uid)
@@ -47,7 +47,7 @@ def separated(folder: RunFolder, info: RunInfo) -> tuple[RunInfo, str]:
     here = place_of(folder)
     if not is_copy(folder, info):
         return (info if info.folder == here else info.replaced(folder=here)), ""
-    where = info.folder.get("path") or str(folder.path.resolve().with_name(info.id))
+    where = info.folder.get("path") or str(folder.path.resolve().parent / Path(info.id).name)
     words = f"This folder is a copy of run {info.id or where} ({where}). It is a run of its own from now on, wherever runs are tracked."
     origin = {"id": info.id, "uid": info.uid, "path": where}
     return info.replaced(folder=here, id=folder.path.name, uid=secrets.token_hex(16), copied_from=origin), words

@@ -15,6 +15,7 @@ from ganlab.errors import UsageError
 from ganlab.records.folder import RunFolder
 from ganlab.records.run_info import RunInfo
 from ganlab.storage.atomic import write_bytes
+from ganlab.storage.reading import open_file
 
 LARGEST = 2**30  # bytes of the list, unpacked
 SHOWN = 20  # names in a message
@@ -88,11 +89,8 @@ def listed(names: Sequence[str]) -> str:
 
 def _read(folder: RunFolder) -> dict[str, int]:
     """The list that :func:`note` wrote; empty if there is none, or if it is damaged."""
-    path = folder.data_files
     try:
-        if path.is_symlink() or not path.is_file():
-            return {}
-        with gzip.open(path) as file:
+        with open_file(folder.data_files, LARGEST) as packed, gzip.open(packed) as file:
             content = json.loads(file.read(LARGEST))
     except (OSError, EOFError, ValueError, RecursionError):
         return {}

@@ -5,18 +5,22 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import math
+import os
 import re
 import secrets
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ganlab.errors import UsageError, cannot_be_written
+from ganlab.errors import GanlabError, UsageError, cannot_be_written
 from ganlab.records import metric_lines
 from ganlab.records.run_info import RunInfo
 from ganlab.storage.atomic import temporary_path, write_errors, write_text
+from ganlab.storage.reading import is_folder, is_regular, open_file
 
 CHECKPOINT = re.compile(r"step_(\d+)\.safetensors")
 SHEET_OR_CHECKPOINT = re.compile(r"step_(\d+)\.(png|safetensors)")
@@ -35,7 +39,8 @@ class RunFolder:
         self.generator = path / "generator.safetensors"
         self.evaluation = path / "evaluation.json"
         self.data_files = path / "data_files.json.gz"
-        self._lock = FileLock(path / ".lock")
+        self._lock_path = path / ".lock"
+        self._lock = FileLock(self._lock_path)
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -68,6 +73,8 @@ class RunFolder:
         Raises:
             UsageError: another process is writing this run, or its folder cannot be written.
         """
+        if os.path.lexists(self._lock_path) and not is_regular(self._lock_path):
+            raise UsageError(f"{self._lock_path} is no regular file, so the run cannot be locked", "remove it")
         while True:
             try:
                 self._lock.acquire(timeout=0)
@@ -94,13 +101,13 @@ class RunFolder:
         if self._lock.is_locked:
             return False
         try:
-            with open(self._lock.lock_file, "rb") as file:
+            with open_file(self._lock_path, math.inf) as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                return False
-        except FileNotFoundError:
-            return False
-        except OSError:
+        except BlockingIOError:
             return True
+        except OSError:  # nothing that ganlab has locked is there
+            return False
+        return False
 
     def read_info(self) -> RunInfo:
         """The content of run.json.
@@ -120,17 +127,17 @@ class RunFolder:
 
     def checkpoint_files(self) -> list[Path]:
         """All checkpoints, oldest first."""
-        paths = self.checkpoints.glob("step_*.safetensors") if self.checkpoints.is_dir() else iter(())
-        return sorted((path for path in paths if CHECKPOINT.fullmatch(path.name) and path.is_file()), key=step_of)
+        paths = self.checkpoints.glob("step_*.safetensors") if is_folder(self.checkpoints) else iter(())
+        return sorted((path for path in paths if CHECKPOINT.fullmatch(path.name) and is_regular(path)), key=step_of)
 
     def sheets(self) -> list[Path]:
         """All sheets of samples, oldest first."""
-        paths = [] if self.samples.is_symlink() else [path for path in self.samples.glob("step_*.png") if not path.is_symlink()]
-        return sorted((path for path in paths if SHEET_OR_CHECKPOINT.fullmatch(path.name) and path.is_file()), key=step_of)
+        paths = self.samples.glob("step_*.png") if is_folder(self.samples) else iter(())
+        return sorted((path for path in paths if SHEET_OR_CHECKPOINT.fullmatch(path.name) and is_regular(path)), key=step_of)
 
-    def lines(self) -> list[str]:
-        """The whole lines of metrics.jsonl."""
-        return metric_lines.whole_lines(self.metrics.read_bytes()) if self.metrics.is_file() else []
+    def lines(self) -> Iterator[str]:
+        """The whole lines of metrics.jsonl; none where it cannot be read."""
+        return metric_lines.readable_lines(self.metrics)
 
     def truncate(self, step: int) -> None:
         """Drop the metrics, sheets and checkpoints after ``step``, and temporary files, before the run resumes at ``step``.
@@ -138,17 +145,22 @@ class RunFolder:
         The final evaluation is dropped, too: a resumed run has not reached its end.
         """
         for file in (self.metrics, self.system):
-            if file.is_file():
+            if os.path.lexists(file):
+                if not is_regular(file):
+                    raise GanlabError(
+                        f"{file} is no regular file, so the run cannot be resumed", "remove it; that part of the record is lost"
+                    )
                 with write_errors(file):
-                    lines = metric_lines.whole_lines(file.read_bytes(), step)
+                    lines = list(metric_lines.whole_lines(file, step))
                 write_text(file, "".join(line for line in lines if not metric_lines.is_final(line)))
         with write_errors(self.path):
             self.evaluation.unlink(missing_ok=True)
-            for file in [*self.samples.glob("step_*.png"), *self.checkpoint_files()]:
-                if SHEET_OR_CHECKPOINT.fullmatch(file.name) and step_of(file) > step:
+            for file in [*self.sheets(), *self.checkpoint_files()]:
+                if step_of(file) > step:
                     file.unlink()
             written = (self.path / "run.json", self.recipe, self.metrics, self.system, self.generator, self.evaluation)
-            for file in [*map(temporary_path, written), *self.samples.glob(".step_*.part"), *self.checkpoints.glob(".step_*.part")]:
+            folders = [folder for folder in (self.samples, self.checkpoints) if is_folder(folder)]
+            for file in [*map(temporary_path, written), *(part for folder in folders for part in folder.glob(".step_*.part"))]:
                 file.unlink(missing_ok=True)
 
 

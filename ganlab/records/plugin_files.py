@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from pathlib import Path
 
 from ganlab.errors import UsageError
@@ -12,6 +11,7 @@ from ganlab.records.folder import RunFolder
 from ganlab.records.request import RunRequest
 from ganlab.records.run_info import PluginCopy, RunInfo
 from ganlab.storage.atomic import write_bytes
+from ganlab.storage.reading import RECIPE, parse_toml, read_bytes, read_text
 
 FOLDER = "plugins"  # in the run's folder
 
@@ -89,7 +89,7 @@ def update_copies(folder: RunFolder, info: RunInfo, recipe: Recipe) -> tuple[lis
 def _listed_copies(folder: RunFolder, info: RunInfo) -> list[PluginCopy]:
     """The copies in run.json that the recipe lists, too: a file that was removed from the recipe is not executed."""
     try:
-        plugins = tomllib.loads(folder.recipe.read_text(encoding="utf-8")).get("plugins", [])
+        plugins = parse_toml(read_text(folder.recipe, RECIPE)).get("plugins", [])
     except (OSError, ValueError, RecursionError):
         return []  # loading the recipe reports what is wrong
     return [copy for copy in info.plugins if isinstance(plugins, list) and f"{FOLDER}/{Path(copy['name']).name}" in plugins]
@@ -139,7 +139,7 @@ def _set_aside(copy_path: Path) -> None:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes() if path.is_file() else None
+        return read_bytes(path)
     except (OSError, ValueError):
         return None
 

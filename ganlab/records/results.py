@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import tomllib
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from typing import Any
 from ganlab.recipe import flatten
 from ganlab.recipe.differences import grouped_options, is_part_of
 from ganlab.records.folder import RunFolder
+from ganlab.records.metric_lines import whole_line
 from ganlab.records.summaries import RunSummary
+from ganlab.storage.reading import RECIPE, open_file, parse_toml, read_json, read_text
 
 #: Shown for a run that was not evaluated.
 LOSSES = ("loss/discriminator", "loss/generator")
@@ -77,7 +79,7 @@ class RunResult(RunSummary):
     @cached_property
     def _recipe_options(self) -> dict[str, str | int | float]:
         try:
-            return flatten(tomllib.loads(_read_text(self.folder.recipe)))
+            return flatten(parse_toml(read_text(self.folder.recipe, RECIPE)))
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return {}
 
@@ -87,8 +89,8 @@ class RunResult(RunSummary):
     def evaluation(self) -> dict[str, Any]:
         """The content of ``evaluation.json``; empty where the run was not evaluated, or the file is damaged."""
         try:
-            content = json.loads(_read_text(self.folder.evaluation))
-        except (OSError, ValueError, RecursionError):
+            content = read_json(self.folder.evaluation)
+        except (OSError, ValueError):
             return {}
         tables = ("values", "better", "about")
         return content if isinstance(content, dict) and all(isinstance(content.get(key, {}), dict) for key in tables) else {}
@@ -96,7 +98,7 @@ class RunResult(RunSummary):
     @cached_property
     def values(self) -> dict[str, float]:
         """The finite values that were measured at the end of the run, by metric."""
-        return {str(name): float(value) for name, value in self.evaluation.get("values", {}).items() if _is_number(value)}
+        return {str(name): float(value) for name, value in self.evaluation.get("values", {}).items() if is_number(value)}
 
     @cached_property
     def numbers(self) -> dict[str, float]:
@@ -120,7 +122,7 @@ class RunResult(RunSummary):
     @property
     def about(self) -> dict[str, str | int | float]:
         """How the values were measured: the number of samples, the judge."""
-        return {str(key): value for key, value in self.evaluation.get("about", {}).items() if isinstance(value, str) or _is_number(value)}
+        return {str(key): value for key, value in self.evaluation.get("about", {}).items() if isinstance(value, str) or is_number(value)}
 
     @property
     def collapsed(self) -> str:
@@ -139,7 +141,7 @@ class RunResult(RunSummary):
         curves: dict[str, list[tuple[int, float]]] = {}
         for line in map(json.loads, self.folder.lines()):
             for name, value in line["metrics"].items():
-                if _is_number(value):
+                if is_number(value):
                     curves.setdefault(name, []).append((line["step"], float(value)))
         return curves
 
@@ -153,22 +155,15 @@ class RunResult(RunSummary):
 def last_lines(folder: RunFolder) -> list[dict[str, Any]]:
     """The last whole lines of a run's ``metrics.jsonl``, oldest first. Only the file's end is read: the file may be large."""
     try:
-        with open(folder.metrics, "rb") as file:
-            size = file.seek(0, 2)
+        with open_file(folder.metrics, math.inf) as file:
+            size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - TAIL))
-            content = file.read()
+            content = file.read(TAIL)
     except OSError:
         return []
     raw = content.split(b"\n")[(1 if size > TAIL else 0) : -1]  # the first line may be cut, the last line half written
-    lines = []
-    for line in raw:
-        try:
-            read = json.loads(line)
-            if isinstance(read["metrics"], dict) and isinstance(read["step"], int):
-                lines.append({"step": read["step"], "metrics": _numbers(read["metrics"])})
-        except (ValueError, KeyError, TypeError, RecursionError):
-            continue
-    return lines
+    lines = [json.loads(line) for line in map(whole_line, raw) if line]
+    return [{"step": line["step"], "metrics": _numbers(line["metrics"])} for line in lines]
 
 
 def latest(folder: RunFolder) -> tuple[int, dict[str, float]]:
@@ -183,16 +178,9 @@ def latest(folder: RunFolder) -> tuple[int, dict[str, float]]:
 
 def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
     """The metrics of a line; NaN for a value that was not finite, which JSON holds as null."""
-    return {name: math.nan if value is None else float(value) for name, value in metrics.items() if isinstance(value, int | float | None)}
+    return {name: math.nan if value is None else float(value) for name, value in metrics.items()}
 
 
-def _read_text(path: Path) -> str:
-    """The text of a file in a run's folder. A link is not followed: the folder may come from elsewhere."""
-    if path.is_symlink():
-        raise OSError(f"{path} is a link")
-    return path.read_text(encoding="utf-8")
-
-
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     """Whether a value from JSON is a number that can be converted to a finite float."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST

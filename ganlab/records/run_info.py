@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict  # before Python 3.12 pydantic accepts no other
 
 from ganlab.errors import PluginError, UsageError
+from ganlab.storage.reading import read_json
 
 CLOSING = "closing"  # the status of a run that is trained while the last of its files are made
 ACTIVE = ("running", CLOSING)  # the statuses of a run whose process has not ended, unless it was killed
 IN_PLACE = "a trick or a script has put this into run.info"
+
+LARGEST = 2**63 - 1
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Seconds = Annotated[float, Field(ge=0, le=1e12)]  # a duration
+Moment = Annotated[float, Field(ge=0, le=253402214400)]  # seconds since 1970, up to the year 9999, which is the last that has a date
+
+SHOWN = 200  # letters of a value that an error message repeats
 
 #: A copy of a plugin file in the run's folder: its name, the path of the original, and the digest of its content.
 PluginCopy = TypedDict("PluginCopy", {"name": str, "from": str, "sha256": str})
@@ -45,7 +53,7 @@ class UsedData(TypedDict, total=False):
     """
 
     use: str
-    size: int
+    size: Count
     fingerprint: str
     outline: str
     unreadable: list[str]
@@ -68,9 +76,9 @@ class Resumption(TypedDict, total=False):
     their names.
     """
 
-    time: float
+    time: Moment
     changed: dict[str, Any]
-    step: int
+    step: Count
     recipe: list[str]
     data: list[str]
 
@@ -80,7 +88,7 @@ class SweepMembership(TypedDict, total=False):
 
     name: str
     combination: dict[str, Any]
-    seed: int
+    seed: Count
 
 
 class FolderPlace(TypedDict, total=False):
@@ -105,7 +113,7 @@ class RunInfo(pydantic.BaseModel):
     Only keys that were set are written. Every key has a default, so an older run.json can be read.
     """
 
-    model_config = ConfigDict(extra="allow", validate_assignment=True, strict=True)
+    model_config = ConfigDict(extra="allow", validate_assignment=True, strict=True, allow_inf_nan=False)
 
     # identity
     id: str = ""
@@ -113,23 +121,23 @@ class RunInfo(pydantic.BaseModel):
     folder: FolderPlace = {}
     copied_from: Origin | None = None
     recipe: str = ""
-    seed: int | None = None
+    seed: Count | None = None
     set: SweepMembership = {}
     init_from: str = ""
     signature: str | None = None
 
     # progress
     status: str = "unknown"
-    created: float | None = None
-    started: float | None = None
-    ended: float | None = None
-    counters: dict[str, int] = {}
-    total_steps: int = 0
-    training_seconds: float = 0.0
+    created: Moment | None = None
+    started: Moment | None = None
+    ended: Moment | None = None
+    counters: dict[str, Count] = {}
+    total_steps: Count = 0
+    training_seconds: Seconds = 0.0
     last_checkpoint: str | None = None
     best_checkpoint: BestCheckpoint | None = None
     ended_by: str = ""  # the trick that finished the run before its budget was spent, in the step ended_at
-    ended_at: int = 0
+    ended_at: Count = 0
     read_total_steps: list[str] = []  # the tricks that have read run.total_steps: a longer budget may change what they do
     failure: str | None = None
     signal: str | None = None
@@ -153,14 +161,14 @@ class RunInfo(pydantic.BaseModel):
     user: str = ""
     host: str = ""
     platform: str = ""
-    pid: int | None = None
-    process_started: float | None = None
-    boot: float | None = None
+    pid: Count | None = None
+    process_started: Moment | None = None
+    boot: Moment | None = None
     command: list[str] = []
     device: str = ""
     device_name: str = ""
     dtype: str = ""
-    threads: int | None = None
+    threads: Count | None = None
 
     @classmethod
     def read(cls, path: Path) -> RunInfo:
@@ -170,18 +178,17 @@ class RunInfo(pydantic.BaseModel):
             UsageError: the file is missing or damaged.
         """
         try:
-            if not path.is_file():
-                raise FileNotFoundError("[Errno 2] No such file or directory")
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise UsageError(f"{path} cannot be read: {error}", "is this a run's folder? `ganlab runs` lists them") from error
+            content = read_json(path)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise UsageError(f"{path} cannot be read: {reason}", "is this a run's folder? `ganlab runs` lists them") from error
         if not isinstance(content, dict):
             raise UsageError(f"{path} is not the run.json of a run: it holds no JSON object")
         try:
             return cls(**content)
         except pydantic.ValidationError as error:
             key = str(error.errors(include_url=False)[0]["loc"][0])
-            raise UsageError(f"{path} is damaged: its {key} is {content[key]!r}") from error
+            raise UsageError(f"{path} is damaged: its {key} is {_shown(content[key])}") from error
         except TypeError as error:  # a key that is the name of a parameter of Python's own, such as "self"
             raise UsageError(f"{path} is damaged: {error}") from error
 
@@ -214,6 +221,12 @@ class RunInfo(pydantic.BaseModel):
 def _reason(error: pydantic.ValidationError) -> str:
     text = error.errors(include_url=False)[0]["msg"]
     return f"{text[:1].lower()}{text[1:]}"
+
+
+def _shown(value: Any) -> str:
+    """A value in an error message, cut off where it is long."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 class InfoView(MutableMapping[str, Any]):

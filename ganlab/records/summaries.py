@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import socket
@@ -12,6 +11,7 @@ from pathlib import Path
 from ganlab.errors import UsageError, did_you_mean
 from ganlab.records.folder import RunFolder
 from ganlab.records.run_info import ACTIVE, RunInfo
+from ganlab.storage.reading import is_folder
 
 CLOCK_TOLERANCE = 2.0  # seconds by which two readings of a process's start, or of the boot time, may differ
 SHORTEST = 4  # characters of a run's id that identify it: the short id at its end
@@ -75,26 +75,26 @@ class RunSummary:
 
 def list_runs(runs: Path) -> list[RunSummary]:
     """The runs in the folder ``runs``, oldest first, without those that :func:`damaged_runs` lists."""
-    summaries = []
-    for folder in _folders(runs):
-        with contextlib.suppress(UsageError):
-            summaries.append(RunSummary(folder, folder.read_info()))
-    return sorted(summaries, key=lambda run: run.info.created or 0.0)  # the folder's name has whole seconds only
+    return read_runs(runs)[0]
 
 
 def damaged_runs(runs: Path) -> list[str]:
     """One message for each run in the folder ``runs`` whose run.json cannot be read."""
-    messages = []
-    for folder in _folders(runs):
+    return read_runs(runs)[1]
+
+
+def read_runs(runs: Path) -> tuple[list[RunSummary], list[str]]:
+    """The runs in the folder ``runs``, oldest first, and one message for each whose run.json cannot be read."""
+    summaries, messages = [], []
+    for path in sorted(runs.iterdir()) if runs.is_dir() else []:
+        if not os.path.lexists(path / "run.json"):
+            continue
         try:
-            folder.read_info()
+            folder = RunFolder(path)
+            summaries.append(RunSummary(folder, folder.read_info()))
         except UsageError as error:
             messages.append(error.message)
-    return messages
-
-
-def _folders(runs: Path) -> list[RunFolder]:
-    return [RunFolder(path) for path in (sorted(runs.iterdir()) if runs.is_dir() else []) if (path / "run.json").is_file()]
+    return sorted(summaries, key=lambda run: run.info.created or 0.0), messages  # the folder's name has whole seconds only
 
 
 def find_run(runs: Path, name: str) -> RunSummary:
@@ -103,14 +103,14 @@ def find_run(runs: Path, name: str) -> RunSummary:
     Raises:
         UsageError: no run matches, or more than one.
     """
-    if name and (Path(name) / "run.json").is_file():
+    if name and os.path.lexists(Path(name) / "run.json"):
         folder = RunFolder(Path(name))
         return RunSummary(folder, folder.read_info())
     runs_here = list_runs(runs)
     if name == "last" and runs_here:
         return runs_here[-1]
     for folder in map(RunFolder, (Path(name), runs / name)):
-        if name and folder.checkpoints.is_dir():
+        if name and is_folder(folder.checkpoints):
             return RunSummary(folder, folder.read_info())  # raises, with the reason
     matching = [run for run in runs_here if run.id == name]
     if not matching and len(name) >= SHORTEST:

@@ -13,7 +13,6 @@ import hmac
 import json
 import os
 import secrets
-import tomllib
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -27,6 +26,7 @@ from ganlab.recipe.differences import is_part_of
 from ganlab.records.folder import RunFolder
 from ganlab.records.request import RunRequest
 from ganlab.records.run_info import PluginCopy, RunInfo
+from ganlab.storage.reading import RECIPE, parse_toml, read_bytes, read_text
 
 KEY_BYTES = 32
 
@@ -77,7 +77,7 @@ def refuse_strangers_files(folder: RunFolder, info: RunInfo, request: RunRequest
     """
     reasons = _links_and_special_files(folder)
     try:
-        document = {} if reasons else tomllib.loads(folder.recipe.read_text(encoding="utf-8"))
+        document = {} if reasons else parse_toml(read_text(folder.recipe, RECIPE))
     except (OSError, ValueError, RecursionError):
         document = {}  # loading the recipe reports what is wrong
     plugins = document.get("plugins")
@@ -155,14 +155,16 @@ def is_harmless(annotation: Any) -> bool:
 
 
 def _digest(key: bytes, folder: RunFolder, plugins: list[PluginCopy]) -> str:
-    signed = json.dumps({"recipe": folder.recipe.read_text(encoding="utf-8"), "plugins": plugins}, sort_keys=True)
+    signed = json.dumps({"recipe": read_text(folder.recipe, RECIPE), "plugins": plugins}, sort_keys=True)
     return hmac.new(key, signed.encode(), hashlib.sha256).hexdigest()
 
 
 def _digest_of(path: Path) -> str:
     try:
-        return f" (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()})" if path.is_file() else " (which does not exist)"
-    except OSError:
+        return f" (sha256 {hashlib.sha256(read_bytes(path)).hexdigest()})"
+    except FileNotFoundError:
+        return " (which does not exist)"
+    except (OSError, ValueError):
         return " (which cannot be read)"
 
 

@@ -18,19 +18,20 @@ from ganlab.game.blame import blamed
 from ganlab.game.factories import make_data
 from ganlab.game.random_streams import default_generators_restored
 from ganlab.generators.description import description, drawn_as
-from ganlab.generators.loaded import LoadedGenerator, rebuilt
+from ganlab.generators.loaded import LoadedGenerator, read_description, reason_of, rebuilt
 from ganlab.pictures import are_images, image_grid, sheet, tiled
 from ganlab.recipe import Lookup, Recipe
 from ganlab.records import generator_step, trust
 from ganlab.records.folder import RunFolder, step_of
 from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary
+from ganlab.runs.checkpoint_content import read_checkpoint
 from ganlab.runs.device import DTYPES
 from ganlab.runs.retention import newest_valid
 from ganlab.runs.run import Run
 from ganlab.runs.saved_recipe import recipe_of
 from ganlab.runs.start import build_game
-from ganlab.storage import checkpoint
+from ganlab.storage.reading import is_regular
 
 
 @dataclass
@@ -95,8 +96,8 @@ def open_generator(
         recipe = recipe_of(folder, info, library, own_request)
         return generator_at_checkpoint(find_checkpoint(summary, point, tell), recipe, library, data_root)
     path = generator_file(summary, request)
-    state = checkpoint.load(path, "generator")
-    installed = library.find("network", str(state.get("use"))) and library.find("noise", str(dict(state.get("noise", {})).get("use")))
+    state = read_description(path)
+    installed = library.find("network", state["use"]) and library.find("noise", state["noise"]["use"])
     loaded_recipe = None if installed else recipe_of(folder, info, library, own_request)  # it loads the run's plugin files
     generator = rebuilt(path, state, library)
     outdated = generator_step.describe_outdated_generator(summary, generator.info["step"])
@@ -118,7 +119,7 @@ def open_generator(
 
 def generator_at_checkpoint(path: Path, recipe: Recipe, library: Lookup, data_root: Path) -> RunGenerator:
     """Load the generator of the checkpoint ``path``. The whole recipe is built, because tricks may change the network."""
-    state = checkpoint.load(path)
+    state = read_checkpoint(path)
     dataset = make_data(recipe, data_root, download=False)
     with default_generators_restored(torch.device("cpu")):
         run = Run(recipe, None, torch.device("cpu"), DTYPES[recipe.train.dtype])
@@ -127,8 +128,8 @@ def generator_at_checkpoint(path: Path, recipe: Recipe, library: Lookup, data_ro
         try:
             run.players["generator"].network.load_state_dict(state["generator"]["network"])
             run.game.step = state["step"]
-        except (KeyError, RuntimeError) as error:
-            raise GanlabError(f"checkpoint {path} is of another generator than its recipe's: {str(error).splitlines()[0]}") from error
+        except RuntimeError as error:
+            raise GanlabError(f"checkpoint {path} is of another generator than its recipe's: {reason_of(error)}") from error
         return RunGenerator(rebuilt(path, description(run.game), library), lambda: dataset)
 
 
@@ -166,7 +167,7 @@ def generator_file(summary: RunSummary, request: RunRequest) -> Path:
         UsageError: the run has none. The message says why, and what to do.
     """
     folder: RunFolder = summary.folder
-    if folder.generator.is_file():
+    if is_regular(folder.generator):
         return folder.generator
     resume = f"resume it: {RunRequest().command_line(folder.path)}"
     reasons = {

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ganlab.components import Dataset
-from ganlab.errors import UsageError
+from ganlab.errors import GanlabError, PluginError, UsageError
 from ganlab.game.factories import make_data
 from ganlab.game.out_of_memory import memory_errors_in_words
 from ganlab.recipe import Lookup, Recipe, differences, to_toml
@@ -21,6 +22,7 @@ from ganlab.records.folder import RunFolder, step_of
 from ganlab.records.request import RunRequest
 from ganlab.records.run_info import RunInfo
 from ganlab.records.summaries import RunSummary
+from ganlab.runs.checkpoint_content import UnfitCheckpoint
 from ganlab.runs.device import DTYPES, find_device
 from ganlab.runs.evaluations import evaluation_interval
 from ganlab.runs.provenance import provenance_of
@@ -29,7 +31,6 @@ from ganlab.runs.run import Run
 from ganlab.runs.sampler import sheet_interval
 from ganlab.runs.saved_recipe import recipe_of
 from ganlab.runs.start import prepare
-from ganlab.runs.state import check_names
 from ganlab.runs.workspace import Workspace
 from ganlab.storage.atomic import write_text
 from ganlab.storage.output_files import unused_path
@@ -54,7 +55,10 @@ def resume_run(summary: RunSummary, library: Lookup, workspace: Workspace, reque
         raise
 
 
-def _resume(folder: RunFolder, library: Lookup, workspace: Workspace, request: RunRequest) -> Run:
+def _resume(
+    folder: RunFolder, library: Lookup, workspace: Workspace, request: RunRequest, unfit: Mapping[Path, GanlabError] | None = None
+) -> Run:
+    """As :func:`resume_run`, of a folder that is locked, without the checkpoints that are ``unfit``."""
     info, copied = separated(folder, folder.read_info())
     if "train.init_from" in request.keys:
         raise UsageError(
@@ -65,8 +69,7 @@ def _resume(folder: RunFolder, library: Lookup, workspace: Workspace, request: R
         raise _finished_error(folder, info)
     recipe = recipe_of(folder, info, library, request)
     _check_script_tricks(folder, info, workspace, request)
-    path, state, skipped = newest_valid(folder)
-    check_names(path, state)
+    path, state, skipped = newest_valid(folder, unfit)
     defaults = differences.default_options(recipe)
     changes = differences.describe_changes(state["recipe"], differences.recorded_options(recipe), defaults=defaults)
     _refuse_changes(folder, path, changes, request)
@@ -76,7 +79,12 @@ def _resume(folder: RunFolder, library: Lookup, workspace: Workspace, request: R
         if not data_change.same_files and any(differences.is_part_of(key, ("data", "train.seed")) for key in changes):
             raise UsageError(f"run {folder.path.name} cannot be resumed with other data", f"to start a new run: {_new_run_command(folder)}")
         data_files.refuse_large_change(folder, data_change, request.command_line(folder.path, changed=True), request.changed)
-    run = _build_and_restore(folder, info, recipe, dataset, workspace, path, state, changes)
+    try:
+        run = _build_and_restore(folder, info, recipe, dataset, workspace, path, state, changes)
+    except UnfitCheckpoint as error:
+        if changes.keys() - differences.BUDGET or path == folder.checkpoint_files()[0]:
+            raise  # the change is the reason; or there is no older one
+        return _resume(folder, library, workspace, request, {**(unfit or {}), path: error})
     for text in [*skipped, *filter(None, [copied])]:
         run.announce(text)
     if data_change is not None:
@@ -143,7 +151,10 @@ def _build_and_restore(
         prepare(run, dataset, workspace)
         _check_budget(run, folder, info, state["step"])
         other_tricks = any(differences.is_part_of(key, ("tricks",)) for key in changes) or run.info["script_tricks"] != info.script_tricks
-        run.restore(path, state, other_tricks, changes)
+        try:
+            run.restore(path, state, other_tricks, changes)
+        except PluginError as error:  # a trick's load_state_dict
+            raise UnfitCheckpoint(f"checkpoint {path} cannot be loaded: {error.message}", error.hint) from error
     run.written.read_only = False
     run.timetable.clock.seconds = info.training_seconds
     run.resumed_from = run.step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from ganlab.errors import GanlabError, UsageError
 from ganlab.recipe import Train
 from ganlab.records.folder import RunFolder, step_of
 from ganlab.records.run_info import InfoView, RunInfo
-from ganlab.storage import checkpoint
+from ganlab.runs.checkpoint_content import read_checkpoint
 from ganlab.storage.atomic import write_errors
 
 
@@ -71,8 +72,11 @@ def prune(folder: RunFolder, train: Train, best: Best) -> None:
                 path.unlink(missing_ok=True)
 
 
-def newest_valid(folder: RunFolder) -> tuple[Path, dict[str, Any], list[str]]:
+def newest_valid(folder: RunFolder, unfit: Mapping[Path, GanlabError] | None = None) -> tuple[Path, dict[str, Any], list[str]]:
     """The newest checkpoint that can be read, its state, and a sentence for each newer one that is damaged and was skipped.
+
+    Args:
+        unfit: checkpoints that could be read, but not loaded, each with the reason; they are skipped, too.
 
     Raises:
         UsageError: there is none.
@@ -80,7 +84,9 @@ def newest_valid(folder: RunFolder) -> tuple[Path, dict[str, Any], list[str]]:
     damaged: list[str] = []
     for path in reversed(folder.checkpoint_files()):
         try:
-            return path, checkpoint.load(path), [f"{text} It is skipped; {path.name} is used." for text in damaged]
+            if unfit and path in unfit:
+                raise unfit[path]
+            return path, read_checkpoint(path), [f"{text} It is skipped; {path.name} is used." for text in damaged]
         except GanlabError as error:
             damaged.append(f"{error.message}.")
     again = f"to train it again: `ganlab run {folder.recipe}`"

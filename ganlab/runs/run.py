@@ -21,12 +21,12 @@ from ganlab.recipe import Recipe, Schedule
 from ganlab.records.folder import RunFolder
 from ganlab.records.record import Record
 from ganlab.records.run_info import InfoView, RunInfo
+from ganlab.runs.checkpoint_content import read_checkpoint
 from ganlab.runs.checkpoints import Checkpoints
 from ganlab.runs.clock import Clock
 from ganlab.runs.evaluations import Evaluations
 from ganlab.runs.sampler import Sampler
 from ganlab.runs.timetable import Timetable
-from ganlab.storage import checkpoint
 
 if TYPE_CHECKING:
     import numpy as np
@@ -224,7 +224,7 @@ class Run:
 
     def restore(self, path: Path, state: dict[str, Any] | None = None, other_tricks: bool = False, changed: Collection[str] = ()) -> None:
         """Put the run into the state of the checkpoint ``path``; see :meth:`Checkpoints.restore`. ``state``: its content, if known."""
-        self.checkpointing.restore(path, checkpoint.load(path) if state is None else state, other_tricks, changed)
+        self.checkpointing.restore(path, read_checkpoint(path) if state is None else state, other_tricks, changed)
 
     def _progress(self) -> dict[str, Any]:
         """What ``run.json`` says of how far the run is; it may be half built."""

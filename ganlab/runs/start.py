@@ -19,6 +19,7 @@ from ganlab.recipe import Lookup, Recipe, display, load_recipe, to_toml
 from ganlab.records import data_files, plugin_files, trust
 from ganlab.records.folder import RunFolder
 from ganlab.roles import ROLES
+from ganlab.runs.checkpoint_content import read_checkpoint
 from ganlab.runs.device import DTYPES, find_device
 from ganlab.runs.evaluations import Evaluations
 from ganlab.runs.provenance import provenance_of
@@ -26,7 +27,6 @@ from ganlab.runs.retention import newest_valid
 from ganlab.runs.run import Run
 from ganlab.runs.workspace import Workspace
 from ganlab.speed.choose import speed_up
-from ganlab.storage import checkpoint
 from ganlab.storage.atomic import write_text
 
 
@@ -158,7 +158,7 @@ def load_weights(run: Run, path: Path) -> None:
         for text in skipped:
             run.announce(f"train.init_from: {text}")
     elif path.is_file():
-        state = checkpoint.load(path)
+        state = read_checkpoint(path)
     else:
         raise UsageError(
             f"train.init_from = '{display(path)}': there is no such file or folder",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import contextlib
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,15 @@ from ganlab.errors import GanlabError
 from ganlab.game.blame import blamed
 from ganlab.game.game import Game
 from ganlab.game.hooks import Trick
+from ganlab.game.out_of_memory import is_memory_error
 from ganlab.game.player import Player
 from ganlab.recipe import differences
 from ganlab.records.metric_lines import Journal
 from ganlab.roles import ROLES
+from ganlab.runs.checkpoint_content import UnfitCheckpoint
 from ganlab.runs.optimizer_state import load_optimizer
 from ganlab.runs.retention import Best
 from ganlab.storage import checkpoint
-
-#: The names of all parts, as a checkpoint has them.
-NAMES = ("generator", "discriminator", "recipe", "step", "batches_drawn", "metrics", "journal", "best", "non_finite", "tricks")
 
 
 def state_of(game: Game, journal: Journal, best: Best) -> dict[str, Any]:
@@ -39,17 +39,6 @@ def state_of(game: Game, journal: Journal, best: Best) -> dict[str, Any]:
     }
 
 
-def check_names(path: Path, state: dict[str, Any]) -> None:
-    """Check that a checkpoint has the state of every part.
-
-    Raises:
-        GanlabError: it has not: another version of ganlab wrote it.
-    """
-    missing = [name for name in NAMES if name not in state]
-    if missing:
-        raise GanlabError(f"checkpoint {path} has no {', '.join(missing)}: another version of ganlab wrote it", "resume with that version")
-
-
 def load_state(game: Game, best: Best, path: Path, state: dict[str, Any], other_tricks: bool, changed: Collection[str]) -> None:
     """Load the state of a checkpoint into the game and ``best``. The journal is read from its file instead.
 
@@ -58,21 +47,35 @@ def load_state(game: Game, best: Best, path: Path, state: dict[str, Any], other_
         changed: the keys in which the recipe differs from the checkpoint's. What depends on them is not loaded.
 
     Raises:
-        GanlabError: the checkpoint has other tricks or other networks than the recipe.
+        UnfitCheckpoint: the checkpoint has other tricks or other networks than the recipe, or values that cannot be loaded.
+        PluginError: a trick cannot load its state.
     """
     tricks = {trick.name for trick in _stateful(game.tricks)}
     if not other_tricks and set(state["tricks"]) != tricks:
-        raise GanlabError(f"checkpoint {path} has the state of other tricks than this recipe: {sorted(state['tricks'])}")
+        raise UnfitCheckpoint(f"checkpoint {path} has the state of other tricks than this recipe: {sorted(state['tricks'])}")
     for role in ROLES:
-        _load_player(game, role, path, state, changed)
-    game.step = state["step"]
-    game.draws.load_state_dict(state["batches_drawn"])
-    game.metrics.load_state_dict(state["metrics"])
-    if not {"train.keep_best", "train.best_is"}.intersection(changed):
-        best.load_state_dict(state["best"])
-    game.guard.load_state_dict(state["non_finite"])
-    _load_tricks(game.tricks, state["tricks"], changed)
+        with _unfit(path):
+            _load_player(game, role, path, state, changed)
+    with _unfit(path):
+        game.step = state["step"]
+        game.draws.load_state_dict(state["batches_drawn"])
+        game.metrics.load_state_dict(state["metrics"])
+        if not {"train.keep_best", "train.best_is"}.intersection(changed):
+            best.load_state_dict(state["best"])
+        game.guard.load_state_dict(state["non_finite"])
+        _load_tricks(game.tricks, state["tricks"], changed)
     game.step_is_complete = True
+
+
+@contextlib.contextmanager
+def _unfit(path: Path) -> Iterator[None]:
+    """Turn what loading a part of a checkpoint raises into one clear error."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, GanlabError) or is_memory_error(error):
+            raise
+        raise UnfitCheckpoint(f"checkpoint {path} is not what ganlab writes: {type(error).__name__}: {error}", checkpoint.REMOVE) from error
 
 
 def _player_state(player: Player) -> dict[str, Any]:
@@ -85,13 +88,18 @@ def _load_player(game: Game, role: Role, path: Path, state: dict[str, Any], chan
     choice = game.recipe.generator.optimizer if role == "generator" else game.recipe.discriminator.optimizer
     try:
         player.network.load_state_dict(player_state["network"])
-        starts_over = load_optimizer(player, choice, player_state["optimizer"], state["recipe"], changed)
     except (RuntimeError, ValueError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip() and "loading state_dict" not in line]
         more = f" (and {len(lines) - 2} more)" if len(lines) > 2 else ""
-        raise GanlabError(
+        raise UnfitCheckpoint(
             f"checkpoint {path} is of another {role} than this recipe's: {' '.join(lines[:2])}{more}",
             "weights fit the same network only: put its options back, or start a new run with `ganlab run`",
+        ) from error
+    try:
+        starts_over = load_optimizer(player, choice, player_state["optimizer"], state["recipe"], changed)
+    except (RuntimeError, ValueError) as error:
+        raise UnfitCheckpoint(
+            f"checkpoint {path} is of another optimizer of the {role} than this recipe's: {error}", checkpoint.REMOVE
         ) from error
     if starts_over:
         game.announce(f"The {role}'s optimizer starts from its initial state: with its new options it needs other averages than it had.")

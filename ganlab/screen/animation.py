@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 
 from ganlab.errors import GanlabError
+from ganlab.storage.reading import PICTURE, open_file
 
 FORMATS = {".gif": "GIF", ".png": "PNG", ".webp": "WEBP"}
 STRIP = 16  # height in pixels of the strip under a sheet, which shows its step
@@ -38,9 +39,15 @@ def animate(sheets: Sequence[Path], steps: Sequence[int], path: Path, seconds: f
 
 def _read(sheet: Path) -> Image.Image:
     try:
-        with Image.open(sheet) as image:
+        with open_file(sheet, PICTURE) as file, Image.open(file, formats=["PNG"]) as image:
             return image.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:  # Pillow raises SyntaxError for a broken PNG
+    except (
+        OSError,
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+        SyntaxError,
+        ValueError,
+    ) as error:  # Pillow raises SyntaxError for a broken PNG
         raise GanlabError(f"sheet {sheet} cannot be read: {error}", "remove it to animate the other sheets") from error
 
 

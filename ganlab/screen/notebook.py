@@ -23,6 +23,7 @@ from ganlab.hookspecs import hookimpl
 from ganlab.records.folder import step_of
 from ganlab.screen.curves import COLOURS, GREY, svg
 from ganlab.screen.progress import LogForwarder, Progress
+from ganlab.storage.reading import PICTURE, read_bytes
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle
@@ -137,7 +138,7 @@ def sheet_image(sheet: Path) -> str:
     from PIL import Image
 
     try:
-        content = sheet.read_bytes()
+        content = read_bytes(sheet, PICTURE)
         with Image.open(io.BytesIO(content)) as picture:
             width = picture.width
             if len(content) > LARGEST:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganlab.records.metric_lines import whole_lines
+from ganlab.records.metric_lines import readable_lines
 from ganlab.screen.curves import Curves
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Progress:
     def read(self, path: Path | None) -> None:
         """Replace totals and losses by those of the ``metrics.jsonl`` at ``path``; by empty ones if there is no such file."""
         self.totals, self.losses = {}, Curves(LOSSES)
-        for line in whole_lines(path.read_bytes()) if path is not None and path.is_file() else []:
+        for line in readable_lines(path) if path is not None else ():
             record = json.loads(line)
             self._add(record["step"], {name: float("nan") if value is None else value for name, value in record["metrics"].items()})
 

@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,8 +22,12 @@ from torch import Tensor
 
 from ganlab.errors import GanlabError
 from ganlab.storage.atomic import write_bytes, write_errors
+from ganlab.storage.reading import TENSORS, parse_json, refuse_special
 
 FORMAT = 1
+REMOVE = "remove it, and the checkpoint before it is used"
+#: For models of what such a file holds: exact types, tensors among them.
+STRICT = pydantic.ConfigDict(strict=True, arbitrary_types_allowed=True, extra="allow", protected_namespaces=())
 
 
 def save(path: Path, state: dict[str, Any], what: str = "checkpoint") -> None:
@@ -54,14 +59,15 @@ def load(path: Path, what: str = "checkpoint") -> dict[str, Any]:
     Raises:
         GanlabError: there is no such file, it is damaged, or it is not a ``what``.
     """
-    hint = "remove it, and the checkpoint before it is used" if what == "checkpoint" else "get an undamaged copy of it"
+    hint = _what_to_do(what)
     try:
+        refuse_special(path, TENSORS, follow=True)
         with safe_open(path, framework="pt") as file:
-            header = dict(json.loads((file.metadata() or {}).get("ganlab", "{}")))
+            header = dict(parse_json((file.metadata() or {}).get("ganlab", "{}")))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError:
         raise GanlabError(f"{what} {path} does not exist") from None
-    except (OSError, SafetensorError, ValueError, TypeError) as error:
+    except (OSError, SafetensorError, ValueError, TypeError, AttributeError, RuntimeError) as error:  # the last two: types torch lacks
         raise GanlabError(f"{what} {path} is damaged: {error}", hint) from error
     if header.get("format") != f"ganlab {what} {FORMAT}":
         raise GanlabError(f"{path} is not a {what} of this version of ganlab (its format: {header.get('format', 'unknown')})")
@@ -69,8 +75,28 @@ def load(path: Path, what: str = "checkpoint") -> dict[str, Any]:
         raise GanlabError(f"{what} {path} is damaged: its checksum does not match its content", hint)
     try:
         return dict(_unpack(header["state"], tensors))
-    except (KeyError, TypeError, ValueError, RecursionError) as error:  # not written by ganlab: its checksum is right
+    except (KeyError, TypeError, ValueError) as error:  # not written by ganlab: its checksum is right
         raise GanlabError(f"{what} {path} is not what ganlab writes: {error!r}", hint) from error
+
+
+def check_types(content: type[pydantic.BaseModel], path: Path, state: dict[str, Any], what: str = "checkpoint") -> None:
+    """Check that what was read from ``path`` has the keys and the types of a model.
+
+    Raises:
+        GanlabError: it has not. The message names the first key that is missing or wrong.
+    """
+    try:
+        content.model_validate(state)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where, reason = "/".join(map(str, first["loc"])), first["msg"]
+        raise GanlabError(
+            f"{what} {path} is not what ganlab writes: {where}: {reason[:1].lower()}{reason[1:]}", _what_to_do(what)
+        ) from error
+
+
+def _what_to_do(what: str) -> str:
+    return REMOVE if what == "checkpoint" else "get an undamaged copy of it"
 
 
 def checked(state: Any, path: str = "") -> Any:

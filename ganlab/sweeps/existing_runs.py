@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import shlex
 import tomllib
@@ -14,6 +14,7 @@ from ganlab.recipe import Recipe, differences, flatten, to_toml
 from ganlab.recipe.grid import Combination
 from ganlab.records.folder import RunFolder
 from ganlab.records.summaries import RunSummary, list_runs
+from ganlab.storage.reading import RECIPE, is_regular, parse_toml, read_json, read_text
 from ganlab.sweeps.sweep import Sweep, SweepDefinition, SweepRun
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
@@ -67,7 +68,7 @@ def new_runs(runs_dir: Path, known: set[str]) -> list[RunSummary]:
     """The runs whose folders have appeared since the last call. Their names are added to ``known``."""
     summaries = []
     for path in runs_dir.iterdir() if runs_dir.is_dir() else []:
-        if path.name not in known and (path / "run.json").is_file():
+        if path.name not in known and is_regular(path / "run.json"):
             try:
                 folder = RunFolder(path)
                 summaries.append(RunSummary(folder, folder.read_info()))
@@ -84,8 +85,9 @@ def option_changes(summary: RunSummary, recipe: Recipe, seed: int) -> dict[str, 
         UsageError: the run's recipe cannot be read.
     """
     try:
-        saved_document = tomllib.loads(summary.folder.recipe.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        saved_document = parse_toml(read_text(summary.folder.recipe, RECIPE))
+        saved_options = flatten(saved_document)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{summary.folder.recipe} cannot be read: {error}",
             f"`ganlab delete {summary.id}` removes the run; the same command then trains it again",
@@ -93,7 +95,7 @@ def option_changes(summary: RunSummary, recipe: Recipe, seed: int) -> dict[str, 
     document = tomllib.loads(to_toml(recipe))  # written and read again, as the saved one was: the order of the tables may change
     document["train"]["seed"] = seed
     defaults = differences.default_options(recipe)
-    return differences.describe_changes(flatten(saved_document), flatten(document), differences.NOT_IN_SWEEP, defaults)
+    return differences.describe_changes(saved_options, flatten(document), differences.NOT_IN_SWEEP, defaults)
 
 
 def _changed_plugin_files(summary: RunSummary, recipe: Recipe) -> list[str]:
@@ -108,10 +110,10 @@ def _refuse_other_definition(sweep: Sweep) -> None:
         UsageError: it has not, or its ``set.json`` is damaged.
     """
     path = sweep.path / "set.json"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
+        saved = read_json(path)
         saved_definition = {key: saved[key] for key in sweep.definition.as_json()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(

@@ -36,7 +36,7 @@ class CombinationResult:
     @property
     def findings(self) -> dict[str, int]:
         """In how many finished runs tricks reported a problem at the end, by the problem's name."""
-        return dict(Counter(name for result in self.group.results for name in result.info.findings))
+        return dict(Counter(str(name) for result in self.group.results for name in result.info.findings))
 
     @property
     def failed(self) -> int:

@@ -235,5 +235,6 @@ def _check_file(uri: str, runs_dir: Path) -> None:
 
 def _experiment_name(runs_dir: Path) -> str:
     """Return the MLflow experiment of the latest run that has one, else the default, ``ganlab``."""
-    names = [name for run in list_runs(runs_dir) if (name := run.info.get("mlflow", {}).get("experiment"))]
-    return str(names[-1]) if names else "ganlab"
+    tables = [run.info.get("mlflow") for run in list_runs(runs_dir)]
+    names = [name for table in tables if isinstance(table, dict) and isinstance(name := table.get("experiment"), str) and name]
+    return names[-1] if names else "ganlab"

@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import json
 import os
+import resource
 import runpy
 import select
 import signal
@@ -66,8 +67,8 @@ class Server:
             folder: the working folder.
             words: of the command.
             moment: when to kill it; None lets it end.
-            more: ``file_size``, a limit in bytes that the child sets itself; ``environment``, variables; ``constants``, other values of
-                names of modules, by ``module:name``.
+            more: ``file_size`` and ``memory`` (beyond what it begins with), limits in bytes that the child sets itself; ``limit``, seconds
+                after which it is ended; ``environment``, variables; ``constants``, other values of names of modules, by ``module:name``.
         """
         return self._job(folder, words=words, moment=moment, **more)
 
@@ -129,7 +130,7 @@ def carry_out(job: dict[str, Any]) -> dict[str, Any]:
         await_the_moment(reading, moment)
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
-    code = end_of(child, started + LIMIT)
+    code = end_of(child, started + job.get("limit", LIMIT))
     os.close(reading)
     return {"code": code, "seconds": time.monotonic() - started}
 
@@ -178,9 +179,10 @@ def be_the_child(job: dict[str, Any], sign: int) -> NoReturn:
         if job.get("moment"):
             moments.arm(job["moment"], sign)
         if job.get("file_size"):
-            import resource
-
             resource.setrlimit(resource.RLIMIT_FSIZE, (job["file_size"], job["file_size"]))
+        if job.get("memory"):
+            limit = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + job["memory"]
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         sys.argv = ["ganlab", *job["words"]]
         ganlab.cli.main(list(job["words"]))
     except SystemExit as error:
