@@ -12,9 +12,9 @@ from ganlab.errors import GanlabError, PluginError
 from ganlab.records.folder import step_of
 from ganlab.runs.run import Run
 from ganlab.runs.training import execute
-from ganlab.screen.terminal import Display, command
+from ganlab.screen.terminal import Display, command, write_at_once
 
-SHOW_CURSOR = "\x1b[?25h"  # the live display hides it
+SHOW_CURSOR = b"\x1b[?25h"  # the live display hides it
 
 
 def train(run: Run, display: Display) -> None:
@@ -40,7 +40,8 @@ def exit_at_once(run: Run) -> NoReturn:
     how = (
         f"its last checkpoint is {names[-1]}; to resume from it: {command(run, 'resume', run.id)}" if names else "it has no checkpoint yet"
     )
-    os.write(2, f"{SHOW_CURSOR if sys.stderr.isatty() else ''}\nstopped at once. The run is not finished: {how}\n".encode())
+    os.write(2, SHOW_CURSOR if sys.stderr.isatty() else b"")
+    write_at_once(f"\nstopped at once. The run is not finished: {how}\n")
     os._exit(INTERRUPTED)
 
 

@@ -14,6 +14,7 @@ from ganlab.recipe.locate import locate
 from ganlab.recipe.merge import LISTED
 from ganlab.recipe.places import Mistakes, Node, Place, Way, display, dotted, show
 from ganlab.recipe.shipped import is_bare_name, missing_recipe, shipped_recipes
+from ganlab.redaction import remember_secrets
 
 DEEPEST = 16  # levels of nested tables and lists; more would exhaust Python's stack
 NAME = re.compile(r"[A-Za-z0-9_-]+")  # of a trick: a key of the recipe, of `--set`, and of the checkpoint
@@ -68,6 +69,7 @@ def read_file(path: Path, order: int, mistakes: Mistakes) -> Node:
     if depth(document) > DEEPEST:
         mistakes.add(Place(source, 1, order), f"lists and tables are nested more than {DEEPEST} levels deep")
         raise Unreadable
+    remember_secrets(document)  # an error may quote any value
     tree = _tree(document, (), locate(text), Place(source, 1, order))
     refuse_values(tree, mistakes)
     return tree

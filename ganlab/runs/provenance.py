@@ -25,6 +25,7 @@ from ganlab.recipe import Recipe
 from ganlab.records import distributions
 from ganlab.records.folder import RunFolder
 from ganlab.records.run_info import GitState, RunInfo
+from ganlab.redaction import redacted_value
 from ganlab.runs.device import device_name
 from ganlab.version import __version__
 
@@ -50,7 +51,7 @@ def provenance_of(recipe: Recipe, folder: RunFolder | None, device: torch.device
         host=socket.gethostname(),
         platform=platform.platform(),
         **process(),
-        command=sys.argv,
+        command=[redacted_value(word) for word in sys.argv],
         device=str(device),
         device_name=device_name(device),
         dtype=recipe.train.dtype,

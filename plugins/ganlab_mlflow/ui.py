@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
 import sys
@@ -20,9 +19,11 @@ import click
 import psutil
 import requests
 
-from ganlab.commands import RUNS_DIR, handle_signals, list_runs
+from ganlab.child_process import python_command, python_environment
+from ganlab.commands import RUNS_DIR, handle_signals, list_runs, show_lines
 from ganlab.errors import GanlabError, UsageError
-from ganlab_mlflow.place import tracking_uri
+from ganlab.redaction import redacted_value
+from ganlab_mlflow.place import in_any_folder, tracking_uri
 from ganlab_mlflow.view import CHOSEN, TAG
 
 HOST = "127.0.0.1"
@@ -64,14 +65,14 @@ def serve_ui(runs_dir: Path, uri: str, port: int, open_browser: bool) -> None:
         return
     if scheme not in DATABASES:
         raise UsageError(
-            f"ganlab ui cannot show the tracking URI '{uri}'",
+            f"ganlab ui cannot show the tracking URI '{redacted_value(uri)}'",
             f"it shows servers (http://host:port) and databases ({', '.join(DATABASES)})",
         )
     _check_file(uri, runs_dir)
     server = local_server(uri, runs_dir.resolve().parent / "mlartifacts", free_port(port))
     with handle_signals(interrupt, "SIGTERM", "SIGHUP"), server as (base, process, log):
         show(link(base, experiment), experiment, open_browser)
-        click.echo("Ctrl-C stops it.")
+        show_lines("Ctrl-C stops it.")
         with contextlib.suppress(KeyboardInterrupt):
             process.wait()
             raise GanlabError(f"MLflow's server has exited (code {process.returncode})", _last_lines(log))
@@ -79,7 +80,7 @@ def serve_ui(runs_dir: Path, uri: str, port: int, open_browser: bool) -> None:
 
 def show(address: str, experiment: str, open_browser: bool) -> None:
     """Print the link in one line, which terminals make clickable, and open it in a browser if ``open_browser``."""
-    click.echo(f"The charts of experiment '{experiment}': {address}")
+    show_lines(f"The charts of experiment '{experiment}': {address}")
     if open_browser:
         webbrowser.open(address)
 
@@ -128,7 +129,7 @@ def free_port(wanted: int) -> int:
             except OSError:
                 continue
         if port != wanted:
-            click.echo(f"Port {wanted} is taken: using {port}.")
+            show_lines(f"Port {wanted} is taken: using {port}.")
         return port
     raise UsageError(f"no port from {wanted} on is free", "choose another with --port")
 
@@ -143,12 +144,19 @@ def local_server(uri: str, artifacts: Path, port: int) -> Iterator[tuple[str, su
     Raises:
         GanlabError: the server does not start.
     """
-    click.echo("Starting MLflow ...")
-    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
-    environment = {**os.environ, **ENVIRONMENT, "MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_ARTIFACTS_DESTINATION": str(artifacts)}
-    with tempfile.TemporaryFile() as log:
+    show_lines("Starting MLflow ...")
+    command = python_command("-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1")
+    places = {"MLFLOW_BACKEND_STORE_URI": in_any_folder(uri), "MLFLOW_ARTIFACTS_DESTINATION": str(artifacts)}
+    # MLflow starts uvicorn, which always searches modules in its working folder: an empty one.
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(  # in a session of its own, where Ctrl-C does not reach it: stop() ends it
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=folder,
+            env={**python_environment(), **ENVIRONMENT, **places},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             base = f"http://{HOST}:{port}"
