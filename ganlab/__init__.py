@@ -2,9 +2,9 @@
 
 The public names for plugin authors and scripts. torch is imported only when a name that needs it is used.
 
-Also public: ``ganlab.commands``, ``ganlab.components``, ``ganlab.errors``, ``ganlab.evaluation``, ``ganlab.hookspecs``,
-``ganlab.pictures``, ``ganlab.recipe``, ``ganlab.tensors`` and ``ganlab.testing``. Everything else may change from one version to the
-next. ganlab's own plugins do not use it, and a test checks that.
+Also public: ``ganlab.child_process``, ``ganlab.commands``, ``ganlab.components``, ``ganlab.errors``, ``ganlab.evaluation``,
+``ganlab.hookspecs``, ``ganlab.pictures``, ``ganlab.recipe``, ``ganlab.redaction``, ``ganlab.tensors`` and ``ganlab.testing``. Everything
+else may change from one version to the next. ganlab's own plugins do not use it, and a test checks that.
 """
 
 from __future__ import annotations

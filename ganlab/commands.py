@@ -84,21 +84,21 @@ def find_run(runs_dir: Path, name: str) -> RunRecord:
 
 
 def show_lines(*lines: str) -> None:
-    """Print lines. Control characters, which somebody else's run folder may hold, are replaced by ``?``."""
+    """Print lines. Control characters, which somebody else's run folder may hold, are shown escaped; passwords in URIs are not shown."""
     from ganlab.screen import terminal
 
     terminal.show_lines(*lines)
 
 
 def show_table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> None:
-    """Print rows in aligned columns; the columns whose numbers are in ``right`` are aligned right."""
+    """Print rows in aligned columns; the columns whose numbers are in ``right`` are aligned right. Texts as in :func:`show_lines`."""
     from ganlab.screen import terminal
 
     terminal.show_table(rows, right)
 
 
 def warn(text: str) -> None:
-    """Print one paragraph that a person must see to stderr."""
+    """Print one paragraph that a person must see to stderr. Text as in :func:`show_lines`."""
     from ganlab.screen import terminal
 
     terminal.warn(text)

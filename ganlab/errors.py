@@ -11,6 +11,9 @@ import difflib
 import errno
 from collections.abc import Iterable
 
+from ganlab.printable import printable
+from ganlab.redaction import redacted
+
 
 class GanlabError(Exception):
     """An error that a person can correct.
@@ -32,7 +35,8 @@ class GanlabError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """IPython and notebooks show this in place of a traceback, which would have ganlab's own frames only."""
-        return [f"\x1b[1;31m{type(self).__name__}:\x1b[0m {self.message}", *([f"\x1b[1;36mhint:\x1b[0m {self.hint}"] if self.hint else [])]
+        message, hint = printable(redacted(self.message)), printable(redacted(self.hint))
+        return [f"\x1b[1;31m{type(self).__name__}:\x1b[0m {message}", *([f"\x1b[1;36mhint:\x1b[0m {hint}"] if hint else [])]
 
 
 class UsageError(GanlabError):

@@ -311,7 +311,7 @@ def test_missing_libraries_are_named_before_anything_is_done(
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name in ("onnx", "onnxscript") else find(name, *more))
     message = "ONNX needs the libraries onnx, onnxscript, onnxruntime; not installed: onnx, onnxscript"
-    expected = (2, "", f"error: {message}\nhint: python -m pip install 'ganlab[export]'\n")
+    expected = (2, "", f"error: {message}\nhint: pip install 'ganlab[export]'\n")
     assert ganlab_says(capsys, "export", ring.path, "--format", "onnx") == expected
     assert list(here.iterdir()) == []
 

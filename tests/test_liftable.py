@@ -21,7 +21,9 @@ PLUGINS = Path(__file__).resolve().parent.parent / "plugins"
 POINTS = {
     point.name: point.value for point in importlib.metadata.entry_points(group="ganlab") if point.dist and point.dist.name == "ganlab"
 }
-PUBLIC = {"commands", "components", "errors", "evaluation", "hookspecs", "pictures", "recipe", "tensors", "testing"}
+PUBLIC = {
+    "child_process", "commands", "components", "errors", "evaluation", "hookspecs", "pictures", "recipe", "redaction", "tensors", "testing",
+}  # fmt: skip
 
 
 def imports(package: str) -> Iterator[tuple[str, str, str]]:

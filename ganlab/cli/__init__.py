@@ -9,8 +9,10 @@ import click
 
 from ganlab.cli.commands import cli
 from ganlab.cli.exit_codes import INTERRUPTED
-from ganlab.cli.process import set_wait_policy
+from ganlab.cli.process import leave_out_current_folder, set_wait_policy
 from ganlab.errors import GanlabError, UsageError
+from ganlab.redaction import remember_secrets
+from ganlab.screen.python_messages import show_python_messages
 
 __all__ = ["cli", "main"]
 
@@ -21,7 +23,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     Args:
         arguments: the words after ``ganlab``; None takes those of the process.
     """
+    leave_out_current_folder()
     set_wait_policy()
+    show_python_messages()
+    remember_secrets(sys.argv if arguments is None else arguments)
     try:
         code = cli.main(arguments, prog_name="ganlab", standalone_mode=False)  # what a plugin's command gave to ctx.exit()
     except GanlabError as error:
@@ -32,9 +37,15 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except OSError as error:
         _exit_with(GanlabError(str(error)), 1)
     except (KeyboardInterrupt, click.Abort):
-        print("stopped", file=sys.stderr)
+        _say_stopped()
         sys.exit(INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say_stopped() -> None:
+    from ganlab.screen.terminal import write_at_once
+
+    write_at_once("stopped\n")
 
 
 def _exit_with(error: GanlabError, code: int) -> NoReturn:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from ganlab.records.summaries import delete_run, find_run
-from ganlab.screen.terminal import show_lines
+from ganlab.screen.terminal import confirmed, show_lines
 
 
 def delete(name: str, runs_dir: Path, yes: bool) -> None:
     """Remove a run's folder; without ``yes``, only after the user has confirmed it."""
     run = find_run(runs_dir, name)
     megabytes = sum(file.stat().st_size for file in run.folder.path.rglob("*") if file.is_file()) / 1e6
-    if not yes and not click.confirm(f"Remove {run.folder.path} ({run.status}, {megabytes:.1f} MB) for good?"):
+    if not yes and not confirmed(f"Remove {run.folder.path} ({run.status}, {megabytes:.1f} MB) for good?"):
         show_lines("nothing was removed")
         return
     delete_run(run)

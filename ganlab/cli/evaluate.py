@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,7 +13,7 @@ from ganlab.registry.catalogue import Catalogue
 from ganlab.runs.evaluate import Measured, evaluate_run
 from ganlab.runs.workspace import Workspace
 from ganlab.screen.announcements import announce_plugin_files
-from ganlab.screen.terminal import show_facts, show_lines, show_table, warn
+from ganlab.screen.terminal import show_facts, show_json, show_lines, show_table, warn
 
 ARROWS = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
 
@@ -44,7 +43,7 @@ def evaluate(
         else:
             show(measured)
     if as_json:
-        print(json.dumps(json_reports, indent=2))
+        show_json(json_reports)
 
 
 def _stop(left: list[RunSummary], done: list[RunSummary]) -> NoReturn:

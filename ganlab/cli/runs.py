@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from ganlab.errors import UsageError, closest, did_you_mean
 from ganlab.numbers import number
 from ganlab.records.results import RunResult
 from ganlab.records.summaries import read_runs
-from ganlab.screen.terminal import show_lines, show_table, warn
+from ganlab.screen.terminal import show_json, show_lines, show_table, warn
 
 #: What runs can be sorted by, besides the metrics of evaluation.json.
 COLUMNS = ("started", "recipe", "seed", "step", "minutes", "status")
@@ -48,7 +47,7 @@ def runs(
     selected.sort(key=lambda result: _sort_key(result, sort, better))
     columns = list(dict.fromkeys([*metrics, *([sort] if sort in known_metrics else [])]))
     if as_json:
-        print(json.dumps([_as_json(result) for result in selected], indent=2))
+        show_json([_as_json(result) for result in selected])
     elif not selected:
         show_lines(f"none of the {len(known)} runs in {folder} matches")
     else:

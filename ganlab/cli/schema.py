@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
-import click
-
 from ganlab.recipe import schema as recipe_schema
 from ganlab.registry.catalogue import Catalogue
+from ganlab.screen.terminal import show_json
 
 
 def schema() -> None:
     """Print the JSON schema of recipes, with the options of every installed plugin."""
-    click.echo(json.dumps(recipe_schema(Catalogue.of_installed()), indent=2))
+    show_json(recipe_schema(Catalogue.of_installed()))

@@ -13,9 +13,9 @@ from ganlab.records.folder import step_of
 from ganlab.records.run_info import CLOSING
 from ganlab.runs.run import Run
 from ganlab.runs.training import execute
-from ganlab.screen.terminal import Display, command
+from ganlab.screen.terminal import Display, command, write_at_once
 
-SHOW_CURSOR = "\x1b[?25h"  # the live display hides it
+SHOW_CURSOR = b"\x1b[?25h"  # the live display hides it
 
 
 def train(run: Run, display: Display) -> None:
@@ -37,7 +37,8 @@ def train(run: Run, display: Display) -> None:
 
 def exit_at_once(run: Run) -> NoReturn:
     """Say what is saved and end the process at once, on a second Ctrl-C. The run's folder survives this as it survives a kill."""
-    os.write(2, f"{SHOW_CURSOR if sys.stderr.isatty() else ''}\nstopped at once. {_state_in_words(run)}\n".encode())
+    os.write(2, SHOW_CURSOR if sys.stderr.isatty() else b"")
+    write_at_once(f"\nstopped at once. {_state_in_words(run)}\n")
     os._exit(INTERRUPTED)
 
 

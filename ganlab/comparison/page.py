@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import time
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
 from ganlab.comparison.groups import NOT_THERE, RunGroup, differences
 from ganlab.comparison.table import metric_rows, verdict_rows
 from ganlab.comparison.warnings import warnings
+from ganlab.printable import printable
 from ganlab.records.results import RunResult
+from ganlab.redaction import redacted
 from ganlab.storage.reading import PICTURE, read_bytes
 
 #: The curves that come first, where runs have them. Those of ``quality/`` follow.
@@ -172,6 +174,11 @@ def _table(rows: Sequence[Sequence[str]], numbers: bool = False) -> str:
         "<tr>" + "".join(f"<td{kind if index else ''}>{escape(cell)}</td>" for index, cell in enumerate(row)) + "</tr>" for row in rows[1:]
     )
     return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def escape(text: str) -> str:
+    """Text as HTML, without passwords and control characters."""
+    return html.escape(printable(redacted(text)))
 
 
 def _inline(content: bytes, kind: str) -> str:

@@ -110,7 +110,7 @@ def destination(kind: str | None, out: Path | None, name: str, force: bool) -> t
     missing = [library for library in EXTRAS if importlib.util.find_spec(library) is None] if kind == "onnx" else []
     if missing:
         raise UsageError(
-            f"ONNX needs the libraries {', '.join(EXTRAS)}; not installed: {', '.join(missing)}", "python -m pip install 'ganlab[export]'"
+            f"ONNX needs the libraries {', '.join(EXTRAS)}; not installed: {', '.join(missing)}", "pip install 'ganlab[export]'"
         )
     return kind, out
 

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ganlab.printable import one_line
 from ganlab.recipe.places import OVERRIDES, Mistakes, Node, Place, show
 from ganlab.recipe.read import DEEPEST, as_layer, depth, plain_toml_error, refuse_values, tree_of
+from ganlab.redaction import redacted_value, remember_secrets
 
 _QUOTING = ('"', "'", "[", "{")
 
@@ -17,6 +19,7 @@ def read_overrides(texts: Iterable[str], grid: Iterable[str], mistakes: Mistakes
     """All texts of ``--set``, and one value of each ``--grid``, as one layer. Paths in it are relative to the current folder."""
     layer = Node({}, Place("--set", None, OVERRIDES))
     for number, (option, text) in enumerate([*(("--set", text) for text in texts), *(("--grid", text) for text in grid)]):
+        remember_secrets(text)
         place = Place(f"{option} {show_text(text)}", None, OVERRIDES + number)
         try:
             _put(layer, *_split(text), place)
@@ -29,9 +32,9 @@ def read_overrides(texts: Iterable[str], grid: Iterable[str], mistakes: Mistakes
 
 
 def show_text(text: str) -> str:
-    """Typed text for a message: printable, on one line, at most 120 characters."""
-    printable = text if text.strip() and text.isprintable() else repr(text)[1:-1] if text.strip() else repr(text)
-    return printable if len(printable) <= 120 else f"{printable[:117]}..."
+    """Typed text for a message: on one line, without passwords, at most 120 characters."""
+    shown = one_line(redacted_value(text)) if text.strip() else repr(text)
+    return shown if len(shown) <= 120 else f"{shown[:117]}..."
 
 
 def _split(text: str) -> tuple[list[str], Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.errors import RecipeError
+from ganlab.redaction import redacted_value
 
 #: The path of a value in a document: keys of tables, and positions in lists.
 Way = tuple[str | int, ...]
@@ -156,7 +157,7 @@ def display(path: Path) -> str:
 
 
 def show(value: Any) -> str:
-    """A value as in TOML, cut to 60 characters.
+    """A value as in TOML, without passwords, cut to 60 characters.
 
     >>> show([1, True, "a"])
     "[1, true, 'a']"
@@ -168,5 +169,5 @@ def show(value: Any) -> str:
     elif isinstance(value, dict):
         text = "a table"
     else:
-        text = repr(value)
+        text = repr(redacted_value(value) if isinstance(value, str) else value)
     return text if len(text) <= 60 else f"{text[:57]}..."

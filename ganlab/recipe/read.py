@@ -14,6 +14,7 @@ from ganlab.recipe.locate import locate
 from ganlab.recipe.merge import LISTED
 from ganlab.recipe.places import Mistakes, Node, Place, Way, display, dotted, show
 from ganlab.recipe.shipped import is_bare_name, missing_recipe, shipped_recipes
+from ganlab.redaction import remember_secrets
 from ganlab.storage.reading import NESTED, RECIPE, parse_toml, read_bytes
 
 DEEPEST = 16  # levels of nested tables and lists; more would exhaust Python's stack
@@ -69,6 +70,7 @@ def read_file(path: Path, order: int, mistakes: Mistakes) -> Node:
     if depth(document) > DEEPEST:
         mistakes.add(Place(source, 1, order), f"lists and tables are nested more than {DEEPEST} levels deep")
         raise Unreadable
+    remember_secrets(document)  # an error may quote any value
     tree = _tree(document, (), locate(text), Place(source, 1, order))
     refuse_values(tree, mistakes)
     return tree

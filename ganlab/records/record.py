@@ -9,6 +9,7 @@ from typing import Any
 from ganlab.records.folder import RunFolder, append_line
 from ganlab.records.metric_lines import Journal
 from ganlab.records.run_info import InfoView, RunInfo
+from ganlab.redaction import redacted
 
 
 class Record:
@@ -39,6 +40,7 @@ class Record:
 
     def announce(self, text: str) -> None:
         """Print one clear paragraph, and keep it in ``run.json``."""
+        text = redacted(text)
         if text not in self.info.announcements:  # a resumed run says it again
             InfoView(self.info).setdefault("announcements", []).append(text)
         self.save()

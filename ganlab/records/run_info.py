@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict  # before Python 3.12 pydantic accepts no other
 
 from ganlab.errors import PluginError, UsageError
+from ganlab.redaction import redacted_document
 from ganlab.storage.reading import read_json
 
 CLOSING = "closing"  # the status of a run that is trained while the last of its files are made
@@ -198,7 +199,7 @@ class RunInfo(pydantic.BaseModel):
         return known | (self.model_extra or {})
 
     def as_json(self) -> str:
-        """The text of the file.
+        """The text of the file: all but passwords.
 
         Raises:
             PluginError: a list or dict was changed in place to something that could not be read again.
@@ -206,7 +207,7 @@ class RunInfo(pydantic.BaseModel):
         content = self.as_dict()
         try:
             RunInfo(**content)
-            return json.dumps(content, indent=2) + "\n"
+            return json.dumps(redacted_document(content), indent=2) + "\n"
         except (pydantic.ValidationError, TypeError, ValueError) as error:
             if isinstance(error, pydantic.ValidationError):
                 key = str(error.errors(include_url=False)[0]["loc"][0])

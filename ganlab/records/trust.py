@@ -21,11 +21,13 @@ import pydantic
 from filelock import FileLock
 
 from ganlab.errors import UsageError
+from ganlab.printable import one_line
 from ganlab.recipe import Choice, Recipe
 from ganlab.recipe.differences import is_part_of
 from ganlab.records.folder import RunFolder
 from ganlab.records.request import RunRequest
 from ganlab.records.run_info import PluginCopy, RunInfo
+from ganlab.redaction import redacted_value
 from ganlab.storage.reading import RECIPE, parse_toml, read_bytes, read_text
 
 KEY_BYTES = 32
@@ -82,9 +84,9 @@ def refuse_strangers_files(folder: RunFolder, info: RunInfo, request: RunRequest
         document = {}  # loading the recipe reports what is wrong
     plugins = document.get("plugins")
     names = [*(plugins if isinstance(plugins, list) else []), *(f"plugins/{Path(copy['name']).name}" for copy in info.plugins)]
-    reasons += [f"it runs the plugin file {_shown(name)}{_digest_of(folder.path / str(name))}" for name in dict.fromkeys(map(str, names))]
+    reasons += [f"it runs the plugin file {one_line(name)}{_digest_of(folder.path / str(name))}" for name in dict.fromkeys(map(str, names))]
     if "extends" in document:
-        reasons.append(f"its recipe extends {_shown(document['extends'])}")
+        reasons.append(f"its recipe extends {one_line(str(document['extends']))}")
     _refuse(folder, reasons, request)
 
 
@@ -101,7 +103,7 @@ def refuse_strangers_options(folder: RunFolder, recipe: Recipe, request: RunRequ
     for choice in recipe.choices:
         for name in _free_texts(choice):
             if not is_part_of(f"{choice.table}.{name}", request.keys):
-                reasons.append(f'its recipe says {choice.table}.{name} = "{_shown(choice.options[name])}"')
+                reasons.append(f'its recipe says {choice.table}.{name} = "{redacted_value(one_line(str(choice.options[name])))}"')
     _refuse(folder, reasons, request)
 
 
@@ -109,9 +111,9 @@ def _links_and_special_files(folder: RunFolder) -> list[str]:
     """Everything in a run's folder that is neither a file nor a folder: links lead out of it, and reading a pipe may never end."""
     reasons = []
     for path in sorted(folder.path.rglob("*")):
-        name = _shown(path.relative_to(folder.path).as_posix())
+        name = one_line(path.relative_to(folder.path).as_posix())
         if path.is_symlink():
-            reasons.append(f"its {name} is a link to {_shown(os.readlink(path))}")
+            reasons.append(f"its {name} is a link to {one_line(os.readlink(path))}")
         elif not path.is_file() and not path.is_dir():
             reasons.append(f"its {name} is neither a file nor a folder")
     return reasons
@@ -120,16 +122,10 @@ def _links_and_special_files(folder: RunFolder) -> list[str]:
 def _refuse(folder: RunFolder, reasons: list[str], request: RunRequest) -> None:
     if reasons:
         raise UsageError(
-            f"run {_shown(folder.path.name)} was not made by this account, or its recipe has been edited since, and "
+            f"run {one_line(folder.path.name)} was not made by this account, or its recipe has been edited since, and "
             f"`ganlab {request.command}` would reach beyond its folder: {'; '.join(reasons)}",
             f"check these; if you trust its author: {request.command_line(folder.path, trust=True)}",
         )
-
-
-def _shown(value: object) -> str:
-    """A stranger's text, escaped if it has control characters, which could harm a terminal."""
-    text = str(value)
-    return text if text.isprintable() else json.dumps(text)
 
 
 def _free_texts(choice: Choice) -> list[str]:

@@ -26,6 +26,7 @@ from ganlab.records import data_files, distributions
 from ganlab.records.copies import place_of
 from ganlab.records.folder import RunFolder
 from ganlab.records.run_info import GitState, RunInfo, UsedData
+from ganlab.redaction import redacted_value
 from ganlab.runs.device import device_name
 from ganlab.version import __version__
 
@@ -52,7 +53,7 @@ def provenance_of(recipe: Recipe, folder: RunFolder | None, device: torch.device
         host=socket.gethostname(),
         platform=platform.platform(),
         **process(),
-        command=sys.argv,
+        command=[redacted_value(word) for word in sys.argv],
         device=str(device),
         device_name=device_name(device),
         dtype=recipe.train.dtype,

@@ -20,7 +20,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ganlab.hookspecs import hookimpl
+from ganlab.printable import printable
 from ganlab.records.folder import step_of
+from ganlab.redaction import redacted
 from ganlab.screen.curves import COLOURS, GREY, svg
 from ganlab.screen.progress import LogForwarder, Progress
 from ganlab.storage.reading import PICTURE, read_bytes
@@ -232,7 +234,7 @@ class NotebookDisplay:
         with self._update_lock:
             began = time.monotonic()
             content, plain = self._content(state, rows)
-            bundle = {"text/html": content, "text/plain": plain}
+            bundle = {"text/html": printable(redacted(content)), "text/plain": printable(redacted(plain))}
             if self._handle is None:
                 self._handle = DisplayHandle()
                 self._handle.display(bundle, raw=True)

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import shlex
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, ConsoleOptions, Group, RenderResult
+import click
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from ganlab.errors import GanlabError, RecipeError
 from ganlab.hookspecs import hookimpl
 from ganlab.numbers import in_words
+from ganlab.printable import one_line, printable
+from ganlab.redaction import redacted, redacted_document
 from ganlab.screen.progress import LogForwarder, Progress
 
 if TYPE_CHECKING:
@@ -30,8 +35,19 @@ if TYPE_CHECKING:
     from ganlab.runs.run import Run
 
 
-class PatientConsole(Console):
-    """A console that goes silent when its output cannot be written (a closed pipe, a full disk), so that a run continues."""
+class SafeConsole(Console):
+    """A console whose text cannot harm: no control character of a text reaches the terminal, and no password.
+
+    It goes silent when its output cannot be written (a closed pipe, a full disk), so that a run continues.
+    """
+
+    def __init__(self, *, stderr: bool = False, **options: Any) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield the segments of ``renderable`` as rich does, with safe texts. All that this console prints comes through here."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(redacted(segment.text)))
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print as rich does, but ignore every OSError."""
@@ -45,8 +61,9 @@ class PatientConsole(Console):
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
-console = PatientConsole(highlight=False, soft_wrap=True)
-errors = PatientConsole(stderr=True, highlight=False, soft_wrap=True)
+#: All that ganlab prints goes through these two: a text may come from a stranger's recipe or run folder.
+console = SafeConsole()
+errors = SafeConsole(stderr=True)
 
 SECONDS_BETWEEN_LINES = 10.0  # where the output is not a terminal
 REDRAWS_PER_SECOND = 2.0  # each redraw takes about 5 ms from the training
@@ -58,30 +75,49 @@ def show_error(error: GanlabError) -> None:
     if isinstance(error, RecipeError) and len(error.mistakes) > 1:
         errors.print(Text(f"error: {len(error.mistakes)} mistakes", style="bold red"))
         for mistake in error.mistakes:
-            errors.print(Text(f"  {mistake}"))
+            errors.print(Text(f"  {one_line(mistake)}"))
     else:
-        errors.print(Text("error: ", style="bold red") + Text(error.message))
+        message = one_line(error.message) if isinstance(error, RecipeError) else _indented(error.message)
+        errors.print(Text("error: ", style="bold red") + Text(message))
     if error.hint:
         errors.print(Text("hint: ", style="bold cyan") + Text(error.hint))
 
 
 def warn(text: str) -> None:
     """Print an announcement to stderr: one paragraph that a person must see."""
-    errors.print(Text("note: ", style="bold yellow") + Text(_printable(text)))
+    errors.print(Text("note: ", style="bold yellow") + Text(_indented(text)))
 
 
 def show_lines(*lines: str) -> None:
-    """Print plain lines. Control characters, which somebody else's run folder may hold, are replaced by ``?``."""
+    """Print plain lines."""
     for line in lines:
-        console.print(Text(_printable(line)))
+        console.print(Text(_indented(line)))
 
 
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
+def show_json(value: object) -> None:
+    """Print a value as JSON, which escapes control characters itself, and nothing else."""
+    with contextlib.suppress(OSError):
+        print(json.dumps(redacted_document(value), indent=2), file=console.file)
+
+
+def write_at_once(text: str) -> None:
+    """Write text to stderr in one system call: for a handler of signals, in which rich might wait for its own lock."""
+    os.write(2, printable(redacted(text)).encode())
+
+
+def confirmed(question: str) -> bool:
+    """Ask a person a question, and return whether the answer is yes."""
+    return click.confirm(one_line(redacted(question)))
+
+
+def _indented(text: str) -> str:
+    """``text`` with all lines but the first indented: a name with a line break in it must not look like a message of ganlab."""
+    return text.replace("\n", "\n  ")
 
 
 def show_table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> None:
     """Print rows in aligned columns; the columns in ``right`` are aligned right. Nothing is cut, since names are there to be copied."""
+    rows = [[one_line(redacted(cell)) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         columns = enumerate(zip(row, widths, strict=True))
@@ -92,14 +128,14 @@ def show_table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> No
 def command(run: Run, *words: str) -> str:
     """Return a command for a run, such as ``ganlab resume ID``, with ``--runs-dir`` where it is not the default."""
     words = ("ganlab", *words)
-    return shlex.join([*words, *([] if str(run.path.parent) == "runs" else ["--runs-dir", str(run.path.parent)])])
+    return one_line(shlex.join([*words, *([] if str(run.path.parent) == "runs" else ["--runs-dir", str(run.path.parent)])]))
 
 
 def show_facts(facts: dict[str, Any]) -> None:
     """Print names and values, aligned. Values are never cut, since paths are there to be copied."""
     width = max(len(name) for name in facts) + 2
     for name, value in facts.items():
-        console.print(Text(f"{name:<{width}}", style="bold") + Text(str(value)))
+        console.print(Text(f"{name:<{width}}", style="bold") + Text(one_line(redacted(str(value)))))
 
 
 class Display:
@@ -122,7 +158,7 @@ class Display:
     def tell(self, text: str) -> None:
         """Show an announcement, above the live display if there is one."""
         target = self._live.console if self._live is not None else errors
-        target.print(Text("note: ", style="bold yellow") + Text(text))
+        target.print(Text("note: ", style="bold yellow") + Text(_indented(text)))
 
     # -- hooks -------------------------------------------------------------------------------------------------------------
 
@@ -221,7 +257,6 @@ class HalfBlocks:
             return
         from PIL import Image
         from rich.color import Color
-        from rich.segment import Segment
         from rich.style import Style
 
         height, width = self.picture.shape[:2]

@@ -14,6 +14,7 @@ from ganlab.recipe import Recipe, differences, flatten, to_toml
 from ganlab.recipe.grid import Combination
 from ganlab.records.folder import RunFolder
 from ganlab.records.summaries import RunSummary, list_runs
+from ganlab.redaction import redacted_document
 from ganlab.storage.reading import RECIPE, is_regular, parse_toml, read_json, read_text
 from ganlab.sweeps.sweep import Sweep, SweepDefinition, SweepRun
 
@@ -119,7 +120,7 @@ def _refuse_other_definition(sweep: Sweep) -> None:
         raise UsageError(
             f"{path} is damaged: {error}", "remove the file: it is written again, and each run records which sweep it belongs to"
         ) from error
-    if saved_definition != sweep.definition.as_json():
+    if saved_definition != redacted_document(sweep.definition.as_json()):
         raise UsageError(
             f"sweep {sweep.name} exists already with another definition; it was made by `{saved.get('command', '')}`",
             "only the seeds and the values of the grid may change; choose another --name",

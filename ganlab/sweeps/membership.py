@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from ganlab.redaction import redacted
+
 VARIABLE = "GANLAB_SWEEP_MEMBERSHIP"  # the variable with `set` of the run's run.json, as JSON
 FAILURE_FILE = "GANLAB_SWEEP_FAILURE_FILE"  # the variable with the path of the file that takes the message of an error
 
@@ -35,7 +37,7 @@ def report_failure(message: str) -> None:
     """Pass the message of the error that ends this process to its parent. Does nothing outside of a sweep."""
     if FAILURE_FILE in os.environ:
         with contextlib.suppress(OSError):
-            Path(os.environ[FAILURE_FILE]).write_text(message, encoding="utf-8")
+            Path(os.environ[FAILURE_FILE]).write_text(redacted(message), encoding="utf-8")
 
 
 def _stop_when_parent_exits() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ganlab.comparison import RunGroup, Spread
 from ganlab.records.results import RunResult
+from ganlab.redaction import redacted_document
 from ganlab.storage.atomic import write_text
 from ganlab.sweeps.sweep import Sweep, SweepRun
 
@@ -63,7 +64,7 @@ def write_summary(sweep: Sweep, combinations: list[CombinationResult]) -> None:
         GanlabError: it cannot be written.
     """
     content = {"set": sweep.name, **sweep.definition.as_json(), "combinations": [_as_json(each) for each in combinations]}
-    write_text(sweep.path / "summary.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_text(sweep.path / "summary.json", json.dumps(redacted_document(content), indent=2, allow_nan=False) + "\n")
 
 
 def _as_json(combination: CombinationResult) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from ganlab.recipe.differences import TRACKER, is_part_of
 from ganlab.recipe.grid import Combination, combination_name
 from ganlab.records.run_info import ACTIVE
 from ganlab.records.summaries import RunSummary
+from ganlab.redaction import redacted, redacted_document, redacted_value
 from ganlab.storage.atomic import write_text
 
 FOLDER = "sets"
@@ -172,8 +173,13 @@ class Sweep:
         except OSError as error:
             reason = cannot_be_written(self.path, error)
             raise UsageError(reason.message, reason.hint) from error
-        content = {"name": self.name, "command": shlex.join(command), "written": time.time(), **self.definition.as_json()}
-        write_text(self.path / "set.json", json.dumps(content, indent=2) + "\n")
+        content = {
+            "name": self.name,
+            "command": shlex.join(map(redacted_value, command)),
+            "written": time.time(),
+            **self.definition.as_json(),
+        }
+        write_text(self.path / "set.json", json.dumps(redacted_document(content), indent=2) + "\n")
         for run in self.runs:
             if run.state in ("missing", "lost"):
                 write_text(self.recipe_file(run), to_toml(run.combination.recipe))
@@ -188,9 +194,9 @@ class Sweep:
         membership = summary.info.set
         if membership.get("name") != self.name or "combination" not in membership:
             return None
-        key = (combination_name(membership["combination"]), membership.get("seed"))
+        key = (redacted(combination_name(membership["combination"])), membership.get("seed"))
         for run in self.runs:
-            if (run.combination.name, run.seed) == key:
+            if (redacted(run.combination.name), run.seed) == key:  # as run.json has it
                 run.summary = summary  # the newest one: a second folder exists only where the first run was lost
                 return run
         return None
@@ -198,7 +204,7 @@ class Sweep:
 
 def _file_stem(values: dict[str, Any]) -> str:
     """How the file names of a combination begin: readable, and unique by a digest."""
-    short = "_".join(f"{key.rpartition('.')[2]}={value}" for key, value in values.items())
+    short = "_".join(f"{key.rpartition('.')[2]}={redacted_value(str(value))}" for key, value in values.items())
     return f"{re.sub(r'[^A-Za-z0-9.=_-]+', '-', short)[:60] or 'as-it-is'}-{_digest(combination_name(values))[:6]}"
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ganlab.child_process import python_command, python_environment
 from ganlab.errors import GanlabError
 from ganlab.sweeps.membership import FAILURE_FILE
 
@@ -114,11 +113,11 @@ class Pool:
         Raises:
             GanlabError: the system cannot start a process.
         """
-        command = [sys.executable, "-m", "ganlab", *arguments]
+        command = python_command("-m", "ganlab", *arguments)
         failure = log.with_suffix(".error")
         with contextlib.suppress(OSError):
             failure.unlink(missing_ok=True)
-        variables = {**os.environ, **share.environment(), **environment, FAILURE_FILE: str(failure), "NO_COLOR": "1"}
+        variables = {**python_environment(), **share.environment(), **environment, FAILURE_FILE: str(failure), "NO_COLOR": "1"}
         with contextlib.ExitStack() as files:
             try:
                 file = files.enter_context(open(log, "ab"))

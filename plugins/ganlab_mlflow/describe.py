@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ganlab.recipe import NOT_GROUPED, flatten, is_part_of
-from ganlab_mlflow.place import redacted
+from ganlab.redaction import redacted, redacted_value, remember_secrets
 
 VALUE_LENGTH = 6000  # of a parameter, in MLflow's own stores
 KEY_LENGTH = 250
@@ -28,7 +28,9 @@ TAG_LENGTH = 250  # of the tags that runs are grouped by: more is no heading
 
 def read_recipe(run: Path) -> dict[str, Any]:
     """The resolved recipe in a run's folder."""
-    return tomllib.loads((run / "recipe.toml").read_text(encoding="utf-8"))
+    recipe = tomllib.loads((run / "recipe.toml").read_text(encoding="utf-8"))
+    remember_secrets(recipe)  # so that the text of the file can be sent without them
+    return recipe
 
 
 def read_info(run: Path) -> dict[str, Any]:
@@ -54,7 +56,7 @@ def parameters(recipe: dict[str, Any]) -> dict[str, str]:
     Its description stands in the note, and that nothing is to be added to it (``defaults = false``) is not what experiments differ in.
     """
     flat = flatten({name: value for name, value in recipe.items() if name not in ("description", "defaults")})
-    return {key(name): redacted(str(value))[:VALUE_LENGTH] for name, value in flat.items()}
+    return {key(name): redacted_value(str(value))[:VALUE_LENGTH] for name, value in flat.items()}
 
 
 def tags(run: Path, info: dict[str, Any], recipe: dict[str, Any]) -> dict[str, str]:
@@ -71,14 +73,14 @@ def tags(run: Path, info: dict[str, Any], recipe: dict[str, Any]) -> dict[str, s
         "ganlab.data.fallback_from": data.get("fallback_from") or "",
         "ganlab.seed": str(info.get("seed", "")),
         "ganlab.set": str(member.get("name", "")),
-        "ganlab.combination": redacted(" ".join(f"{key}={value}" for key, value in member.get("combination", {}).items())),
+        "ganlab.combination": redacted_value(" ".join(f"{key}={value}" for key, value in member.get("combination", {}).items())),
         "ganlab.run": run.name,
         "ganlab.uid": uid(run, info),
         "ganlab.copied_from": str((info.get("copied_from") or {}).get("id", "")),
         "ganlab.folder": str(run),
         "mlflow.user": info.get("user", ""),
         "mlflow.source.type": "LOCAL",
-        "mlflow.source.name": redacted(" ".join([Path(command[0]).name, *command[1:]])),
+        "mlflow.source.name": " ".join(map(redacted_value, [Path(command[0]).name, *command[1:]])),
         "mlflow.source.git.commit": git.get("commit", ""),
         "ganlab.git.dirty": str(git["dirty"]).lower() if "dirty" in git else "",
         "mlflow.note.content": note(info, recipe),
@@ -108,7 +110,7 @@ def changed(info: dict[str, Any]) -> list[str]:
     said += [word for before, word in pairwise(words) if before == "--set"]
     said += [f"{key}={value}" for key, value in ((info.get("set") or {}).get("combination") or {}).items()]
     last = dict(text.partition("=")[::2] for text in said)  # of one key the last word counts
-    found = [redacted(f"{key.strip()}={value.strip()}") for key, value in last.items() if not is_part_of(key.strip(), NOT_GROUPED)]
+    found = [redacted_value(f"{key.strip()}={value.strip()}") for key, value in last.items() if not is_part_of(key.strip(), NOT_GROUPED)]
     return sorted(found, key=lambda text: text.startswith("train."))  # a list shows the beginning, and budgets seldom differ
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ganlab.child_process import python_command, python_environment
 from ganlab_mlflow.place import Settings
 from ganlab_mlflow.state import FILE, State
 
@@ -46,9 +47,10 @@ class Helper:
         self._seen = self._changed()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop()
         group: dict[str, Any] = {} if sys.platform == "win32" else {"process_group": 0}  # Ctrl-C does not reach it
-        command = [sys.executable, "-W", "ignore", "-c", _BOOT]
+        command = python_command("-W", "ignore", "-c", _BOOT)
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": self._errors}
         try:
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors, **group)
+            self._process = subprocess.Popen(command, env=python_environment(), **pipes, **group)
         except OSError:
             self._errors.close()
             raise

@@ -1,16 +1,17 @@
-"""Where a run is recorded: settings, tracking URIs, the default store, and texts without passwords."""
+"""Where a run is recorded: settings, tracking URIs, and the default store."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ganlab.redaction import redacted as redacted
+from ganlab.redaction import remember_secrets
+
 PATIENCE = 120.0  # seconds that another process may take to open a store
-_PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,15 @@ class Settings:
     after_the_end: float = 300.0
     model: bool = True
 
+    def __post_init__(self) -> None:
+        remember_secrets(self.uri)
+
 
 def tracking_uri(asked: str, runs: Path) -> str:
     """The tracking URI for a folder of runs: ``asked``, else ``MLFLOW_TRACKING_URI``, else the sqlite file ``mlflow.db`` beside it."""
-    return asked or os.environ.get("MLFLOW_TRACKING_URI", "") or f"sqlite:///{(runs.resolve().parent / 'mlflow.db').as_posix()}"
+    uri = asked or os.environ.get("MLFLOW_TRACKING_URI", "") or f"sqlite:///{(runs.resolve().parent / 'mlflow.db').as_posix()}"
+    remember_secrets(uri)
+    return uri
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -74,10 +80,14 @@ def opening(uri: str, patience: float | None = None) -> Iterator[None]:
         yield
 
 
-def redacted(text: str) -> str:
-    """``text`` without the users and passwords in its URIs.
+def in_any_folder(uri: str) -> str:
+    """``uri`` for a process with another working folder: the file of an sqlite store gets an absolute path.
 
-    >>> redacted("https://me:secret@host/x")
-    'https://***@host/x'
+    >>> in_any_folder("sqlite:////data/mlflow.db?timeout=5"), in_any_folder("http://host:5000")
+    ('sqlite:////data/mlflow.db?timeout=5', 'http://host:5000')
     """
-    return _PASSWORD.sub("***@", text)
+    file = sqlite_file(uri)
+    if file is None:
+        return uri
+    scheme, _, rest = uri.partition(":///")
+    return f"{scheme}:///{file.resolve().as_posix()}{rest.removeprefix(rest.partition('?')[0])}"

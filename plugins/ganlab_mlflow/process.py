@@ -25,7 +25,8 @@ from filelock import FileLock, Timeout
 
 import ganlab
 from ganlab.commands import STOPPING
-from ganlab_mlflow.place import Settings, redacted
+from ganlab.redaction import redacted
+from ganlab_mlflow.place import Settings
 from ganlab_mlflow.state import FILE, State
 
 LOCK = ".mlflow.lock"  # in the run's folder

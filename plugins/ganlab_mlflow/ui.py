@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
 import sys
@@ -21,9 +20,11 @@ import psutil
 import requests
 from filelock import Timeout
 
-from ganlab.commands import RUNS_DIR, handle_signals, list_runs
+from ganlab.child_process import python_command, python_environment
+from ganlab.commands import RUNS_DIR, handle_signals, list_runs, show_lines
 from ganlab.errors import GanlabError, UsageError
-from ganlab_mlflow.place import PATIENCE, artifacts_of, opening, sqlite_file, tracking_uri
+from ganlab.redaction import redacted_value
+from ganlab_mlflow.place import PATIENCE, artifacts_of, in_any_folder, opening, sqlite_file, tracking_uri
 from ganlab_mlflow.view import CHOSEN, TAG
 
 HOST = "127.0.0.1"
@@ -65,14 +66,14 @@ def serve_ui(runs_dir: Path, uri: str, port: int, open_browser: bool) -> None:
         return
     if scheme not in DATABASES:
         raise UsageError(
-            f"ganlab ui cannot show the tracking URI '{uri}'",
+            f"ganlab ui cannot show the tracking URI '{redacted_value(uri)}'",
             f"it shows servers (http://host:port) and databases ({', '.join(DATABASES)})",
         )
     _check_file(uri, runs_dir)
     server = local_server(uri, runs_dir.resolve().parent / "mlartifacts", free_port(port))
     with handle_signals(interrupt, "SIGTERM", "SIGHUP"), server as (base, process, log):
         show(link(base, experiment), experiment, open_browser)
-        click.echo("Ctrl-C stops it.")
+        show_lines("Ctrl-C stops it.")
         with contextlib.suppress(KeyboardInterrupt):
             process.wait()
             raise GanlabError(f"MLflow's server has exited (code {process.returncode})", _last_lines(log))
@@ -80,7 +81,7 @@ def serve_ui(runs_dir: Path, uri: str, port: int, open_browser: bool) -> None:
 
 def show(address: str, experiment: str, open_browser: bool) -> None:
     """Print the link in one line, which terminals make clickable, and open it in a browser if ``open_browser``."""
-    click.echo(f"The charts of experiment '{experiment}': {address}")
+    show_lines(f"The charts of experiment '{experiment}': {address}")
     if open_browser:
         webbrowser.open(address)
 
@@ -129,7 +130,7 @@ def free_port(wanted: int) -> int:
             except OSError:
                 continue
         if port != wanted:
-            click.echo(f"Port {wanted} is taken: using {port}.")
+            show_lines(f"Port {wanted} is taken: using {port}.")
         return port
     raise UsageError(f"no port from {wanted} on is free", "choose another with --port")
 
@@ -144,13 +145,20 @@ def local_server(uri: str, artifacts: Path, port: int) -> Iterator[tuple[str, su
     Raises:
         GanlabError: the server does not start.
     """
-    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
-    environment = {**os.environ, **ENVIRONMENT, "MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_ARTIFACTS_DESTINATION": str(artifacts)}
-    with tempfile.TemporaryFile() as log, contextlib.ExitStack() as at_end:
+    command = python_command("-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1")
+    places = {"MLFLOW_BACKEND_STORE_URI": in_any_folder(uri), "MLFLOW_ARTIFACTS_DESTINATION": str(artifacts)}
+    # MLflow starts uvicorn, which always searches modules in its working folder: an empty one.
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as at_end:
         with _opening(uri):
-            click.echo("Starting MLflow ...")
+            show_lines("Starting MLflow ...")
             process = subprocess.Popen(  # in a session of its own, where Ctrl-C does not reach it: stop() ends it
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                cwd=folder,
+                env={**python_environment(), **ENVIRONMENT, **places},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
             at_end.callback(stop, process)
             base = f"http://{HOST}:{port}"
@@ -170,7 +178,7 @@ def _opening(uri: str) -> Iterator[None]:
             try:
                 lock.enter_context(opening(uri, patience=0))
             except Timeout:
-                click.echo("Waiting for another process that is opening the store ...")
+                show_lines("Waiting for another process that is opening the store ...")
                 lock.enter_context(opening(uri))
         except Timeout:
             raise GanlabError(
