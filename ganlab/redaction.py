@@ -25,7 +25,9 @@ _ENDS_A_HOST = re.compile(r"[/?#@\s]")
 _SAFE = ("", ":", "!#$%&'()*+,/:;=?@[]~")  # what libraries leave as it is when they encode a URI; the last one is that of requests
 _LONG_TOKEN = 20  # characters; a shorter user without a password may be an ordinary word
 
-_known: set[str] = set()
+_AT = "(?=@|%40)"
+
+_known: set[str] = set()  # patterns
 _known_pattern: re.Pattern[str] | None = None
 
 
@@ -67,11 +69,10 @@ def remember_secrets(value: Any) -> None:
         value: a URI, a word of a command with a URI, or a document of dicts, lists and texts, such as a recipe.
     """
     global _known_pattern
-    new = {form for text in _texts(value) for secret in _users(text) for form in _forms(secret)} - _known
+    new = {pattern for text in _texts(value) for secret in _users(text) for pattern in _patterns(secret)} - _known
     if new:
         _known.update(new)
-        longest_first = sorted(_known, key=len, reverse=True)
-        _known_pattern = re.compile("|".join(map(_as_whole_words, longest_first)), re.IGNORECASE)
+        _known_pattern = re.compile("|".join(sorted(_known, key=len, reverse=True)), re.IGNORECASE)  # the longest one counts
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -91,21 +92,22 @@ def _users(text: str) -> Iterator[str]:
                 yield user
 
 
-def _forms(user: str) -> Iterator[str]:
-    """The texts in which messages may quote ``user:password``, whole or in parts."""
-    decoded = unquote(user)
-    for form in {user, decoded, quote_plus(decoded), *(quote(decoded, safe=safe) for safe in _SAFE)}:
+def _patterns(user: str) -> Iterator[str]:
+    """Patterns of the texts in which messages may quote ``user:password``, whole or in parts."""
+    name, colon, password = unquote(user).partition(":")
+    encoded = {colon.join((quote(name, safe), quote(password, safe))) for safe in _SAFE}
+    for form in {user, unquote(user), colon.join((quote_plus(name), quote_plus(password))), *encoded}:
         for written in _written(form):
             if written.partition(":")[2] or len(written) >= _LONG_TOKEN:
-                yield written
-            yield from (f"{written}@", f"{written}%40")
+                yield _start(written) + (r"(?!\w)" if written[-1].isalnum() else "")
+            yield _start(written) + _AT
         # A library that ends the host at the first of these characters takes the rest for a path, a fragment or another host.
         for delimiter in _ENDS_A_HOST.finditer(form):
-            if rest := form[delimiter.end() :]:
-                yield from (f"{rest}@", f"{rest}%40")
+            if rest := form[delimiter.end() :].lstrip("/"):
+                yield _start(rest) + _AT
             name, _, port = form[: delimiter.start()].partition(":")
             if port:
-                yield from (f"{name}:{port}", f"'{port}'")
+                yield from (_start(f"{name}:{port}") + r"(?!\w)", re.escape(f"'{port}'"))
 
 
 def _written(text: str) -> set[str]:
@@ -113,7 +115,6 @@ def _written(text: str) -> set[str]:
     return {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1], text.replace("'", "'\"'\"'")}
 
 
-def _as_whole_words(form: str) -> str:
-    """A pattern for ``form`` that does not match inside a longer word."""
-    before = r"(?<!\w)" if form[0].isalnum() else ""
-    return before + re.escape(form) + (r"(?!\w)" if form[-1].isalnum() and not form.endswith("%40") else "")
+def _start(form: str) -> str:
+    """A pattern for ``form`` that does not begin inside a longer word."""
+    return (r"(?<!\w)" if form[0].isalnum() else "") + re.escape(form)

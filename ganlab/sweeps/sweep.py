@@ -30,7 +30,7 @@ from ganlab.recipe.differences import TRACKER, is_part_of
 from ganlab.recipe.grid import Combination, combination_name
 from ganlab.records.run_info import ACTIVE
 from ganlab.records.summaries import RunSummary
-from ganlab.redaction import redacted, redacted_document, redacted_value
+from ganlab.redaction import redacted_document, redacted_value
 from ganlab.storage.atomic import write_text
 
 FOLDER = "sets"
@@ -194,9 +194,9 @@ class Sweep:
         membership = summary.info.set
         if membership.get("name") != self.name or "combination" not in membership:
             return None
-        key = (redacted(combination_name(membership["combination"])), membership.get("seed"))
+        key = (redacted_value(combination_name(membership["combination"])), membership.get("seed"))
         for run in self.runs:
-            if (redacted(run.combination.name), run.seed) == key:  # as run.json has it
+            if (redacted_value(run.combination.name), run.seed) == key:  # as run.json has it
                 run.summary = summary  # the newest one: a second folder exists only where the first run was lost
                 return run
         return None
