@@ -384,6 +384,20 @@ def test_a_picture_that_cannot_be_read_keeps_nothing_else_back(path: str, place:
     assert [name.strip("x") for name, _ in pictures_of(place)] == [" 2", " 2"]
 
 
+def test_a_run_whose_state_is_lost_is_continued_with_another_recipe(place: Place) -> None:
+    place.run.log(1, loss=1.0)
+    place.run.end("finished")
+    assert place.carry_out()
+    (place.run.path / "mlflow.json").write_text('{"positions": [1], "complete": "yes"}')
+    recipe = place.run.path / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("margin = 0.001", "margin = 0.002\nnew = 3"))
+    place.run.log(2, loss=2.0)
+    assert place.carry_out(), place.run.state.problem
+    assert place.history("loss") == [(1, 1.0), (2, 2.0)]
+    params = place.recorded().data.params
+    assert (params["tricks.clamp.margin"], params["tricks.clamp.new"]) == ("0.001", "3")
+
+
 def test_half_of_a_picture_of_version_0_1_is_completed(place: Place) -> None:
     from PIL import Image
 

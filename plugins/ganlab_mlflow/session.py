@@ -145,7 +145,9 @@ class Session:
 
         run_id, client = self.state.run_id, self.client
         if not self.state.begun:
-            client.log_batch(run_id, params=[Param(key, value) for key, value in describe.parameters(self.recipe).items()])
+            there = client.get_run(run_id).data.params  # MLflow refuses another value, which a resumed run may have
+            params = [Param(key, value) for key, value in describe.parameters(self.recipe).items() if key not in there]
+            client.log_batch(run_id, params=params)
             data = self.info.get("data", {})
             if data:
                 source = json.dumps({"tags": {"ganlab.data": data["use"]}})
