@@ -83,6 +83,18 @@ def test_a_link_to_the_folder_is_the_same_run(original: Path, tmp_path: Path) ->
     assert not copied(tmp_path / "link" / original.name)
 
 
+def test_a_copy_on_a_disk_where_it_gets_the_number_of_the_original_is_a_copy(original: Path) -> None:
+    copy = Path(shutil.copytree(original, original.with_name("B")))
+    changed(copy, folder=place_of(RunFolder(original)) | {"inode": copy.stat().st_ino})
+    assert copied(copy)
+
+
+def test_a_link_in_place_of_a_folder_that_was_moved_is_the_same_run(original: Path) -> None:
+    moved = original.rename(original.with_name("moved"))
+    original.symlink_to(moved)
+    assert not copied(moved)
+
+
 @pytest.mark.parametrize(("inode", "copy"), [(True, False), (False, True)], ids=["shared disk", "copied over the network"])
 def test_on_another_machine_the_original_cannot_be_seen(inode: bool, copy: bool, original: Path) -> None:
     here = place_of(RunFolder(original))

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 from mlflow_support import RUN, FakeRun
 
-from ganlab_mlflow import describe, place
+from ganlab_mlflow import describe, place, tail
 from ganlab_mlflow.state import Position, State
 from ganlab_mlflow.tail import new_lines, was_cut
 from ganlab_mlflow.tracker import MlflowTracker
@@ -42,6 +42,7 @@ DAMAGED = [
     '{"completed_by": 1e300}',
     '{"completed_by": NaN}',
     '{"completed_by": %s}' % 10**30,
+    '{"doubtful": 1}',
     "[" * 100_000,
     '{"positions": ' * 5000,
     '{"uri": "%s"}' % ("x" * 2_000_000),
@@ -58,6 +59,7 @@ ODD_LINES = [
     '{"step": 2, "time": 1.0, "metrics": [1]}',
     '{"step": 2, "time": 1.0, "metrics": %s' % ("[" * 100_000),
     '{"step": 2, "time": 1.0, "kind": "image", "name": 3, "path": "x"}',
+    '{"step": 2, "time": 1.0, "kind": "image", "name": "x", "path": "x", "sha256": [1]}',
     '{"step": 2, "time": 1.0}',
 ]
 
@@ -149,6 +151,20 @@ def test_a_line_with_odd_content_is_left_out(line: str, run: FakeRun) -> None:
         file.write(f"{line}\n")
     run.log(3, loss=3.0)
     assert read(run, Position())[0] == [1, 3]
+
+
+def test_a_line_that_is_too_long_is_left_out(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail, "LONGEST", 100)
+    long = f'{{"step": 1, "time": 1.0, "metrics": {{"{"x" * 300}": 1}}}}'
+    (run.path / "metrics.jsonl").write_text(f"{long}\n{long}")
+    assert read(run, Position()) == ([], Position())
+    with open(run.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+        file.write("\n")
+    run.log(3, loss=1.0)
+    steps, position = read(run, Position())
+    assert steps == [3]
+    run.log(4, loss=1.0)
+    assert read(run, position)[0] == [4]
 
 
 def test_of_the_values_of_a_line_only_numbers_are_read(run: FakeRun) -> None:

@@ -7,11 +7,12 @@ import math
 import shutil
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from mlflow_support import RUN, FakeRun, SilentServer, closed_port
 
+from ganlab_mlflow import session
 from ganlab_mlflow.mirror import Mirror
 from ganlab_mlflow.place import Settings
 
@@ -304,6 +305,113 @@ def test_nothing_is_lost_where_the_clock_is_set_back(back: float, place: Place) 
     speeds = sorted(place.history("speed"))
     first, second = [(step, 1_790_000_000.0 + step) for step in range(1, 61)], [(s, 1_790_000_100.0 + s - back) for s in range(41, 101)]
     assert speeds == sorted([*first, *second])  # both times of the steps that were trained twice
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ConnectionError], ids=["killed", "answer lost"])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_points_that_a_run_makes_again_are_there_once_whatever_batch_was_cut_off(
+    batch: int, error: type[BaseException], place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow has the points of steps that ``mlflow.json`` does not list yet. The resumed run makes them again, at another time."""
+    from mlflow import MlflowClient
+
+    for step in range(1, 5):
+        place.run.log(step, loss=step / 3)
+    assert place.mirror().attempt()
+    for step in range(5, 11):
+        place.run.log(step, loss=step / 3)
+    log_batch, calls = MlflowClient.log_batch, [0]
+
+    def cut_off(self: Any, run_id: str, **content: Any) -> None:
+        log_batch(self, run_id, **content)
+        calls[0] += "metrics" in content
+        if calls[0] == batch:
+            raise error("cut off")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(session, "AT_ONCE", 3)
+        patched.setattr(MlflowClient, "log_batch", cut_off)
+        if error is KeyboardInterrupt:
+            with pytest.raises(KeyboardInterrupt):
+                place.mirror().attempt()
+        else:
+            assert not place.mirror().attempt()
+    place.run.cut_back(4)
+    with open(place.run.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+        for step in range(5, 13):
+            file.write(json.dumps({"step": step, "time": 1_790_000_500.0 + step, "metrics": {"loss": step / 3}}) + "\n")
+    with monkeypatch.context() as patched:  # killed again while it looks for what is there already
+        patched.setattr(session, "AT_ONCE", 1)
+        patched.setattr(MlflowClient, "log_batch", lambda *given, **content: log_batch(*given, **content) or killed())
+        with pytest.raises(KeyboardInterrupt):
+            place.mirror().attempt()
+    place.run.end("finished")
+    assert place.carry_out()
+    assert place.history("loss") == [(step, step / 3) for step in range(1, 13)]
+    assert place.run.state.doubtful == []
+
+
+def killed() -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def test_steps_that_are_there_already_are_looked_up_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resumed run repeats its last steps with the same numbers."""
+    for step in range(1, 7):
+        place.run.log(step, loss=step / 3)
+    mirror = place.mirror()
+    assert mirror.attempt()
+    place.run.cut_back(4)
+    lookups: list[str] = []
+    history = session._history
+    monkeypatch.setattr(session, "_history", lambda client, run_id: lookups.append(run_id) or history(client, run_id))
+    for _ in range(3):
+        assert mirror.attempt()
+    assert len(lookups) == 1
+
+
+@pytest.mark.parametrize("path", ["\0", "\ud800", "x" * 5000, "run.json", "samples/cut.png", "samples/empty.png", "samples"])
+def test_a_picture_that_cannot_be_read_keeps_nothing_else_back(path: str, place: Place) -> None:
+    from ganlab_mlflow.tracker import MlflowTracker
+
+    (place.run.path / "samples" / "cut.png").write_bytes(place.run.sheet(1).read_bytes()[:40])
+    (place.run.path / "samples" / "empty.png").touch()
+    with open(place.run.path / "artifacts.jsonl", "a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": 1, "time": 1.0, "kind": "image", "name": "samples", "path": path}) + "\n")
+    MlflowTracker().on_images(place.run, 2, "x" * 1000, place.run.sheet(2))
+    place.run.end("finished")
+    assert place.carry_out()
+    assert [name.strip("x") for name, _ in pictures_of(place)] == [" 2", " 2"]
+
+
+def test_a_run_whose_state_is_lost_is_continued_with_another_recipe(place: Place) -> None:
+    place.run.log(1, loss=1.0)
+    place.run.end("finished")
+    assert place.carry_out()
+    (place.run.path / "mlflow.json").write_text('{"positions": [1], "complete": "yes"}')
+    recipe = place.run.path / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("margin = 0.001", "margin = 0.002\nnew = 3"))
+    place.run.log(2, loss=2.0)
+    assert place.carry_out(), place.run.state.problem
+    assert place.history("loss") == [(1, 1.0), (2, 2.0)]
+    params = place.recorded().data.params
+    assert (params["tricks.clamp.margin"], params["tricks.clamp.new"]) == ("0.001", "3")
+
+
+def test_half_of_a_picture_of_version_0_1_is_completed(place: Place) -> None:
+    from PIL import Image
+
+    from ganlab_mlflow.tracker import MlflowTracker
+
+    assert place.mirror().attempt()
+    sheet = place.run.sheet(1)
+    MlflowTracker().on_images(place.run, 1, "kinds/one", sheet)
+    time = int(json.loads((place.run.path / "artifacts.jsonl").read_text())["time"] * 1000)
+    run_id = place.recorded().info.run_id
+    place.client.log_image(run_id, Image.open(sheet), key="kinds/one", step=1, timestamp=time, synchronous=True)
+    next((place.folder / "mlartifacts" / "ganlab" / run_id / "artifacts" / "images").glob("*.webp")).unlink()
+    assert place.mirror().attempt()
+    assert pictures_of(place) == [("kinds~one 1", ".png"), ("kinds~one 1", ".webp")]
 
 
 def test_nobody_finds_half_of_a_store(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

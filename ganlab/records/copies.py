@@ -25,17 +25,20 @@ def is_copy(folder: RunFolder, info: RunInfo) -> bool:
     """Whether a run's folder is a copy of the one that its run.json was written in.
 
     - The same path is the same folder: also where it was restored from a backup, or is on a file system that several machines share.
-    - The same file-system number is the same folder: it was moved, or is mounted elsewhere.
-    - Else, on the same machine, it was moved if the original is gone, and is a copy if the original is still there.
-    - Else, on another machine, the original cannot be seen: it counts as a copy, so that two runs are never mixed up.
+    - Else, on the same machine, it was moved if the original is gone, and is a copy if the original is still there, in another folder.
+    - Else, on another machine, the original cannot be seen. A folder of the same number in the file system is mounted at another path.
+      Any other counts as a copy, so that two runs are never mixed up.
     """
     original, here = info.folder, place_of(folder)
     if not original:  # a run of version 0.1
         path = folder.path.resolve()
         return bool(info.id) and path.name != info.id and _has_uid(path.parent / Path(info.id).name, info.uid)
-    if original.get("path") == here["path"] or original.get("inode") == here["inode"]:
+    if original.get("path") == here["path"]:
         return False
-    return original.get("host") != here["host"] or _has_uid(Path(original.get("path", "")), info.uid)
+    if original.get("host") != here["host"]:
+        return original.get("inode") != here["inode"]
+    path = Path(original.get("path", ""))
+    return _has_uid(path, info.uid) and not path.samefile(folder.path)  # another disk may have a folder of the same number
 
 
 def separated(folder: RunFolder, info: RunInfo) -> tuple[RunInfo, str]:

@@ -10,21 +10,20 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from time import time_ns
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ganlab_mlflow import describe, view
 from ganlab_mlflow import model as model_module
+from ganlab_mlflow.pictures import Pictures, unless_it_is_gone
 from ganlab_mlflow.place import artifacts_of, opening, redacted, sqlite_file
 from ganlab_mlflow.state import ARTIFACTS, METRICS, Position, State
-from ganlab_mlflow.tail import new_lines, was_cut
+from ganlab_mlflow.tail import milliseconds, new_lines, was_cut
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 AT_ONCE = 1000  # metrics in one request: MLflow's limit
 TEXTS = (".json", ".toml")  # sent as text, without the passwords in their URIs
-FILES_OF_A_PICTURE = 2  # a PNG and a smaller WebP, which MLflow uploads one after the other
 FINAL = "final/"  # prefix of metrics that are measured at the end
 STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 
@@ -53,17 +52,15 @@ class Session:
             state.experiment_id = _experiment(self.client, experiment, uri)
             view.make_views(self.client, state.experiment_id, time_ns() // 1_000_000)
         state.uri, state.experiment = redacted(uri), experiment
-        self.doubtful: set[str] = set()  # files with lines that MLflow may have although the state does not say so
         known = self._known_run()
         if known is None:
-            state.begun, state.positions, state.complete = False, {}, False
+            state.begun, state.positions, state.doubtful, state.complete = False, {}, [], False
             state.run_id = self._create_run()
         elif state.run_id != known:
             state.begun, state.positions, state.run_id = False, {}, known  # mlflow.json was lost; what is sent twice counts once
-            self.doubtful.update(METRICS)
+            state.doubtful = list(METRICS)
         state.save(run)
-        # An upload whose answer was lost, and one before the mirror was killed, may have arrived: what is there decides, not the state.
-        self.sent_pictures = _pictures(self.client, self.state.run_id) if known else {}
+        self.pictures = Pictures(self.client, state.run_id, run)
         self._begin()
 
     def deliver(self, images: bool = True) -> None:
@@ -89,7 +86,7 @@ class Session:
             path = inside(self.run, name)
             if path is None:
                 continue
-            with _unless_it_is_gone(path):
+            with unless_it_is_gone(path):
                 if path.suffix in TEXTS:
                     client.log_text(run_id, redacted(path.read_text(encoding="utf-8")), name)
                 else:
@@ -148,7 +145,9 @@ class Session:
 
         run_id, client = self.state.run_id, self.client
         if not self.state.begun:
-            client.log_batch(run_id, params=[Param(key, value) for key, value in describe.parameters(self.recipe).items()])
+            there = client.get_run(run_id).data.params  # MLflow refuses another value, which a resumed run may have
+            params = [Param(key, value) for key, value in describe.parameters(self.recipe).items() if key not in there]
+            client.log_batch(run_id, params=params)
             data = self.info.get("data", {})
             if data:
                 source = json.dumps({"tags": {"ganlab.data": data["use"]}})
@@ -169,21 +168,27 @@ class Session:
         position = self._position(name)
         # A killed run repeats its last steps when it is resumed: on the CPU with the same numbers, at another time. Of what depends on the
         # clock, a line that is there is the line that was sent.
-        again = name in self.doubtful or was_cut(self.run / name, position)
+        again = name in self.state.doubtful or was_cut(self.run / name, position)
         point = _point if name == METRICS[0] else _timed_point
         sent = {point(metric) for metric in _history(self.client, self.state.run_id)} if again else set()
-        self.doubtful.discard(name)
         for line in new_lines(self.run / name, position):
             new = [metric for metric in _metrics(line.content) if point(metric) not in sent]
             if len(waiting) + len(new) > AT_ONCE and waiting:
                 self._send(name, waiting, position)
                 waiting = []
             waiting, position = waiting + new, line.position
-        if waiting:
+        if position != self._position(name):
             self._send(name, waiting, position)
+        if name in self.state.doubtful:
+            self.state.doubtful.remove(name)
+            self.state.save(self.run)
 
     def _send(self, name: str, metrics: list[Any], position: Position) -> None:
-        self.client.log_batch(self.state.run_id, metrics=metrics, synchronous=True)
+        if metrics:
+            if name not in self.state.doubtful:
+                self.state.doubtful.append(name)
+                self.state.save(self.run)
+            self.client.log_batch(self.state.run_id, metrics=metrics, synchronous=True)
         self._delivered(name, position)
 
     def _deliver_file(self, line: dict[str, Any], images: bool) -> None:
@@ -191,31 +196,17 @@ class Session:
         if path is None:
             return  # pruned, or removed when the run returned to a checkpoint
         if line["kind"] == "checkpoint":
-            with _unless_it_is_gone(path):
+            with unless_it_is_gone(path):
                 self.client.log_artifact(self.state.run_id, str(path), "checkpoints")
         elif images:
-            self._send_picture(path, str(line["name"]), line["step"], line)
+            self.pictures.send(path, str(line["name"]), line["step"], line)
 
     def _deliver_last_sheet(self) -> None:
         """Send the last sheet once more, under a key and a step that all runs have: MLflow then shows them side by side."""
         lines = [line.content for line in new_lines(self.run / ARTIFACTS, Position())]
         sheets = [line for line in lines if line["kind"] == "image" and line["name"] == view.SHEETS and inside(self.run, line["path"])]
         if sheets:
-            self._send_picture(self.run / sheets[-1]["path"], view.LAST_SHEET, 0, sheets[-1])
-
-    def _send_picture(self, path: Path, name: str, step: int, line: dict[str, Any]) -> None:
-        """Send a picture, unless it is there. Its names in MLflow follow from its content, so a second upload replaces the first."""
-        from PIL import Image
-
-        key, picture = describe.key(name).replace(":", "_"), _mark(line)
-        time = _first_time(self.run, line)
-        identity = str(uuid.uuid5(uuid.NAMESPACE_OID, json.dumps([key, step, *picture])))
-        there = self.sent_pictures.get((key, str(step), str(time)), {})
-        if any(len(files) >= FILES_OF_A_PICTURE for files in there.values()):
-            return  # an upload of version 0.1 has another identity
-        with _unless_it_is_gone(path), Image.open(path) as image, _identity(identity):
-            image.load()
-            self.client.log_image(self.state.run_id, image, key=key, step=step, timestamp=time, synchronous=True)
+            self.pictures.send(self.run / sheets[-1]["path"], view.LAST_SHEET, 0, sheets[-1])
 
     def _position(self, name: str) -> Position:
         return self.state.positions.get(name, Position())
@@ -256,31 +247,6 @@ def _experiment(client: MlflowClient, name: str, uri: str) -> str:
     return str(experiment.experiment_id)
 
 
-def _pictures(client: MlflowClient, run_id: str) -> dict[tuple[str, str, str], dict[str, set[str]]]:
-    """The run's pictures in MLflow: the endings of their files, by identity, by key, step and time."""
-    found: dict[tuple[str, str, str], dict[str, set[str]]] = {}
-    for file in client.list_artifacts(run_id, "images"):
-        path = Path(file.path)
-        parts = path.stem.replace("%", "+").split("+")  # the separator of older versions
-        if len(parts) > 5:
-            picture = found.setdefault((parts[0].replace("~", "/").replace("#", "/"), parts[2], parts[4]), {})
-            picture.setdefault(parts[5], set()).add(path.suffix)
-    return found
-
-
-@contextlib.contextmanager
-def _identity(identity: str) -> Iterator[None]:
-    """Let MLflow name a picture's files after ``identity``. It would draw a random one for each upload."""
-    from mlflow.tracking import client
-
-    drawn = client.uuid
-    client.uuid = SimpleNamespace(uuid4=lambda: identity)
-    try:
-        yield
-    finally:
-        client.uuid = drawn
-
-
 def _history(client: MlflowClient, run_id: str) -> Iterator[Any]:
     """All points of the run's metrics in MLflow."""
     for key in client.get_run(run_id).data.metrics:
@@ -289,8 +255,11 @@ def _history(client: MlflowClient, run_id: str) -> Iterator[Any]:
 
 def inside(run: Path, name: str) -> Path | None:
     """The file ``name`` of the run's folder; None if there is none, or if the name leads out of the folder, as in a stranger's run."""
-    path = (run / name).resolve()
-    return path if path.is_relative_to(run.resolve()) and path.is_file() else None
+    path = run / name
+    if not os.path.isfile(path):  # False also for a name that no file can have, where Path.is_file() may raise
+        return None
+    path = path.resolve()
+    return path if path.is_relative_to(run.resolve()) else None
 
 
 def _metrics(line: dict[str, Any]) -> list[Any]:
@@ -300,12 +269,11 @@ def _metrics(line: dict[str, Any]) -> list[Any]:
     """
     from mlflow.entities import Metric
 
-    milliseconds = int(line["time"] * 1000)
     return [
         Metric(
             describe.key(name),
             float("nan") if value is None else float(value),
-            milliseconds,
+            milliseconds(line),
             0 if name.startswith(FINAL) else line["step"],
         )
         for name, value in line["metrics"].items()
@@ -320,24 +288,3 @@ def _point(metric: Any) -> tuple[str, int, str]:
 def _timed_point(metric: Any) -> tuple[str, int, str, int]:
     """The identity of a point whose value depends on the clock."""
     return (*_point(metric), metric.timestamp)
-
-
-def _mark(line: dict[str, Any]) -> tuple[Any, ...]:
-    """The identity of a picture in the list of artifacts."""
-    return tuple(line.get(key) for key in ("kind", "name", "step", "sha256"))
-
-
-def _first_time(run: Path, line: dict[str, Any]) -> int:
-    """When a picture was made first, in milliseconds. A resumed run makes some pictures again, and lists them again."""
-    times = (each.content["time"] for each in new_lines(run / ARTIFACTS, Position()) if _mark(each.content) == _mark(line))
-    return int(next(times, line["time"]) * 1000)
-
-
-@contextlib.contextmanager
-def _unless_it_is_gone(path: Path) -> Iterator[None]:
-    """Ignore an error if the run has removed the file meanwhile: an old checkpoint, or files after the checkpoint it returned to."""
-    try:
-        yield
-    except Exception:  # each store raises its own type
-        if path.exists():
-            raise

@@ -39,6 +39,8 @@ class State:
         experiment, experiment_id, run_id: the run in MLflow; empty before it is created.
         begun: parameters, tags and data set have been sent.
         positions: how far each file has been delivered.
+        doubtful: files with lines that MLflow may have although their position does not say so. They were being sent when the mirror was
+            killed, or when an answer was lost.
         problem: why nothing can be delivered now, for an announcement; empty if there is no problem.
         complete: everything has been delivered, with the final status.
         model_missing: everything but the logged model has been delivered.
@@ -51,6 +53,7 @@ class State:
     run_id: str = ""
     begun: bool = False
     positions: dict[str, Position] = field(default_factory=dict)
+    doubtful: list[str] = field(default_factory=list)
     problem: str = ""
     complete: bool = False
     completed_by: int = 0

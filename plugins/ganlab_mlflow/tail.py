@@ -14,7 +14,7 @@ from ganlab_mlflow.state import Position
 LATEST = 1e11  # seconds since 1970 that MLflow can store as milliseconds
 LARGEST_STEP = 2**53
 LARGEST = 1e308  # a larger whole number may not fit into a float
-LONGEST = 10_000_000  # bytes of a line; longer ones are not read
+LONGEST = 10_000_000  # bytes of a line; longer ones are left out
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,15 @@ def new_lines(path: Path, position: Position) -> Iterator[Line]:
         offset = position.next if _fits(file, position) else 0
         file.seek(offset)
         while raw := file.readline(LONGEST):
+            too_long = len(raw) == LONGEST and not raw.endswith(b"\n")
+            while too_long and raw and not raw.endswith(b"\n"):
+                raw = file.readline(LONGEST)
             if not raw.endswith(b"\n"):
-                return  # still being written, or too long
-            content = _parse(raw)
+                return  # still being written
+            content, end = None if too_long else _parse(raw), file.tell()
             if content is not None:
-                yield Line(content, Position(offset, offset + len(raw), _digest(raw)))
-            offset += len(raw)
+                yield Line(content, Position(offset, end, _digest(raw)))
+            offset = end
 
 
 def was_cut(path: Path, position: Position) -> bool:
@@ -52,6 +55,11 @@ def was_cut(path: Path, position: Position) -> bool:
             return not _fits(file, position)
     except FileNotFoundError:
         return position.next > 0
+
+
+def milliseconds(line: dict[str, Any]) -> int:
+    """The time of a line, in milliseconds since 1970."""
+    return int(line["time"] * 1000)
 
 
 def _fits(file: BinaryIO, position: Position) -> bool:
@@ -74,7 +82,7 @@ def _parse(raw: bytes) -> dict[str, Any] | None:
             return None
         if "metrics" in content:
             content["metrics"] = {name: value for name, value in content["metrics"].items() if value is None or _is_number(value)}
-        elif not all(isinstance(content[key], str) for key in ("kind", "name", "path")):
+        elif not all(isinstance(text, str) for text in (content["kind"], content["name"], content["path"], content.get("sha256", ""))):
             return None
         return dict(content)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
