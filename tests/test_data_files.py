@@ -177,7 +177,11 @@ def test_a_run_without_a_list_of_its_files_is_refused_without_names(place: Path)
     assert caught.value.message == f"the data of run {path.name} have changed since it started"
 
 
-@pytest.mark.parametrize("content", [b"", b"x", gzip.compress(b"[1]"), gzip.compress(b'{"a": "b"}'), gzip.compress(b"[" * 100_000)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"x", *(gzip.compress(text, mtime=0) for text in (b"[1]", b'{"a": "b"}', b"[" * 100_000))],
+    ids=["empty", "not packed", "a list", "other sizes", "deep"],
+)
 def test_a_damaged_list_is_no_list(content: bytes, place: Path) -> None:
     path = stopped(place)
     RunFolder(path).data_files.write_bytes(content)
