@@ -6,8 +6,6 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganlab.printable import one_line
-
 
 @dataclass(frozen=True)
 class RunRequest:
@@ -29,7 +27,7 @@ class RunRequest:
         """This request as a complete command to copy, in backticks; ``changed`` and ``trust`` add their flags."""
         flags = [*(["--changed"] if changed or self.changed else []), *(["--trust"] if trust or self.trust else [])]
         sets = [word for text in self.overrides for word in ("--set", text)]
-        return f"`{one_line(shlex.join(['ganlab', self.command, str(run), *flags, *sets]))}`"
+        return f"`{shlex.join(['ganlab', self.command, str(run), *flags, *sets])}`"
 
     @property
     def keys(self) -> set[str]:

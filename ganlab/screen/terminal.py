@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import shlex
 import time
 from collections.abc import Collection, Iterable, Sequence
@@ -65,6 +66,7 @@ class SafeConsole(Console):
 console = SafeConsole()
 errors = SafeConsole(stderr=True)
 
+_LABEL = re.compile(r"\n(?=\s*(?:error|hint|note):)")
 SECONDS_BETWEEN_LINES = 10.0  # where the output is not a terminal
 REDRAWS_PER_SECOND = 2.0  # each redraw takes about 5 ms from the training
 PICTURE_COLUMNS, PICTURE_ROWS = 96, 24  # in characters; each shows two pixels, one above the other
@@ -80,7 +82,7 @@ def show_error(error: GanlabError) -> None:
         message = one_line(error.message) if isinstance(error, RecipeError) else _indented(error.message)
         errors.print(Text("error: ", style="bold red") + Text(message))
     if error.hint:
-        errors.print(Text("hint: ", style="bold cyan") + Text(error.hint))
+        errors.print(Text("hint: ", style="bold cyan") + Text(_without_labels(error.hint)))
 
 
 def warn(text: str) -> None:
@@ -112,7 +114,12 @@ def confirmed(question: str) -> bool:
 
 def _indented(text: str) -> str:
     """``text`` with all lines but the first indented: a name with a line break in it must not look like a message of ganlab."""
-    return text.replace("\n", "\n  ")
+    return printable(text).replace("\n", "\n  ")
+
+
+def _without_labels(hint: str) -> str:
+    """A hint of several lines, none of which begins as a message of ganlab."""
+    return _LABEL.sub("\n  ", printable(hint))
 
 
 def show_table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> None:
@@ -128,7 +135,7 @@ def show_table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> No
 def command(run: Run, *words: str) -> str:
     """Return a command for a run, such as ``ganlab resume ID``, with ``--runs-dir`` where it is not the default."""
     words = ("ganlab", *words)
-    return one_line(shlex.join([*words, *([] if str(run.path.parent) == "runs" else ["--runs-dir", str(run.path.parent)])]))
+    return shlex.join([*words, *([] if str(run.path.parent) == "runs" else ["--runs-dir", str(run.path.parent)])])
 
 
 def show_facts(facts: dict[str, Any]) -> None:
