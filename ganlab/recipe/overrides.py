@@ -11,6 +11,7 @@ from ganlab.printable import one_line
 from ganlab.recipe.places import OVERRIDES, Mistakes, Node, Place, show
 from ganlab.recipe.read import DEEPEST, as_layer, depth, plain_toml_error, refuse_values, tree_of
 from ganlab.redaction import redacted_value, remember_secrets
+from ganlab.storage.reading import NESTED, parse_toml
 
 _QUOTING = ('"', "'", "[", "{")
 
@@ -60,7 +61,7 @@ def _split(text: str) -> tuple[list[str], Any]:
         raise ValueError(f"there is no value after the =; write {left}='\"\"' for empty text")
     try:
         return keys, typed(right)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"the value is not TOML: {plain_toml_error(error, right)[1]}") from None
 
 
@@ -83,11 +84,10 @@ def typed(text: str) -> Any:
     (0.0001, [1, 2], 'mlp')
 
     Raises:
-        ValueError: it begins with a quote or a bracket, and is not TOML.
-        RecursionError: it is nested too deep.
+        ValueError: it begins with a quote or a bracket, and is not TOML, or is nested too deep.
     """
     try:
-        document = tomllib.loads(f"value = {text}")
+        document = parse_toml(f"value = {text}")
     except ValueError:
         if text.startswith(_QUOTING):
             raise
@@ -96,7 +96,7 @@ def typed(text: str) -> Any:
         return text
     value = document["value"]
     if depth(value) > DEEPEST:
-        raise RecursionError
+        raise ValueError(NESTED)
     return value
 
 

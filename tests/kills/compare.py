@@ -16,6 +16,7 @@ from ganlab.storage import checkpoint
 
 #: The keys of run.json that name the run, the clock or the process. A signature covers the place of a plugin file.
 OWN = {
+    "copied_from",
     "signature", "id", "folder", "uid", "created", "started", "ended", "training_seconds", "pid", "process_started", "boot", "resumed",
     "command",
 }  # fmt: skip
@@ -60,7 +61,8 @@ def differences_of(path: Path, other: Path, name: str) -> list[str]:
         contents = [json.loads(without_places(file)) for file in (path, other)]
         for content in contents:
             if "announcements" in content:  # a resumed run repeats one that names a plugin file, with the place of its copy
-                content["announcements"] = list(dict.fromkeys(content["announcements"]))
+                texts = dict.fromkeys(content["announcements"])
+                content["announcements"] = [text for text in texts if not text.startswith("This folder is a copy of run ")]
         return trees(*({key: value for key, value in content.items() if key not in own} for content in contents), name)
     if path.suffix == ".safetensors" and path.read_bytes() != other.read_bytes():
         kind = "generator" if name.startswith("generator") else "checkpoint"
