@@ -229,7 +229,7 @@ def test_a_data_set_draws_its_own_pictures(here: Path, capsys: Capture) -> None:
     assert picture("each/sample_0001.png").shape == (5, 4, 3)
     Path("gone").write_text("")
     code, _out, err = ganlab_says(capsys, "sample", run.path, "--count", 3, "--out", "plain.png")
-    said = "note: The samples are drawn without their data set, which is not available: it would be downloaded\nso be it\n"
+    said = "note: The samples are drawn without their data set, which is not available: it would be downloaded\n  so be it\n"
     assert (code, err.endswith(said)) == (0, True)
     assert np.array_equal(picture("plain.png"), image_grid(run.samples(3), (0.0, 1.0)))
 

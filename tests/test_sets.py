@@ -191,7 +191,7 @@ def test_gpus_are_named_as_in_cuda_visible_devices(monkeypatch: pytest.MonkeyPat
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Replace Python by a shell that runs its last argument."""
     script = tmp_path / "shell"
-    script.write_text('#!/bin/sh\nshift 2\nexec sh -c "$1"\n')
+    script.write_text('#!/bin/sh\nshift 3\nexec sh -c "$1"\n')
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
     return tmp_path
