@@ -62,6 +62,7 @@ def row(text: str, title: str) -> str:
 
 
 @forks
+@pytest.mark.slow
 def test_speed(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.md"
     place = "speed mnist_adaptive (a second machine)"
@@ -279,6 +280,7 @@ def test_costs_memory(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @forks
+@pytest.mark.slow
 def test_costs_scaling(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     grid = ["--batches", "4", "--widths", "--sizes", "120"]
     costs.main(["scaling", "--threads", "1", "--rounds", "1", "--steps", "20", *grid, *SETS, "--data-root", str(data)])

@@ -110,7 +110,10 @@ def test_ctrl_c_while_a_finished_run_is_delivered_leaves_it_finished(place: Path
     assert (run.folder.path / "losses.png").is_file()
 
 
-@pytest.mark.parametrize("name", ["evaluation.json", "generator.safetensors", "losses.png", "run.json"])
+SLOW_FILES = [pytest.param(name, marks=pytest.mark.slow) for name in ("evaluation.json", "generator.safetensors", "losses.png")]
+
+
+@pytest.mark.parametrize("name", [*SLOW_FILES, "run.json"])
 def test_a_run_that_is_killed_while_it_closes_is_completed(name: str, place: Path, server: Server) -> None:
     for folder, count in ((place / "never", 0), (place / "killed", 3 if name == "run.json" else 1)):
         folder.mkdir()

@@ -73,6 +73,7 @@ def matters(run: Path, path: Path) -> bool:
     return path.parent.name != "samples"
 
 
+@pytest.mark.slow
 def test_any_file_may_be_missing(stopped: Stopped) -> None:
     became = {}
     for path in files(stopped.run):

@@ -137,6 +137,7 @@ def report(failures: list[str], count: int) -> None:
     assert not failures, f"{len(failures)} of {count}:\n{text[:20_000]}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("numbers", READ_PARTS, ids=str)
 def test_readers_survive_any_folder(numbers: range, base: Path, tmp_path: Path) -> None:
     failures = []
@@ -148,6 +149,7 @@ def test_readers_survive_any_folder(numbers: range, base: Path, tmp_path: Path) 
     report(failures, len(numbers))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("numbers", ALL_PARTS, ids=str)
 def test_commands_survive_any_folder(numbers: range, base: Path, server: Server, tmp_path: Path) -> None:
     failures, jobs = [], 0

@@ -162,6 +162,7 @@ def test_a_player_that_is_trained_again_and_again_is_well() -> None:
     assert "generator_not_trained" not in told(rarely, steps=400)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_tells_what_one_that_never_stopped_tells(tmp_path: Path) -> None:
     game = [*RING, "discriminator.optimizer.lr=1.0"]
     never = play(recipe="ring", steps=250, overrides=game, folder=tmp_path / "never")

@@ -148,7 +148,7 @@ def decisions(told: list[dict[str, Any]]) -> list[dict[str, int]]:
     return [{name: int(step[name]) for name in ("updates", "rested", "waited", "capped")} for step in told]
 
 
-@pytest.mark.parametrize(("start", "steps"), [(Hot(200.0, 10.0), 24), (Saturated(), 60)])
+@pytest.mark.parametrize(("start", "steps"), [(Hot(200.0, 10.0), 24), pytest.param(Saturated(), 60, marks=pytest.mark.slow)])
 def test_t3_makes_the_same_decisions_from_a_start_where_all_of_them_occur(start: object, steps: int, mnist_root: Path) -> None:
     """The hot start takes all samples for fakes at first, and then saturates; the other one repeats turns below the cap, too."""
     counting, narrow = Counting(), NARROW["mnist_adaptive"]
