@@ -164,17 +164,44 @@ def test_many_replaced_files_need_a_flag(place: Path) -> None:
     assert ganlab.resume(path, tricks=[StopAt(99)], changed=True, display=False).status == "finished"
 
 
-def test_a_run_without_a_list_of_its_files_is_refused_without_names(place: Path) -> None:
-    """Version 0.1 wrote none."""
+def stopped_in_0_1(place: Path) -> Path:
+    """A run that has noted no files, as version 0.1 did."""
     path = stopped(place)
     RunFolder(path).data_files.unlink()
     info = json.loads((path / "run.json").read_text())
     del info["data"]["outline"]
     (path / "run.json").write_text(json.dumps(info))
-    cut(place / "images" / "003.png")
+    return path
+
+
+def test_a_run_that_has_noted_no_files_needs_a_flag(place: Path) -> None:
+    path = stopped_in_0_1(place)
+    Image.fromarray(np.full((20, 20), 1, np.uint8)).save(place / "images" / "003.png")
     with pytest.raises(UsageError) as caught:
         ganlab.resume(path, tricks=[StopAt(99)], display=False)
     assert caught.value.message == f"the data of run {path.name} have changed since it started"
+    assert "only the content of some differs: `ganlab resume" in caught.value.hint and "--changed" in caught.value.hint
+    resumed = ganlab.resume(path, tricks=[StopAt(99)], changed=True, display=False)
+    assert "uses changed files of its data: the run does not know which." in " ".join(resumed.info["announcements"])
+    assert RunFolder(path).data_files.exists() and resumed.info["data"]["outline"]
+
+
+def test_a_run_that_has_noted_no_files_is_refused_with_others(place: Path) -> None:
+    path = stopped_in_0_1(place)
+    shutil.copy(place / "images" / "007.png", place / "images" / "0070.png")
+    with pytest.raises(UsageError) as caught:
+        ganlab.resume(path, tricks=[StopAt(99)], changed=True, display=False)
+    assert caught.value.hint == "restore them; a resumed run must see the same data"
+
+
+def test_a_resume_notes_the_files_of_a_run_that_has_not(place: Path) -> None:
+    path = stopped_in_0_1(place)
+    broken = place / "images" / "050.png"
+    with pytest.raises(DataError):
+        ganlab.resume(path, tricks=[CutAt(5, broken)], changed=True, display=False)
+    Image.fromarray(np.full((20, 20), 1, np.uint8)).save(broken)
+    resumed = ganlab.resume(path, tricks=[StopAt(99)], changed=True, display=False)
+    assert resumed.info["resumed"][-1]["data"] == ["050.png"]
 
 
 @pytest.mark.parametrize(
@@ -202,6 +229,30 @@ def test_skipped_files_are_recorded_and_a_resume_gives_the_same_bits(place: Path
     path = run("data.unreadable=skip", tricks=[StopAt(4)]).path
     assert ganlab.resume(path, tricks=[StopAt(99)], display=False).status == "finished"
     assert equal(trained(path), trained(never.path))
+
+
+def test_the_list_of_skipped_files_is_kept(place: Path) -> None:
+    cut(place / "images" / "050.png")
+    path = run("data.unreadable=skip", tricks=[StopAt(4)]).path
+    Image.fromarray(np.full((20, 20), 1, np.uint8)).save(place / "images" / "050.png")
+    cut(place / "images" / "007.png")
+    resumed = ganlab.resume(path, tricks=[StopAt(99)], display=False)
+    assert resumed.info["data"]["unreadable"] == ["007.png", "050.png"]
+
+
+def test_evaluation_can_skip_files_that_broke_later(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(run("evaluation.samples=20", name="runs").path)
+    cut(place / "images" / "050.png")
+    commands = {
+        "data.memory=4": (2, "`--set data.unreadable=skip`"),
+        "data.unreadable=skip": (0, "050.png"),
+        "data.size=9": (2, "cannot be measured with other data than its own"),
+    }
+    for override, (code, words) in commands.items():
+        with pytest.raises(SystemExit) as ended:
+            main(["evaluate", path, "--set", override])
+        assert (ended.value.code or 0) == code
+        assert words in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_run_that_a_broken_file_has_stopped_can_be_resumed_without_it(place: Path) -> None:

@@ -14,9 +14,9 @@ from PIL import Image
 
 from ganlab.components import Dataset, DatasetSpec
 from ganlab.errors import GanlabError, UsageError
-from ganlab_datasets import completeness, image_folder, reader
-from ganlab_datasets.completeness import ends_well
-from ganlab_datasets.decode import SUFFIXES, UNREADABLE, decode
+from ganlab_datasets import completeness, folder, image_folder, reader
+from ganlab_datasets.completeness import is_complete
+from ganlab_datasets.decode import REPAIR, SUFFIXES, UnreadableImage, decode
 from ganlab_datasets.folder import ImageFolder
 
 SPEC = DatasetSpec(Path("nowhere"), 0, download=False)
@@ -141,8 +141,6 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
         f"{root} has 1 images that are in no sub-folder (such as y.png), beside sub-folders that are classes\n"
         "move them into a sub-folder, or use the images without classes: --set data.labels=none"
     )
-    (root / "z.png").symlink_to(tmp_path / "gone.png")
-    assert folder_error(root) == f"{root}/z.png cannot be read: No such file or directory\nremove it, or make it readable"
 
 
 # -- how an image is made ----------------------------------------------------------------------------------------------------
@@ -232,13 +230,12 @@ def broken(path: Path, channels: int = 3) -> tuple[str, str]:
 
 
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:
-    repair = UNREADABLE
     whole = save(tmp_path / "x.png", noise(64, 64)).read_bytes()
     for name, content in (("cut.png", whole[:2000]), ("not.jpg", b"<html>"), ("none.webp", b""), ("not.npy", b"123")):
         (tmp_path / name).write_bytes(content)
         message, hint = broken(tmp_path / name)
         assert message.startswith(f"{tmp_path / name} cannot be read as an image: ")
-        assert hint == repair
+        assert hint == REPAIR
     assert broken(tmp_path / "x.png", channels=5) == (
         f"{tmp_path}/x.png cannot have 5 channels",
         "a picture has 1 to 4; data of other channel counts must be .npy files, or set data.channels",
@@ -348,7 +345,7 @@ def test_bad_files_are_found_before_the_first_step(tmp_path: Path) -> None:
     assert lines[0] == "27 images cannot be used:"
     assert [line.split(" ")[0] for line in lines[1:21]] == [f"{tmp_path}/a/bad{number:02d}.png" for number in range(20)]
     assert lines[21:] == ["and 7 more"]
-    assert caught.value.hint == UNREADABLE
+    assert caught.value.hint == f"{REPAIR}\nor use other images instead: `--set data.unreadable=skip`"
     streamed = image_folder(SPEC, path=path, size=8, resident="never")
     with pytest.raises(UsageError) as caught_again:
         streamed.place(CPU, torch.float32)
@@ -400,10 +397,10 @@ def test_a_cut_file_is_found_before_the_first_step(suffix: str, tmp_path: Path) 
         save(tmp_path / f"{number:03d}{suffix}", noise(12, 12, seed=number))
     cut = tmp_path / f"022{suffix}"  # not one of those that are decoded at once
     whole = cut.read_bytes()
-    assert ends_well(cut) == (suffix not in (".npy", ".tif", ".tiff"))  # of these the end tells nothing
+    assert is_complete(cut, 3) == (suffix not in (".tif", ".tiff"))  # of these the end tells nothing
     for share in (0.5, 0.9):
         cut.write_bytes(whole[: int(share * len(whole))])
-        assert not ends_well(cut)
+        assert not is_complete(cut, 3)
         with pytest.raises(UsageError) as caught:
             placed(image_folder(SPEC, path=str(tmp_path), size=8, resident="never"))
         assert caught.value.message.startswith(f"{cut} cannot be read as an image: ")
@@ -414,7 +411,7 @@ def test_a_cut_file_is_found_before_the_first_step(suffix: str, tmp_path: Path) 
 
 def test_the_check_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[Path] = []
-    monkeypatch.setattr(completeness, "ends_well", lambda path: bool(looked.append(path)) or True)
+    monkeypatch.setattr(completeness, "is_complete", lambda path, channels: bool(looked.append(path)) or True)
     for number in range(50):
         save(tmp_path / f"{number:02d}.png", noise(8, 8, seed=number))
     placed(image_folder(SPEC, path=str(tmp_path), size=8, resident="never", check=5))
@@ -446,3 +443,64 @@ def test_unreadable_files_are_skipped_if_asked_for(resident: Any, tmp_path: Path
         (tmp_path / file).write_bytes(b"?")
     with pytest.raises(UsageError, match="12 images cannot be used"):
         image_folder(SPEC, path=path, size=8, resident=resident, unreadable="skip").place(CPU, torch.float32)
+
+
+def test_the_last_image_of_a_large_class_has_a_substitute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The images that come after it are of another class: more of them than are looked at."""
+    monkeypatch.setattr(folder, "SUBSTITUTES", 3)
+    path = mixed_folder(tmp_path)  # six of class a, then six of class b
+    data = image_folder(SPEC, path=path, size=8, resident="never", unreadable="skip")
+    for index in (5, 11):
+        (tmp_path / data.listing.files[index]).write_bytes(b"?")
+    placed(data)
+    images = data.fetch(torch.arange(12)).images
+    assert torch.equal(images[5], images[0]) and torch.equal(images[11], images[6])
+
+
+def test_an_unreadable_folder_costs_no_more_than_two_looks_at_each_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Path] = []
+
+    def fail(path: Path, size: int, channels: int) -> None:
+        looked.append(path)
+        raise UnreadableImage(f"{path} cannot be read as an image: a test", REPAIR)
+
+    monkeypatch.setattr(reader, "decode", fail)
+    data = image_folder(SPEC, path=mixed_folder(tmp_path, 20), size=8, resident="always", unreadable="skip")
+    with pytest.raises(UsageError, match="20 images cannot be used") as caught:
+        data.place(CPU, torch.float32)
+    assert len(looked) <= 40 + reader.THREADS  # threads may look at the same file at the same time
+    assert caught.value.hint == f"{REPAIR}\nno image of the same class that could take its place can be read"
+
+
+def test_each_kind_of_mistake_has_its_hint(tmp_path: Path) -> None:
+    path = mixed_folder(tmp_path)
+    save(tmp_path / "a" / "two.npy", noise(8, 8, 2))
+    wrong_channels = "save it so, or set data.channels to what the files have"
+    for resident in ("never", "always"):
+        with pytest.raises(UsageError) as caught:
+            image_folder(SPEC, path=path, size=8, resident=resident).place(CPU, torch.float32)
+        assert caught.value.hint == wrong_channels
+    (tmp_path / "a" / "00.png").write_bytes(b"?")
+    for resident in ("never", "always"):
+        with pytest.raises(UsageError, match="2 images cannot be used") as caught:
+            image_folder(SPEC, path=path, size=8, resident=resident).place(CPU, torch.float32)
+        assert caught.value.hint == f"{REPAIR}\n{wrong_channels}\nor use other images instead: `--set data.unreadable=skip`"
+
+
+def test_broken_links_are_unreadable_files(tmp_path: Path) -> None:
+    path = mixed_folder(tmp_path)
+    for name in ("a/00.png", "b/01.jpg"):
+        (tmp_path / name).unlink()
+        (tmp_path / name).symlink_to("gone")
+    with pytest.raises(UsageError, match=r"(?s)2 images cannot be used.*00\.png.*01\.jpg"):
+        image_folder(SPEC, path=path, size=8, resident="never").place(CPU, torch.float32)
+    assert placed(image_folder(SPEC, path=path, size=8, unreadable="skip")).unreadable == ["a/00.png", "b/01.jpg"]
+
+
+@pytest.mark.parametrize("resident", ["never", "always"])
+def test_files_that_are_held_out_are_checked_before_the_first_step(resident: Any, tmp_path: Path) -> None:
+    path, other = mixed_folder(tmp_path / "images"), Path(mixed_folder(tmp_path / "other"))
+    (other / "a" / "00.png").write_bytes(b"?")
+    with pytest.raises(UsageError, match=r"other/a/00\.png cannot be read"):
+        image_folder(SPEC, path=path, size=8, resident=resident, held_out=other).place(CPU, torch.float32)
+    placed(image_folder(SPEC, path=path, size=8, resident=resident, held_out=other, unreadable="skip"))

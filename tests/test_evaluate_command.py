@@ -144,7 +144,7 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ganlab("evaluate", str(path), "--set", "train.seed=3") == 2
     assert capsys.readouterr().err == (
         "error: `ganlab evaluate` measures a run as it is, and train.seed would make it another\n"
-        "hint: --set may change evaluation, metrics, judge, plugins\n"
+        "hint: --set may change evaluation, metrics, judge, plugins, and options of data that leave the images the same\n"
     )
     info = json.loads((path / "run.json").read_text())
     (path / "run.json").write_text(json.dumps(info | {"status": "running", "host": "another machine"}))

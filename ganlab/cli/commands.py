@@ -126,8 +126,8 @@ def describe_command(recipe: str, overrides: tuple[str, ...], data_root: Path | 
 def evaluate_command(runs: tuple[str, ...], overrides: tuple[str, ...], **options: Any) -> None:
     """Measure the samples of RUNS with the metrics of their recipes, and write evaluation.json into their folders.
 
-    With --checkpoint, or with --set of a key of evaluation, metrics, judge or plugins (such as evaluation.samples=2000), the numbers are
-    only shown, not written.
+    With --checkpoint, or with --set of a key of evaluation, metrics, judge, plugins or data (such as evaluation.samples=2000), the numbers
+    are only shown, not written.
     """
     with importing():
         from ganlab.cli.evaluate import evaluate

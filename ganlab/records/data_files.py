@@ -37,12 +37,14 @@ class DataChange:
         replaced: the files whose content differs, as far as the run knows them.
         details: the change in words, half a sentence; empty where the run does not know its files.
         count: the number of files.
+        only_count_known: the run has noted how many files there were, and no more (as version 0.1 did), and there are as many now.
     """
 
     same_files: bool
     replaced: Sequence[str]
     details: str
     count: int
+    only_count_known: bool = False
 
     @property
     def is_small(self) -> bool:
@@ -77,8 +79,9 @@ def change_of(folder: RunFolder, info: RunInfo, dataset: DatasetWithFiles) -> Da
     replaced = [name for name, size in files.items() if before.get(name, size) != size]
     lists = {"replaced": replaced, "added": sorted(files.keys() - before.keys()), "removed": sorted(before.keys() - files.keys())}
     words = [f"{len(names):,} {verb} ({listed(names)})" for verb, names in lists.items() if names] if before else []
-    same = bool(outline) and info.data.get("outline") == outline
-    return DataChange(same, replaced, ", ".join(words), len(files))
+    recorded = info.data.get("outline")
+    same, same_count = bool(outline) and recorded == outline, bool(outline) and info.data.get("size") == len(files)
+    return DataChange(same, replaced, ", ".join(words), len(files), only_count_known=same_count and not recorded)
 
 
 def listed(names: Sequence[str]) -> str:
@@ -108,7 +111,7 @@ def refuse_large_change(folder: RunFolder, change: DataChange, request: str, all
     Raises:
         UsageError: they are not.
     """
-    if change.is_small or (change.same_files and allowed):
+    if change.is_small or (allowed and (change.same_files or change.only_count_known)):
         return
     details = f": {change.details}" if change.details else ""
     if change.same_files:
@@ -116,7 +119,9 @@ def refuse_large_change(folder: RunFolder, change: DataChange, request: str, all
             f"many files of the data of run {folder.path.name} were replaced since it started{details}",
             f"restore them; or, to train with the files that are there now: {request}",
         )
-    raise UsageError(
-        f"the data of run {folder.path.name} have changed since it started{details}",
-        "restore them; a resumed run must see the same data. Single files may be replaced, under the same names",
-    )
+    hint = "restore them; a resumed run must see the same data"
+    if change.only_count_known:
+        hint += f"\nor, if the same files are there and only the content of some differs: {request}"
+    elif change.details:
+        hint += ". Single files may be replaced, under the same names"
+    raise UsageError(f"the data of run {folder.path.name} have changed since it started{details}", hint)

@@ -15,8 +15,9 @@ from ganlab.generators.sampling import SampleSource
 from ganlab.quality.evaluator import Evaluator
 from ganlab.quality.report import Report
 from ganlab.recipe import Lookup
-from ganlab.recipe.differences import MEASUREMENT
+from ganlab.recipe.differences import MEASUREMENT, is_part_of
 from ganlab.records import data_files, generator_step
+from ganlab.records.data_files import DataChange
 from ganlab.records.request import RunRequest
 from ganlab.records.summaries import RunSummary
 from ganlab.runs.device import DTYPES, find_device
@@ -25,7 +26,8 @@ from ganlab.runs.saved_recipe import recipe_of
 from ganlab.runs.workspace import Workspace
 from ganlab.storage.atomic import write_text
 
-#: The tables that ``ganlab evaluate --set`` may change; training depends on none of them.
+#: The tables that ``ganlab evaluate --set`` may change; training depends on none of them. Options of the data may change, too, while
+#: the images stay the same.
 MEASUREMENT_TABLES = (*MEASUREMENT, "plugins")
 
 
@@ -67,12 +69,7 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
     info = folder.read_info()
     recipe = recipe_of(folder, info, library, request)
     dataset = make_data(recipe, workspace.data_root())
-    change = data_files.change_of(folder, info, dataset)
-    if change is not None:
-        if not change.is_small:
-            details = f": {change.details}" if change.details else ""
-            raise UsageError(f"the data of run {summary.id} have changed since it started{details}", "restore them")
-        tell(f"Files of the data were replaced since the run started: {change.details}. The numbers are of the data as they are now.")
+    _check_data(summary, data_files.change_of(folder, info, dataset), request, tell)
     dtype = DTYPES[recipe.train.dtype]
     device = _device(summary, recipe.train.device, tell)
     dataset.place(device, dtype)
@@ -95,13 +92,27 @@ def evaluate_run(summary: RunSummary, library: Lookup, workspace: Workspace, req
     return Measured(summary, report, step, None if point else generator_step.later_step(summary, step), is_own_evaluation)
 
 
+def _check_data(summary: RunSummary, change: DataChange | None, request: RunRequest, tell: Callable[[str], None]) -> None:
+    """Check that the data are those of the run, but for a few files that were replaced."""
+    if change is None:
+        return
+    data_keys = [key for key in request.keys if is_part_of(key, ("data",))]
+    if data_keys and not change.same_files:
+        raise UsageError(f"run {summary.id} cannot be measured with other data than its own", f"leave out {', '.join(data_keys)}")
+    if not change.is_small:
+        details = f": {change.details}" if change.details else ""
+        raise UsageError(f"the data of run {summary.id} have changed since it started{details}", "restore them")
+    replaced = change.details or "the run does not know which"
+    tell(f"Files of the data were replaced since the run started: {replaced}. The numbers are of the data as they are now.")
+
+
 def _refuse_training_options(request: RunRequest) -> None:
     """Check that ``--set`` changes nothing that training depends on."""
-    training_keys = [key for key in request.keys if key.partition(".")[0] not in MEASUREMENT_TABLES]
+    training_keys = [key for key in request.keys if key.partition(".")[0] not in (*MEASUREMENT_TABLES, "data")]
     if training_keys:
         raise UsageError(
             f"`ganlab evaluate` measures a run as it is, and {training_keys[0]} would make it another",
-            f"--set may change {', '.join(MEASUREMENT_TABLES)}",
+            f"--set may change {', '.join(MEASUREMENT_TABLES)}, and options of data that leave the images the same",
         )
 
 

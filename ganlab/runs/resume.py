@@ -87,17 +87,21 @@ def _resume(
         return _resume(folder, library, workspace, request, {**(unfit or {}), path: error})
     for text in [*skipped, *filter(None, [copied])]:
         run.announce(text)
-    if data_change is not None:
-        _note_data(run, folder, dataset, data_change)
+    _note_data(run, folder, dataset, data_change)
     _update_folder(run, folder, info, path, changes)
     return run
 
 
-def _note_data(run: Run, folder: RunFolder, dataset: Dataset, change: DataChange) -> None:
-    """Announce and record that files of the data were replaced."""
-    run.info["data"] |= {"fingerprint": dataset.fingerprint()}
-    run.info["resumed"][-1]["data"] = [*change.replaced]
+def _note_data(run: Run, folder: RunFolder, dataset: Dataset, change: DataChange | None) -> None:
+    """Announce and record that files of the data were replaced. Record the files of a run of version 0.1, which noted none."""
+    outline, _ = data_files.contents_of(dataset)
+    if change is None and run.info["data"].get("outline", "") == outline:
+        return
     data_files.note(folder, dataset)
+    run.info["data"] |= {"fingerprint": dataset.fingerprint(), **({"outline": outline} if outline else {})}
+    if change is None:
+        return
+    run.info["resumed"][-1]["data"] = [*change.replaced]
     run.announce(f"From step {run.step} on this run uses changed files of its data: {change.details or 'the run does not know which'}.")
 
 

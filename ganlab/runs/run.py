@@ -229,6 +229,6 @@ class Run:
     def _progress(self) -> dict[str, Any]:
         """What ``run.json`` says of how far the run is; it may be half built."""
         counters = self.game.counters if len(self.game.players) == len(get_args(Role)) else {}
-        unreadable = list(getattr(getattr(self.game, "dataset", None), "unreadable", ()))
-        data = {"data": {**self.written.info.data, "unreadable": unreadable}} if unreadable else {}
+        unreadable = {*self.written.info.data.get("unreadable", ()), *getattr(getattr(self.game, "dataset", None), "unreadable", ())}
+        data = {"data": {**self.written.info.data, "unreadable": sorted(unreadable)}} if unreadable else {}
         return {"counters": counters, "training_seconds": round(self.timetable.clock.seconds, 3), **data}

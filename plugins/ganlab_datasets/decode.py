@@ -16,8 +16,12 @@ PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 SUFFIXES = (*PICTURES, ".npy")
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # Pillow's modes by number of channels
 #: A run sees its files by their places in the order of the names. So a file may be replaced, also before a resume, but not removed.
-UNREADABLE = "repair it, or put another image in its place, under the same name; `--set data.unreadable=skip` uses other images instead"
+REPAIR = "repair it, or put another image in its place, under the same name"
 DEEP = ("I;16", "I;16B", "I;16L", "I;16N")  # 16 bits a pixel
+
+
+class UnreadableImage(UsageError):
+    """A file that is no image, is damaged or cut, or cannot be opened."""
 
 
 def decode(path: Path, size: int, channels: int) -> np.ndarray:
@@ -31,7 +35,8 @@ def decode(path: Path, size: int, channels: int) -> np.ndarray:
         uint8 ``(channels, size, size)``.
 
     Raises:
-        UsageError: the file is damaged, or has another number of channels.
+        UnreadableImage: the file is damaged.
+        UsageError: it has another number of channels, or of bits.
     """
     try:
         bands = _read_array(path, channels) if path.suffix.lower() == ".npy" else [_read_picture(path, size, channels)]
@@ -40,7 +45,7 @@ def decode(path: Path, size: int, channels: int) -> np.ndarray:
     except UsageError:
         raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error and more on a damaged file
-        raise UsageError(f"{path} cannot be read as an image: {error or type(error).__name__}", UNREADABLE) from error
+        raise UnreadableImage(f"{path} cannot be read as an image: {error or type(error).__name__}", REPAIR) from error
 
 
 def _read_picture(path: Path, size: int, channels: int) -> Picture:

@@ -6,8 +6,9 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from pydantic import BeforeValidator, Field
 from torch import Tensor
@@ -16,17 +17,13 @@ from ganlab.components import Batch, DatasetSpec, ResidentDataset
 from ganlab.errors import DataError, UsageError
 from ganlab_datasets.classes import Classes, keep_classes
 from ganlab_datasets.completeness import unreadable_files
-from ganlab_datasets.decode import UNREADABLE
 from ganlab_datasets.listing import Labels, Listing, list_images
-from ganlab_datasets.reader import SHOWN, Reader, all_unreadable
+from ganlab_datasets.reader import SHOWN, Reader, all_unusable
 from ganlab_datasets.values import ValueRange, scale_and_offset
-
-if TYPE_CHECKING:
-    import numpy as np
 
 GIB = 2**30
 log = logging.getLogger("ganlab.data")
-SUBSTITUTES = 1000  # images after an unreadable one that may take its place
+SUBSTITUTES = 1000  # images after an unreadable one that may take its place, at most
 TRIED = 64  # streamed images that are decoded before the first step, to find mistakes early
 
 
@@ -76,12 +73,17 @@ class ImageFolder:
         return len(self.listing.files)
 
     def place(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Decode all images if they are kept in memory; else check the ends of all files, and decode a few to find other mistakes early.
+        """Decode all images if they are kept in memory; else check that files are complete, and decode a few to find other mistakes early.
+
+        Files that are held out are checked, too.
 
         Raises:
             UsageError: files are damaged, or do not have the channels asked for; the message lists them.
         """
         self.device, self.dtype = device, dtype
+        held_out = self.held_out()
+        if held_out is not None:
+            held_out._check_files()  # now, and not when the trained generator is evaluated
         if not self.resident:
             self._check_files()
             self._read(self._spread(TRIED))
@@ -127,11 +129,11 @@ class ImageFolder:
             UsageError: some are not, and are not to be skipped.
         """
         positions = self._spread(self.check).tolist()
-        reasons = unreadable_files([self._paths[position] for position in positions], self.size, self.shape[0], self._reader.threads)
-        if reasons and not self._reader.has_substitutes:
-            raise all_unreadable(list(reasons.values()), UNREADABLE)
-        if reasons:
-            self._read(torch.tensor([positions[position] for position in reasons]))
+        errors = unreadable_files([self._paths[position] for position in positions], self.size, self.shape[0], self._reader.threads)
+        if errors and not self._reader.has_substitutes:
+            raise all_unusable(list(errors.values()), skipping=False)
+        if errors:
+            self._read(torch.tensor([positions[position] for position in errors]))
 
     def _spread(self, count: int) -> Tensor:
         """The indices of ``count`` files, or of all, spread evenly over the folder."""
@@ -151,12 +153,10 @@ class ImageFolder:
         return images
 
     def _substitutes(self, index: int) -> Iterator[int]:
-        """The images after the one at ``index``, of the same class, and at the end those from the start."""
-        labels = self.listing.labels
-        for step in range(1, min(len(self), SUBSTITUTES)):
-            other = (index + step) % len(self)
-            if labels is None or labels[other] == labels[index]:
-                yield other
+        """The images of the same class after the one at ``index``, and after the last one those from the first."""
+        same = np.arange(len(self)) if self.listing.labels is None else np.flatnonzero(self.listing.labels == self.listing.labels[index])
+        others = np.concatenate([same[same > index], same[same < index]])
+        return iter(others[:SUBSTITUTES].tolist())
 
     def prefetch(self, indices: Tensor) -> None:
         """Start to decode the images at ``indices``, unless all are in memory."""

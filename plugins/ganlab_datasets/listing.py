@@ -85,12 +85,12 @@ def _walk(root: Path) -> tuple[dict[str, int], list[str]]:
 def _size(path: str) -> int:
     try:
         return os.stat(path).st_size
-    except OSError as error:  # such as a broken link
-        _unreadable(error)
+    except OSError:  # such as a broken link: it is one of the unreadable files, which are listed together
+        return 0
 
 
 def _unreadable(error: OSError) -> NoReturn:
-    raise UsageError(f"{error.filename} cannot be read: {error.strerror}", "remove it, or make it readable") from error
+    raise UsageError(f"{error.filename} cannot be read: {error.strerror}", "make it readable") from error
 
 
 def _hidden(name: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ganlab.errors import UsageError
-from ganlab_datasets.decode import decode
+from ganlab_datasets.decode import UnreadableImage, decode
 
 AHEAD = 4  # batches that wait to be read, at most; the oldest are dropped
 THREADS = 8  # at most; Pillow releases Python's lock while it decodes
@@ -43,6 +42,7 @@ class Reader:
     def __init__(self, paths: Sequence[Path], size: int, channels: int, substitutes: Callable[[int], Iterable[int]] | None = None) -> None:
         self._paths, self._size, self._channels, self._substitutes = paths, size, channels, substitutes
         self.unreadable: dict[int, tuple[int, str]] = {}
+        self._failed: set[int] = set()  # indices that could not be decoded: not tried again as substitutes of others
         self._pool: ThreadPoolExecutor | None = None
         self._pending: dict[bytes, _Pending] = {}  # by indices, oldest first
 
@@ -74,11 +74,11 @@ class Reader:
         """
         pending = self._pending.pop(indices.numpy().tobytes(), None) or self._submit(indices)
         errors = [error for task in pending.tasks if (error := task.exception())]
-        unreadable = [error for error in errors if isinstance(error, UsageError)]
-        if len(errors) == 1 or len(unreadable) < len(errors):
-            raise errors[0]
-        if unreadable:
-            raise all_unreadable([error.message for error in unreadable], unreadable[0].hint)
+        unusable = [error for error in errors if isinstance(error, UsageError)]
+        if len(unusable) < len(errors):
+            raise next(error for error in errors if not isinstance(error, UsageError))
+        if unusable:
+            raise all_unusable(unusable, self.has_substitutes) from unusable[0]
         return torch.from_numpy(pending.images)
 
     def close(self) -> None:
@@ -100,22 +100,38 @@ class Reader:
         except UsageError as error:
             if self._substitutes is None:
                 raise
+            self._failed.add(index)
             images[place] = self._decode_substitute(index, error)
 
     def _decode_substitute(self, index: int, error: UsageError) -> np.ndarray:
         """The first image that can be read of those that may take the place of the one at ``index``."""
         assert self._substitutes is not None
         for substitute in self._substitutes(index):
-            with contextlib.suppress(UsageError):
+            if substitute in self._failed:
+                continue
+            try:
                 image = decode(self._paths[substitute], self._size, self._channels)
+            except UsageError:
+                self._failed.add(substitute)
+            else:
                 self.unreadable[index] = substitute, error.message
                 return image
         raise error
 
 
-def all_unreadable(reasons: Sequence[str], hint: str) -> UsageError:
-    """One error for several files."""
-    listed = sorted(set(reasons))
+def all_unusable(errors: Sequence[UsageError], skipping: bool) -> UsageError:
+    """One error for several files.
+
+    Args:
+        errors: why each of them cannot be used.
+        skipping: other images were to take their places, but no readable one was found.
+    """
+    hints = list(dict.fromkeys(error.hint for error in errors))
+    if skipping:
+        hints.append("no image of the same class that could take its place can be read")
+    elif any(isinstance(error, UnreadableImage) for error in errors):
+        hints.append("or use other images instead: `--set data.unreadable=skip`")
+    hint, listed = "\n".join(hints), sorted({error.message for error in errors})
     if len(listed) == 1:
         return UsageError(listed[0], hint)
     more = f"\nand {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
