@@ -30,6 +30,7 @@ NEEDS: dict[str, list[str]] = {"mlflow": ["train.samples=4"], "modes": ['data={u
 
 
 @pytest.mark.parametrize("entry", Catalogue.of_installed().entries(), ids=lambda entry: f"{entry.kind}-{entry.name}")
+@pytest.mark.slow
 def test_every_first_party_component_and_trick_conforms(entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # What is sent to MLflow is not the subject here: this mirror waits for the end of the run, and sends nothing.
     monkeypatch.setattr("ganlab_mlflow.helper._BOOT", "import sys; sys.stdin.read()")

@@ -68,6 +68,7 @@ def resumes_exactly(server: Server, folder: Path, never: Path) -> None:
 
 
 @pytest.mark.parametrize("free", [70, 97, 131, 162])  # KiB: it is another file each time that does not fit
+@pytest.mark.slow
 def test_a_disk_that_fills_up(free: int, server: Server, never: Path, mount: Callable[..., Path], tmp_path: Path) -> None:
     runs = mount("runs", free * KIB)
     text = is_an_error(server.run(tmp_path, *CASE.words()))

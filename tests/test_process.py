@@ -48,6 +48,7 @@ def test_openmp_takes_the_settings() -> None:
     assert "GOMP_SPINCOUNT = '3000'" in shown and "OMP_WAIT_POLICY = 'PASSIVE'" in shown
 
 
+@pytest.mark.slow
 def test_a_script_gets_none_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     python(SCRIPT)

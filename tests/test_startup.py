@@ -166,6 +166,7 @@ def test_what_a_script_compiles_later_is_compiled() -> None:
     assert python(COMPILE) == "True\n"
 
 
+@pytest.mark.slow
 def test_the_compiler_disables_what_torch_wants_disabled_once_it_is_here() -> None:
     code = """
 import torch

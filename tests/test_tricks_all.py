@@ -26,6 +26,7 @@ def test_there_are_tricks_to_test() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_it_goes_with_every_schedule_and_type_of_numbers(name: str, tmp_path: Path) -> None:
     for more in (
         ["schedule.discriminator_turn=one_pass", "train.dtype=float64"],
