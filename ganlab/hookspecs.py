@@ -240,8 +240,8 @@ class RunHooks:
     def deliver(self, run: Run, status: str) -> None:
         """Called after ``after_run``, when the run's folder is complete and ``status`` is in its ``run.json``: send it elsewhere.
 
-        Called for every trick, with the same ``status``. Nothing waits for the result: an error is told, and Ctrl-C ends the process. A
-        delivery that was cut off is the business of :meth:`sync`. First-party user: ``mlflow``.
+        Called for every trick, with the same ``status``. The run is over: an error is printed and changes nothing, and Ctrl-C ends the
+        process. ``ganlab sync`` completes a delivery that was cut off, with the hook :meth:`sync`. First-party user: ``mlflow``.
         """
 
     # -- after the run -----------------------------------------------------------------------------------------------------

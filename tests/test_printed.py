@@ -9,6 +9,7 @@ import logging
 import re
 import shutil
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -94,6 +95,7 @@ def test_a_line_break_forges_no_message_and_no_row(capsys: pytest.CaptureFixture
 def test_python_itself_prints_through_the_console(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging, "lastResort", logging.lastResort)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     with warnings.catch_warnings():
         show_python_messages()
         warnings.showwarning(f"careful {EVIL}", UserWarning, "file.py", 3)
@@ -104,9 +106,10 @@ def test_python_itself_prints_through_the_console(capsys: pytest.CaptureFixture[
         raise ValueError(f"wrong {EVIL}")
     except ValueError as error:
         sys.excepthook(type(error), error, error.__traceback__)
+        threading.excepthook(threading.ExceptHookArgs((ValueError, ValueError(f"in a thread {EVIL}"), None, None)))
     shown = capsys.readouterr().err
     assert HARMFUL.search(shown) is None
-    for words in ("UserWarning: careful", "retry", "Traceback (most recent call last):", "ValueError: wrong"):
+    for words in ("UserWarning: careful", "retry", "Traceback (most recent call last):", "ValueError: wrong", "ValueError: in a thread"):
         assert words in shown
 
 

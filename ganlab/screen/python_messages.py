@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import traceback
 import warnings
 from types import TracebackType
@@ -15,6 +16,7 @@ def show_python_messages() -> None:
     warnings.showwarning = _show_warning
     logging.lastResort = _LogHandler(logging.WARNING)
     sys.excepthook = _show_traceback
+    threading.excepthook = lambda args: _show_traceback(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
 
 
 class _LogHandler(logging.Handler):
