@@ -72,6 +72,13 @@ def list_runs(runs_dir: Path) -> list[RunRecord]:
     return [RunRecord._of(summary) for summary in summaries.list_runs(runs_dir)]
 
 
+def damaged_runs(runs_dir: Path) -> list[str]:
+    """Return one message for each run in the folder ``runs_dir`` whose run.json cannot be read."""
+    from ganlab.records import summaries
+
+    return summaries.damaged_runs(runs_dir)
+
+
 def find_run(runs_dir: Path, name: str) -> RunRecord:
     """Return the run that a person names: by its folder, its id, four or more characters of the id's beginning or end, or ``last``.
 

@@ -213,6 +213,18 @@ def test_a_server_that_does_not_answer_still_gets_a_link(tmp_path: Path, capsys:
     assert capsys.readouterr().out == f"The charts of experiment 'ganlab': {uri}/#/experiments\n"
 
 
+def test_a_damaged_run_is_named_and_the_others_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, uri = FakeRun(tmp_path / "runs"), closed_port()
+    run.info["mlflow"] = {"experiment": "mine"}
+    run.save_info()
+    (tmp_path / "runs" / "odd").mkdir()
+    (tmp_path / "runs" / "odd" / "run.json").write_text('{"created": 1e300}')
+    ui.serve_ui(tmp_path / "runs", uri, 5000, False)
+    shown = capsys.readouterr()
+    assert shown.out == f"The charts of experiment 'mine': {uri}/#/experiments\n"
+    assert shown.err == f"note: one run is passed over: {tmp_path}/runs/odd/run.json is damaged: its created is 1e+300\n"
+
+
 def test_no_free_port_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ui, "PORTS", 1)
     with socket.create_server(("127.0.0.1", 0)) as taken:

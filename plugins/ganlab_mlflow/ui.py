@@ -21,7 +21,7 @@ import requests
 from filelock import Timeout
 
 from ganlab.child_process import python_command, python_environment
-from ganlab.commands import RUNS_DIR, handle_signals, list_runs, show_lines
+from ganlab.commands import RUNS_DIR, damaged_runs, handle_signals, list_runs, show_lines, warn
 from ganlab.errors import GanlabError, UsageError
 from ganlab.redaction import redacted_value
 from ganlab_mlflow.place import PATIENCE, artifacts_of, in_any_folder, opening, sqlite_file, tracking_uri
@@ -59,6 +59,8 @@ def serve_ui(runs_dir: Path, uri: str, port: int, open_browser: bool) -> None:
         GanlabError: MLflow's server does not start, or exits.
     """
     uri = tracking_uri(uri, runs_dir)
+    for damage in damaged_runs(runs_dir):
+        warn(f"one run is passed over: {damage}")
     experiment = _experiment_name(runs_dir)
     scheme = uri.partition(":")[0].partition("+")[0]
     if scheme in ("http", "https"):
